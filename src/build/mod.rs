@@ -1,0 +1,4 @@
+//! From resolved targets to finished images: what to build (plain, printable), then building it.
+
+pub mod outcome;
+pub mod target;

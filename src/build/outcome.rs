@@ -1,0 +1,44 @@
+//! What became of each target of a run.
+
+use std::collections::BTreeMap;
+
+use crate::progress::FailureKind;
+
+/// How one target ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetOutcome {
+    /// The image was built (or everything was cached).
+    Built(BuiltImage),
+    /// The build failed.
+    Failed(BuildFailure),
+    /// Stopped, or never started, because another target failed or the user interrupted.
+    Cancelled,
+}
+
+/// A finished image.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BuiltImage {
+    /// Every reference it was tagged with.
+    pub references: Vec<String>,
+    /// Image id (`sha256:...` of the config; of the manifest on the containerd store).
+    pub id: String,
+    /// Size in bytes as the engine reports it; `None` when nothing was loaded into the engine.
+    pub size_bytes: Option<u64>,
+    /// What the engine's exporter answered (`containerimage.digest`, ...).
+    pub exporter_response: BTreeMap<String, String>,
+}
+
+/// Why a target failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildFailure {
+    /// Kind of failure: decides the hint and the exit code.
+    pub kind: FailureKind,
+    /// The engine's message without transport prefixes.
+    pub message: String,
+    /// Digest of the vertex that failed, where known.
+    pub vertex: Option<String>,
+    /// Place in the Dockerfile with an excerpt and a caret, ready to show.
+    pub excerpt: Option<String>,
+    /// What the user could do.
+    pub hint: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! The build context on disk: `.dockerignore` patterns with Docker's semantics and the walk.

@@ -1,0 +1,3 @@
+//! BuildKit's gRPC: the session the engine calls back on, and the Control API.
+
+pub mod session;

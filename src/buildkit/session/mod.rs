@@ -1,0 +1,1 @@
+//! The session: services the engine calls on us while it builds.

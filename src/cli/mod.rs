@@ -1,0 +1,1 @@
+//! Command line types. Nothing but clap.

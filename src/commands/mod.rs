@@ -1,0 +1,1 @@
+//! One file per subcommand: arguments to settings to service to report.

@@ -1,0 +1,1 @@
+//! Dockerfiles as far as errors need them: places, excerpts, nearest names.

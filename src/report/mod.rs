@@ -1,0 +1,1 @@
+//! How a run is shown: consumes events, writes through ui.

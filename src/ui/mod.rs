@@ -1,0 +1,1 @@
+//! Streams, styles, formats. The only room that prints.
