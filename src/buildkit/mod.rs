@@ -1,3 +1,33 @@
 //! BuildKit's gRPC: the session the engine calls back on, and the Control API.
+//!
+//! Wire types stay in here; the rest of the program sees plain options, statuses and errors.
 
+mod control;
+mod convert;
+mod error_details;
 pub mod session;
+mod transport;
+
+pub use control::{CacheEntry, Control, ExporterSpec, SolveError, SolveOptions};
+pub use error_details::SourceLocation;
+pub use transport::TransportError;
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+/// A fresh id for a session or build: 25 characters of `[a-z0-9]`, as BuildKit's `identity.NewID`.
+pub fn new_ref() -> String {
+    const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut id = String::with_capacity(25);
+    while id.len() < 25 {
+        // Each `RandomState` carries fresh keys of the standard library's seeded generator: unique
+        // enough for names that only must not collide.
+        let mut bits = RandomState::new().build_hasher().finish();
+        for _ in 0..12 {
+            if id.len() < 25 {
+                id.push(ALPHABET[(bits % 36) as usize] as char);
+                bits /= 36;
+            }
+        }
+    }
+    id
+}

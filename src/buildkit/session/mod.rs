@@ -1,1 +1,111 @@
-//! The session: services the engine calls on us while it builds.
+//! The session: the engine calls back on it for files, credentials, secrets and exports.
+//!
+//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server. One session
+//! serves all targets of a run, so the engine asks for a shared context once. A method that is
+//! not announced in the headers counts as unsupported by the engine.
+
+mod health;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::task::JoinHandle;
+use tonic::server::NamedService;
+use tonic::service::RoutesBuilder;
+
+use super::transport::{self, CONNECTION_WINDOW, STREAM_WINDOW, TransportError};
+use crate::engine::Connector;
+
+/// The services of a session and the method names to announce.
+pub struct Services {
+    routes: RoutesBuilder,
+    methods: Vec<String>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        let services = Self { routes: RoutesBuilder::default(), methods: Vec::new() };
+        services.with(health::server(), &["Check"])
+    }
+}
+
+impl Services {
+    /// Adds a gRPC service and announces `methods` of it.
+    #[must_use]
+    pub fn with<S>(mut self, service: S, methods: &[&str]) -> Self
+    where
+        S: tower_service::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = std::convert::Infallible,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.methods.extend(methods.iter().map(|method| format!("/{}/{method}", S::NAME)));
+        self.routes.add_service(service);
+        self
+    }
+}
+
+/// An open session. Dropping it closes the connection; running solves that need it then fail, but
+/// only after seconds, so cancel them first.
+pub struct Session {
+    id: String,
+    serving: JoinHandle<()>,
+}
+
+impl Session {
+    /// Opens a session. `shared_key` scopes what the engine keeps of synced directories between
+    /// runs: it must be the same in the next run for the sync to be incremental.
+    ///
+    /// # Errors
+    /// The engine could not be reached or refused the upgrade.
+    pub async fn open(
+        connector: &Connector,
+        shared_key: &str,
+        services: Services,
+    ) -> Result<Self, TransportError> {
+        let id = super::new_ref();
+        let mut headers = HeaderMap::new();
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.append(HeaderName::from_static(name), value);
+            }
+        };
+        put("x-docker-expose-session-uuid", &id);
+        put("x-docker-expose-session-name", "doc2md-docker");
+        put("x-docker-expose-session-sharedkey", shared_key);
+        for method in &services.methods {
+            put("x-docker-expose-session-grpc-method", method);
+        }
+        let io = transport::upgrade(connector, "/session", headers).await?;
+        let service = TowerToHyperService::new(services.routes.routes().prepare());
+        let serving = tokio::spawn(async move {
+            // The engine closes the connection when the run is over; that is no error of ours,
+            // and a lost engine shows in every running solve.
+            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_frame_size(1 << 20)
+                .serve_connection(io, service)
+                .await;
+        });
+        Ok(Self { id, serving })
+    }
+
+    /// The id solves refer to the session by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

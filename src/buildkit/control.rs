@@ -1,0 +1,175 @@
+//! The Control API: Solve and Status.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1 as pb;
+use tokio::sync::mpsc;
+use tonic::transport::Channel;
+
+use super::convert;
+use super::error_details::{self, SourceLocation};
+use super::transport::{self, MESSAGE_LIMIT, TransportError};
+use crate::engine::Connector;
+use crate::progress::SolveStatus;
+
+/// How long the engine may take to know a build's ref before Status gives up.
+const STATUS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What to solve, in BuildKit's own terms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SolveOptions {
+    /// Id of this build, see [`super::new_ref`].
+    pub build_ref: String,
+    /// Id of the session that serves it.
+    pub session: String,
+    /// Frontend such as `dockerfile.v0`.
+    pub frontend: String,
+    /// Frontend attributes (`filename`, `build-arg:KEY`, ...).
+    pub frontend_attrs: BTreeMap<String, String>,
+    /// Where the result goes.
+    pub exporters: Vec<ExporterSpec>,
+    /// Cache imports.
+    pub cache_imports: Vec<CacheEntry>,
+    /// Cache exports.
+    pub cache_exports: Vec<CacheEntry>,
+    /// Entitlements granted to the build.
+    pub entitlements: Vec<String>,
+}
+
+/// One exporter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExporterSpec {
+    /// Type such as `moby`, `image`, `tar`.
+    pub kind: String,
+    /// Attributes.
+    pub attrs: BTreeMap<String, String>,
+}
+
+/// One cache import or export.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// Type such as `registry`, `inline`, `local`.
+    pub kind: String,
+    /// Attributes.
+    pub attrs: BTreeMap<String, String>,
+}
+
+/// A solve that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct SolveError {
+    /// gRPC code.
+    pub code: tonic::Code,
+    /// The engine's message.
+    pub message: String,
+    /// Digest of the failed vertex, where the engine tells it (not on 20.10).
+    pub vertex: Option<String>,
+    /// Place in the Dockerfile, where the engine tells it (not on 20.10).
+    pub location: Option<SourceLocation>,
+}
+
+/// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
+#[derive(Clone)]
+pub struct Control {
+    client: pb::control_client::ControlClient<Channel>,
+}
+
+impl Control {
+    /// Opens the connection.
+    ///
+    /// # Errors
+    /// The engine could not be reached or refused the upgrade.
+    pub async fn connect(connector: &Connector) -> Result<Self, TransportError> {
+        let client = pb::control_client::ControlClient::new(transport::channel(connector).await?)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        Ok(Self { client })
+    }
+
+    /// Builds; answers what the exporters said. Dropping the future cancels the build: the engine
+    /// kills its running steps at once.
+    ///
+    /// # Errors
+    /// The build failed, or the connection was lost.
+    pub async fn solve(
+        &self,
+        options: SolveOptions,
+    ) -> Result<BTreeMap<String, String>, SolveError> {
+        let response = self.client.clone().solve(solve_request(options)).await;
+        match response {
+            Ok(response) => Ok(response.into_inner().exporter_response.into_iter().collect()),
+            Err(status) => {
+                let details = error_details::parse(status.details());
+                Err(SolveError {
+                    code: status.code(),
+                    message: status.message().to_owned(),
+                    vertex: details.vertex,
+                    location: details.source,
+                })
+            }
+        }
+    }
+
+    /// Sends the statuses of build `build_ref` until the engine ends the stream or the receiver
+    /// goes. Statuses are a by-product: a lost stream is not an error, the solve tells.
+    pub async fn follow(&self, build_ref: String, to: mpsc::Sender<SolveStatus>) {
+        let started = tokio::time::Instant::now();
+        let mut client = self.client.clone();
+        loop {
+            let request = pb::StatusRequest { r#ref: build_ref.clone() };
+            let mut seen = false;
+            if let Ok(stream) = client.status(request).await {
+                let mut stream = stream.into_inner();
+                while let Ok(Some(message)) = stream.message().await {
+                    seen = true;
+                    if to.send(convert::solve_status(message)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            // Status may be asked before Solve has registered the ref: engines up to 23 then
+            // answer "no such job" at once.
+            if seen || to.is_closed() || started.elapsed() > STATUS_PATIENCE {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+    }
+}
+
+fn solve_request(options: SolveOptions) -> pb::SolveRequest {
+    let exporters: Vec<pb::Exporter> = options
+        .exporters
+        .into_iter()
+        .map(|exporter| pb::Exporter { r#type: exporter.kind, attrs: map(exporter.attrs) })
+        .collect();
+    let first = exporters.first().cloned().unwrap_or_default();
+    let entries = |entries: Vec<CacheEntry>| {
+        entries
+            .into_iter()
+            .map(|entry| pb::CacheOptionsEntry { r#type: entry.kind, attrs: map(entry.attrs) })
+            .collect()
+    };
+    pb::SolveRequest {
+        r#ref: options.build_ref,
+        session: options.session,
+        frontend: options.frontend,
+        frontend_attrs: map(options.frontend_attrs),
+        // Engines before 25 know only the single exporter.
+        exporter_deprecated: first.r#type,
+        exporter_attrs_deprecated: first.attrs,
+        exporters,
+        cache: Some(pb::CacheOptions {
+            imports: entries(options.cache_imports),
+            exports: entries(options.cache_exports),
+            ..Default::default()
+        }),
+        entitlements: options.entitlements,
+        ..Default::default()
+    }
+}
+
+fn map(from: BTreeMap<String, String>) -> HashMap<String, String> {
+    from.into_iter().collect()
+}

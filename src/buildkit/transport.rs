@@ -1,0 +1,180 @@
+//! Turns a stream to the engine's HTTP API into a raw HTTP/2 stream.
+//!
+//! dockerd answers `POST /grpc` (we are the client) and `POST /session` (we are the server) with
+//! `101 Switching Protocols` and `Upgrade: h2c`; unversioned paths work on every engine since
+//! 18.09. Source: moby `api/server/router/{grpc,session}`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::engine::Connector;
+
+/// Largest gRPC message either side may send, as BuildKit's own client sets it.
+pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
+/// HTTP/2 flow control windows: a context must not wait for round trips.
+pub(super) const STREAM_WINDOW: u32 = 1 << 20;
+pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Why a BuildKit stream could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The engine could not be dialled.
+    #[error("connect to the engine")]
+    Dial(#[from] std::io::Error),
+    /// HTTP failed before the upgrade.
+    #[error("open {path} on the engine")]
+    Http {
+        /// API path.
+        path: &'static str,
+        /// What hyper answered.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The engine answered something else than `101`.
+    #[error("the engine refused {path} with status {status}: {body}")]
+    Refused {
+        /// API path.
+        path: &'static str,
+        /// HTTP status.
+        status: StatusCode,
+        /// Body, usually JSON with a message.
+        body: String,
+    },
+    /// The gRPC channel could not be set up.
+    #[error("speak gRPC with the engine")]
+    Grpc(#[from] tonic::transport::Error),
+}
+
+/// Dials the engine and upgrades the connection to HTTP/2 on `path`.
+pub(super) async fn upgrade(
+    connector: &Connector,
+    path: &'static str,
+    headers: HeaderMap,
+) -> Result<EngineIo, TransportError> {
+    let stream = connector.dial().await?;
+    let http_error = |source| TransportError::Http { path, source };
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http_error)?;
+    let driver = tokio::spawn(connection.with_upgrades());
+    let mut request = Request::post(path)
+        .header(header::HOST, "docker")
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "h2c")
+        .body(Empty::<Bytes>::new())
+        .expect("a constant request is valid");
+    request.headers_mut().extend(headers);
+    let response = sender.send_request(request).await.map_err(http_error)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(http_error)?.to_bytes();
+        return Err(TransportError::Refused {
+            path,
+            status,
+            body: String::from_utf8_lossy(&body).trim().to_owned(),
+        });
+    }
+    let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
+    drop(driver);
+    Ok(EngineIo(upgraded))
+}
+
+/// A gRPC channel to BuildKit's Control API inside the engine.
+///
+/// Opened at once, so that an unreachable engine is an error here and not at the first call.
+pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportError> {
+    let first = upgrade(connector, "/grpc", HeaderMap::new()).await?;
+    let mut first = Some(first);
+    let connector = connector.clone();
+    let endpoint = Endpoint::from_static("http://buildkit")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let dial = tower_service_fn(move |_: Uri| {
+        let opened = first.take();
+        let connector = connector.clone();
+        async move {
+            match opened {
+                Some(io) => Ok(io),
+                None => upgrade(&connector, "/grpc", HeaderMap::new()).await,
+            }
+        }
+    });
+    Ok(endpoint.connect_with_connector(dial).await?)
+}
+
+/// The upgraded connection; a name of its own because tonic wants a concrete type.
+pub(super) struct EngineIo(Upgraded);
+
+impl hyper::rt::Read for EngineIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for EngineIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// A `tower` service from a closure, without depending on tower for it.
+fn tower_service_fn<F, Fut>(call: F) -> ServiceFn<F>
+where
+    F: FnMut(Uri) -> Fut,
+{
+    ServiceFn(call)
+}
+
+struct ServiceFn<F>(F);
+
+impl<F, Fut> tower_service::Service<Uri> for ServiceFn<F>
+where
+    F: FnMut(Uri) -> Fut,
+    Fut: Future<Output = Result<EngineIo, TransportError>>,
+{
+    type Response = EngineIo;
+    type Error = TransportError;
+    type Future = Fut;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        (self.0)(uri)
+    }
+}
