@@ -1,0 +1,496 @@
+//! A target as BuildKit's solve wants it: frontend attributes, exporters, and what the session has
+//! to serve for it. Pure; the attribute names are those of BuildKit's `frontend/dockerui`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::build::plan::TARGET_CONTEXT;
+use crate::build::spec::{self, SecretSpec, SpecError, Typed};
+use crate::build::target::Target;
+use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
+
+/// What a request depends on besides its target.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext<'a> {
+    /// Directory for Dockerfiles that stand in the compose file, one folder per target.
+    pub scratch: &'a Path,
+    /// Image of each target that others use as a build context.
+    pub images: &'a BTreeMap<String, String>,
+    /// `DOCKER_DEFAULT_PLATFORM`.
+    pub default_platform: Option<&'a str>,
+    /// Address that the engine's `host-gateway` stands for, where it tells one.
+    pub host_gateway: Option<&'a str>,
+    /// What of the context the Dockerfile reads, see [`crate::dockerfile::context_fingerprint`].
+    pub fingerprint: &'a str,
+}
+
+/// A solve and what it needs from the session.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SolveRequest {
+    /// The solve, still without session and build ref.
+    pub options: SolveOptions,
+    /// Directories to serve, by the name the engine asks for.
+    pub directories: BTreeMap<String, PathBuf>,
+    /// The Dockerfile to write into `scratch` first.
+    pub inline_dockerfile: Option<(PathBuf, String)>,
+    /// Secrets to serve.
+    pub secrets: Vec<SecretSpec>,
+    /// SSH agents to forward: id and socket or key paths (empty: the user's agent).
+    pub ssh: Vec<(String, String)>,
+    /// Files or directories that exporters write on this machine, by exporter id.
+    pub exports: BTreeMap<String, Export>,
+    /// References to push when the engine's exporter cannot do it itself.
+    pub push: Vec<String>,
+    /// The result is an image in the engine.
+    pub loads_image: bool,
+}
+
+/// Where an exporter's stream goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Export {
+    /// One file (`tar`, `oci`, `docker`).
+    File(PathBuf),
+    /// A directory (`local`).
+    Directory(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// A target that cannot be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// An option string is malformed.
+    #[error("target {target}: {source}")]
+    Spec {
+        /// The target.
+        target: String,
+        /// What is wrong.
+        #[source]
+        source: SpecError,
+    },
+    /// Something this tool or the engine does not do.
+    #[error("target {target}: {key} is not supported: {why}")]
+    Unsupported {
+        /// The target.
+        target: String,
+        /// The key of `build:`.
+        key: &'static str,
+        /// Why, and what to do instead.
+        why: String,
+    },
+}
+
+/// Translates `target`.
+///
+/// # Errors
+/// A malformed option string, or something BuildKit in an engine cannot do.
+pub fn solve_request(
+    target: &Target,
+    context: RequestContext<'_>,
+) -> Result<SolveRequest, RequestError> {
+    let mut request = SolveRequest::default();
+    "dockerfile.v0".clone_into(&mut request.options.frontend);
+    let writer = Writer { target, context, request: &mut request };
+    writer.write()?;
+    Ok(request)
+}
+
+struct Writer<'a> {
+    target: &'a Target,
+    context: RequestContext<'a>,
+    request: &'a mut SolveRequest,
+}
+
+impl Writer<'_> {
+    fn write(mut self) -> Result<(), RequestError> {
+        self.sources();
+        self.named_contexts()?;
+        self.frontend_options()?;
+        self.network_and_limits()?;
+        self.cache()?;
+        self.session_services()?;
+        self.exporters()
+    }
+
+    fn attr(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.request.options.frontend_attrs.insert(key.into(), value.into());
+    }
+
+    fn unsupported(&self, key: &'static str, why: impl Into<String>) -> RequestError {
+        RequestError::Unsupported { target: self.target.name.clone(), key, why: why.into() }
+    }
+
+    fn spec<T>(&self, result: Result<T, SpecError>) -> Result<T, RequestError> {
+        result.map_err(|source| RequestError::Spec { target: self.target.name.clone(), source })
+    }
+
+    /// Serves `path` under a name that is the same in the next run: the engine keeps what it
+    /// received under that name and asks only for what changed. `flavour` keeps apart syncs of
+    /// one directory with different filters, which would otherwise evict each other's files.
+    fn serve(&mut self, kind: &str, path: &Path, flavour: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update([0]);
+        hash.update(flavour);
+        let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let name = format!("{kind}-{digest}");
+        self.request.directories.insert(name.clone(), path.to_owned());
+        name
+    }
+
+    fn sources(&mut self) {
+        let target = self.target;
+        let remote = is_remote(&target.context);
+        if remote {
+            self.attr("context", target.context.clone());
+        } else {
+            let name = self.serve("context", Path::new(&target.context), self.context.fingerprint);
+            self.attr("contextkey", name);
+        }
+        let (directory, file) = match (&target.dockerfile_inline, &target.dockerfile) {
+            (Some(text), _) => {
+                let directory = self.context.scratch.join(&target.name);
+                let path = directory.join("Dockerfile");
+                self.request.inline_dockerfile = Some((path, unescape(text)));
+                (Some(directory), "Dockerfile".to_owned())
+            }
+            (None, Some(path)) if remote && !Path::new(path).is_absolute() => (None, path.clone()),
+            (None, dockerfile) => {
+                let path =
+                    Path::new(&target.context).join(dockerfile.as_deref().unwrap_or("Dockerfile"));
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                (if remote { None } else { path.parent().map(Path::to_owned) }, file)
+            }
+        };
+        self.attr("filename", file);
+        if let Some(directory) = directory {
+            // A Dockerfile in the scratch directory has another path each run: name it after the
+            // target instead.
+            let name = if target.dockerfile_inline.is_some() {
+                let name = format!("dockerfile-inline-{}", target.name);
+                self.request.directories.insert(name.clone(), directory);
+                name
+            } else {
+                self.serve("dockerfile", &directory, "")
+            };
+            self.attr("dockerfilekey", name);
+        }
+    }
+
+    fn named_contexts(&mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        for (name, source) in &target.contexts {
+            let value = if let Some(needed) = source.strip_prefix(TARGET_CONTEXT) {
+                let image = self.context.images.get(needed).map_or(needed, String::as_str);
+                format!("docker-image://{image}")
+            } else if source.starts_with("oci-layout://") {
+                return Err(self.unsupported(
+                    "additional_contexts",
+                    "oci-layout:// needs a content store in the session; use docker-image:// or a directory",
+                ));
+            } else if source.starts_with("docker-image://") || is_remote(source) {
+                source.clone()
+            } else {
+                let served = self.serve("context", Path::new(source), name);
+                format!("local:{served}")
+            };
+            self.attr(format!("context:{name}"), value);
+        }
+        Ok(())
+    }
+
+    fn frontend_options(&mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        for (key, value) in &target.args {
+            self.attr(format!("build-arg:{key}"), unescape(value));
+        }
+        for (key, value) in &target.labels {
+            self.attr(format!("label:{key}"), value.clone());
+        }
+        if let Some(stage) = &target.target {
+            self.attr("target", stage.clone());
+        }
+        if target.no_cache {
+            self.attr("no-cache", "");
+        } else if !target.no_cache_filter.is_empty() {
+            self.attr("no-cache", target.no_cache_filter.join(","));
+        }
+        // As buildx does for the engine's own builder: images it has are used without asking a
+        // registry, unless `pull` asks for it.
+        self.attr("image-resolve-mode", if target.pull { "pull" } else { "local" });
+        let platforms = match (target.platforms.as_slice(), self.context.default_platform) {
+            ([], Some(platform)) => platform.to_owned(),
+            (platforms, _) => platforms.join(","),
+        };
+        if !platforms.is_empty() {
+            self.attr("platform", platforms);
+        }
+        for text in &target.attest {
+            let (kind, value) = self.spec(spec::attest(text))?;
+            self.attr(format!("attest:{kind}"), value);
+        }
+        if let Some(call) = &target.call {
+            self.attr("requestid", format!("frontend.{call}"));
+        }
+        if let Some(syntax) = target.args.get("BUILDKIT_SYNTAX") {
+            let image = syntax.split_whitespace().next().unwrap_or_default().to_owned();
+            "gateway.v0".clone_into(&mut self.request.options.frontend);
+            self.attr("source", image);
+            self.attr("cmdline", syntax.clone());
+        }
+        Ok(())
+    }
+
+    fn network_and_limits(&mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        self.request.options.entitlements.clone_from(&target.entitlements);
+        match target.network.as_deref() {
+            None | Some("" | "default") => {}
+            Some("none") => self.attr("force-network-mode", "none"),
+            Some("host") => {
+                self.attr("force-network-mode", "host");
+                self.request.options.entitlements.push("network.host".to_owned());
+            }
+            Some(other) => {
+                let why = format!("BuildKit has no network {other:?}, only default, none and host");
+                return Err(self.unsupported("network", why));
+            }
+        }
+        let mut hosts = Vec::new();
+        for (host, addresses) in &target.extra_hosts {
+            for address in addresses.split(',') {
+                let address = match (address, self.context.host_gateway) {
+                    ("host-gateway", Some(gateway)) => gateway,
+                    ("host-gateway", None) => {
+                        let why = "this engine does not tell the address of host-gateway";
+                        return Err(self.unsupported("extra_hosts", why));
+                    }
+                    (address, _) => address.trim_start_matches('[').trim_end_matches(']'),
+                };
+                if address.parse::<std::net::IpAddr>().is_err() {
+                    let why = format!("{address:?} is not an IP address");
+                    return Err(self.unsupported("extra_hosts", why));
+                }
+                hosts.push(format!("{host}={address}"));
+            }
+        }
+        if !hosts.is_empty() {
+            self.attr("add-hosts", hosts.join(","));
+        }
+        if let Some(bytes) = &target.shm_size {
+            self.attr("shm-size", bytes.clone());
+        }
+        if !target.ulimits.is_empty() {
+            self.attr("ulimit", target.ulimits.join(","));
+        }
+        Ok(())
+    }
+
+    fn cache(&mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        let entry = |spec: Typed| CacheEntry { kind: spec.kind, attrs: spec.attrs };
+        for text in &target.cache_from {
+            let spec = self.spec(spec::cache(text))?;
+            if spec.kind == "local" {
+                return Err(self.unsupported(
+                    "cache_from",
+                    "type=local needs a content store in the session; use type=registry or inline",
+                ));
+            }
+            self.request.options.cache_imports.push(entry(spec));
+        }
+        for text in &target.cache_to {
+            let spec = self.spec(spec::cache(text))?;
+            if spec.kind == "local" {
+                return Err(self.unsupported(
+                    "cache_to",
+                    "type=local needs a content store in the session; use type=registry or inline",
+                ));
+            }
+            self.request.options.cache_exports.push(entry(spec));
+        }
+        let inline = target.args.get("BUILDKIT_INLINE_CACHE").map(String::as_str);
+        if matches!(inline, Some("1" | "t" | "T" | "true" | "TRUE" | "True")) {
+            let inline = CacheEntry { kind: "inline".to_owned(), ..CacheEntry::default() };
+            self.request.options.cache_exports.push(inline);
+        }
+        // The dockerfile frontend imports caches itself and wants them as JSON.
+        if !self.request.options.cache_imports.is_empty() {
+            let list: Vec<serde_json::Value> = self
+                .request
+                .options
+                .cache_imports
+                .iter()
+                .map(|entry| serde_json::json!({"Type": entry.kind, "Attrs": entry.attrs}))
+                .collect();
+            self.attr("cache-imports", serde_json::Value::from(list).to_string());
+        }
+        Ok(())
+    }
+
+    fn session_services(&mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        for text in &target.secrets {
+            let secret =
+                self.spec(spec::secret(text, |name| target.secret_env.contains_key(name)))?;
+            self.request.secrets.push(secret);
+        }
+        for text in &target.ssh {
+            let (id, path) = text.split_once('=').unwrap_or((text, ""));
+            self.request.ssh.push((id.to_owned(), path.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn exporters(mut self) -> Result<(), RequestError> {
+        let target = self.target;
+        if target.call.is_some() {
+            return Ok(());
+        }
+        let default = vec!["type=docker".to_owned()];
+        let outputs = if target.outputs.is_empty() { &default } else { &target.outputs };
+        for text in outputs {
+            let mut spec = self.spec(spec::output(text))?;
+            let dest = spec.attrs.remove("dest");
+            let push = match spec.kind.as_str() {
+                "registry" => true,
+                _ => spec.attrs.remove("push").is_some_and(|value| value == "true"),
+            };
+            match (spec.kind.as_str(), dest) {
+                ("docker" | "image" | "registry" | "moby", None) => {
+                    spec.attrs.entry("name".to_owned()).or_insert_with(|| target.tags.join(","));
+                    if push {
+                        self.request.push.clone_from(&target.tags);
+                    }
+                    self.request.loads_image = true;
+                    "moby".clone_into(&mut spec.kind);
+                }
+                ("local", Some(dest)) => self.export(Export::Directory(dest.into())),
+                ("tar" | "oci" | "docker", Some(dest)) if dest == "-" => {
+                    self.export(Export::Stdout);
+                }
+                ("tar" | "oci" | "docker", Some(dest)) => self.export(Export::File(dest.into())),
+                ("local" | "tar" | "oci", None) => {
+                    let why = format!("type={} needs dest=PATH", spec.kind);
+                    return Err(self.unsupported("output", why));
+                }
+                ("cacheonly", _) => continue,
+                (other, _) => {
+                    let why = format!("there is no exporter {other:?}");
+                    return Err(self.unsupported("output", why));
+                }
+            }
+            let exporter = ExporterSpec { kind: spec.kind, attrs: spec.attrs };
+            self.request.options.exporters.push(exporter);
+        }
+        Ok(())
+    }
+
+    /// Exporters are numbered in the order of the request (BuildKit `client/solve.go`).
+    fn export(&mut self, export: Export) {
+        let id = self.request.options.exporters.len().to_string();
+        self.request.exports.insert(id, export);
+    }
+}
+
+/// Whether the engine fetches a context itself (git or http), as buildx decides.
+pub fn is_remote(context: &str) -> bool {
+    ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
+        .iter()
+        .any(|prefix| context.starts_with(prefix))
+}
+
+/// Bake files escape `${` as `$${`.
+fn unescape(text: &str) -> String {
+    text.replace("$${", "${")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn request(target: &Target) -> Result<SolveRequest, RequestError> {
+        let images = BTreeMap::from([("base".to_owned(), "p-base".to_owned())]);
+        let context = RequestContext {
+            scratch: Path::new("/scratch"),
+            images: &images,
+            default_platform: None,
+            host_gateway: None,
+            fingerprint: "",
+        };
+        solve_request(target, context)
+    }
+
+    fn api() -> Target {
+        Target {
+            name: "api".into(),
+            context: "/p".into(),
+            dockerfile: Some("/p/docker/Dockerfile.api".into()),
+            tags: vec!["p-api".into()],
+            ..Target::default()
+        }
+    }
+
+    #[test]
+    fn a_plain_target() {
+        let request = request(&api()).unwrap();
+        let attrs = &request.options.frontend_attrs;
+        assert_eq!(attrs["filename"], "Dockerfile.api");
+        assert_eq!(request.directories[&attrs["contextkey"]], Path::new("/p"));
+        assert_eq!(request.directories[&attrs["dockerfilekey"]], Path::new("/p/docker"));
+        assert_eq!(request.options.exporters[0].kind, "moby");
+        assert_eq!(request.options.exporters[0].attrs["name"], "p-api");
+        assert!(request.loads_image);
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        let mut target = api();
+        target.args.insert("A".into(), "$${B} $C".into());
+        target.dockerfile_inline = Some("FROM x\nRUN echo $${B}".into());
+        let request = request(&target).unwrap();
+        assert_eq!(request.options.frontend_attrs["build-arg:A"], "${B} $C");
+        let (path, text) = request.inline_dockerfile.unwrap();
+        assert_eq!(
+            (path.as_path(), text.as_str()),
+            (Path::new("/scratch/api/Dockerfile"), "FROM x\nRUN echo ${B}")
+        );
+    }
+
+    #[test]
+    fn contexts_of_every_kind() {
+        let mut target = api();
+        target.contexts = [("base", "target:base"), ("img", "docker-image://x"), ("dir", "/d")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let request = request(&target).unwrap();
+        let attrs = &request.options.frontend_attrs;
+        assert_eq!(attrs["context:base"], "docker-image://p-base");
+        assert_eq!(attrs["context:img"], "docker-image://x");
+        let local = attrs["context:dir"].strip_prefix("local:").unwrap();
+        assert_eq!(request.directories[local], Path::new("/d"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named() {
+        let cases: [(&str, Target); 3] = [
+            ("network", Target { network: Some("mynet".into()), ..api() }),
+            ("cache_to", Target { cache_to: vec!["type=local,dest=x".into()], ..api() }),
+            ("output", Target { outputs: vec!["type=tar".into()], ..api() }),
+        ];
+        for (key, target) in cases {
+            let error = request(&target).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn exports_are_numbered() {
+        let outputs = vec!["type=docker".into(), "type=tar,dest=out.tar".into()];
+        let request = request(&Target { outputs, ..api() }).unwrap();
+        assert_eq!(request.exports["1"], Export::File("out.tar".into()));
+    }
+}
