@@ -1,1 +1,20 @@
 //! The build context on disk: `.dockerignore` patterns with Docker's semantics and the walk.
+//!
+//! Paths and patterns are bytes, slash-separated and relative to the context: file names on Unix
+//! need not be UTF-8. The room knows the file system and nothing of the engine, the session or
+//! the runtime: callers run the walk on a thread that may block.
+//!
+//! - [`patterns`]: `.dockerignore` and include patterns, compiled once; [`glob`]: Go's path rules
+//!   they build on; [`ignore_file`]: reading and choosing the ignore file.
+//! - [`root`]: opening things below a directory without ever following a symlink out of it.
+//! - [`filter`]: what a transfer includes; [`follow_links`]: symlinks among the wanted paths.
+//! - [`walk`]: the entries themselves, in the order the engine expects; [`stat`]: their metadata.
+
+pub mod filter;
+pub mod follow_links;
+pub mod glob;
+pub mod ignore_file;
+pub mod patterns;
+pub mod root;
+pub mod stat;
+pub mod walk;

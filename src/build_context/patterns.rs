@@ -1,0 +1,335 @@
+//! Docker's path patterns: `**`, `!`, order, and a match of a parent directory counts.
+//!
+//! The language is moby/patternmatcher's, which the engine and buildx use for `.dockerignore` and
+//! for the include patterns of a transfer. The last pattern that decides wins; `!` takes back.
+//! Inside brackets `filepath.Match` is the rule here; Docker's detour over regular expressions
+//! reads `*`, `?` and POSIX classes there differently.
+
+use crate::build_context::glob::{self, Class, PatternError, next_char};
+
+/// Patterns in order, compiled once.
+#[derive(Debug, Clone)]
+pub struct PatternMatcher {
+    patterns: Vec<Pattern>,
+    has_exceptions: bool,
+}
+
+/// One compiled pattern.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// Cleaned, without the `!`.
+    text: Vec<u8>,
+    exception: bool,
+    kind: Kind,
+}
+
+/// Most patterns of real ignore files need no more than a comparison.
+#[derive(Debug, Clone)]
+enum Kind {
+    Exact,
+    /// `text` ends with `**`.
+    Prefix,
+    /// `text` begins with `**`.
+    Suffix,
+    Program(Program),
+}
+
+/// What the literal head and tail of a pattern leave over.
+#[derive(Debug, Clone)]
+struct Program {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Char(char),
+    /// `?`
+    NotSlash,
+    /// `*`
+    Star,
+    /// `**` in front of more: nothing, or anything up to and including a slash. Always followed
+    /// by `GapLoop`.
+    Gap,
+    GapLoop,
+    /// `**` at the end.
+    Anything,
+    Class(Class),
+    /// A `^` in the middle: an anchor in Docker's translation, which cannot hold there.
+    Never,
+}
+
+/// Which patterns matched a directory: what its children inherit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MatchInfo(Vec<bool>);
+
+impl PatternMatcher {
+    /// Compiles `patterns`. Blank ones are dropped.
+    ///
+    /// # Errors
+    /// The first malformed pattern.
+    pub fn new<P: AsRef<[u8]>>(
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Result<Self, PatternError> {
+        let mut compiled = Vec::new();
+        for pattern in patterns {
+            let given = trim_space(pattern.as_ref());
+            if given.is_empty() {
+                continue;
+            }
+            let cleaned = glob::clean(given);
+            let (exception, text) = match cleaned.strip_prefix(b"!") {
+                Some(b"") => return Err(PatternError::new(given)),
+                Some(rest) => (true, rest.to_vec()),
+                None => (false, cleaned),
+            };
+            if !glob::is_valid(&text) {
+                return Err(PatternError::new(given));
+            }
+            let kind = compile(&text).ok_or_else(|| PatternError::new(given))?;
+            compiled.push(Pattern { text, exception, kind });
+        }
+        let has_exceptions = compiled.iter().any(|pattern| pattern.exception);
+        Ok(Self { patterns: compiled, has_exceptions })
+    }
+
+    /// The patterns in order.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether a pattern begins with `!`.
+    pub fn has_exceptions(&self) -> bool {
+        self.has_exceptions
+    }
+
+    /// Whether `path` or one of its parent directories matches, exceptions considered.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let mut matched = false;
+        for pattern in &self.patterns {
+            if pattern.exception == matched && pattern.matches_path_or_parent(path) {
+                matched = !pattern.exception;
+            }
+        }
+        matched
+    }
+
+    /// As [`Self::matches`] while walking: `parent` is what this wrote into `info` for the
+    /// directory above, `None` at the top.
+    pub fn matches_below(
+        &self,
+        path: &[u8],
+        parent: Option<&MatchInfo>,
+        info: &mut MatchInfo,
+    ) -> bool {
+        let mut matched = false;
+        info.0.clear();
+        info.0.resize(self.patterns.len(), false);
+        for (i, pattern) in self.patterns.iter().enumerate() {
+            let mut hit = parent.is_some_and(|parent| parent.0.get(i).copied().unwrap_or(false));
+            if !hit {
+                // A pattern that could not change the answer is not recorded either: that is
+                // Docker's rule, and children inherit it.
+                if pattern.exception != matched {
+                    continue;
+                }
+                hit = match parent {
+                    Some(_) => pattern.matches_path(path),
+                    None => pattern.matches_path_or_parent(path),
+                };
+            }
+            info.0[i] = hit;
+            if hit {
+                matched = !pattern.exception;
+            }
+        }
+        matched
+    }
+}
+
+impl Pattern {
+    /// The cleaned pattern, without a leading `!`.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether the pattern began with `!`.
+    pub fn is_exception(&self) -> bool {
+        self.exception
+    }
+
+    fn matches_path_or_parent(&self, path: &[u8]) -> bool {
+        self.matches_path(path)
+            || path.iter().enumerate().any(|(i, &b)| b == b'/' && self.matches_path(&path[..i]))
+    }
+
+    fn matches_path(&self, path: &[u8]) -> bool {
+        match &self.kind {
+            Kind::Exact => path == self.text,
+            Kind::Prefix => path.starts_with(&self.text[..self.text.len() - 2]),
+            Kind::Suffix => {
+                let tail = &self.text[2..];
+                path.ends_with(tail) || tail.strip_prefix(b"/") == Some(path)
+            }
+            Kind::Program(program) => program.matches(path),
+        }
+    }
+}
+
+impl Program {
+    fn matches(&self, path: &[u8]) -> bool {
+        let Some(middle) = path
+            .strip_prefix(self.head.as_slice())
+            .and_then(|rest| rest.strip_suffix(self.tail.as_slice()))
+        else {
+            return false;
+        };
+        self.run(middle)
+    }
+
+    /// Follows all possible positions at once, so that no pattern takes exponential time.
+    fn run(&self, mut text: &[u8]) -> bool {
+        let mut now = Vec::with_capacity(8);
+        let mut next = Vec::with_capacity(8);
+        self.enter(&mut now, 0);
+        while !text.is_empty() {
+            let (c, width) = next_char(text);
+            text = &text[width..];
+            next.clear();
+            for &at in &now {
+                let Some(token) = self.tokens.get(at) else { continue };
+                match token {
+                    Token::Char(want) if *want == c => self.enter(&mut next, at + 1),
+                    Token::NotSlash if c != '/' => self.enter(&mut next, at + 1),
+                    Token::Class(class) if class.matches(c) => self.enter(&mut next, at + 1),
+                    Token::Star if c != '/' => self.enter(&mut next, at),
+                    Token::Anything if c != '\n' => self.enter(&mut next, at),
+                    Token::GapLoop => {
+                        if c != '\n' {
+                            self.enter(&mut next, at);
+                        }
+                        if c == '/' {
+                            self.enter(&mut next, at + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            std::mem::swap(&mut now, &mut next);
+            if now.is_empty() {
+                return false;
+            }
+        }
+        now.contains(&self.tokens.len())
+    }
+
+    /// Adds `at` and whatever can be reached from it without a character.
+    fn enter(&self, set: &mut Vec<usize>, mut at: usize) {
+        loop {
+            if set.contains(&at) {
+                return;
+            }
+            set.push(at);
+            match self.tokens.get(at) {
+                Some(Token::Star | Token::Anything) => at += 1,
+                Some(Token::Gap) => {
+                    if !set.contains(&(at + 1)) {
+                        set.push(at + 1);
+                    }
+                    at += 2;
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Chooses how to match `text`; `None` for a class Docker rejects.
+fn compile(text: &[u8]) -> Option<Kind> {
+    let mut tokens: Vec<Token> = Vec::new();
+    // What the pattern is so far: `Exact` until something special comes, then Docker's order of
+    // precedence: a leading `**` makes a suffix, anything after it a program.
+    let mut kind = Some(Kind::Exact);
+    let mut rest = text;
+    let mut first = true;
+    while let Some(&byte) = rest.first() {
+        match byte {
+            b'*' if rest.get(1) == Some(&b'*') => {
+                rest = &rest[2..];
+                rest = rest.strip_prefix(b"/").unwrap_or(rest);
+                if rest.is_empty() {
+                    kind = matches!(kind, Some(Kind::Exact)).then_some(Kind::Prefix);
+                    tokens.push(Token::Anything);
+                } else {
+                    tokens.extend([Token::Gap, Token::GapLoop]);
+                    kind = None;
+                }
+                if first {
+                    kind = Some(Kind::Suffix);
+                }
+            }
+            b'*' | b'?' => {
+                tokens.push(if byte == b'*' { Token::Star } else { Token::NotSlash });
+                rest = &rest[1..];
+                kind = None;
+            }
+            b'[' => {
+                let (class, after) = glob::parse_class(&rest[1..])?;
+                if class.has_reversed_range() {
+                    return None;
+                }
+                tokens.push(Token::Class(class));
+                rest = after;
+                kind = None;
+            }
+            b']' => {
+                tokens.push(Token::Char(']'));
+                rest = &rest[1..];
+                kind = None;
+            }
+            b'^' => {
+                if !first {
+                    tokens.push(Token::Never);
+                }
+                rest = &rest[1..];
+            }
+            _ => {
+                if byte == b'\\' && rest.len() > 1 {
+                    rest = &rest[1..];
+                    kind = None;
+                }
+                let (c, width) = next_char(rest);
+                tokens.push(Token::Char(c));
+                rest = &rest[width..];
+            }
+        }
+        first = false;
+    }
+    Some(kind.unwrap_or_else(|| Kind::Program(program(tokens))))
+}
+
+/// Takes the literal head and tail off: they reject most paths by one comparison.
+fn program(mut tokens: Vec<Token>) -> Program {
+    let literal = |token: &Token| match token {
+        Token::Char(c) if *c != char::REPLACEMENT_CHARACTER => Some(*c),
+        _ => None,
+    };
+    let tail_len = tokens.iter().rev().map_while(literal).count();
+    let tail = tokens.split_off(tokens.len() - tail_len);
+    let head_len = tokens.iter().map_while(literal).count();
+    let rest = tokens.split_off(head_len);
+    let text = |tokens: &[Token]| tokens.iter().filter_map(literal).collect::<String>().into();
+    Program { head: text(&tokens), tail: text(&tail), tokens: rest }
+}
+
+/// Without the white space around it; what is not UTF-8 counts as text.
+pub(crate) fn trim_space(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.trim().as_bytes(),
+        Err(_) => bytes.trim_ascii(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
