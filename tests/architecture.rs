@@ -10,13 +10,30 @@ struct Rule {
 }
 
 /// Crates and calls that reach outside the program.
-const OUTSIDE: &[&str] =
-    &["tokio::", "bollard", "tonic", "hyper", "indicatif", "std::env", "SystemTime", "Instant::now", "Timestamp::now"];
+const OUTSIDE: &[&str] = &[
+    "tokio::",
+    "bollard",
+    "tonic",
+    "hyper",
+    "indicatif",
+    "std::env",
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+];
 
 const RULES: &[Rule] = &[
     Rule {
         room: "cli",
-        never: &["crate::build::", "crate::buildkit", "crate::compose", "crate::engine", "crate::progress", "crate::report", "crate::ui"],
+        never: &[
+            "crate::build::",
+            "crate::buildkit",
+            "crate::compose",
+            "crate::engine",
+            "crate::progress",
+            "crate::report",
+            "crate::ui",
+        ],
     },
     Rule { room: "compose", never: OUTSIDE },
     Rule { room: "dockerfile", never: OUTSIDE },
@@ -25,11 +42,29 @@ const RULES: &[Rule] = &[
     Rule { room: "build/plan.rs", never: OUTSIDE },
     Rule { room: "build/request.rs", never: OUTSIDE },
     Rule { room: "build/target.rs", never: OUTSIDE },
-    Rule { room: "build", never: &["bollard", "tonic", "hyper", "indicatif", "crate::report", "crate::cli", "crate::ui", "std::env"] },
+    Rule {
+        room: "build",
+        never: &[
+            "bollard",
+            "tonic",
+            "hyper",
+            "indicatif",
+            "crate::report",
+            "crate::cli",
+            "crate::ui",
+            "std::env",
+        ],
+    },
     Rule { room: "engine", never: &["crate::report", "crate::ui", "crate::cli", "std::env"] },
     Rule { room: "buildkit", never: &["crate::report", "crate::ui", "crate::cli", "std::env"] },
-    Rule { room: "report", never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic", "std::env"] },
-    Rule { room: "ui", never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic"] },
+    Rule {
+        room: "report",
+        never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic", "std::env"],
+    },
+    Rule {
+        room: "ui",
+        never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic"],
+    },
 ];
 
 fn sources(path: &Path) -> Vec<PathBuf> {
@@ -49,10 +84,7 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
-    text.lines()
-        .map(|line| line.split("//").next().unwrap())
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -64,7 +96,10 @@ fn rooms_know_only_what_they_may() {
             let code = code(&file);
             for word in rule.never {
                 if code.contains(word) {
-                    offences.push(format!("{} mentions {word}", file.strip_prefix(&root).unwrap().display()));
+                    offences.push(format!(
+                        "{} mentions {word}",
+                        file.strip_prefix(&root).unwrap().display()
+                    ));
                 }
             }
         }
@@ -90,7 +125,9 @@ fn only_ui_prints() {
         .filter(|file| !file.starts_with(root.join("ui")))
         .filter(|file| {
             let code = code(file);
-            ["println!", "eprintln!", "print!(", "stdout()", "stderr()"].iter().any(|word| code.contains(word))
+            ["println!", "eprintln!", "print!(", "stdout()", "stderr()"]
+                .iter()
+                .any(|word| code.contains(word))
         })
         .collect();
     assert!(offences.is_empty(), "these print: {offences:?}");

@@ -1,3 +1,5 @@
+//! Patterns against paths: Docker's cases, and agreement of the fast ways with slow ones.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Walks over trees on disk.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::build_context::filter::FilterRequest;

@@ -1,0 +1,91 @@
+//! What was sent, and why a transfer failed: counted while it happens, read by anyone.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All transfers of a session.
+#[derive(Debug, Default)]
+pub struct SyncReport {
+    transfers: Mutex<Vec<Arc<Counters>>>,
+    failures: Mutex<Vec<SyncFailure>>,
+}
+
+/// One transfer as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The name the engine asked for.
+    pub dir_name: String,
+    /// Entries listed, directories included.
+    pub entries: u64,
+    /// Files whose content was sent.
+    pub files: u64,
+    /// Bytes of file content sent.
+    pub file_bytes: u64,
+    /// Bytes of messages sent, content and framing included.
+    pub wire_bytes: u64,
+    /// Whether the engine said that it has all it wants.
+    pub complete: bool,
+}
+
+/// Why a transfer failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncFailure {
+    /// The name the engine asked for.
+    pub dir_name: String,
+    /// The entry, from the top of the directory.
+    pub path: Option<String>,
+    /// One lowercase sentence that names the entry.
+    pub reason: String,
+}
+
+impl SyncReport {
+    /// Every transfer begun so far, in order.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers.iter().map(|counters| counters.read()).collect()
+    }
+
+    /// Why transfers failed, in order; empty if none did.
+    pub fn failures(&self) -> Vec<SyncFailure> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bytes of messages sent by all transfers together.
+    pub fn wire_bytes(&self) -> u64 {
+        self.transfers().iter().map(|transfer| transfer.wire_bytes).sum()
+    }
+
+    pub(super) fn begin(&self, dir_name: &str) -> Arc<Counters> {
+        let counters = Arc::new(Counters { dir_name: dir_name.to_owned(), ..Default::default() });
+        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers.push(counters.clone());
+        counters
+    }
+
+    pub(super) fn fail(&self, failure: SyncFailure) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    dir_name: String,
+    pub(super) entries: AtomicU64,
+    pub(super) files: AtomicU64,
+    pub(super) file_bytes: AtomicU64,
+    pub(super) wire_bytes: AtomicU64,
+    pub(super) complete: AtomicBool,
+}
+
+impl Counters {
+    fn read(&self) -> Transfer {
+        Transfer {
+            dir_name: self.dir_name.clone(),
+            entries: self.entries.load(Relaxed),
+            files: self.files.load(Relaxed),
+            file_bytes: self.file_bytes.load(Relaxed),
+            wire_bytes: self.wire_bytes.load(Relaxed),
+            complete: self.complete.load(Relaxed),
+        }
+    }
+}
