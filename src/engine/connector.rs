@@ -1,39 +1,373 @@
 //! One dialer for every connection to the engine: bollard's requests and BuildKit's streams.
+//!
+//! Which engine is meant follows the docker CLI (`-H`, `--context`, DOCKER_CONTEXT, DOCKER_HOST,
+//! `docker context use`), so that both programs talk to the same one. Nothing here reads the
+//! process environment: it comes as a parameter.
 
+mod context;
+mod error;
+mod host;
+mod permission;
+mod ssh;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::ClientConfig;
+
+pub use error::{ConnectError, ConnectErrorKind};
+use host::Host;
+
+use crate::engine::docker_config::{self, DockerConfig};
+
+/// Longest wait for a TCP connection and its TLS handshake; ssh has its own.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A byte stream to the engine.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// How to reach an engine. Cheap to clone; every call of [`Connector::dial`] opens a new stream.
-#[derive(Debug, Clone)]
-pub struct Connector {
-    endpoint: Endpoint,
+/// What decides which engine is meant.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectorSettings {
+    /// `-H/--host`.
+    pub host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// The process environment: DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY,
+    /// DOCKER_TLS, DOCKER_CERT_PATH, XDG_RUNTIME_DIR, USER; child processes get all of it.
+    pub environment: BTreeMap<String, String>,
+    /// Home directory of the user.
+    pub home: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone)]
-enum Endpoint {
-    Unix(PathBuf),
+impl ConnectorSettings {
+    /// A variable that is set and not empty; Docker treats empty as unset.
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// How to reach an engine. Cheap to clone; every call of [`Connector::dial`] opens a new stream.
+#[derive(Clone)]
+pub struct Connector {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    host: Host,
+    tls: Option<Arc<ClientConfig>>,
+    /// Address and, where that is not the command line, who named it.
+    description: String,
+    /// See [`Connector::notice`].
+    notice: Option<String>,
+    settings: ConnectorSettings,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connector").field(&self.inner.description).finish()
+    }
 }
 
 impl Connector {
     /// A connector to a unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { endpoint: Endpoint::Unix(path.into()) }
+        let host = Host::Unix(path.into());
+        Self::new(host, None, None, ConnectorSettings::default())
+    }
+
+    /// Finds the engine the user means, in this order: `-H`, `--context`, DOCKER_CONTEXT,
+    /// DOCKER_HOST, the context chosen by `docker context use`, the default socket.
+    ///
+    /// The docker CLI documents that DOCKER_CONTEXT overrides DOCKER_HOST, which is what counts
+    /// here; its code up to 28.x has it the other way round, hence [`Connector::notice`].
+    ///
+    /// # Errors
+    /// [`ConnectErrorKind::Settings`] where options contradict or an address or context cannot be
+    /// understood, [`ConnectErrorKind::Tls`] where certificates cannot be used. Nothing is dialled.
+    pub fn resolve(settings: &ConnectorSettings) -> Result<Self, ConnectError> {
+        if settings.host.is_some() && settings.context.is_some() {
+            return Err(settings_error("-H/--host and --context exclude each other")
+                .hint("a context already names its host: give one of the two"));
+        }
+        let config = docker_config::directory(&settings.environment, settings.home.as_deref());
+        let mut notice = None;
+        let (name, who) = if settings.host.is_some() {
+            (context::DEFAULT_CONTEXT.to_owned(), "")
+        } else if let Some(name) = settings.context.as_deref().filter(|name| !name.is_empty()) {
+            (name.to_owned(), "--context")
+        } else if let Some(name) = settings.variable("DOCKER_CONTEXT") {
+            if settings.variable("DOCKER_HOST").is_some() && name != context::DEFAULT_CONTEXT {
+                notice = Some(format!(
+                    "DOCKER_CONTEXT={name} is used; DOCKER_HOST is set too and ignored"
+                ));
+            }
+            (name.to_owned(), "DOCKER_CONTEXT")
+        } else if settings.variable("DOCKER_HOST").is_some() {
+            (context::DEFAULT_CONTEXT.to_owned(), "")
+        } else {
+            let chosen = match &config {
+                Some(directory) => {
+                    DockerConfig::load(directory)
+                        .map_err(|error| settings_error(error.to_string()))?
+                        .current_context
+                }
+                None => None,
+            };
+            let chosen = chosen.filter(|name| !name.is_empty());
+            (chosen.unwrap_or_else(|| context::DEFAULT_CONTEXT.to_owned()), "docker context use")
+        };
+        let mut connector = if name == context::DEFAULT_CONTEXT {
+            Self::from_environment(settings, config.as_deref())?
+        } else {
+            let config = config.ok_or_else(|| {
+                settings_error(format!(
+                    "docker context `{name}` cannot be read without a home directory"
+                ))
+                .hint("set DOCKER_CONFIG to the docker configuration directory")
+            })?;
+            Self::from_context(settings, &config, &name, who)?
+        };
+        if let (Some(inner), Some(_)) = (Arc::get_mut(&mut connector.inner), &notice) {
+            inner.notice = notice;
+        }
+        Ok(connector)
+    }
+
+    /// The engine without any context: `-H`, DOCKER_HOST or the default socket, and the TLS
+    /// variables.
+    fn from_environment(
+        settings: &ConnectorSettings,
+        config: Option<&Path>,
+    ) -> Result<Self, ConnectError> {
+        let verify = settings.variable("DOCKER_TLS_VERIFY").is_some();
+        let tls = verify || settings.variable("DOCKER_TLS").is_some();
+        let (address, who) = match (settings.host.as_deref(), settings.variable("DOCKER_HOST")) {
+            (Some(host), _) if !host.is_empty() => (host, None),
+            (_, Some(host)) => (host, Some("DOCKER_HOST")),
+            // docker/cli: asking for TLS and naming no host means the local TLS port.
+            _ if tls => ("tcp://localhost:2376", Some("DOCKER_TLS_VERIFY")),
+            _ => (host::DEFAULT_HOST, None),
+        };
+        let host = host::parse(address, tls).map_err(|what| {
+            settings_error(format!("engine address `{address}` {what}")).hint(ADDRESS_HINT)
+        })?;
+        let trust = match (&host, verify, tls) {
+            (Host::Tcp { .. }, true, _) => Some(tls::Trust::CaFile),
+            (Host::Tcp { .. }, false, true) => Some(tls::Trust::Nothing),
+            (Host::Tcp { https: true, .. }, _, _) => Some(tls::Trust::CaFileOrSystem),
+            _ => None,
+        };
+        let directory = settings.variable("DOCKER_CERT_PATH").map(Path::new).or(config);
+        let tls = trust.map(|trust| tls::client_config(directory, trust)).transpose()?;
+        Ok(Self::new(host, tls, who.map(str::to_owned), settings.clone()))
+    }
+
+    fn from_context(
+        settings: &ConnectorSettings,
+        config: &Path,
+        name: &str,
+        who: &str,
+    ) -> Result<Self, ConnectError> {
+        let endpoint = context::load(config, name)?;
+        let address = if endpoint.host.is_empty() { host::DEFAULT_HOST } else { &endpoint.host };
+        let with_tls = endpoint.certificates.is_some() || endpoint.skip_tls_verify;
+        let host = host::parse(address, with_tls).map_err(|what| {
+            settings_error(format!("engine address `{address}` of docker context `{name}` {what}"))
+                .hint(ADDRESS_HINT)
+        })?;
+        let trust =
+            if endpoint.skip_tls_verify { tls::Trust::Nothing } else { tls::Trust::CaFileOrSystem };
+        let tls = match host {
+            Host::Tcp { https, .. } if https || with_tls => {
+                Some(tls::client_config(endpoint.certificates.as_deref(), trust)?)
+            }
+            _ => None,
+        };
+        Ok(Self::new(host, tls, Some(format!("docker context `{name}`, {who}")), settings.clone()))
+    }
+
+    fn new(
+        host: Host,
+        tls: Option<Arc<ClientConfig>>,
+        who: Option<String>,
+        settings: ConnectorSettings,
+    ) -> Self {
+        let description = match who {
+            Some(who) => format!("{host} ({who})"),
+            None => host.to_string(),
+        };
+        Self { inner: Arc::new(Inner { host, tls, description, notice: None, settings }) }
+    }
+
+    /// The engine's address and who named it, for messages: `tcp://build:2376 (DOCKER_HOST)`.
+    pub fn description(&self) -> &str {
+        &self.inner.description
+    }
+
+    /// Something about the choice of the engine the user may not expect, one sentence.
+    pub fn notice(&self) -> Option<&str> {
+        self.inner.notice.as_deref()
     }
 
     /// Opens a stream to the engine's HTTP API.
     ///
     /// # Errors
-    /// What the operating system answered to the connection attempt.
+    /// An [`io::Error`] that carries a [`ConnectError`]; [`ConnectError::find`] gets it back, also
+    /// out of the errors of bollard, hyper and tonic. A stream over ssh fails with its first read.
     pub async fn dial(&self) -> io::Result<Box<dyn Stream>> {
-        match &self.endpoint {
-            Endpoint::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Ok(self.open().await?)
+    }
+
+    async fn open(&self) -> Result<Box<dyn Stream>, ConnectError> {
+        let inner = &*self.inner;
+        match &inner.host {
+            Host::Unix(path) => self.open_unix(path).await,
+            Host::NamedPipe(pipe) => self.open_named_pipe(pipe),
+            Host::Tcp { name, port, .. } => {
+                match tokio::time::timeout(CONNECT_TIMEOUT, self.open_tcp(name, *port)).await {
+                    Ok(stream) => stream,
+                    Err(_) => Err(self
+                        .failed(
+                            ConnectErrorKind::TimedOut,
+                            format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+                        )
+                        .hint("is the machine up, and does its firewall let this port through?")),
+                }
+            }
+            host @ Host::Ssh { .. } => {
+                Ok(Box::new(ssh::open(host, &inner.settings.environment, &inner.description)?))
+            }
         }
     }
+
+    #[cfg(unix)]
+    async fn open_unix(&self, path: &Path) -> Result<Box<dyn Stream>, ConnectError> {
+        match tokio::net::UnixStream::connect(path).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(self.explain_unix(path, &error)),
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn open_unix(&self, _path: &Path) -> Result<Box<dyn Stream>, ConnectError> {
+        Err(self.failed(ConnectErrorKind::Settings, "unix sockets do not exist on this system"))
+    }
+
+    #[cfg(windows)]
+    fn open_named_pipe(&self, pipe: &str) -> Result<Box<dyn Stream>, ConnectError> {
+        match tokio::net::windows::named_pipe::ClientOptions::new().open(pipe) {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(self.explain_any(&error)),
+        }
+    }
+
+    #[cfg(not(windows))]
+    fn open_named_pipe(&self, _pipe: &str) -> Result<Box<dyn Stream>, ConnectError> {
+        Err(self.failed(ConnectErrorKind::Settings, "named pipes exist on Windows only"))
+    }
+
+    async fn open_tcp(&self, name: &str, port: u16) -> Result<Box<dyn Stream>, ConnectError> {
+        let addresses: Vec<_> = tokio::net::lookup_host((name, port))
+            .await
+            .map_err(|error| {
+                self.failed(ConnectErrorKind::NotThere, format!("cannot find host {name}: {error}"))
+                    .hint("check the host's name")
+            })?
+            .collect();
+        let tcp =
+            TcpStream::connect(&*addresses).await.map_err(|error| self.explain_any(&error))?;
+        // Small gRPC frames must not wait for each other's acknowledgement.
+        tcp.set_nodelay(true).map_err(|error| self.explain_any(&error))?;
+        match &self.inner.tls {
+            Some(config) => {
+                let config = Arc::clone(config);
+                Ok(Box::new(tls::handshake(tcp, name, config, &self.inner.description).await?))
+            }
+            None => Ok(Box::new(tcp)),
+        }
+    }
+
+    fn failed(&self, kind: ConnectErrorKind, why: impl fmt::Display) -> ConnectError {
+        ConnectError::new(
+            kind,
+            format!("cannot reach the engine at {}: {why}", self.inner.description),
+        )
+    }
+
+    fn explain_unix(&self, path: &Path, error: &io::Error) -> ConnectError {
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                let mut failed = self
+                    .failed(ConnectErrorKind::NotThere, "there is no such socket")
+                    .hint("start the engine (sudo systemctl start docker), or name another one with -H, DOCKER_HOST or --context");
+                if let Some(socket) = self.socket_elsewhere(path) {
+                    failed = failed
+                        .hint(format!("there is a socket at {0}: -H unix://{0}", socket.display()));
+                }
+                failed
+            }
+            io::ErrorKind::PermissionDenied => self
+                .failed(ConnectErrorKind::PermissionDenied, "permission denied on the socket")
+                .hint(permission::hint(path, self.inner.settings.variable("USER"))),
+            io::ErrorKind::ConnectionRefused => self
+                .failed(
+                    ConnectErrorKind::Refused,
+                    "the socket is there, but no engine listens on it",
+                )
+                .hint("start the engine: sudo systemctl start docker"),
+            _ => self.explain_any(error),
+        }
+    }
+
+    fn explain_any(&self, error: &io::Error) -> ConnectError {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => self
+                .failed(ConnectErrorKind::Refused, "connection refused")
+                .hint("is the engine running, and does it listen on this address and port?"),
+            io::ErrorKind::TimedOut => self
+                .failed(ConnectErrorKind::TimedOut, "no answer")
+                .hint("is the machine up, and does its firewall let this port through?"),
+            io::ErrorKind::NotFound => self.failed(ConnectErrorKind::NotThere, error),
+            io::ErrorKind::PermissionDenied => {
+                self.failed(ConnectErrorKind::PermissionDenied, error)
+            }
+            _ => self.failed(ConnectErrorKind::Other, error),
+        }
+    }
+
+    /// A socket where rootless engines and desktop products put it. The docker CLI does not look
+    /// there by itself, so neither do we: it is only pointed out.
+    fn socket_elsewhere(&self, tried: &Path) -> Option<PathBuf> {
+        let settings = &self.inner.settings;
+        let home = |below: &str| settings.home.as_ref().map(|home| home.join(below));
+        [
+            settings
+                .variable("XDG_RUNTIME_DIR")
+                .map(|folder| Path::new(folder).join("docker.sock")),
+            home(".docker/run/docker.sock"),
+            home(".colima/default/docker.sock"),
+        ]
+        .into_iter()
+        .flatten()
+        .find(|socket| socket != tried && socket.exists())
+    }
 }
+
+/// Which addresses there are.
+const ADDRESS_HINT: &str = "addresses are unix:///path, tcp://host:port and ssh://user@host";
+
+fn settings_error(message: impl Into<String>) -> ConnectError {
+    ConnectError::new(ConnectErrorKind::Settings, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The Docker Engine: one dialer for everything, and the Engine API as far as this tool needs it.
 
 pub mod connector;
+pub mod docker_config;
+mod transport;
 
-pub use connector::{Connector, Stream};
+pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};

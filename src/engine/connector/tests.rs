@@ -1,0 +1,465 @@
+//! Dialling for real: sockets, a TLS listener with certificates made here, an `ssh` made of shell.
+
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
+
+use super::context::tests::write_context;
+use super::*;
+
+fn settings(home: &Path, variables: &[(&str, &str)]) -> ConnectorSettings {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    ConnectorSettings {
+        environment: variables.iter().map(own).collect(),
+        home: Some(home.to_owned()),
+        ..Default::default()
+    }
+}
+
+fn described(settings: &ConnectorSettings) -> String {
+    Connector::resolve(settings).unwrap().description().to_owned()
+}
+
+#[test]
+fn the_engine_is_chosen_in_the_documented_order() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".docker");
+    for name in ["flag", "variable", "current"] {
+        write_context(&config, name, &format!(r#"{{"Host":"tcp://{name}:1"}}"#));
+    }
+    let mut settings = settings(home.path(), &[]);
+    assert_eq!(described(&settings), "unix:///var/run/docker.sock");
+
+    fs_err::write(config.join("config.json"), r#"{"currentContext":"current"}"#).unwrap();
+    assert_eq!(
+        described(&settings),
+        "tcp://current:1 (docker context `current`, docker context use)"
+    );
+
+    settings.environment.insert("DOCKER_HOST".into(), "tcp://environment:1".into());
+    assert_eq!(described(&settings), "tcp://environment:1 (DOCKER_HOST)");
+
+    settings.environment.insert("DOCKER_CONTEXT".into(), "variable".into());
+    assert_eq!(
+        described(&settings),
+        "tcp://variable:1 (docker context `variable`, DOCKER_CONTEXT)"
+    );
+    let notice = Connector::resolve(&settings).unwrap().notice().unwrap().to_owned();
+    assert_eq!(notice, "DOCKER_CONTEXT=variable is used; DOCKER_HOST is set too and ignored");
+
+    settings.context = Some("flag".into());
+    assert_eq!(described(&settings), "tcp://flag:1 (docker context `flag`, --context)");
+    assert_eq!(Connector::resolve(&settings).unwrap().notice(), None);
+
+    settings.host = Some("tcp://option:1".into());
+    let both = Connector::resolve(&settings).unwrap_err();
+    assert_eq!(both.kind, ConnectErrorKind::Settings);
+    assert_eq!(both.message, "-H/--host and --context exclude each other");
+
+    settings.context = None;
+    assert_eq!(described(&settings), "tcp://option:1");
+}
+
+#[test]
+fn the_context_named_default_means_docker_host() {
+    let home = tempfile::tempdir().unwrap();
+    let set = settings(home.path(), &[("DOCKER_CONTEXT", "default"), ("DOCKER_HOST", "tcp://e:1")]);
+    assert_eq!(described(&set), "tcp://e:1 (DOCKER_HOST)");
+    assert_eq!(Connector::resolve(&set).unwrap().notice(), None);
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let home = tempfile::tempdir().unwrap();
+    let set = settings(
+        home.path(),
+        &[("DOCKER_CONTEXT", ""), ("DOCKER_HOST", ""), ("DOCKER_TLS_VERIFY", "")],
+    );
+    assert_eq!(described(&set), "unix:///var/run/docker.sock");
+}
+
+#[test]
+fn an_address_that_cannot_be_understood_is_a_usage_error() {
+    let home = tempfile::tempdir().unwrap();
+    let error =
+        Connector::resolve(&settings(home.path(), &[("DOCKER_HOST", "ftp://x")])).unwrap_err();
+    assert_eq!(error.message, "engine address `ftp://x` has the unknown scheme `ftp`");
+    assert_eq!(crate::error::CommandError::from(error).kind, crate::error::ExitKind::Usage);
+}
+
+async fn dial_error(connector: &Connector) -> ConnectError {
+    let Err(error) = connector.dial().await else { panic!("nobody should answer") };
+    ConnectError::find(&error).unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_there_points_at_a_rootless_one() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = home.path().join("run");
+    fs_err::create_dir(&runtime).unwrap();
+    let missing = format!("unix://{}/none.sock", home.path().display());
+    let set = settings(
+        home.path(),
+        &[("DOCKER_HOST", &missing), ("XDG_RUNTIME_DIR", runtime.to_str().unwrap())],
+    );
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert_eq!(error.kind, ConnectErrorKind::NotThere);
+    assert_eq!(error.hints.len(), 1, "{error:?}");
+
+    fs_err::write(runtime.join("docker.sock"), "").unwrap();
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.hints[1].contains("-H unix://"), "{error:?}");
+    assert!(error.hints[1].ends_with("run/docker.sock"), "{error:?}");
+    assert_eq!(
+        crate::error::CommandError::from(error).kind,
+        crate::error::ExitKind::EngineUnreachable
+    );
+}
+
+#[tokio::test]
+async fn a_socket_nobody_listens_on_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("d.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let error = dial_error(&Connector::unix(&path)).await;
+    assert_eq!(error.kind, ConnectErrorKind::Refused);
+    assert!(error.message.ends_with("the socket is there, but no engine listens on it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_tcp_port_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let home = tempfile::tempdir().unwrap();
+    let set = settings(home.path(), &[("DOCKER_HOST", &format!("tcp://{address}"))]);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert_eq!(error.kind, ConnectErrorKind::Refused);
+    assert_eq!(
+        error.message,
+        format!("cannot reach the engine at tcp://{address} (DOCKER_HOST): connection refused")
+    );
+}
+
+#[tokio::test]
+async fn named_pipes_are_refused_off_windows() {
+    let home = tempfile::tempdir().unwrap();
+    let set = settings(home.path(), &[("DOCKER_HOST", "npipe:////./pipe/docker_engine")]);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.message.ends_with("named pipes exist on Windows only"), "{error}");
+}
+
+/// Sends `ping`, expects it back.
+async fn echoes(connector: &Connector) -> io::Result<()> {
+    let mut stream = connector.dial().await?;
+    stream.write_all(b"ping").await?;
+    stream.flush().await?;
+    let mut back = [0; 4];
+    stream.read_exact(&mut back).await?;
+    assert_eq!(&back, b"ping");
+    Ok(())
+}
+
+/// An authority, and the three files of Docker signed by it.
+struct Certificates {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> (String, String) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// ca.pem, cert.pem and key.pem of a client.
+    fn write_client(&self, folder: &Path) {
+        fs_err::create_dir_all(folder).unwrap();
+        let (certificate, key) = self.issue("client", ExtendedKeyUsagePurpose::ClientAuth);
+        fs_err::write(folder.join("ca.pem"), self.issuer.pem()).unwrap();
+        fs_err::write(folder.join("cert.pem"), certificate).unwrap();
+        fs_err::write(folder.join("key.pem"), key).unwrap();
+    }
+
+    /// An echo server for `name` that insists on a client certificate of this authority.
+    async fn serve(&self, name: &str) -> std::net::SocketAddr {
+        let (certificate, key) = self.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.issuer.pem().as_bytes()).unwrap()).unwrap();
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients)
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = acceptor.accept(tcp).await?;
+                    let mut buffer = [0; 4];
+                    stream.read_exact(&mut buffer).await?;
+                    stream.write_all(&buffer).await?;
+                    stream.flush().await
+                });
+            }
+        });
+        address
+    }
+}
+
+#[tokio::test]
+async fn docker_tls_verify_checks_both_sides() {
+    let home = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new();
+    certificates.write_client(&home.path().join("certs"));
+    let address = certificates.serve("127.0.0.1").await.to_string();
+    let folder = home.path().join("certs");
+    let set = settings(
+        home.path(),
+        &[
+            ("DOCKER_HOST", &address),
+            ("DOCKER_TLS_VERIFY", "1"),
+            ("DOCKER_CERT_PATH", folder.to_str().unwrap()),
+        ],
+    );
+    echoes(&Connector::resolve(&set).unwrap()).await.unwrap();
+
+    // Without our certificate the engine refuses us, after the handshake.
+    fs_err::remove_file(folder.join("cert.pem")).unwrap();
+    let error = Connector::resolve(&set).unwrap_err();
+    assert!(error.message.ends_with("key.pem has no cert.pem beside it"), "{error}");
+    fs_err::remove_file(folder.join("key.pem")).unwrap();
+    let error = echoes(&Connector::resolve(&set).unwrap()).await.unwrap_err();
+    let error = ConnectError::find(&error).unwrap();
+    assert_eq!(error.kind, ConnectErrorKind::Tls);
+    assert!(error.hints[0].contains("does not accept our certificate"), "{error:?}");
+
+    // Without its authority we refuse the engine.
+    Certificates::new().write_client(&folder);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.hints[0].contains("not the authority"), "{error:?}");
+
+    fs_err::remove_file(folder.join("ca.pem")).unwrap();
+    let error = Connector::resolve(&set).unwrap_err();
+    assert!(error.message.contains("no certificate authority at"), "{error}");
+}
+
+#[tokio::test]
+async fn certificates_default_to_the_docker_directory_and_must_name_the_host() {
+    let home = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new();
+    certificates.write_client(&home.path().join(".docker"));
+    let address = certificates.serve("engine.example").await.to_string();
+    let mut set = settings(home.path(), &[("DOCKER_HOST", &address), ("DOCKER_TLS_VERIFY", "1")]);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.hints[0].contains("for another name"), "{error:?}");
+
+    // DOCKER_TLS alone does not ask who the engine is.
+    set.environment.remove("DOCKER_TLS_VERIFY");
+    set.environment.insert("DOCKER_TLS".into(), "1".into());
+    echoes(&Connector::resolve(&set).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_context_brings_its_own_certificates() {
+    let home = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new();
+    let address = certificates.serve("127.0.0.1").await;
+    let folder = write_context(
+        &home.path().join(".docker"),
+        "build",
+        &format!(r#"{{"Host":"tcp://{address}","SkipTLSVerify":false}}"#),
+    );
+    certificates.write_client(&folder);
+    let mut set = settings(home.path(), &[]);
+    set.context = Some("build".into());
+    echoes(&Connector::resolve(&set).unwrap()).await.unwrap();
+
+    // Another authority's certificates: refused, unless the context says not to look.
+    fs_err::write(folder.join("ca.pem"), Certificates::new().issuer.pem()).unwrap();
+    assert_eq!(dial_error(&Connector::resolve(&set).unwrap()).await.kind, ConnectErrorKind::Tls);
+    write_context(
+        &home.path().join(".docker"),
+        "build",
+        &format!(r#"{{"Host":"tcp://{address}","SkipTLSVerify":true}}"#),
+    );
+    echoes(&Connector::resolve(&set).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_engine_says_that_it_is_plain() {
+    let home = tempfile::tempdir().unwrap();
+    Certificates::new().write_client(&home.path().join(".docker"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = tcp.read_to_end(&mut rest).await;
+    });
+    let set = settings(home.path(), &[("DOCKER_HOST", &address), ("DOCKER_TLS_VERIFY", "1")]);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.hints[0].contains("does not speak TLS"), "{error:?}");
+}
+
+/// A connector over an `ssh` that is a shell script.
+fn with_ssh(home: &Path, script: &str) -> Connector {
+    let program = home.join("ssh");
+    fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.display());
+    let set = settings(home, &[("DOCKER_HOST", "ssh://me@build:22"), ("PATH", &path)]);
+    Connector::resolve(&set).unwrap()
+}
+
+#[tokio::test]
+async fn ssh_carries_the_stream_and_dies_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let script = r#"echo "$@" > "${0%/*}/args"; echo $$ > "${0%/*}/pid"; exec cat"#;
+    let connector = with_ssh(home.path(), script);
+    let mut stream = connector.dial().await.unwrap();
+    stream.write_all(b"ping").await.unwrap();
+    let mut back = [0; 4];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"ping");
+    let arguments = fs_err::read_to_string(home.path().join("args")).unwrap();
+    assert_eq!(
+        arguments.trim(),
+        "-l me -p 22 -o ConnectTimeout=30 -o BatchMode=yes -T -- build docker system dial-stdio"
+    );
+
+    let pid = fs_err::read_to_string(home.path().join("pid")).unwrap();
+    let process = PathBuf::from(format!("/proc/{}/exe", pid.trim()));
+    assert!(fs_err::read_link(&process).is_ok());
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while fs_err::read_link(&process).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("ssh outlived its stream");
+}
+
+#[tokio::test]
+async fn an_end_of_a_working_ssh_stream_is_just_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    let connector = with_ssh(home.path(), "printf done");
+    let mut all = Vec::new();
+    connector.dial().await.unwrap().read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, b"done");
+}
+
+#[tokio::test]
+async fn what_ssh_complains_about_is_in_the_error() {
+    let home = tempfile::tempdir().unwrap();
+    for (script, kind, words) in [
+        (
+            "echo 'me@build: Permission denied (publickey).' >&2; exit 255",
+            ConnectErrorKind::PermissionDenied,
+            "ssh ended with status 255: me@build: Permission denied (publickey).",
+        ),
+        (
+            "echo 'sh: 1: docker: not found' >&2; exit 127",
+            ConnectErrorKind::NotThere,
+            "ssh ended with status 127: sh: 1: docker: not found",
+        ),
+        ("exit 3", ConnectErrorKind::Ssh, "ssh ended with status 3"),
+    ] {
+        let connector = with_ssh(home.path(), script);
+        let error = echoes(&connector).await.unwrap_err();
+        let error = ConnectError::find(&error).unwrap();
+        assert_eq!(error.kind, kind, "{error:?}");
+        assert_eq!(
+            error.message,
+            format!("cannot reach the engine at ssh://me@build:22 (DOCKER_HOST): {words}")
+        );
+        assert_eq!(error.hints.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn no_ssh_program_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().to_str().unwrap();
+    let set = settings(home.path(), &[("DOCKER_HOST", "ssh://build"), ("PATH", path)]);
+    let error = dial_error(&Connector::resolve(&set).unwrap()).await;
+    assert!(error.message.ends_with("no `ssh` program on PATH"), "{error}");
+}
+
+/// Answers every request on every connection with `OK`, and counts connections.
+async fn serve_http(listener: UnixListener, connections: Arc<std::sync::atomic::AtomicUsize>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        tokio::spawn(async move {
+            let mut seen = Vec::new();
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                seen.extend_from_slice(&buffer[..read]);
+                if seen.ends_with(b"\r\n\r\n") {
+                    let head = String::from_utf8(std::mem::take(&mut seen)).unwrap();
+                    assert!(head.starts_with("GET /_ping HTTP/1.1\r\n"), "{head}");
+                    assert!(head.contains("host: docker\r\n"), "{head}");
+                    stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK")
+                        .await
+                        .unwrap();
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn bollard_speaks_through_the_connector_and_keeps_the_connection() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("d.sock");
+    let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    tokio::spawn(serve_http(UnixListener::bind(&path).unwrap(), Arc::clone(&connections)));
+    let docker = Connector::unix(&path).bollard(Duration::from_secs(10)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(docker.ping().await.unwrap(), "OK");
+    }
+    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn bollard_passes_on_why_the_engine_was_not_reached() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("none.sock");
+    let docker = Connector::unix(&path).bollard(Duration::from_secs(10)).unwrap();
+    let error = docker.ping().await.unwrap_err();
+    let found = ConnectError::find(&error).expect("the dialer's error got lost");
+    assert_eq!(found.kind, ConnectErrorKind::NotThere);
+}

@@ -1,0 +1,260 @@
+//! TLS to an engine: certificates in the three files Docker names, checked with rustls and ring.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
+};
+
+use super::error::{ConnectError, ConnectErrorKind};
+
+/// How the engine's certificate is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// ca.pem must be there and vouch for the engine (DOCKER_TLS_VERIFY).
+    CaFile,
+    /// ca.pem where there is one, the system's authorities otherwise (contexts, https://).
+    CaFileOrSystem,
+    /// Anything goes (DOCKER_TLS without verify, SkipTLSVerify of a context).
+    Nothing,
+}
+
+/// Reads `ca.pem`, `cert.pem` and `key.pem` of `directory`. The last two come together or not at
+/// all; they are how we prove who we are.
+pub(crate) fn client_config(
+    directory: Option<&Path>,
+    trust: Trust,
+) -> Result<Arc<ClientConfig>, ConnectError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| broken(format!("cannot set up TLS: {error}")))?;
+    let builder = if trust == Trust::Nothing {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+    } else {
+        builder.with_root_certificates(roots(directory, trust)?)
+    };
+    let certificate = directory.map(|directory| directory.join("cert.pem"));
+    let key = directory.map(|directory| directory.join("key.pem"));
+    let config = match (read(certificate.as_deref())?, read(key.as_deref())?) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some((path, certificate)), Some((key_path, key))) => {
+            let chain = certificates(path, &certificate)?;
+            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
+                broken(format!("no usable private key in {}: {error}", key_path.display()))
+                    .hint("the key must be PEM without a passphrase")
+            })?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                broken(format!("{} and {} do not fit: {error}", path.display(), key_path.display()))
+            })?
+        }
+        (Some((path, _)), None) => {
+            return Err(broken(format!("{} has no key.pem beside it", path.display())));
+        }
+        (None, Some((path, _))) => {
+            return Err(broken(format!("{} has no cert.pem beside it", path.display())));
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn roots(directory: Option<&Path>, trust: Trust) -> Result<RootCertStore, ConnectError> {
+    let mut roots = RootCertStore::empty();
+    let ca = directory.map(|directory| directory.join("ca.pem"));
+    if let Some((path, text)) = read(ca.as_deref())? {
+        for certificate in certificates(path, &text)? {
+            roots.add(certificate).map_err(|error| {
+                broken(format!("unusable certificate in {}: {error}", path.display()))
+            })?;
+        }
+    } else if trust == Trust::CaFile {
+        let place = directory.unwrap_or(Path::new("~/.docker")).join("ca.pem");
+        return Err(broken(format!("no certificate authority at {}", place.display()))
+            .hint("DOCKER_CERT_PATH names the folder with ca.pem, cert.pem and key.pem"));
+    } else {
+        for certificate in rustls_native_certs::load_native_certs().certs {
+            // One authority rustls cannot read must not take the others away.
+            let _ = roots.add(certificate);
+        }
+    }
+    Ok(roots)
+}
+
+fn read(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, ConnectError> {
+    let Some(path) = path else { return Ok(None) };
+    match fs_err::read(path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(broken(format!("cannot read a TLS file: {error}"))),
+    }
+}
+
+fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(broken(format!("no certificate in {}", path.display()))),
+        Err(error) => Err(broken(format!("no usable certificate in {}: {error}", path.display()))),
+    }
+}
+
+fn broken(message: String) -> ConnectError {
+    ConnectError::new(ConnectErrorKind::Tls, message)
+}
+
+/// Shakes hands over `tcp`.
+pub(crate) async fn handshake(
+    tcp: TcpStream,
+    name: &str,
+    config: Arc<ClientConfig>,
+    description: &str,
+) -> Result<TlsIo, ConnectError> {
+    let server_name = ServerName::try_from(name.to_owned())
+        .map_err(|_| broken(format!("`{name}` cannot stand in a certificate")))?;
+    match TlsConnector::from(config).connect(server_name, tcp).await {
+        Ok(stream) => Ok(TlsIo { stream, description: description.into() }),
+        Err(error) => Err(explain(&error, description)),
+    }
+}
+
+/// What a failed handshake means.
+fn explain(error: &io::Error, description: &str) -> ConnectError {
+    let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    let failed = broken(format!("cannot reach the engine at {description}: TLS: {error}"));
+    match reason {
+        Some(TlsError::InvalidMessage(_)) => {
+            failed.hint("the other side does not speak TLS: unset DOCKER_TLS_VERIFY, or check the port (2376 with TLS)")
+        }
+        Some(TlsError::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => {
+            failed.hint("ca.pem is not the authority that signed the engine's certificate")
+        }
+        Some(TlsError::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => failed.hint("the engine's certificate is for another name: its subject alternative names must hold this host or address"),
+        Some(TlsError::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )) => failed.hint("renew the engine's certificate, or set this machine's clock right"),
+        Some(TlsError::AlertReceived(_)) => {
+            failed.hint("the engine does not accept our certificate: check cert.pem and key.pem")
+        }
+        _ => failed,
+    }
+}
+
+/// A TLS stream whose late refusals are explained: with TLS 1.3 the engine judges our certificate
+/// only after the handshake, so its refusal arrives with the first read.
+pub(crate) struct TlsIo {
+    stream: TlsStream<TcpStream>,
+    description: Arc<str>,
+}
+
+impl TlsIo {
+    fn late(&self, error: io::Error) -> io::Error {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+            Some(TlsError::AlertReceived(_)) => explain(&error, &self.description).into(),
+            _ => error,
+        }
+    }
+}
+
+impl AsyncRead for TlsIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        read.map_err(|error| self.late(error))
+    }
+}
+
+impl AsyncWrite for TlsIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        written.map_err(|error| self.late(error))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Accepts every certificate, as DOCKER_TLS and SkipTLSVerify ask for. Signatures are still
+/// checked, so the engine at least owns the key it shows.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,98 @@
+//! bollard on the [`Connector`]: Engine API requests over the same dialer as BuildKit's streams.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::engine::{Connector, Stream};
+
+/// How long an idle connection is kept. An engine at the other end of ssh costs a login per
+/// connection, and a prune makes hundreds of requests; on a local socket keeping costs nothing.
+const IDLE: Duration = Duration::from_secs(30);
+
+impl Connector {
+    /// An Engine API client whose every request goes through this connector. `timeout` bounds the
+    /// wait for the head of each response. The API version is bollard's newest: negotiate it
+    /// (`Docker::negotiate_version`) before the first request.
+    ///
+    /// # Errors
+    /// None today; bollard's signature allows for one.
+    pub fn bollard(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(1);
+        let client = builder.build(Dial(self.clone()));
+        // The host part is what Go's client sends for sockets too; the dialer never looks at it.
+        Docker::connect_with_custom_transport(
+            move |request: BollardRequest| {
+                let response = client.request(request);
+                async move { response.await.map_err(bollard::errors::Error::from) }
+            },
+            Some("http://docker"),
+            timeout.as_secs().max(1),
+            API_DEFAULT_VERSION,
+        )
+    }
+}
+
+/// hyper's view of the connector: whatever address is asked for, there is one engine.
+#[derive(Clone)]
+struct Dial(Connector);
+
+impl tower_service::Service<Uri> for Dial {
+    type Response = EngineIo;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<EngineIo, std::io::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: Uri) -> Self::Future {
+        let connector = self.0.clone();
+        Box::pin(async move { Ok(EngineIo(TokioIo::new(connector.dial().await?))) })
+    }
+}
+
+/// A stream of the connector with the traits hyper asks for.
+struct EngineIo(TokioIo<Box<dyn Stream>>);
+
+impl Connection for EngineIo {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for EngineIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for EngineIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
