@@ -1,1 +1,76 @@
 //! Command line types. Nothing but clap.
+
+pub mod build;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds, explains, measures and cleans the images of a compose project with BuildKit.
+#[derive(Debug, Parser)]
+#[command(name = "doc2md-docker", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 ok, 1 build failed, 2 usage, 3 engine unreachable, \
+    4 a budget or policy is violated, 5 compose file or Dockerfile invalid, 130 interrupted.")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the images of the project.
+    Build(build::BuildArgs),
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Engine to talk to, such as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://HOST.
+    #[arg(short = 'H', long, global = true, value_name = "URL")]
+    pub host: Option<String>,
+    /// Docker context that names the engine.
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "host")]
+    pub context: Option<String>,
+    /// How progress is shown [env: BUILDKIT_PROGRESS, COMPOSE_PROGRESS].
+    #[arg(long, global = true, value_enum, value_name = "MODE")]
+    pub progress: Option<ProgressMode>,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorMode::Auto)]
+    pub color: ColorMode,
+    /// Say more; repeat for debugging.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Print nothing but results.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// A live view on a terminal, lines elsewhere.
+    Auto,
+    /// A live view.
+    Tty,
+    /// One line per step.
+    Plain,
+    /// BuildKit's statuses as JSON lines.
+    Rawjson,
+    /// Image ids only.
+    Quiet,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorMode {
+    /// On terminals, honouring NO_COLOR and CLICOLOR_FORCE.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

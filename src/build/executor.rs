@@ -1,0 +1,282 @@
+//! Runs a plan: solves in order, at most N at once, cancels what a failure or the user stops.
+//!
+//! It decides nothing the plan or the settings do not say, and tells everything as events.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::build::failure;
+use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
+use crate::buildkit::session::file_sync::SyncReport;
+use crate::buildkit::{Control, SolveOptions};
+use crate::engine::{Engine, RegistryCredentials};
+use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
+
+/// How long statuses of an ended solve may still come in.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The same after a cancel: the terminal is wanted back.
+const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
+
+/// How a run is carried out.
+#[derive(Debug, Clone, Default)]
+pub struct RunSettings {
+    /// How many solves may run at once; unlimited when `None`.
+    pub parallel: Option<NonZeroUsize>,
+    /// Go on with independent targets after a failure.
+    pub keep_going: bool,
+    /// Stop the run after this long.
+    pub timeout: Option<Duration>,
+}
+
+/// One solve, ready to be sent.
+#[derive(Clone)]
+pub struct Job {
+    /// Name of the target that events carry.
+    pub name: String,
+    /// Names of targets that share the result.
+    pub also_serves: Vec<String>,
+    /// Indexes of jobs that must have succeeded before.
+    pub after: Vec<usize>,
+    /// The solve, session and build ref included.
+    pub options: SolveOptions,
+    /// References the image gets.
+    pub references: Vec<String>,
+    /// The result is an image in the engine.
+    pub loads_image: bool,
+    /// References to push after the build through the Engine API, with their credentials.
+    pub push: Vec<(String, RegistryCredentials)>,
+    /// Names of the directories the session serves for it.
+    pub directories: Vec<String>,
+    /// What the session sent and could not send.
+    pub sync: Arc<SyncReport>,
+    /// The Dockerfile as far as it is known here: name to show and text.
+    pub dockerfile: Option<(String, String)>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct RunOutcome {
+    /// Outcome of every target, by name.
+    pub targets: BTreeMap<String, TargetOutcome>,
+    /// Why the run was stopped, if it was.
+    pub cancelled: Option<CancelReason>,
+}
+
+/// Runs `jobs`. `interrupt` cancels the run as Ctrl-C does.
+pub async fn run(
+    control: &Control,
+    engine: &Engine,
+    jobs: Vec<Job>,
+    settings: &RunSettings,
+    events: &mpsc::Sender<Event>,
+    interrupt: CancellationToken,
+) -> RunOutcome {
+    let mut run = Run {
+        control,
+        engine,
+        settings,
+        events,
+        cancel: CancellationToken::new(),
+        waiting: jobs.into_iter().map(Some).collect(),
+        succeeded: Vec::new(),
+        running: JoinSet::new(),
+        outcome: RunOutcome::default(),
+    };
+    run.succeeded.resize(run.waiting.len(), false);
+    run.drive(interrupt).await;
+    run.outcome
+}
+
+struct Run<'a> {
+    control: &'a Control,
+    engine: &'a Engine,
+    settings: &'a RunSettings,
+    events: &'a mpsc::Sender<Event>,
+    cancel: CancellationToken,
+    /// Jobs by index; `None` once started or given up.
+    waiting: Vec<Option<Job>>,
+    succeeded: Vec<bool>,
+    running: JoinSet<(usize, Job, TargetOutcome)>,
+    outcome: RunOutcome,
+}
+
+impl Run<'_> {
+    async fn drive(&mut self, interrupt: CancellationToken) {
+        let deadline = self.settings.timeout.map(|after| tokio::time::Instant::now() + after);
+        loop {
+            if self.outcome.cancelled.is_none() {
+                self.start_ready().await;
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            let cancelled = self.outcome.cancelled.is_some();
+            tokio::select! {
+                Some(ended) = self.running.join_next() => {
+                    // A panic in a job is a bug that must not be swallowed.
+                    match ended {
+                        Ok((index, job, outcome)) => self.ended(index, &job, outcome).await,
+                        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                    }
+                }
+                () = interrupt.cancelled(), if !cancelled => {
+                    self.stop(CancelReason::Interrupted).await;
+                }
+                () = at(deadline), if !cancelled => self.stop(CancelReason::TimedOut).await,
+            }
+        }
+        // What never started was waiting for something that did not succeed.
+        for job in std::mem::take(&mut self.waiting).into_iter().flatten() {
+            self.finish(&job, TargetOutcome::Cancelled).await;
+        }
+    }
+
+    async fn start_ready(&mut self) {
+        let limit = self.settings.parallel.map_or(usize::MAX, NonZeroUsize::get);
+        for index in 0..self.waiting.len() {
+            if self.running.len() >= limit {
+                return;
+            }
+            let ready = self.waiting[index]
+                .as_ref()
+                .is_some_and(|job| job.after.iter().all(|&needed| self.succeeded[needed]));
+            if !ready {
+                continue;
+            }
+            let Some(job) = self.waiting[index].take() else { continue };
+            let _ = self.events.send(Event::TargetStarted { target: job.name.clone() }).await;
+            let (control, engine) = (self.control.clone(), self.engine.clone());
+            let (events, cancel) = (self.events.clone(), self.cancel.clone());
+            self.running.spawn(async move {
+                let outcome = build(&control, &engine, &job, &events, &cancel).await;
+                (index, job, outcome)
+            });
+        }
+    }
+
+    async fn ended(&mut self, index: usize, job: &Job, outcome: TargetOutcome) {
+        let failed = matches!(outcome, TargetOutcome::Failed(_));
+        self.succeeded[index] = matches!(outcome, TargetOutcome::Built(_));
+        self.finish(job, outcome).await;
+        if failed && !self.settings.keep_going && self.outcome.cancelled.is_none() {
+            self.stop(CancelReason::TargetFailed).await;
+        }
+    }
+
+    async fn stop(&mut self, reason: CancelReason) {
+        self.outcome.cancelled = Some(reason);
+        self.cancel.cancel();
+        let _ = self.events.send(Event::Cancelling { reason }).await;
+    }
+
+    async fn finish(&mut self, job: &Job, outcome: TargetOutcome) {
+        for name in std::iter::once(&job.name).chain(&job.also_serves) {
+            let event = Event::TargetFinished { target: name.clone(), outcome: outcome.clone() };
+            let _ = self.events.send(event).await;
+            self.outcome.targets.insert(name.clone(), outcome.clone());
+        }
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Solves one job and forwards its statuses.
+async fn build(
+    control: &Control,
+    engine: &Engine,
+    job: &Job,
+    events: &mpsc::Sender<Event>,
+    cancel: &CancellationToken,
+) -> TargetOutcome {
+    let (sender, mut statuses) = mpsc::channel::<SolveStatus>(256);
+    let follower = {
+        let (control, build_ref) = (control.clone(), job.options.build_ref.clone());
+        tokio::spawn(async move { control.follow(build_ref, sender).await })
+    };
+    let mut forwarder = {
+        let (events, target) = (events.clone(), job.name.clone());
+        tokio::spawn(async move {
+            let mut failed = None;
+            while let Some(status) = statuses.recv().await {
+                // Siblings that were cancelled carry errors too, but come after the cause.
+                let error = status.vertexes.iter().find(|vertex| !vertex.error.is_empty());
+                if let (None, Some(vertex)) = (&failed, error) {
+                    failed = Some((vertex.digest.clone(), vertex.name.clone()));
+                }
+                let _ = events.send(Event::Status { target: target.clone(), status }).await;
+            }
+            failed
+        })
+    };
+    // Dropping the solve makes the engine kill its running steps; dropping the session would not.
+    let solved = tokio::select! {
+        solved = control.solve(job.options.clone()) => Some(solved),
+        () = cancel.cancelled() => None,
+    };
+    let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
+    let failed = match tokio::time::timeout(drain, &mut forwarder).await {
+        Ok(failed) => failed,
+        Err(_) => {
+            follower.abort();
+            forwarder.await
+        }
+    }
+    .unwrap_or_default();
+    match solved {
+        None => TargetOutcome::Cancelled,
+        Some(Ok(response)) => finish_image(engine, job, response).await,
+        Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
+    }
+}
+
+/// Looks at the image the engine made, and pushes it where its exporter could not.
+async fn finish_image(
+    engine: &Engine,
+    job: &Job,
+    response: BTreeMap<String, String>,
+) -> TargetOutcome {
+    let mut image = BuiltImage {
+        references: job.references.clone(),
+        id: response
+            .get("containerimage.config.digest")
+            .or_else(|| response.get("containerimage.digest"))
+            .cloned()
+            .unwrap_or_default(),
+        size_bytes: None,
+        exporter_response: response,
+    };
+    if job.loads_image
+        && let Some(reference) = job.references.last()
+    {
+        // A failed look leaves the summary without a size; the image is built all the same.
+        if let Ok(Some(facts)) = engine.image(reference).await {
+            image.id = facts.id;
+            image.size_bytes = facts.size_bytes;
+        }
+    }
+    for (reference, credentials) in &job.push {
+        if let Err(error) = engine.push(reference, credentials.clone()).await {
+            let message = error.to_string();
+            let kind = FailureKind::Registry;
+            return TargetOutcome::Failed(BuildFailure {
+                kind,
+                message,
+                vertex: None,
+                excerpt: None,
+                hint: Some("log in with `docker login`, or check the reference".to_owned()),
+            });
+        }
+    }
+    TargetOutcome::Built(image)
+}

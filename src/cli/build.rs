@@ -1,0 +1,115 @@
+//! `doc2md-docker build`: the flags of `docker compose build` and `docker buildx bake`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// Arguments of `build`.
+#[derive(Debug, Clone, Args)]
+pub struct BuildArgs {
+    /// Services to build; all with a build section when none is named.
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Also build the services these depend on.
+    #[arg(long)]
+    pub with_dependencies: bool,
+    /// Do not use the layer cache.
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Do not use the layer cache for these stages.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Always ask the registry for newer base images.
+    #[arg(long)]
+    pub pull: bool,
+    /// Push the images after building.
+    #[arg(long)]
+    pub push: bool,
+    /// Set a build argument of every target; KEY alone takes the value from the environment.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub build_arg: Vec<String>,
+    /// Stage to build instead of the one in the compose file.
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Platforms to build for, such as linux/amd64.
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub platform: Vec<String>,
+    /// Secret for every target: id=ID[,src=FILE|env=NAME].
+    #[arg(long, value_name = "SPEC")]
+    pub secret: Vec<String>,
+    /// SSH agent or keys for every target: default or ID[=SOCKET|KEY].
+    #[arg(long, value_name = "SPEC")]
+    pub ssh: Vec<String>,
+    /// Import cache from here: REF or type=TYPE,...
+    #[arg(long, value_name = "SPEC")]
+    pub cache_from: Vec<String>,
+    /// Export cache to here: REF or type=TYPE,...
+    #[arg(long, value_name = "SPEC")]
+    pub cache_to: Vec<String>,
+    /// Override a value of a target, as bake does: TARGET.KEY=VALUE; TARGET may be a pattern.
+    #[arg(long, value_name = "TARGET.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Build at most N targets at once [env: COMPOSE_PARALLEL_LIMIT].
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<NonZeroUsize>,
+    /// Go on with the other targets when one fails.
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Stop the run after this long, such as 90s, 10m or 1h30m.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Print the resolved targets as JSON and stop.
+    #[arg(long)]
+    pub print: bool,
+    /// Check the Dockerfiles instead of building.
+    #[arg(long)]
+    pub check: bool,
+    /// Write what was built as JSON, as bake does.
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write the image id; only with one target.
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+}
+
+/// Reads a duration as docker's flags do: numbers with units `h`, `m`, `s`, `ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration such as 90s, 10m or 1h30m");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        rest = tail;
+    }
+    if total.is_zero() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1.5s500ms"), Ok(Duration::from_secs(2)));
+        for wrong in ["", "5", "s", "5 s", "-1s", "0s", "1d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The Engine API as far as this tool needs it: bollard behind plain types.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as ApiError;
+use bollard::query_parameters::PushImageOptionsBuilder;
+use futures_util::StreamExt as _;
+
+use super::Connector;
+
+/// How long the engine may take to answer a request.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A request the engine refused, or that did not reach it.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine's answer, or a broken connection.
+    #[error("{operation}")]
+    Request {
+        /// What was asked.
+        operation: String,
+        /// What came back.
+        #[source]
+        source: ApiError,
+    },
+    /// A push ended with an error in its stream.
+    #[error("push {reference}: {message}")]
+    Push {
+        /// The reference.
+        reference: String,
+        /// The registry's or engine's message.
+        message: String,
+    },
+}
+
+/// Credentials for one registry.
+#[derive(Clone, Default)]
+pub struct RegistryCredentials {
+    /// User name.
+    pub username: String,
+    /// Password or access token.
+    pub password: String,
+    /// Identity token instead of a password.
+    pub identity_token: String,
+}
+
+/// Id and size of an image in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Image id, `sha256:...`.
+    pub id: String,
+    /// Size in bytes as `docker image inspect` gives it.
+    pub size_bytes: Option<u64>,
+}
+
+/// The Engine API. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    docker: Docker,
+}
+
+impl Engine {
+    /// Connects and agrees on an API version.
+    ///
+    /// # Errors
+    /// The engine cannot be reached, or did not answer like one.
+    pub async fn connect(connector: &Connector) -> Result<Self, EngineError> {
+        let docker = connector.bollard(TIMEOUT).map_err(request("set up the Engine API client"))?;
+        let docker =
+            docker.negotiate_version().await.map_err(request("ask the engine's version"))?;
+        Ok(Self { docker })
+    }
+
+    /// Id and size of image `reference`; `None` when the engine has no such image.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self.docker.inspect_image(reference).await {
+            Ok(image) => Ok(Some(ImageFacts {
+                id: image.id.unwrap_or_default(),
+                size_bytes: image.size.and_then(|size| u64::try_from(size).ok()),
+            })),
+            Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(source) => Err(request(format!("inspect image {reference}"))(source)),
+        }
+    }
+
+    /// Whether images live in the containerd store, which can hold several platforms,
+    /// attestations, and push from BuildKit's exporter. From the storage driver that `docker info`
+    /// shows as `io.containerd.snapshotter.v1`.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn has_containerd_store(&self) -> Result<bool, EngineError> {
+        let info = self.docker.info().await.map_err(request("ask the engine's settings"))?;
+        Ok(info
+            .driver_status
+            .into_iter()
+            .flatten()
+            .any(|pair| pair.iter().any(|text| text.starts_with("io.containerd.snapshotter"))))
+    }
+
+    /// Pushes `reference` from the engine's image store.
+    ///
+    /// # Errors
+    /// The registry or the engine refused.
+    pub async fn push(
+        &self,
+        reference: &str,
+        credentials: RegistryCredentials,
+    ) -> Result<(), EngineError> {
+        let (name, tag) = split_tag(reference);
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let auth = DockerCredentials {
+            username: Some(credentials.username),
+            password: Some(credentials.password),
+            identitytoken: Some(credentials.identity_token).filter(|token| !token.is_empty()),
+            ..DockerCredentials::default()
+        };
+        let mut progress = std::pin::pin!(self.docker.push_image(name, Some(options), Some(auth)));
+        while let Some(item) = progress.next().await {
+            let item = match item {
+                Ok(item) => item,
+                Err(ApiError::DockerStreamError { error }) => {
+                    return Err(EngineError::Push {
+                        reference: reference.to_owned(),
+                        message: error,
+                    });
+                }
+                Err(source) => return Err(request(format!("push {reference}"))(source)),
+            };
+            if let Some(message) = item.error_detail.and_then(|detail| detail.message) {
+                return Err(EngineError::Push { reference: reference.to_owned(), message });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn request(operation: impl Into<String>) -> impl FnOnce(ApiError) -> EngineError {
+    let operation = operation.into();
+    move |source| EngineError::Request { operation, source }
+}
+
+/// Splits `host:5000/name:tag` into name and tag; the tag is `latest` when there is none.
+fn split_tag(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_tag;
+
+    #[test]
+    fn tags() {
+        assert_eq!(split_tag("a:b"), ("a", "b"));
+        assert_eq!(split_tag("h:5000/a"), ("h:5000/a", "latest"));
+        assert_eq!(split_tag("h:5000/a:c"), ("h:5000/a", "c"));
+    }
+}

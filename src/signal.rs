@@ -1,0 +1,68 @@
+//! Ctrl-C and SIGTERM: the first cancels the run, the second ends the program at once.
+
+use tokio_util::sync::CancellationToken;
+
+/// Starts listening. The token is cancelled by the first signal; `restore` runs before the second
+/// ends the program with code 130 without waiting for anything.
+///
+/// # Errors
+/// The operating system refused to deliver signals to this program.
+pub fn cancel_on_interrupt(
+    restore: impl Fn() + Send + 'static,
+) -> std::io::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let first = token.clone();
+    let mut signals = Signals::listen()?;
+    tokio::spawn(async move {
+        signals.next().await;
+        first.cancel();
+        signals.next().await;
+        restore();
+        exit_interrupted();
+    });
+    Ok(token)
+}
+
+// The user asked twice: nothing may hold the program back any more.
+#[allow(clippy::exit)]
+fn exit_interrupted() -> ! {
+    std::process::exit(130)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
