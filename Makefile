@@ -1,0 +1,29 @@
+# `make demo` shows the program on the bundled example; `make test` runs everything CI runs.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-clean test engines engines-stop bench lint
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build the example's images twice, on your engine or a private one
+	@scripts/demo
+
+demo-clean: ## stop the private engine of `make demo` and remove its data
+	@DOC2MD_DOCKER_ENGINE_STATE=$(CURDIR)/target/demo-engine scripts/engine stop --purge
+
+test: ## unit, command line and engine tests, on four private engines
+	@scripts/test
+
+lint: ## format, lints, licences
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: licences not checked"; fi
+
+engines: ## start the test engines and leave them running
+	@scripts/test --engines-only
+
+engines-stop: ## stop the test engines and remove their data
+	@DOC2MD_DOCKER_ENGINE_STATE=$(CURDIR)/target/engines scripts/engine stop --purge
+
+bench: ## compare with buildx bake, compose build and docker build
+	@scripts/bench

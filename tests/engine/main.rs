@@ -1,0 +1,9 @@
+//! Tests against real Docker Engines: every release of the matrix, by its socket.
+//!
+//! `make test` starts the engines; CONTRIBUTING.md says how to run a part by hand.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod private_engines;

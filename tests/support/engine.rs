@@ -1,0 +1,128 @@
+//! The engines under test, as `scripts/engine env` names them, and Debian's docker CLI against them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+
+/// One engine of the matrix.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// `20.10`, `26.1`, `28.5` or `28.5-containerd`.
+    pub name: String,
+    /// Its address, as in `DOCKER_HOST`.
+    pub host: String,
+}
+
+/// Every engine of the matrix.
+///
+/// # Panics
+/// When `DOC2MD_TEST_ENGINES` is not set.
+pub fn engines() -> Vec<Engine> {
+    let list = from_env("DOC2MD_TEST_ENGINES");
+    list.split(',')
+        .map(|entry| {
+            let (name, host) = entry
+                .split_once('=')
+                .unwrap_or_else(|| panic!("DOC2MD_TEST_ENGINES: no `=` in {entry:?}"));
+            Engine { name: name.to_owned(), host: host.to_owned() }
+        })
+        .collect()
+}
+
+/// The engine called `name`, for tests that need only one.
+pub fn engine(name: &str) -> Engine {
+    engines()
+        .into_iter()
+        .find(|engine| engine.name == name)
+        .unwrap_or_else(|| panic!("engine {name} does not run: scripts/engine start {name}, then eval \"$(scripts/engine env)\""))
+}
+
+/// Runs `test` on all engines at once, and fails with the names of those it failed on.
+pub fn on_every_engine(test: impl Fn(&Engine) + Sync) {
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = engines()
+            .into_iter()
+            .map(|engine| {
+                let test = &test;
+                (engine.name.clone(), scope.spawn(move || test(&engine)))
+            })
+            .collect();
+        runs.into_iter().filter_map(|(name, run)| run.join().is_err().then_some(name)).collect()
+    });
+    assert!(failed.is_empty(), "failed on: {}", failed.join(", "));
+}
+
+impl Engine {
+    /// Path of the unix socket.
+    pub fn socket(&self) -> &Path {
+        Path::new(self.host.strip_prefix("unix://").unwrap())
+    }
+
+    /// Debian sid's docker CLI (with buildx and compose) against this engine: the oracle.
+    pub fn docker(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(from_env("DOC2MD_TEST_DOCKER"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", docker_config())
+            .env("DOCKER_CONFIG", docker_config())
+            .env("DOCKER_HOST", &self.host)
+            .args(args);
+        command
+    }
+
+    /// Standard output of the docker CLI, without the last newline.
+    ///
+    /// # Panics
+    /// When the command fails; with its standard error.
+    #[track_caller]
+    pub fn docker_ok(&self, args: &[&str]) -> String {
+        let output = self.docker(args).output().unwrap();
+        assert!(output.status.success(), "{}: docker {args:?}: {}", self.name, text(&output));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The id of an image, `None` when there is no such image.
+    pub fn image_id(&self, image: &str) -> Option<String> {
+        let output =
+            self.docker(&["image", "inspect", "--format", "{{.Id}}", image]).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+}
+
+/// Both streams of an output, for a failing assertion.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn from_env(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: these tests need real engines. `make test` starts them; by hand:\n    \
+             scripts/engine start && for e in 20.10 26.1 28.5 28.5-containerd; do scripts/engine base $e; done\n    \
+             eval \"$(scripts/engine env)\""
+        )
+    })
+}
+
+/// A docker configuration folder with nothing but the two plugins.
+fn docker_config() -> &'static Path {
+    static CONFIG: LazyLock<PathBuf> = LazyLock::new(|| {
+        let dir = TempDir::with_prefix("d2m-docker-config-").unwrap().keep();
+        let plugins = dir.join("cli-plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        for name in ["DOC2MD_TEST_BUILDX", "DOC2MD_TEST_COMPOSE"] {
+            let plugin = PathBuf::from(from_env(name));
+            std::os::unix::fs::symlink(&plugin, plugins.join(plugin.file_name().unwrap())).unwrap();
+        }
+        dir
+    });
+    &CONFIG
+}

@@ -1,0 +1,21 @@
+//! What tests against real engines share: the matrix of engines, throw-away projects, the docker CLI as an
+//! oracle, waiting for conditions, and private engines that a test may break.
+//!
+//! A missing engine is a failure, never a skip: a green run means that every engine was tested.
+// Each test binary uses a part of this.
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
+
+mod engine;
+mod private_engine;
+mod project;
+mod wait;
+
+pub use engine::{Engine, engine, engines, on_every_engine};
+pub use private_engine::PrivateEngine;
+pub use project::Project;
+pub use wait::eventually;
+
+/// A base image with a static busybox, imported by `scripts/engine base`: nothing is pulled.
+pub const BUSYBOX: &str = "doc2md/base:busybox";
+/// A base image with Python, pip, venv and the machine's CA bundle, made from Debian's packages.
+pub const PYTHON: &str = "doc2md/python-base:bookworm";

@@ -1,0 +1,89 @@
+//! An engine that one test owns: to kill it, fill its disk, or find it empty.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::Engine;
+use super::engine::text;
+
+/// A throw-away engine with its own data root. Stopped, and its data removed, when it is dropped.
+pub struct PrivateEngine {
+    engine: Engine,
+    state: TempDir,
+}
+
+impl PrivateEngine {
+    /// Starts an engine of the release `name` (as in `scripts/engine start`), without base images.
+    pub fn start(name: &str) -> Self {
+        Self::launch(name, None)
+    }
+
+    /// The same with a data root of `size` (as in `400M`): a build that needs more finds the disk full.
+    pub fn with_disk(name: &str, size: &str) -> Self {
+        Self::launch(name, Some(size))
+    }
+
+    fn launch(name: &str, disk: Option<&str>) -> Self {
+        // Not under /tmp: it may be a tmpfs, on which overlay2 does not work everywhere.
+        let state = TempDir::with_prefix_in("d2m-test-", "/var/tmp").unwrap();
+        let mut arguments = vec!["start"];
+        if let Some(size) = disk {
+            arguments.extend(["--disk", size]);
+        }
+        arguments.push(name);
+        let listed = script(state.path(), &arguments);
+        let host = listed.split_whitespace().nth(1).unwrap().to_owned();
+        Self { engine: Engine { name: name.to_owned(), host }, state }
+    }
+
+    /// The engine, for projects and the docker CLI.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Imports a base image, `busybox` or `python`.
+    pub fn import_base(&self, base: &str) {
+        self.script(&["base", &self.engine.name, base]);
+    }
+
+    /// SIGKILL to the daemon alone, as a crash would.
+    pub fn kill(&self) {
+        self.script(&["kill", &self.engine.name]);
+    }
+
+    /// Starts it again after [`Self::kill`], data kept.
+    pub fn start_again(&self) {
+        self.script(&["start", &self.engine.name]);
+    }
+
+    /// Folder with the engine's state: `NAME/data`, `NAME/dockerd.log`.
+    pub fn state(&self) -> PathBuf {
+        self.state.path().join(&self.engine.name)
+    }
+
+    fn script(&self, arguments: &[&str]) -> String {
+        script(self.state.path(), arguments)
+    }
+}
+
+impl Drop for PrivateEngine {
+    fn drop(&mut self) {
+        let stopped = engine_script(self.state.path(), &["stop", "--purge"]).output().unwrap();
+        assert!(stopped.status.success() || std::thread::panicking(), "{}", text(&stopped));
+    }
+}
+
+fn engine_script(state: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine"));
+    command.args(arguments).env("DOC2MD_DOCKER_ENGINE_STATE", state);
+    command
+}
+
+#[track_caller]
+fn script(state: &Path, arguments: &[&str]) -> String {
+    let output = engine_script(state, arguments).output().unwrap();
+    assert!(output.status.success(), "scripts/engine {arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}

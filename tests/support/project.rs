@@ -1,0 +1,122 @@
+//! A project of its own for each test: a folder, a unique name, and the binary under test with a clean environment.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use super::Engine;
+
+/// A throw-away project on one engine. Its images are removed when it is dropped.
+pub struct Project {
+    name: String,
+    engine: Engine,
+    folder: TempDir,
+}
+
+impl Project {
+    /// An empty project with a name nobody else has.
+    pub fn new(engine: &Engine) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("d2mt-{}-{number}", std::process::id());
+        let folder = TempDir::with_prefix(&name).unwrap();
+        std::fs::create_dir_all(folder.path().join("home/docker")).unwrap();
+        std::fs::create_dir_all(folder.path().join("project")).unwrap();
+        Self { name, engine: engine.clone(), folder }
+    }
+
+    /// The project's name: also a prefix for images and cache mount ids that the test makes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The engine it builds on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The folder the command runs in.
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    /// HOME of the command; its docker configuration is `docker/` in it.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Writes a file of the project, its folders included.
+    pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.dir().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    /// The binary under test, in the project's folder, against its engine, with nothing else in the environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doc2md-docker"));
+        command
+            .current_dir(self.dir())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.home())
+            .env("DOCKER_CONFIG", self.home().join("docker"))
+            .env("DOCKER_HOST", &self.engine.host)
+            .env("COMPOSE_PROJECT_NAME", &self.name)
+            .args(args);
+        command
+    }
+
+    /// The same, for assertions on its output and exit code.
+    pub fn run(&self, args: &[&str]) -> assert_cmd::assert::Assert {
+        assert_cmd::Command::from_std(self.command(args)).assert()
+    }
+
+    /// Debian's docker CLI in the project's folder: the oracle.
+    pub fn docker(&self, args: &[&str]) -> Command {
+        let mut command = self.engine.docker(args);
+        command.current_dir(self.dir()).env("COMPOSE_PROJECT_NAME", &self.name);
+        command
+    }
+
+    /// Ids of the images that carry the project's name or compose label.
+    pub fn images(&self) -> Vec<String> {
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        let reference = format!("reference={}*", self.name);
+        let mut ids: Vec<String> = [label, reference]
+            .iter()
+            .flat_map(|filter| {
+                let listed = self.engine.docker_ok(&[
+                    "image",
+                    "ls",
+                    "--no-trunc",
+                    "--quiet",
+                    "--filter",
+                    filter,
+                ]);
+                listed.lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // Also while a failing test unwinds: a second panic here would hide its message.
+        if std::thread::panicking() && !self.engine.socket().exists() {
+            return;
+        }
+        let images = self.images();
+        if !images.is_empty() {
+            let mut args = vec!["image", "rm", "--force"];
+            args.extend(images.iter().map(String::as_str));
+            drop(self.engine.docker(&args).output());
+        }
+    }
+}
