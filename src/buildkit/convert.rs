@@ -65,7 +65,11 @@ fn warning(from: pb::VertexWarning) -> VertexWarning {
         short: from.short,
         detail: from.detail,
         url: from.url,
-        source_info: from.info.map(|info| SourceInfo { filename: info.filename, data: info.data }),
+        source_info: from.info.map(|info| SourceInfo {
+            filename: info.filename,
+            data: info.data,
+            language: info.language,
+        }),
         range: from.ranges.into_iter().map(range).collect(),
     }
 }

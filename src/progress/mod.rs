@@ -2,7 +2,17 @@
 //! the folding of statuses into steps. Knows neither the engine nor how anything is shown.
 
 pub mod event;
+pub mod lines;
+pub mod run;
 pub mod status;
+pub mod step;
+pub mod trace;
 
 pub use event::{CancelReason, Event, FailureKind, TargetInfo};
-pub use status::{SolveStatus, Vertex, VertexLog, VertexStatus, VertexWarning};
+pub use run::{RunSummary, RunTrace, TargetSummary, TargetTrace};
+pub use status::{
+    ProgressGroup, SolveStatus, SourceInfo, SourcePosition, SourceRange, Vertex, VertexLog,
+    VertexStatus, VertexWarning,
+};
+pub use step::{Step, StepName, StepState};
+pub use trace::{Change, Counts, Trace};

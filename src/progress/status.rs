@@ -26,6 +26,7 @@ pub struct SolveStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Vertex {
     /// Content digest; the key of the vertex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
     /// Digests of the vertexes it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -70,6 +71,7 @@ pub struct VertexStatus {
     /// What progresses, such as `transferring context:`.
     pub id: String,
     /// Digest of the vertex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vertex: String,
     /// Name to show when it differs from the id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -80,7 +82,7 @@ pub struct VertexStatus {
     /// Bytes done.
     pub current: i64,
     /// When this was measured.
-    #[serde(default)]
+    #[serde(default, serialize_with = "go_time")]
     pub timestamp: Option<Timestamp>,
     /// Start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +96,7 @@ pub struct VertexStatus {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VertexLog {
     /// Digest of the vertex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vertex: String,
     /// 1 is stdout, 2 is stderr.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -102,6 +105,7 @@ pub struct VertexLog {
     #[serde(with = "base64_bytes")]
     pub data: Vec<u8>,
     /// When it was written.
+    #[serde(default, serialize_with = "go_time")]
     pub timestamp: Option<Timestamp>,
 }
 
@@ -109,6 +113,7 @@ pub struct VertexLog {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VertexWarning {
     /// Digest of the vertex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vertex: String,
     /// Severity, 1 is the mildest.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -134,11 +139,14 @@ pub struct VertexWarning {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceInfo {
     /// File name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub filename: String,
     /// Its text.
-    #[serde(default, with = "base64_bytes")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "base64_bytes")]
     pub data: Vec<u8>,
+    /// Its language, such as `Dockerfile`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub language: String,
 }
 
 /// Lines and characters, both from BuildKit: lines count from 1, characters from 0.
@@ -154,15 +162,27 @@ pub struct SourceRange {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
     /// Line, from 1.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero_i32")]
     pub line: i32,
     /// Character, from 0.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero_i32")]
     pub character: i32,
 }
 
 fn is_zero(n: &i64) -> bool {
     *n == 0
+}
+
+fn is_zero_i32(n: &i32) -> bool {
+    *n == 0
+}
+
+/// A Go `time.Time` is never absent: the zero time stands for one that was not set.
+fn go_time<S: serde::Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => time.serialize(to),
+        None => to.serialize_str("0001-01-01T00:00:00Z"),
+    }
 }
 
 /// Go's `[]byte` in JSON: standard base64.

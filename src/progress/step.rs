@@ -1,0 +1,377 @@
+//! A step of one target's build: what its name says, when it ran, how it ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::progress::lines::{LineSplitter, LogTail};
+use crate::progress::{Vertex, VertexStatus, VertexWarning};
+
+/// What a vertex name says, such as `[linux/amd64 build 2/5] RUN make`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepName {
+    /// What stands in the brackets: `build 2/5`, `internal`, `auth`. Empty without brackets.
+    pub tag: String,
+    /// Stage name, where the Dockerfile has several.
+    pub stage: Option<String>,
+    /// Number of the instruction in its stage, from 1, and how many the stage has.
+    pub position: Option<(u32, u32)>,
+    /// The text after the brackets, on one line with single spaces.
+    pub instruction: String,
+}
+
+impl StepName {
+    /// Reads a vertex name as BuildKit's Dockerfile frontend makes them.
+    pub fn parse(name: &str) -> Self {
+        let (tag, rest) = match name.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((tag, rest)) => (one_line(tag), rest),
+            None => (String::new(), name),
+        };
+        let instruction = one_line(rest);
+        let mut words: Vec<&str> = tag.split(' ').collect();
+        let position = words.last().and_then(|word| {
+            let (index, total) = word.split_once('/')?;
+            Some((index.parse().ok()?, total.parse().ok()?))
+        });
+        let stage = position.and_then(|_| {
+            words.pop();
+            // A platform (`linux/amd64`, `linux/arm64->amd64`) may stand before the stage.
+            words.last().filter(|word| !word.contains('/')).map(|word| (*word).to_owned())
+        });
+        Self { tag, stage, position, instruction }
+    }
+
+    /// Whether this is an instruction of the Dockerfile that makes a layer or fetches an image:
+    /// `[... n/m] FROM|RUN|COPY|ADD|WORKDIR ...`.
+    pub fn is_instruction(&self) -> bool {
+        self.position.is_some()
+            && matches!(
+                self.instruction.split(' ').next(),
+                Some("FROM" | "RUN" | "COPY" | "ADD" | "WORKDIR")
+            )
+    }
+
+    /// Whether this is a `FROM`.
+    pub fn is_base(&self) -> bool {
+        self.is_instruction() && self.instruction.starts_with("FROM ")
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// Announced, not started.
+    Waiting,
+    /// Started and not completed.
+    Running,
+    /// Ran to its end.
+    Done,
+    /// Its result came from the cache.
+    Cached,
+    /// Failed.
+    Failed,
+    /// Stopped before its end.
+    Cancelled,
+}
+
+/// Progress of something inside a step, such as a layer that is pulled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Transfer {
+    /// Bytes done.
+    pub current: u64,
+    /// Bytes expected; 0 when unknown.
+    pub total: u64,
+    /// Whether it is over.
+    pub completed: bool,
+}
+
+/// Things inside a step that are followed at the same time; more are not remembered.
+const MAX_TRANSFERS: usize = 1000;
+
+/// Warnings kept per step.
+const MAX_WARNINGS: usize = 100;
+
+/// A step: one vertex, or the vertexes of one progress group.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// Digest of the vertex, or id of the group: the key.
+    pub id: String,
+    /// Name as the frontend made it.
+    pub name: String,
+    /// What the name says.
+    pub label: StepName,
+    /// Last lines of its output.
+    pub tail: LogTail,
+    /// Warnings, at most a hundred.
+    pub warnings: Vec<VertexWarning>,
+    /// When the first start was seen, since the start of the run by the caller's clock.
+    pub seen_at: Option<Duration>,
+    members: IndexMap<String, Member>,
+    transfers: IndexMap<String, Transfer>,
+    splitter: LineSplitter,
+}
+
+/// A vertex of a step.
+#[derive(Debug, Clone, Default)]
+struct Member {
+    /// Start to end, in nanoseconds of the engine's clock. The same start reported again
+    /// replaces its end.
+    intervals: BTreeMap<i128, Option<i128>>,
+    cached: bool,
+    error: String,
+    weak: bool,
+}
+
+impl Step {
+    pub(super) fn new(id: &str, name: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            label: StepName::parse(name),
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what the engine says of one vertex of the step.
+    pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) {
+        let member = self.members.entry(vertex.digest.clone()).or_default();
+        // The engine repeats the announcement of a vertex that already started; it says nothing.
+        if vertex.started.is_none() && !member.intervals.is_empty() {
+            return;
+        }
+        member.cached = vertex.cached;
+        member.error.clone_from(&vertex.error);
+        member.weak = vertex.progress_group.as_ref().is_some_and(|group| group.weak);
+        if let Some(started) = vertex.started {
+            let end = vertex.completed.map(Timestamp::as_nanosecond);
+            member.intervals.insert(started.as_nanosecond(), end);
+            self.seen_at.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn rename(&mut self, name: &str) {
+        if !name.is_empty() && name != self.name {
+            self.name = name.to_owned();
+            self.label = StepName::parse(name);
+        }
+    }
+
+    pub(super) fn transfer(&mut self, status: &VertexStatus) {
+        if self.transfers.len() >= MAX_TRANSFERS && !self.transfers.contains_key(&status.id) {
+            return;
+        }
+        self.transfers.insert(
+            status.id.clone(),
+            Transfer {
+                current: u64::try_from(status.current).unwrap_or(0),
+                total: u64::try_from(status.total).unwrap_or(0),
+                completed: status.completed.is_some(),
+            },
+        );
+    }
+
+    pub(super) fn warn(&mut self, warning: &VertexWarning) -> bool {
+        let room = self.warnings.len() < MAX_WARNINGS;
+        if room {
+            self.warnings.push(warning.clone());
+        }
+        room
+    }
+
+    pub(super) fn log(&mut self, data: &[u8], mut each: impl FnMut(&str)) {
+        let tail = &mut self.tail;
+        self.splitter.push(data, |line| {
+            each(&line);
+            tail.push(line);
+        });
+    }
+
+    pub(super) fn flush_log(&mut self, mut each: impl FnMut(&str)) {
+        if let Some(line) = self.splitter.flush() {
+            each(&line);
+            self.tail.push(line);
+        }
+    }
+
+    /// How far it is. A step that started again after it ended counts as running.
+    pub fn state(&self) -> StepState {
+        let mut started = false;
+        for member in self.members.values() {
+            for end in member.intervals.values() {
+                started = true;
+                if end.is_none() {
+                    return StepState::Running;
+                }
+            }
+        }
+        match self.error() {
+            Some(error) if is_cancellation(error) => StepState::Cancelled,
+            Some(_) => StepState::Failed,
+            None if !started => StepState::Waiting,
+            // Members that have not started have nothing to say on it.
+            None if self
+                .members
+                .values()
+                .all(|member| member.cached || member.intervals.is_empty()) =>
+            {
+                StepState::Cached
+            }
+            None => StepState::Done,
+        }
+    }
+
+    /// The engine's error text, if it failed or was cancelled.
+    pub fn error(&self) -> Option<&str> {
+        self.members.values().map(|member| member.error.as_str()).find(|error| !error.is_empty())
+    }
+
+    /// Whether it is worth a line: a group is, once a member that is not weak has started.
+    pub fn is_visible(&self) -> bool {
+        self.members.values().any(|member| !member.weak && !member.intervals.is_empty())
+            || self.error().is_some()
+    }
+
+    /// Time spent in completed intervals, overlaps counted once, by the engine's clock.
+    pub fn duration(&self) -> Duration {
+        let nanos: i128 = self.intervals().iter().map(|(start, end)| end - start).sum();
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    }
+
+    /// Completed intervals in nanoseconds of the engine's clock, ordered, overlaps merged.
+    pub fn intervals(&self) -> Vec<(i128, i128)> {
+        let mut all: Vec<(i128, i128)> = self
+            .members
+            .values()
+            .flat_map(|member| &member.intervals)
+            .filter_map(|(start, end)| Some((*start, (*end)?.max(*start))))
+            .collect();
+        all.sort_unstable();
+        let mut merged: Vec<(i128, i128)> = Vec::with_capacity(all.len());
+        for (start, end) in all {
+            match merged.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        merged
+    }
+
+    /// Bytes done and expected over everything the step transfers (0 when unknown).
+    pub fn bytes(&self) -> (u64, u64) {
+        self.transfers.values().fold((0, 0), |(current, total), transfer| {
+            (
+                current.saturating_add(transfer.current),
+                total.saturating_add(transfer.total.max(transfer.current)),
+            )
+        })
+    }
+
+    /// What it transfers, by the engine's names.
+    pub fn transfers(&self) -> impl Iterator<Item = (&str, &Transfer)> {
+        self.transfers.iter().map(|(id, transfer)| (id.as_str(), transfer))
+    }
+
+    /// Whether the step counts as run or cached, and which. `None` for what is no instruction of
+    /// the Dockerfile and for steps that never ended.
+    ///
+    /// BuildKit never marks a `FROM` cached when it resolves to an image the engine holds: it
+    /// counts as run only when something was transferred for it.
+    pub fn counts_as_cached(&self) -> Option<bool> {
+        if !self.label.is_instruction() {
+            return None;
+        }
+        match self.state() {
+            StepState::Cached => Some(true),
+            StepState::Done if self.label.is_base() => Some(self.bytes().0 == 0),
+            StepState::Done | StepState::Failed => Some(false),
+            StepState::Waiting | StepState::Running | StepState::Cancelled => None,
+        }
+    }
+}
+
+/// BuildKit ends the text of a cancelled vertex so.
+pub fn is_cancellation(error: &str) -> bool {
+    error.ends_with("context canceled")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_read() {
+        let step = StepName::parse("[linux/amd64 build 2/5] RUN apt-get update &&     make");
+        assert_eq!(step.stage.as_deref(), Some("build"));
+        assert_eq!(step.position, Some((2, 5)));
+        assert_eq!(step.instruction, "RUN apt-get update && make");
+        assert!(step.is_instruction());
+        let only_stage = StepName::parse("[1/7] FROM docker.io/library/base:latest");
+        assert_eq!((only_stage.stage.clone(), only_stage.position), (None, Some((1, 7))));
+        assert!(only_stage.is_base());
+        assert_eq!(StepName::parse("[linux/amd64 3/4] COPY a b").stage, None);
+        for name in [
+            "[internal] load build definition from Dockerfile",
+            "exporting to image",
+            "[auth] library/python:pull token for registry-1.docker.io",
+            "[context shared] load from client",
+            "[1/2] ONBUILD",
+            "",
+            "[unclosed 1/2 RUN x",
+        ] {
+            assert!(!StepName::parse(name).is_instruction(), "{name}");
+        }
+    }
+
+    fn vertex(started: Option<&str>, completed: Option<&str>) -> Vertex {
+        let time = |text: &str| format!("2026-11-23T10:00:{text}Z").parse().unwrap();
+        Vertex {
+            digest: "sha256:a".into(),
+            started: started.map(time),
+            completed: completed.map(time),
+            ..Vertex::default()
+        }
+    }
+
+    #[test]
+    fn overlapping_intervals_count_once_and_a_repeated_announcement_changes_nothing() {
+        let mut step = Step::new("sha256:a", "[1/2] RUN x");
+        let zero = Duration::ZERO;
+        step.update(&vertex(None, None), zero);
+        assert_eq!(step.state(), StepState::Waiting);
+        step.update(&vertex(Some("01"), None), zero);
+        assert_eq!(step.state(), StepState::Running);
+        step.update(&vertex(Some("01"), Some("04")), zero);
+        step.update(&vertex(Some("03"), Some("05")), zero);
+        step.update(&vertex(Some("10"), Some("11")), zero);
+        step.update(&vertex(None, None), zero);
+        assert_eq!(step.state(), StepState::Done);
+        assert_eq!(step.duration(), Duration::from_secs(5));
+        assert_eq!(step.intervals().len(), 2);
+    }
+
+    #[test]
+    fn the_last_completion_wins() {
+        let mut step = Step::new("sha256:a", "[1/2] RUN x");
+        let cached = Vertex { cached: true, ..vertex(Some("01"), Some("01")) };
+        step.update(&cached, Duration::ZERO);
+        assert_eq!(step.counts_as_cached(), Some(true));
+        step.update(&vertex(Some("02"), Some("03")), Duration::ZERO);
+        assert_eq!(step.counts_as_cached(), Some(false));
+    }
+
+    #[test]
+    fn a_base_counts_as_run_only_when_it_was_fetched() {
+        let mut step = Step::new("sha256:a", "[1/2] FROM docker.io/library/base");
+        step.update(&vertex(Some("01"), Some("02")), Duration::ZERO);
+        assert_eq!(step.counts_as_cached(), Some(true));
+        step.transfer(&VertexStatus { id: "sha256:l".into(), current: 5, ..Default::default() });
+        assert_eq!(step.counts_as_cached(), Some(false));
+    }
+}

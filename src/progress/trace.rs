@@ -1,0 +1,262 @@
+//! Folds the statuses of one target's solve into steps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::progress::step::{Step, StepState};
+use crate::progress::{SolveStatus, Vertex};
+
+/// Steps kept per target; a Dockerfile with more is shown without the rest.
+const MAX_STEPS: usize = 10_000;
+
+/// What a status changed, in the order to tell it. Steps are named by their place in
+/// [`Trace::steps`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A step started (again).
+    Started {
+        /// Which.
+        step: usize,
+    },
+    /// A step ended: done, cached, failed or cancelled.
+    Ended {
+        /// Which.
+        step: usize,
+    },
+    /// A step wrote a line.
+    Line {
+        /// Which.
+        step: usize,
+        /// The line without its end, as the step wrote it: it may hold control characters.
+        text: String,
+    },
+    /// The frontend warned.
+    Warned {
+        /// Of which step.
+        step: usize,
+        /// The warning in a line.
+        text: String,
+    },
+}
+
+/// The steps of one target in the order they were announced.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    steps: IndexMap<String, Step>,
+    /// Digest of a grouped vertex to the id of its group.
+    grouped: HashMap<String, String>,
+}
+
+impl Trace {
+    /// The steps in the order the engine announced them.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> + ExactSizeIterator {
+        self.steps.values()
+    }
+
+    /// A step by the place a [`Change`] names.
+    pub fn step(&self, place: usize) -> Option<&Step> {
+        self.steps.get_index(place).map(|(_, step)| step)
+    }
+
+    /// A step by the digest of one of its vertexes.
+    pub fn step_of(&self, digest: &str) -> Option<&Step> {
+        self.place_of(digest).and_then(|place| self.step(place))
+    }
+
+    /// The step to show as the current one: of those running, the instruction that started
+    /// last, before anything that is no instruction.
+    pub fn current(&self) -> Option<&Step> {
+        self.steps
+            .values()
+            .filter(|step| step.state() == StepState::Running && step.is_visible())
+            .max_by_key(|step| (step.label.is_instruction(), step.seen_at))
+    }
+
+    /// The step that failed, if one did.
+    pub fn failed(&self) -> Option<&Step> {
+        self.steps.values().find(|step| step.state() == StepState::Failed)
+    }
+
+    /// Steps of the Dockerfile that came from the cache, and that ran (see
+    /// [`Step::counts_as_cached`]).
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for step in self.steps.values() {
+            match step.counts_as_cached() {
+                Some(true) => counts.cached += 1,
+                Some(false) => counts.run += 1,
+                None => {}
+            }
+        }
+        counts
+    }
+
+    /// Takes over what the engine reports. `at` is the time since the start of the run.
+    pub fn update(&mut self, status: &SolveStatus, at: Duration) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for vertex in &status.vertexes {
+            self.update_vertex(vertex, at, &mut changes);
+        }
+        for progress in &status.statuses {
+            if let Some(step) = self.step_mut(&progress.vertex) {
+                step.transfer(progress);
+            }
+        }
+        for warning in &status.warnings {
+            let Some(place) = self.place_of(&warning.vertex) else { continue };
+            if self.steps[place].warn(warning) {
+                let text = String::from_utf8_lossy(&warning.short).into_owned();
+                changes.push(Change::Warned { step: place, text });
+            }
+        }
+        let mut lines = Vec::new();
+        for log in &status.logs {
+            let Some(place) = self.place_of(&log.vertex) else { continue };
+            self.steps[place].log(&log.data, |text| {
+                lines.push(Change::Line { step: place, text: text.to_owned() });
+            });
+        }
+        // A message may hold the end of a step and its last output: the output comes first.
+        let ends = changes
+            .iter()
+            .position(|change| matches!(change, Change::Ended { .. }))
+            .unwrap_or(changes.len());
+        let tail = changes.split_off(ends);
+        changes.append(&mut lines);
+        for change in tail {
+            if let Change::Ended { step } = change {
+                self.steps[step].flush_log(|text| {
+                    changes.push(Change::Line { step, text: text.to_owned() });
+                });
+            }
+            changes.push(change);
+        }
+        changes
+    }
+
+    fn update_vertex(&mut self, vertex: &Vertex, at: Duration, changes: &mut Vec<Change>) {
+        let (id, name) = match &vertex.progress_group {
+            Some(group) => {
+                self.grouped.insert(vertex.digest.clone(), group.id.clone());
+                (&group.id, &group.name)
+            }
+            None => (&vertex.digest, &vertex.name),
+        };
+        if self.steps.len() >= MAX_STEPS && !self.steps.contains_key(id) {
+            return;
+        }
+        let entry = self.steps.entry(id.clone());
+        let place = entry.index();
+        let step = entry.or_insert_with(|| Step::new(id, name));
+        step.rename(name);
+        let before = (step.state(), step.duration());
+        step.update(vertex, at);
+        let after = (step.state(), step.duration());
+        match after.0 {
+            _ if before == after => {}
+            StepState::Waiting => {}
+            StepState::Running => changes.push(Change::Started { step: place }),
+            _ => changes.push(Change::Ended { step: place }),
+        }
+    }
+
+    fn place_of(&self, digest: &str) -> Option<usize> {
+        let id = self.grouped.get(digest).map_or(digest, String::as_str);
+        self.steps.get_index_of(id)
+    }
+
+    fn step_mut(&mut self, digest: &str) -> Option<&mut Step> {
+        let place = self.place_of(digest)?;
+        self.steps.get_index_mut(place).map(|(_, step)| step)
+    }
+}
+
+/// How many steps of a Dockerfile were not run, and how many were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps whose result came from the cache, and bases the engine already held.
+    pub cached: usize,
+    /// Steps that ran, the failed one included.
+    pub run: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::progress::{ProgressGroup, VertexLog};
+
+    fn vertex(digest: &str, name: &str, started: Option<i64>, completed: Option<i64>) -> Vertex {
+        let time = |second| jiff::Timestamp::from_second(second).unwrap();
+        Vertex {
+            digest: digest.into(),
+            name: name.into(),
+            started: started.map(time),
+            completed: completed.map(time),
+            ..Vertex::default()
+        }
+    }
+
+    fn log(vertex: &str, data: &[u8]) -> VertexLog {
+        VertexLog { vertex: vertex.into(), data: data.into(), ..VertexLog::default() }
+    }
+
+    #[test]
+    fn the_last_output_comes_before_the_end_of_its_step() {
+        let mut trace = Trace::default();
+        let changes = trace.update(
+            &SolveStatus {
+                vertexes: vec![vertex("a", "[2/2] RUN x", Some(1), None)],
+                logs: vec![log("a", b"one\ntw")],
+                ..SolveStatus::default()
+            },
+            Duration::ZERO,
+        );
+        assert_eq!(
+            changes,
+            [Change::Started { step: 0 }, Change::Line { step: 0, text: "one".into() }]
+        );
+        let changes = trace.update(
+            &SolveStatus {
+                vertexes: vec![vertex("a", "[2/2] RUN x", Some(1), Some(3))],
+                logs: vec![log("a", b"o\nthree")],
+                ..SolveStatus::default()
+            },
+            Duration::ZERO,
+        );
+        assert_eq!(
+            changes,
+            [
+                Change::Line { step: 0, text: "two".into() },
+                Change::Line { step: 0, text: "three".into() },
+                Change::Ended { step: 0 },
+            ]
+        );
+        assert_eq!(trace.counts(), Counts { cached: 0, run: 1 });
+    }
+
+    #[test]
+    fn a_group_is_one_step_and_shows_once_a_strong_member_starts() {
+        let mut trace = Trace::default();
+        let member = |digest: &str, weak, started, completed| Vertex {
+            progress_group: Some(ProgressGroup {
+                id: "g".into(),
+                name: "[2/3] COPY --link a b".into(),
+                weak,
+            }),
+            cached: true,
+            ..vertex(digest, digest, started, completed)
+        };
+        let mut send = |vertex| {
+            let status = SolveStatus { vertexes: vec![vertex], ..SolveStatus::default() };
+            trace.update(&status, Duration::ZERO);
+            (trace.steps().len(), trace.step(0).unwrap().is_visible(), trace.counts().cached)
+        };
+        assert_eq!(send(member("a", true, Some(1), Some(1))), (1, false, 1));
+        assert_eq!(send(member("b", false, None, None)), (1, false, 1));
+        assert_eq!(send(member("b", false, Some(2), None)), (1, true, 0));
+        assert_eq!(send(member("b", false, Some(2), Some(2))), (1, true, 1));
+    }
+}

@@ -1,0 +1,96 @@
+//! How sizes, durations, ids and long texts are written.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// A size in decimal units as docker writes them: `255.3 MB`.
+pub fn bytes(size: u64) -> String {
+    ByteSize::b(size).display().si().to_string()
+}
+
+/// A duration as short as it stays useful: `0.4s`, `12.3s`, `3m12s`, `1h02m`.
+pub fn duration(time: Duration) -> String {
+    // Rounded first, so that 59.96 s is `1m00s` and not `60.0s`.
+    let tenths = (time.as_secs_f64() * 10.0).round() as u64;
+    let seconds = tenths / 10;
+    match seconds {
+        0..60 => format!("{seconds}.{}s", tenths % 10),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// [`duration`] of seconds.
+pub fn seconds(seconds: f64) -> String {
+    duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// The first 12 hex digits of a digest, as docker shortens them.
+pub fn short_id(id: &str) -> &str {
+    let hex = id.split_once(':').map_or(id, |(_, hex)| hex);
+    hex.get(..12).unwrap_or(hex)
+}
+
+/// Columns a text without control characters takes on a terminal.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text if it fits `columns`, otherwise its beginning ending in `...`.
+pub fn cut(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let dots = columns.min(3);
+    let mut out = String::new();
+    let mut used = dots;
+    for char in text.chars() {
+        used += char.width().unwrap_or(0);
+        if used > columns {
+            break;
+        }
+        out.push(char);
+    }
+    out.truncate(out.trim_end().len());
+    out.extend(std::iter::repeat_n('.', dots));
+    out
+}
+
+/// The text followed by spaces up to `columns`.
+pub fn pad(text: &str, columns: usize) -> String {
+    let missing = columns.saturating_sub(width(text));
+    format!("{text}{:missing$}", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_decimal() {
+        assert_eq!([bytes(0), bytes(999), bytes(255_300_000)], ["0 B", "999 B", "255.3 MB"]);
+    }
+
+    #[test]
+    fn durations_round_before_they_choose_a_unit() {
+        let all = [0.04, 0.35, 12.34, 59.94, 59.96, 192.0, 3599.0, 3720.0].map(seconds);
+        assert_eq!(all, ["0.0s", "0.4s", "12.3s", "59.9s", "1m00s", "3m12s", "59m59s", "1h02m"]);
+    }
+
+    #[test]
+    fn ids_are_short() {
+        assert_eq!(short_id("sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(short_id("sha256:01"), "01");
+    }
+
+    #[test]
+    fn cuts_count_columns_not_characters() {
+        assert_eq!(cut("RUN pip install", 15), "RUN pip install");
+        assert_eq!(cut("RUN pip install", 11), "RUN pip...");
+        assert_eq!(cut("日本語の名前", 8), "日本...");
+        assert_eq!(cut("abcdef", 2), "..");
+        assert_eq!(pad("日本", 6), "日本  ");
+    }
+}
