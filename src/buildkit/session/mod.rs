@@ -4,6 +4,7 @@
 //! serves all targets of a run, so the engine asks for a shared context once. A method that is
 //! not announced in the headers counts as unsupported by the engine.
 
+pub mod file_send;
 pub mod file_sync;
 mod health;
 

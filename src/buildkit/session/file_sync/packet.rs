@@ -16,6 +16,7 @@ pub(crate) const FRAME_HEADER: usize = 5;
 
 /// Kinds of packets.
 pub(crate) mod kind {
+    pub(crate) const STAT: i32 = 0;
     pub(crate) const REQ: i32 = 1;
     pub(crate) const DATA: i32 = 2;
     pub(crate) const FIN: i32 = 3;

@@ -1,0 +1,199 @@
+//! FileSend: takes what exporters write on this machine.
+//!
+//! `tar`, `oci` and `docker` send one stream of bytes, `local` sends a tree with fsutil's
+//! protocol, over the same method. Nothing appears at the destination before the engine has said
+//! that it was all: a file takes its name at the end, a tree is merged at the end.
+//! Protocol: BuildKit `session/filesync` (`SyncTarget`), fsutil `receive.go`.
+
+mod file;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::mpsc;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::Streaming;
+use tonic::server::NamedService;
+
+use super::file_sync::grpc::{self, Out};
+
+/// Where the output of an exporter goes.
+pub enum Destination {
+    /// One file, replaced when the stream is complete.
+    File(PathBuf),
+    /// A directory, made if missing; the exported tree is merged into it.
+    Directory(PathBuf),
+    /// A stream, such as standard output; usable once.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// The service; register it with the method `DiffCopy`.
+#[derive(Clone, Default)]
+pub struct FileSend {
+    destinations: Arc<Mutex<BTreeMap<String, Destination>>>,
+    report: Arc<ExportReport>,
+}
+
+/// What arrived, and why an export failed.
+#[derive(Debug, Default)]
+pub struct ExportReport {
+    finished: Mutex<Vec<Exported>>,
+    failures: Mutex<Vec<String>>,
+}
+
+/// A finished export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The exporter's number in the solve.
+    pub id: String,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+impl ExportReport {
+    /// Exports that are complete.
+    pub fn finished(&self) -> Vec<Exported> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why exports failed, one lowercase sentence each.
+    pub fn failures(&self) -> Vec<String> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl FileSend {
+    /// Takes the output of the exporters whose numbers in the solve are the keys of
+    /// `destinations`.
+    pub fn new(destinations: BTreeMap<String, Destination>) -> Self {
+        Self { destinations: Arc::new(Mutex::new(destinations)), report: Arc::default() }
+    }
+
+    /// What has arrived so far.
+    pub fn report(&self) -> Arc<ExportReport> {
+        self.report.clone()
+    }
+
+    /// The destination a call is for. Engines before BuildKit 0.13 know one exporter and do not
+    /// number it.
+    fn choose(&self, headers: &HeaderMap) -> Result<(String, Destination), Status> {
+        let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = match headers.get("buildkit-attachable-exporter-id") {
+            Some(id) => String::from_utf8_lossy(id.as_bytes()).into_owned(),
+            None if destinations.len() == 1 => {
+                destinations.keys().next().cloned().unwrap_or_default()
+            }
+            None => "0".to_owned(),
+        };
+        let destination = match destinations.get(&id) {
+            // The engine may send a directory in several calls, one for each platform.
+            Some(Destination::Directory(path)) => Some(Destination::Directory(path.clone())),
+            _ => destinations.remove(&id),
+        };
+        destination
+            .map(|destination| (id.clone(), destination))
+            .ok_or_else(|| Status::not_found(format!("exporter {id} has no destination")))
+    }
+}
+
+impl NamedService for FileSend {
+    const NAME: &'static str = "moby.filesync.v1.FileSend";
+}
+
+impl tower_service::Service<http::Request<Body>> for FileSend {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = grpc::Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        let answer = if path != "/moby.filesync.v1.FileSend/DiffCopy" {
+            grpc::unimplemented(path)
+        } else {
+            match self.choose(request.headers()) {
+                Err(status) => status.into_http(),
+                Ok((id, destination)) => {
+                    let report = self.report.clone();
+                    grpc::stream(request, |_, incoming, out| {
+                        receive(id, destination, incoming, out, report)
+                    })
+                }
+            }
+        };
+        std::future::ready(Ok(answer))
+    }
+}
+
+/// What the thread that writes is told.
+enum Incoming {
+    Message(Bytes),
+    /// The engine ended its side in good order.
+    End,
+}
+
+/// What the thread that writes reads from: it ends without [`Incoming::End`] when the call was
+/// cut off.
+type Messages = mpsc::Receiver<Incoming>;
+
+/// How many messages may wait to be written.
+const WAITING_MESSAGES: usize = 8;
+
+/// Serves one call and answers its final status.
+async fn receive(
+    id: String,
+    destination: Destination,
+    mut incoming: Streaming<Bytes>,
+    out: Out,
+    report: Arc<ExportReport>,
+) -> Status {
+    let (forward, mut messages) = mpsc::channel(WAITING_MESSAGES);
+    let mut writing = tokio::task::spawn_blocking(move || match destination {
+        Destination::File(path) => file::write_file(&path, &mut messages),
+        Destination::Stream(mut stream) => file::write_stream(&mut stream, &mut messages),
+        Destination::Directory(path) => tree::receive(&path, &mut messages, &out),
+    });
+    let mut pump = std::pin::pin!(async move {
+        loop {
+            let message = match incoming.message().await {
+                Ok(Some(message)) => Incoming::Message(message),
+                Ok(None) => Incoming::End,
+                Err(_) => break,
+            };
+            let end = matches!(message, Incoming::End);
+            if forward.send(message).await.is_err() || end {
+                break;
+            }
+        }
+        drop(forward);
+    });
+    let written = tokio::select! {
+        written = &mut writing => written,
+        () = &mut pump => writing.await,
+    };
+    let failed = match written {
+        Ok(Ok(bytes)) => {
+            let mut finished = report.finished.lock().unwrap_or_else(PoisonError::into_inner);
+            finished.push(Exported { id, bytes });
+            return grpc::ok();
+        }
+        Ok(Err(reason)) => reason,
+        Err(e) => e.to_string(),
+    };
+    report.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failed.clone());
+    Status::aborted(failed)
+}
+
+#[cfg(test)]
+mod tests;
