@@ -13,11 +13,8 @@ pub(super) fn explain(
 ) -> BuildFailure {
     // A file that could not be sent is the cause of whatever the engine says afterwards.
     let vertex = error.vertex.clone().or_else(|| failed.map(|(digest, _)| digest));
-    let unsent = job
-        .sync
-        .failures()
-        .into_iter()
-        .find(|failure| job.directories.iter().any(|name| *name == failure.dir_name));
+    let unsent =
+        job.sync.failures().into_iter().find(|failure| job.directories.contains(&failure.dir_name));
     if let Some(unsent) = unsent {
         return BuildFailure {
             kind: FailureKind::Context,

