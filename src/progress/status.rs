@@ -135,7 +135,8 @@ pub struct VertexWarning {
     pub range: Vec<SourceRange>,
 }
 
-/// A source file that the frontend read.
+/// A source file that the frontend read. BuildKit sends the build graph that fetches the file
+/// along; it is not kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceInfo {
     /// File name.

@@ -8,11 +8,14 @@ use crate::progress::{
     CancelReason, FailureKind, RunSummary, RunTrace, Step, TargetSummary, TargetTrace,
 };
 use crate::report::line;
-use crate::ui::{SHADES, Ui};
+use crate::ui::{SHADES, Ui, format};
 
 /// Lines of a failed step's output that are repeated at the end: with the error after them they
 /// fit the last 30 lines of a log.
 const TAIL_LINES: usize = 16;
+
+/// Columns of the line that names the step where stderr is no terminal.
+const COLUMNS: usize = 120;
 
 /// Writes the last output of every step that failed.
 pub(crate) fn show(ui: &Ui, run: &RunTrace) {
@@ -40,7 +43,9 @@ fn block(ui: &Ui, target: &TargetTrace, step: &Step, failure: &BuildFailure) -> 
     let skipped = step.tail.total().saturating_sub(TAIL_LINES as u64);
     let mut text = String::new();
     let name = &target.info.name;
-    let title = ui.foreign(&line::title(step));
+    let columns = if ui.is_terminal() { ui.size().0 } else { COLUMNS };
+    let room = columns.saturating_sub(format::width(name) + 1).max(20);
+    let title = ui.foreign(&format::cut(&line::title(step), room));
     let _ = write!(text, "\n{bold}{name} {title}{bold:#}");
     if skipped > 0 {
         let _ = write!(text, "\n{faint}  | ({skipped} lines before){faint:#}");

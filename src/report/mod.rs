@@ -8,6 +8,9 @@ pub mod plain;
 pub mod table;
 pub mod tty;
 
+#[cfg(test)]
+mod replay;
+
 use std::time::Duration;
 
 use crate::build::outcome::TargetOutcome;

@@ -31,8 +31,8 @@ pub struct Plain {
     name_width: usize,
     /// Steps announced while they run, by target and step.
     announced: HashSet<(String, String)>,
-    /// Endings told: state and tenths of a second, by target and step.
-    told: HashMap<(String, String), (StepState, u128)>,
+    /// Endings told: state and duration, by target and step.
+    told: HashMap<(String, String), (StepState, Duration)>,
     /// Which target's lines tell of a step that several targets share.
     owners: HashMap<String, String>,
 }
@@ -99,11 +99,10 @@ impl Plain {
                 Change::Started { .. } => {}
                 Change::Ended { step } => {
                     let Some(step) = target.trace.step(*step) else { continue };
-                    let now = (step.state(), step.duration().as_millis() / 100);
-                    let known = self.told.get(&key(target, step)) == Some(&now);
-                    if !known && is_worth_telling(step) {
+                    let told = self.told.get(&key(target, step));
+                    if is_worth_telling(step) && told.is_none_or(|told| is_news(told, step)) {
                         lines.push(self.ending(target, step));
-                        self.told.insert(key(target, step), now);
+                        self.told.insert(key(target, step), (step.state(), step.duration()));
                     }
                 }
                 Change::Line { step, text } => {
@@ -158,6 +157,7 @@ impl Plain {
         let time = format::duration(step.duration());
         let (red, faint) = (SHADES.error, SHADES.faint);
         let _ = match step.state() {
+            _ if step.counts_as_cached() == Some(true) => write!(text, "  {faint}CACHED{faint:#}"),
             StepState::Cached => write!(text, "  {faint}CACHED{faint:#}"),
             StepState::Failed => write!(text, "  {red}FAILED{red:#} {time}"),
             StepState::Cancelled => write!(text, "  {faint}cancelled{faint:#} {time}"),
@@ -195,6 +195,13 @@ fn is_worth_telling(step: &Step) -> bool {
         && (step.label.is_instruction()
             || step.duration() >= WORTH_TELLING
             || step.state() == StepState::Failed)
+}
+
+/// Some steps end several times (a base is resolved, then found in the cache). They are told again
+/// when they took noticeably longer than told, or failed.
+fn is_news(told: &(StepState, Duration), step: &Step) -> bool {
+    let failed = step.state() == StepState::Failed && told.0 != StepState::Failed;
+    failed || step.duration() >= told.1 + WORTH_TELLING
 }
 
 /// The engine runs a step that targets share once and reports it to each. Its output is told by

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::build::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, StepState, TargetTrace};
 use crate::report::{failure, line, table};
+use crate::ui::control::{Colours, harmless};
 use crate::ui::screen::Screen;
 use crate::ui::{SHADES, Ui, format};
 
@@ -148,7 +149,11 @@ impl Tty {
             Some(TargetOutcome::Cancelled) => {
                 (marks.cancelled, SHADES.faint, line::ending(&summary))
             }
-            None if target.started.is_none() => (" ", SHADES.faint, "waiting".to_owned()),
+            None if target.started.is_none() => {
+                let other = target.info.same_as.as_deref();
+                let middle = other.map_or("waiting".to_owned(), |other| format!("same as {other}"));
+                (" ", SHADES.faint, middle)
+            }
             None => {
                 let step = target.trace.current().or_else(|| {
                     let ended = |state| !matches!(state, StepState::Waiting | StepState::Running);
@@ -160,8 +165,7 @@ impl Tty {
         };
         let name = line::name(&target.info.name, name_width);
         // Escape sequences and tabs in a name would break the layout.
-        let middle = crate::ui::control::harmless(&middle, crate::ui::control::Colours::Drop);
-        let middle = middle.replace(['\n', '\t'], " ");
+        let middle = harmless(&middle, Colours::Drop).replace(['\n', '\t'], " ");
         let left = format::width(&name) + 4;
         let right = right.unwrap_or_default();
         let space = columns.saturating_sub(left);
