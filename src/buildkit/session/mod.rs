@@ -4,9 +4,12 @@
 //! serves all targets of a run, so the engine asks for a shared context once. A method that is
 //! not announced in the headers counts as unsupported by the engine.
 
+pub mod auth;
 pub mod file_send;
 pub mod file_sync;
 mod health;
+pub mod secrets;
+pub mod ssh;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
