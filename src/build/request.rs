@@ -31,6 +31,9 @@ pub struct RequestContext<'a> {
 pub struct SolveRequest {
     /// The solve, still without session and build ref.
     pub options: SolveOptions,
+    /// Key under which the engine keeps what it received of the build context: the same in every
+    /// run, another for every context. Empty where the context is remote.
+    pub shared_key: String,
     /// Directories to serve, by the name the engine asks for.
     pub directories: BTreeMap<String, PathBuf>,
     /// The Dockerfile to write into `scratch` first.
@@ -127,15 +130,9 @@ impl Writer<'_> {
     }
 
     /// Serves `path` under a name that is the same in the next run: the engine keeps what it
-    /// received under that name and asks only for what changed. `flavour` keeps apart syncs of
-    /// one directory with different filters, which would otherwise evict each other's files.
+    /// received under that name and asks only for what changed.
     fn serve(&mut self, kind: &str, path: &Path, flavour: &str) -> String {
-        let mut hash = Sha256::new();
-        hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update([0]);
-        hash.update(flavour);
-        let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let name = format!("{kind}-{digest}");
+        let name = format!("{kind}-{}", path_digest(path, flavour));
         self.request.directories.insert(name.clone(), path.to_owned());
         name
     }
@@ -146,8 +143,12 @@ impl Writer<'_> {
         if remote {
             self.attr("context", target.context.clone());
         } else {
-            let name = self.serve("context", Path::new(&target.context), self.context.fingerprint);
-            self.attr("contextkey", name);
+            // The frontend's name of the main context is fixed, so what tells contexts apart is the
+            // session's shared key. Syncs of one directory with different filters are told apart
+            // too: they would evict each other's files.
+            let path = Path::new(&target.context);
+            self.request.directories.insert(MAIN_CONTEXT.to_owned(), path.to_owned());
+            self.request.shared_key = path_digest(path, self.context.fingerprint);
         }
         let (directory, file) = match (&target.dockerfile_inline, &target.dockerfile) {
             (Some(text), _) => {
@@ -395,6 +396,17 @@ impl Writer<'_> {
     }
 }
 
+/// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
+const MAIN_CONTEXT: &str = "context";
+
+fn path_digest(path: &Path, flavour: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(path.as_os_str().as_encoded_bytes());
+    hash.update([0]);
+    hash.update(flavour);
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether the engine fetches a context itself (git or http), as buildx decides.
 pub fn is_remote(context: &str) -> bool {
     ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
@@ -439,7 +451,7 @@ mod tests {
         let request = request(&api()).unwrap();
         let attrs = &request.options.frontend_attrs;
         assert_eq!(attrs["filename"], "Dockerfile.api");
-        assert_eq!(request.directories[&attrs["contextkey"]], Path::new("/p"));
+        assert_eq!(request.directories["context"], Path::new("/p"));
         assert_eq!(request.directories[&attrs["dockerfilekey"]], Path::new("/p/docker"));
         assert_eq!(request.options.exporters[0].kind, "moby");
         assert_eq!(request.options.exporters[0].attrs["name"], "p-api");

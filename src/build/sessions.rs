@@ -1,7 +1,9 @@
-//! The sessions that serve a run: one for all its solves, more only where one cannot.
+//! The sessions that serve a run: one per build context, more only where one cannot do.
 //!
-//! A session has one secret and one SSH agent per id, and numbers the files that exporters write
-//! per solve, so targets that contradict each other in these cannot share it.
+//! The engine calls every main context `context` and keeps what it received of it under the
+//! session's shared key, so targets share a session exactly where they share a context: it then
+//! travels once. A session also has one secret and one SSH agent per id, and exporters number
+//! their files per solve, so targets that contradict each other in these part too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +15,6 @@ use crate::buildkit::session::file_send::{Destination, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::{Services, Session};
 use crate::engine::Connector;
-
-/// What the engine keeps of synced directories between runs is found again under this key and the
-/// directory's name, which holds a digest of its path.
-const SHARED_KEY: &str = "doc2md-docker";
 
 /// The open sessions of a run.
 pub struct Sessions {
@@ -52,7 +50,10 @@ impl Sessions {
             if !destinations.is_empty() {
                 services = services.with(FileSend::new(destinations), &["DiffCopy"]);
             }
-            open.push((Session::open(connector, SHARED_KEY, services).await?, report));
+            let key =
+                members().map(|request| request.shared_key.as_str()).max().unwrap_or_default();
+            let key = format!("doc2md-docker-{key}");
+            open.push((Session::open(connector, &key, services).await?, report));
         }
         Ok(Self { open, of_request })
     }
@@ -107,6 +108,7 @@ fn group(requests: &[SolveRequest]) -> Vec<usize> {
 /// What a request wants to be the only one to define.
 #[derive(Default)]
 struct Claims {
+    shared_key: String,
     secrets: BTreeMap<String, SecretLocation>,
     ssh: BTreeMap<String, String>,
     exports: bool,
@@ -115,6 +117,7 @@ struct Claims {
 impl Claims {
     fn of(request: &SolveRequest) -> Self {
         Self {
+            shared_key: request.shared_key.clone(),
             secrets: request
                 .secrets
                 .iter()
@@ -132,10 +135,16 @@ impl Claims {
             .all(|(id, source)| self.secrets.get(id).is_none_or(|mine| mine == source));
         let ssh =
             other.ssh.iter().all(|(id, path)| self.ssh.get(id).is_none_or(|mine| mine == path));
-        secrets && ssh && !(self.exports && other.exports)
+        let context = self.shared_key.is_empty()
+            || other.shared_key.is_empty()
+            || self.shared_key == other.shared_key;
+        context && secrets && ssh && !(self.exports && other.exports)
     }
 
     fn add(&mut self, other: Self) {
+        if self.shared_key.is_empty() {
+            self.shared_key = other.shared_key;
+        }
         self.secrets.extend(other.secrets);
         self.ssh.extend(other.ssh);
         self.exports |= other.exports;
@@ -157,6 +166,12 @@ mod tests {
     fn one_session_where_nothing_contradicts() {
         let requests = [SolveRequest::default(), with_secret("/a"), with_secret("/a")];
         assert_eq!(group(&requests), [0, 0, 0]);
+    }
+
+    #[test]
+    fn contexts_part() {
+        let of = |key: &str| SolveRequest { shared_key: key.into(), ..SolveRequest::default() };
+        assert_eq!(group(&[of("a"), of("b"), of(""), of("a")]), [0, 1, 0, 0]);
     }
 
     #[test]
