@@ -6,6 +6,7 @@
 //! their files per solve, so targets that contradict each other in these part too.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use crate::build::request::{Export, SolveRequest};
@@ -23,13 +24,26 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Opens the sessions that `requests` need.
+    /// Opens the sessions that `requests` need; an export to standard output fails.
     ///
     /// # Errors
     /// The engine cannot be reached or refused.
     pub async fn open(
         connector: &Connector,
         requests: &[SolveRequest],
+    ) -> Result<Self, TransportError> {
+        Self::open_with_stdout(connector, requests, None).await
+    }
+
+    /// Opens the sessions that `requests` need. An export to standard output is written to
+    /// `stdout`; there is one, so a second such export fails.
+    ///
+    /// # Errors
+    /// The engine cannot be reached or refused.
+    pub async fn open_with_stdout(
+        connector: &Connector,
+        requests: &[SolveRequest],
+        mut stdout: Option<Box<dyn Write + Send>>,
     ) -> Result<Self, TransportError> {
         let of_request = group(requests);
         let groups = of_request.iter().max().map_or(0, |last| last + 1);
@@ -45,8 +59,15 @@ impl Sessions {
             let report = files.report();
             let mut services = Services::default().with(files, &["DiffCopy"]);
             // At most one of them exports: exporters are numbered per solve.
-            let destinations: BTreeMap<_, _> =
-                members().flat_map(|request| request.exports.clone()).map(destination).collect();
+            let mut destinations = BTreeMap::new();
+            for (id, export) in members().flat_map(|request| request.exports.clone()) {
+                let destination = match export {
+                    Export::File(path) => Some(Destination::File(path)),
+                    Export::Directory(path) => Some(Destination::Directory(path)),
+                    Export::Stdout => stdout.take().map(Destination::Stream),
+                };
+                destinations.extend(destination.map(|destination| (id, destination)));
+            }
             if !destinations.is_empty() {
                 services = services.with(FileSend::new(destinations), &["DiffCopy"]);
             }
@@ -72,16 +93,6 @@ impl Sessions {
     pub fn wire_bytes(&self) -> u64 {
         self.open.iter().map(|(_, report)| report.wire_bytes()).sum()
     }
-}
-
-/// Where the session writes what exporter `id` sends.
-fn destination((id, export): (String, Export)) -> (String, Destination) {
-    let destination = match export {
-        Export::File(path) => Destination::File(path),
-        Export::Directory(path) => Destination::Directory(path),
-        Export::Stdout => Destination::Stream(Box::new(std::io::stdout())),
-    };
-    (id, destination)
 }
 
 /// Which session each request belongs to: the first one it does not contradict.
