@@ -2,10 +2,15 @@
 
 pub mod executor;
 mod failure;
+pub mod from_compose;
 pub mod metadata;
 pub mod outcome;
+pub mod overrides;
 pub mod plan;
 pub mod request;
+mod select;
 pub mod sessions;
 pub mod spec;
 pub mod target;
+
+pub use from_compose::{COMPOSE_VERSION, TargetOptions, TargetSet, from_compose, print_json};

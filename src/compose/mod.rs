@@ -1,1 +1,164 @@
 //! Compose files to a project: find, load, interpolate, merge.
+//!
+//! [`load`] answers a [`Project`] with everything a build needs, resolved; its rules are those of
+//! `docker compose` 2.40 (see `docs/design/compose.md`). The room reads compose and `.env` files
+//! but neither the process environment nor the clock: both come in with the [`LoadRequest`].
+
+mod canonical;
+mod consistency;
+mod decode;
+mod document;
+mod dotenv;
+mod error;
+mod extends;
+mod find;
+mod include;
+mod interpolate;
+mod merge;
+mod model;
+mod node;
+mod paths;
+mod scalar;
+mod schema;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use error::{ComposeError, Place};
+pub use model::{BuildSection, Dependency, Project, Secret, SecretUse, Service, Ulimit};
+
+use decode::Decoder;
+use document::{Loading, Scope, Source};
+use find::{Found, normalise_name};
+use node::Node;
+
+/// What to load. Relative paths are relative to `working_dir`.
+#[derive(Debug, Clone, Default)]
+pub struct LoadRequest {
+    /// `--file`, in order; `-` is the standard input. Empty: COMPOSE_FILE, else the default files
+    /// of `working_dir` or the nearest directory above that has one.
+    pub files: Vec<PathBuf>,
+    /// `--project-name`.
+    pub project_name: Option<String>,
+    /// `--project-directory`; by default the directory of the first file.
+    pub project_directory: Option<PathBuf>,
+    /// `--profile`; empty: COMPOSE_PROFILES.
+    pub profiles: Vec<String>,
+    /// `--env-file`; empty: COMPOSE_ENV_FILES, else `.env` of the project directory.
+    pub env_files: Vec<PathBuf>,
+    /// The process environment.
+    pub environment: BTreeMap<String, String>,
+    /// The current directory, absolute.
+    pub working_dir: PathBuf,
+    /// Text of the standard input, for the file `-`.
+    pub stdin: Option<String>,
+}
+
+/// Loads the project that `request` describes.
+///
+/// # Errors
+///
+/// A missing or unreadable file, and everything compose would refuse, with place and hint.
+pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
+    let Found { files, directory, mut environment, profiles, forced_name, warnings } =
+        find::find(request)?;
+    let mut loading = Loading {
+        current_dir: request.working_dir.clone(),
+        home: request.environment.get("HOME").cloned(),
+        warnings,
+    };
+    let mut sources = Vec::with_capacity(files.len());
+    for file in &files {
+        sources.push(read(&loading, file, request)?);
+    }
+    let name = match forced_name {
+        Some(name) => name,
+        None => name_of(&sources, &directory, &environment)?,
+    };
+    environment.insert("COMPOSE_PROJECT_NAME".into(), name.clone());
+    let scope = Scope { directory: &directory, environment: &environment };
+    let model = loading.model(sources, scope, &[])?;
+    if model.as_map().is_none_or(|map| map.is_empty()) {
+        return Err(ComposeError::new("empty compose file"));
+    }
+    let Loading { mut warnings, .. } = loading;
+    let mut decoder = Decoder { environment: &environment, warnings: &mut warnings };
+    let mut services = BTreeMap::new();
+    for (name, node) in section(&model, "services") {
+        services.insert(name.clone(), decoder.service(name, node)?);
+    }
+    let mut secrets = BTreeMap::new();
+    for (name, node) in section(&model, "secrets") {
+        secrets.insert(name.clone(), decoder.secret(node)?);
+    }
+    let project = Project {
+        name,
+        working_dir: directory,
+        files,
+        services,
+        secrets,
+        profiles,
+        warnings,
+        environment,
+    };
+    consistency::check(&project, &model)?;
+    Ok(project)
+}
+
+/// Whether a build context is a URL or a git reference instead of a local directory.
+pub fn is_remote_context(context: &str) -> bool {
+    paths::is_remote(context)
+}
+
+/// `path` below `base`, cleaned by name; an absolute path stays as it is.
+pub fn join(base: &Path, path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { paths::clean(&base.join(path)) }
+}
+
+/// `did you mean ...` for a misspelt service name.
+pub fn nearest_service(project: &Project, name: &str) -> Option<String> {
+    error::nearest(name, project.services.keys().map(String::as_str))
+}
+
+fn section<'a>(model: &'a Node, key: &str) -> impl Iterator<Item = (&'a String, &'a Node)> {
+    model.get(key).and_then(Node::as_map).into_iter().flatten()
+}
+
+fn read(loading: &Loading, file: &Path, request: &LoadRequest) -> Result<Source, ComposeError> {
+    if file.as_os_str() != "-" {
+        return loading.read(file);
+    }
+    match &request.stdin {
+        Some(text) => loading.parse(file, text),
+        None => Err(ComposeError::new("nothing to read from the standard input")),
+    }
+}
+
+/// The last `name:` of the files, else the directory's name; normalised.
+fn name_of(
+    sources: &[Source],
+    directory: &Path,
+    environment: &BTreeMap<String, String>,
+) -> Result<String, ComposeError> {
+    let documents = sources.iter().flat_map(|source| &source.documents);
+    let named = documents
+        .filter_map(|document| document.root.get("name"))
+        .rfind(|name| name.as_str().is_some_and(|text| !text.is_empty()));
+    let name = match named {
+        Some(node) => {
+            let mut node = node.clone();
+            interpolate::interpolate(&mut node, environment, &mut Vec::new())?;
+            normalise_name(node.as_str().unwrap_or_default())
+        }
+        None => {
+            let last = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+            normalise_name(&last.unwrap_or_default())
+        }
+    };
+    if name.is_empty() {
+        return Err(ComposeError::new("the project name must not be empty")
+            .hint("give one with --project-name or a top-level `name:`"));
+    }
+    Ok(name)
+}

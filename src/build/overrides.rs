@@ -1,0 +1,172 @@
+//! `--set TARGET.KEY[.NAME][+]=VALUE`, as `docker buildx bake` applies it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::build::from_compose::TargetSet;
+use crate::build::select::glob;
+use crate::build::target::Target;
+use crate::compose::ComposeError;
+
+/// One parsed override.
+struct Override<'a> {
+    key: &'a str,
+    name: Option<&'a str>,
+    append: bool,
+    value: String,
+}
+
+/// Applies `assignments` in order to the targets they match.
+///
+/// # Errors
+///
+/// A malformed assignment, a pattern that matches no target, an unknown key or a wrong value.
+pub fn apply(
+    set: &mut TargetSet,
+    assignments: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<(), ComposeError> {
+    // The first assignment to a list replaces it; later ones add to it.
+    let mut replaced: BTreeSet<(String, String)> = BTreeSet::new();
+    for text in assignments {
+        let wrong = |reason: &str| {
+            ComposeError::new(format!("invalid --set {text}: {reason}"))
+                .hint("write TARGET.KEY=VALUE, such as `*.platform=linux/arm64`")
+        };
+        let (left, value) = match text.split_once('=') {
+            Some((left, value)) => (left, Some(value)),
+            None => (text.as_str(), None),
+        };
+        let (path, append) = match left.strip_suffix('+') {
+            Some(path) => (path, true),
+            None => (left, false),
+        };
+        let mut parts = path.splitn(3, '.');
+        let (Some(pattern), Some(key)) = (parts.next(), parts.next()) else {
+            return Err(wrong("a target and a key are needed"));
+        };
+        let name = parts.next();
+        let value = match (value, key, name) {
+            (Some(value), ..) => value.to_owned(),
+            (None, "args", Some(name)) => match environment.get(name) {
+                Some(value) => value.clone(),
+                None => continue,
+            },
+            _ => return Err(wrong("a value is needed")),
+        };
+        let matched = matching(set, pattern);
+        if matched.is_empty() {
+            return Err(wrong(&format!("no target matches `{pattern}`")));
+        }
+        for target in set.targets.iter_mut().filter(|target| matched.contains(&target.name)) {
+            let first = replaced.insert((target.name.clone(), key.to_owned()));
+            let change = Override { key, name, append: append || !first, value: value.clone() };
+            change.apply(target).map_err(|reason| wrong(&reason))?;
+        }
+    }
+    Ok(())
+}
+
+fn matching(set: &TargetSet, pattern: &str) -> BTreeSet<String> {
+    let names = set.targets.iter().map(|target| &target.name);
+    // The group that compose writes is called `default`.
+    if pattern == "default" && !names.clone().any(|name| name == pattern) {
+        return set.group.iter().cloned().collect();
+    }
+    let pattern: Vec<char> = pattern.chars().collect();
+    names.filter(|name| glob(&pattern, name)).cloned().collect()
+}
+
+impl Override<'_> {
+    fn apply(self, target: &mut Target) -> Result<(), String> {
+        match self.key {
+            "context" => target.context = self.value,
+            "dockerfile" => target.dockerfile = Some(self.value),
+            "target" => target.target = Some(self.value),
+            "call" => target.call = Some(self.value),
+            "network" => target.network = Some(self.value),
+            "shm-size" => target.shm_size = Some(self.value),
+            "no-cache" => target.no_cache = self.flag()?,
+            "pull" => target.pull = self.flag()?,
+            "push" => {
+                let push = self.flag()?;
+                target.outputs = pushed(&target.outputs, push);
+            }
+            "load" => {
+                if self.flag()? {
+                    target.outputs = vec!["type=docker".into()];
+                }
+            }
+            "args" => self.entry(&mut target.args)?,
+            "contexts" => self.entry(&mut target.contexts)?,
+            "labels" => self.entry(&mut target.labels)?,
+            "extra-hosts" => self.entry(&mut target.extra_hosts)?,
+            "tags" => self.list(&mut target.tags),
+            "platform" => self.list(&mut target.platforms),
+            "cache-from" => self.list(&mut target.cache_from),
+            "cache-to" => self.list(&mut target.cache_to),
+            "secrets" => self.list(&mut target.secrets),
+            "ssh" => self.list(&mut target.ssh),
+            "output" => self.list(&mut target.outputs),
+            "no-cache-filter" => self.list(&mut target.no_cache_filter),
+            "ulimits" => self.list(&mut target.ulimits),
+            "entitlements" => target.entitlements.push(self.value),
+            "attest" => {
+                let kind = |text: &str| {
+                    text.split(',').find_map(|field| field.strip_prefix("type=")).map(str::to_owned)
+                };
+                let own = kind(&self.value);
+                target.attest.retain(|known| kind(known) != own);
+                target.attest.push(self.value);
+            }
+            "annotations" | "policy" | "resources" | "secret" => {
+                return Err(format!("the key `{}` is not supported", self.key));
+            }
+            other => return Err(format!("unknown key `{other}`")),
+        }
+        Ok(())
+    }
+
+    fn flag(&self) -> Result<bool, String> {
+        match self.value.as_str() {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+            other => Err(format!("`{other}` is neither true nor false")),
+        }
+    }
+
+    fn entry(self, map: &mut BTreeMap<String, String>) -> Result<(), String> {
+        let name = self.name.ok_or_else(|| format!("`{}` needs a name", self.key))?;
+        map.insert(name.to_owned(), self.value);
+        Ok(())
+    }
+
+    fn list(self, list: &mut Vec<String>) {
+        if !self.append {
+            list.clear();
+        }
+        list.push(self.value);
+    }
+}
+
+/// `push=true` on image exporters; a docker export turns into a registry one.
+fn pushed(outputs: &[String], push: bool) -> Vec<String> {
+    if !push {
+        let kept = outputs.iter().filter(|output| *output != "type=registry");
+        return kept.map(|output| output.replace("push=true", "push=false")).collect();
+    }
+    let mut changed: Vec<String> = outputs
+        .iter()
+        .map(|output| match output.as_str() {
+            "type=docker" => "type=registry".to_owned(),
+            image if image.starts_with("type=image") => {
+                let fields = image.split(',').filter(|field| !field.starts_with("push="));
+                fields.chain(["push=true"]).collect::<Vec<_>>().join(",")
+            }
+            other => other.to_owned(),
+        })
+        .collect();
+    if changed.is_empty() {
+        changed.push("type=registry".into());
+    }
+    changed
+}

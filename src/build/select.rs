@@ -1,0 +1,142 @@
+//! Which services of a project a build concerns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compose::{ComposeError, Project, Service};
+
+/// What a run concerns.
+pub(super) struct Selection<'a> {
+    /// Services whose targets are printed.
+    pub(super) services: Vec<&'a Service>,
+    /// Names of those to build.
+    pub(super) build: BTreeSet<&'a str>,
+}
+
+/// Chooses services as compose does: naming a service enables its profiles, contexts of the form
+/// `service:` come along, and so do (unbuilt, unless asked for) the services depended on.
+pub(super) fn select<'a>(
+    project: &'a Project,
+    asked: &[String],
+    with_dependencies: bool,
+) -> Result<Selection<'a>, ComposeError> {
+    let mut names: Vec<String> = asked.to_vec();
+    if names.is_empty() {
+        names = project.enabled().map(|service| service.name.clone()).collect();
+    }
+    if names.is_empty() {
+        return Ok(Selection { services: Vec::new(), build: BTreeSet::new() });
+    }
+    let mut index = 0;
+    while index < names.len() {
+        let build = project.services.get(&names[index]).and_then(|service| service.build.as_ref());
+        for context in build.iter().flat_map(|build| build.additional_contexts.values()) {
+            if let Some(needed) = context.strip_prefix("service:")
+                && !names.iter().any(|name| name == needed)
+            {
+                names.push(needed.to_owned());
+            }
+        }
+        index += 1;
+    }
+    let mut profiles = project.profiles.clone();
+    for service in names.iter().filter_map(|name| project.services.get(name)) {
+        if !service.is_enabled(&project.profiles) {
+            profiles.extend(service.profiles.clone());
+        }
+    }
+    let enabled: BTreeMap<&str, &Service> = project
+        .services
+        .values()
+        .filter(|service| service.is_enabled(&profiles))
+        .map(|service| (service.name.as_str(), service))
+        .collect();
+    let mut named = BTreeSet::new();
+    for name in &names {
+        let pattern: Vec<char> = name.chars().collect();
+        let mut matched =
+            enabled.keys().copied().filter(|service| glob(&pattern, service)).peekable();
+        let known = matched.peek().is_some();
+        named.extend(matched);
+        if !known {
+            let error = ComposeError::new(format!("no such service: {name}"));
+            let near = crate::compose::nearest_service(project, name);
+            return Err(near.map_or(error.clone(), |hint| error.hint(hint)));
+        }
+    }
+    let mut all = BTreeSet::new();
+    let mut queue: Vec<&str> = named.iter().copied().collect();
+    while let Some(name) = queue.pop() {
+        let Some(service) = enabled.get(name).filter(|_| all.insert(name)) else { continue };
+        for (needed, dependency) in &service.depends_on {
+            if enabled.contains_key(needed.as_str()) {
+                queue.push(needed);
+            } else if dependency.required {
+                let message = format!("no such service: {needed}, which {name} depends on");
+                return Err(ComposeError::at(&dependency.place, message)
+                    .hint("its profile may not be enabled"));
+            }
+        }
+    }
+    let services = all.iter().filter_map(|name| enabled.get(name).copied()).collect();
+    Ok(Selection { services, build: if with_dependencies { all } else { named } })
+}
+
+/// Go's `filepath.Match` for names without slashes.
+pub(super) fn glob(pattern: &[char], name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_first() else { return name.is_empty() };
+    let mut chars = name.chars();
+    match first {
+        '*' => name
+            .char_indices()
+            .map(|(index, _)| index)
+            .chain(std::iter::once(name.len()))
+            .any(|index| glob(rest, &name[index..])),
+        '?' => chars.next().is_some() && glob(rest, chars.as_str()),
+        '[' => {
+            let (Some(end), Some(char)) = (rest.iter().position(|char| *char == ']'), chars.next())
+            else {
+                return false;
+            };
+            let (negated, class) = match &rest[..end] {
+                ['^', class @ ..] => (true, class),
+                class => (false, class),
+            };
+            let mut inside = false;
+            let mut at = 0;
+            while at < class.len() {
+                if at + 2 < class.len() && class[at + 1] == '-' {
+                    inside |= (class[at]..=class[at + 2]).contains(&char);
+                    at += 3;
+                } else {
+                    inside |= class[at] == char;
+                    at += 1;
+                }
+            }
+            inside != negated && glob(&rest[end + 1..], chars.as_str())
+        }
+        literal => chars.next() == Some(*literal) && glob(rest, chars.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_as_shell_patterns() {
+        for (pattern, name, matched) in [
+            ("*", "api", true),
+            ("a*i", "api", true),
+            ("a?i", "api", true),
+            ("[a-c]pi", "api", true),
+            ("[^a]pi", "api", false),
+            ("ap", "api", false),
+            ("", "api", false),
+            ("[a", "a", false),
+            ("é*", "éa", true),
+        ] {
+            let chars: Vec<char> = pattern.chars().collect();
+            assert_eq!(glob(&chars, name), matched, "{pattern} {name}");
+        }
+    }
+}

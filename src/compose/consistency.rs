@@ -1,0 +1,176 @@
+//! What holds between the parts of a project: references exist, and nothing contradicts itself.
+
+use super::error::{ComposeError, Place, nearest};
+use super::model::{BuildSection, Project, Service};
+use super::node::Node;
+
+/// Checks the enabled services and all secrets, as compose does.
+pub(super) fn check(project: &Project, model: &Node) -> Result<(), ComposeError> {
+    for service in project.enabled() {
+        let node = model.get("services").and_then(|services| services.get(&service.name));
+        let provided = node.is_some_and(|node| node.get("provider").is_some());
+        if service.build.is_none() && service.image.is_none() && !provided {
+            let message = format!("service `{}` has neither an image nor a build", service.name);
+            return Err(ComposeError::at(&service.place, message));
+        }
+        if let Some(build) = &service.build {
+            check_build(project, service, build)?;
+        }
+        for (name, dependency) in &service.depends_on {
+            let known = project.services.get(name);
+            let enabled = known.is_some_and(|other| other.is_enabled(&project.profiles));
+            let optional = known.is_some() && !dependency.required;
+            if !enabled && !optional {
+                let message =
+                    format!("service `{}` depends on undefined service `{name}`", service.name);
+                return Err(with_nearest(
+                    ComposeError::at(&dependency.place, message),
+                    name,
+                    known.is_none().then_some(project),
+                ));
+            }
+        }
+        if let Some(node) = node {
+            check_resources(model, &service.name, node)?;
+        }
+    }
+    for (name, secret) in &project.secrets {
+        if !secret.external && secret.file.is_none() && secret.environment.is_none() {
+            let message = format!("secret `{name}` must declare either `file` or `environment`");
+            return Err(ComposeError::at(&secret.place, message));
+        }
+    }
+    check_cycles(project)
+}
+
+fn with_nearest(error: ComposeError, name: &str, project: Option<&Project>) -> ComposeError {
+    let Some(project) = project else {
+        return error.hint("its profile is not enabled");
+    };
+    match nearest(name, project.services.keys().map(String::as_str)) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn key<'a>(build: &'a BuildSection, key: &str) -> &'a Place {
+    build.keys.get(key).unwrap_or(&build.place)
+}
+
+fn check_build(
+    project: &Project,
+    service: &Service,
+    build: &BuildSection,
+) -> Result<(), ComposeError> {
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    if given(&build.dockerfile) && given(&build.dockerfile_inline) {
+        let message = "dockerfile and dockerfile_inline exclude each other";
+        return Err(ComposeError::at(key(build, "dockerfile_inline"), message));
+    }
+    for (name, context) in &build.additional_contexts {
+        let Some(target) = context.strip_prefix("service:") else { continue };
+        let place = key(build, "additional_contexts");
+        let known = project.services.get(target);
+        match known.filter(|service| service.is_enabled(&project.profiles)) {
+            Some(service) if service.build.is_some() => {}
+            Some(_) => {
+                let message = format!(
+                    "additional context `{name}` needs service `{target}`, which has no build"
+                );
+                return Err(ComposeError::at(place, message));
+            }
+            None => {
+                let message =
+                    format!("additional context `{name}` names unknown service `{target}`");
+                let error = ComposeError::at(place, message);
+                return Err(with_nearest(error, target, known.is_none().then_some(project)));
+            }
+        }
+    }
+    if let Some(platform) = &service.platform
+        && !build.platforms.is_empty()
+        && !build.platforms.contains(platform)
+    {
+        let message = format!("build.platforms must include the service's platform {platform}");
+        return Err(ComposeError::at(key(build, "platforms"), message));
+    }
+    for secret in &build.secrets {
+        if !project.secrets.contains_key(&secret.source) {
+            let message = format!("build secret `{}` is not defined", secret.source);
+            let error = ComposeError::at(&secret.place, message);
+            return Err(
+                match nearest(&secret.source, project.secrets.keys().map(String::as_str)) {
+                    Some(hint) => error.hint(hint),
+                    None => error.hint("define it in the top-level `secrets:`"),
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+/// References of a service to top-level resources that do not concern a build.
+fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), ComposeError> {
+    let undefined = |section: &str, name: &str, place: &Place| {
+        let message = format!("service `{service}` refers to undefined {section} `{name}`");
+        Err(ComposeError::at(place, message))
+    };
+    let defined = |section: &str, name: &str| {
+        model.get(section).is_some_and(|section| section.get(name).is_some())
+    };
+    if let Some(networks) = node.get("networks").and_then(Node::as_map) {
+        if node.get("network_mode").is_some() && !networks.is_empty() {
+            let message = format!("service `{service}` has both network_mode and networks");
+            return Err(ComposeError::at(node.start(), message));
+        }
+        for (name, network) in networks {
+            if name != "default" && !defined("networks", name) {
+                return undefined("network", name, network.start());
+            }
+        }
+    }
+    for (key, singular) in [("secrets", "secret"), ("configs", "config")] {
+        for item in node.get(key).and_then(Node::as_list).into_iter().flatten() {
+            let name = item.get("source").and_then(Node::as_str).unwrap_or_default();
+            if !defined(key, name) {
+                return undefined(singular, name, &item.place);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses services that depend on themselves, directly or through others.
+fn check_cycles(project: &Project) -> Result<(), ComposeError> {
+    fn visit<'a>(
+        project: &'a Project,
+        service: &'a Service,
+        path: &mut Vec<&'a str>,
+        done: &mut Vec<&'a str>,
+    ) -> Result<(), ComposeError> {
+        if done.contains(&service.name.as_str()) {
+            return Ok(());
+        }
+        path.push(&service.name);
+        for (name, dependency) in &service.depends_on {
+            if let Some(start) = path.iter().position(|known| known == name) {
+                let cycle = path[start..].join(" -> ");
+                let message = format!("dependency cycle: {cycle} -> {name}");
+                return Err(ComposeError::at(&dependency.place, message));
+            }
+            if let Some(next) =
+                project.services.get(name).filter(|next| next.is_enabled(&project.profiles))
+            {
+                visit(project, next, path, done)?;
+            }
+        }
+        path.pop();
+        done.push(&service.name);
+        Ok(())
+    }
+    let mut done = Vec::new();
+    for service in project.enabled() {
+        visit(project, service, &mut Vec::new(), &mut done)?;
+    }
+    Ok(())
+}

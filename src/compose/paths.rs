@@ -1,0 +1,106 @@
+//! Relative paths in compose files become absolute.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::canonical::entries_mut;
+use super::node::{Node, Value};
+
+/// Resolves the paths a build uses, relative to `base`. `home` replaces a leading `~`.
+pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
+    for (_, service) in entries_mut(root, "services") {
+        if let Some(build) = service.get_mut("build") {
+            if let Some(context) = build.get_mut("context") {
+                resolve_context(context, base, home);
+            }
+            for context in values_mut(build, "additional_contexts") {
+                resolve_context(context, base, home);
+            }
+            for key in values_mut(build, "ssh") {
+                resolve_node(key, base, home);
+            }
+        }
+        if let Some(extends) = service.get_mut("extends")
+            && let Some(file) = extends.get_mut("file")
+            && file.as_str().is_some_and(|file| !is_remote(file))
+        {
+            resolve_node(file, base, home);
+        }
+    }
+    for (_, secret) in entries_mut(root, "secrets") {
+        if let Some(file) = secret.get_mut("file") {
+            resolve_node(file, base, home);
+        }
+    }
+}
+
+fn values_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
+    node.get_mut(key).and_then(Node::as_map_mut).into_iter().flatten().map(|(_, value)| value)
+}
+
+fn resolve_context(node: &mut Node, base: &Path, home: Option<&str>) {
+    let local = node
+        .as_str()
+        .is_some_and(|text| !text.is_empty() && !text.starts_with("service:") && !is_remote(text));
+    if local {
+        resolve_node(node, base, home);
+    }
+}
+
+fn resolve_node(node: &mut Node, base: &Path, home: Option<&str>) {
+    if let Value::Str(text) = &mut node.value {
+        *text = absolute(text, base, home).to_string_lossy().into_owned();
+    }
+}
+
+/// Whether a build context or a compose file is something other than a local path.
+pub(super) fn is_remote(text: &str) -> bool {
+    text.contains("://") || text.starts_with("github.com/") || text.starts_with("git@")
+}
+
+/// `text` below `base`, without `.` and `..`; an absolute path stays as it is.
+pub(super) fn absolute(text: &str, base: &Path, home: Option<&str>) -> PathBuf {
+    if let Some(rest) = text.strip_prefix('~')
+        && let Some(home) = home
+    {
+        return clean(&PathBuf::from(format!("{home}/{rest}")));
+    }
+    if Path::new(text).is_absolute() { PathBuf::from(text) } else { clean(&base.join(text)) }
+}
+
+/// Removes `.` and resolves `..` by name, without looking at the file system (Go's path cleaning).
+pub(super) fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => match out.components().next_back() {
+                Some(Component::Normal(_)) => {
+                    out.pop();
+                }
+                Some(Component::RootDir | Component::Prefix(_)) => {}
+                _ => out.push(".."),
+            },
+            other => out.push(other),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_as_compose_does() {
+        let base = Path::new("/p/q");
+        for (text, expected) in [
+            (".", "/p/q"),
+            ("../x/./y", "/p/x/y"),
+            ("../../../..", "/"),
+            ("/abs/../kept", "/abs/../kept"),
+            ("~/k", "/home/u/k"),
+        ] {
+            assert_eq!(absolute(text, base, Some("/home/u")), Path::new(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! YAML text to documents of [`Node`]s: anchors, aliases, merge keys, duplicate keys, and the
+//! `!reset` and `!override` tags. Expansion of aliases and depth are bounded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use indexmap::IndexMap;
+
+use super::error::{ComposeError, Place};
+use super::node::{Map, Node, Value};
+use super::scalar::resolve_plain;
+
+/// Nodes all aliases of a document may add together; compose's own bound on visited nodes.
+const MAX_ALIASED_NODES: usize = 100_000;
+/// Depth of nesting after aliases are expanded.
+const MAX_DEPTH: usize = 200;
+
+/// One YAML document.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) root: Node,
+    /// Paths that `!reset` and `!override` clear in what was loaded before.
+    pub(super) cleared: Vec<Vec<String>>,
+}
+
+/// Reads all documents of `text`; `file` is its name in places.
+pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Vec<Document>, ComposeError> {
+    let mut builder = Builder {
+        parser: Parser::new_from_str(text),
+        file: Arc::clone(file),
+        anchors: HashMap::new(),
+        aliased: 0,
+    };
+    let mut documents = Vec::new();
+    while let Some((event, _)) = builder.next()? {
+        if let Event::DocumentStart(..) = event {
+            builder.anchors.clear();
+            builder.aliased = 0;
+            let (event, span) = builder.expect()?;
+            let raw = builder.node(event, &span, 0)?;
+            let mut cleared = Vec::new();
+            if let Some(root) = finish(raw, &mut Vec::new(), &mut cleared)? {
+                documents.push(Document { root, cleared });
+            }
+        }
+    }
+    Ok(documents)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    None,
+    Reset,
+    Override,
+}
+
+/// A node before `!reset` and `<<` are applied.
+#[derive(Clone)]
+struct Raw {
+    content: Content,
+    place: Place,
+    mark: Mark,
+    size: usize,
+    depth: usize,
+}
+
+#[derive(Clone)]
+enum Content {
+    Scalar(Value),
+    List(Vec<Raw>),
+    Map(Vec<(Key, Raw)>),
+}
+
+#[derive(Clone)]
+struct Key {
+    text: String,
+    place: Place,
+    merge: bool,
+}
+
+struct Builder<'a> {
+    parser: Parser<'a, granit_parser::StrInput<'a>>,
+    file: Arc<str>,
+    /// Completed anchored nodes by id.
+    anchors: HashMap<usize, Raw>,
+    aliased: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn place(&self, span: &Span) -> Place {
+        place_of(&self.file, &span.start)
+    }
+
+    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, ComposeError> {
+        match self.parser.next_event() {
+            None => Ok(None),
+            Some(Ok(item)) => Ok(Some(item)),
+            Some(Err(error)) => {
+                let place = place_of(&self.file, error.marker());
+                Err(ComposeError::at(&place, format!("invalid YAML: {}", error.info())))
+            }
+        }
+    }
+
+    fn expect(&mut self) -> Result<(Event<'a>, Span), ComposeError> {
+        self.next()?.ok_or_else(|| {
+            ComposeError::at(&Place::start(&self.file), "invalid YAML: unexpected end of file")
+        })
+    }
+
+    fn node(&mut self, event: Event<'a>, span: &Span, level: usize) -> Result<Raw, ComposeError> {
+        let place = self.place(span);
+        if level > MAX_DEPTH {
+            return Err(ComposeError::at(&place, "values are nested too deeply"));
+        }
+        let (raw, anchor) = match event {
+            Event::Alias(id) => return self.alias(id, &place, level),
+            Event::Scalar(text, style, anchor, tag) => {
+                let (value, mark) = scalar(&text, style, tag.as_deref(), &place)?;
+                let content = Content::Scalar(value);
+                (Raw { content, place, mark, size: 1, depth: 1 }, anchor)
+            }
+            Event::SequenceStart(.., anchor, tag) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, span) = self.expect()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        break;
+                    }
+                    items.push(self.node(event, &span, level + 1)?);
+                }
+                let size = 1 + items.iter().map(|item| item.size).sum::<usize>();
+                let depth = 1 + items.iter().map(|item| item.depth).max().unwrap_or(0);
+                let mark = mark_of(tag.as_deref());
+                (Raw { content: Content::List(items), place, mark, size, depth }, anchor)
+            }
+            Event::MappingStart(.., anchor, tag) => {
+                let (entries, place) = (self.entries(level)?, place);
+                let size = 1 + entries.iter().map(|(_, raw)| raw.size + 1).sum::<usize>();
+                let depth = 1 + entries.iter().map(|(_, raw)| raw.depth).max().unwrap_or(0);
+                let mark = mark_of(tag.as_deref());
+                (Raw { content: Content::Map(entries), place, mark, size, depth }, anchor)
+            }
+            _ => return Err(ComposeError::at(&place, "invalid YAML: a value is missing")),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, raw.clone());
+        }
+        Ok(raw)
+    }
+
+    fn alias(&mut self, id: usize, place: &Place, level: usize) -> Result<Raw, ComposeError> {
+        let Some(target) = self.anchors.get(&id) else {
+            return Err(ComposeError::at(place, "this alias stands inside its own anchor"));
+        };
+        self.aliased += target.size;
+        if self.aliased > MAX_ALIASED_NODES {
+            let message = format!("aliases expand to more than {MAX_ALIASED_NODES} values");
+            return Err(ComposeError::at(place, message));
+        }
+        if level + target.depth > MAX_DEPTH {
+            return Err(ComposeError::at(place, "values are nested too deeply"));
+        }
+        Ok(target.clone())
+    }
+
+    fn entries(&mut self, level: usize) -> Result<Vec<(Key, Raw)>, ComposeError> {
+        let mut entries: Vec<(Key, Raw)> = Vec::new();
+        let mut seen: HashMap<String, Place> = HashMap::new();
+        loop {
+            let (event, span) = self.expect()?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok(entries);
+            }
+            let plain = matches!(&event, Event::Scalar(_, ScalarStyle::Plain, _, None));
+            let raw = self.node(event, &span, level + 1)?;
+            let Content::Scalar(Value::Str(text)) = raw.content else {
+                return Err(ComposeError::at(&raw.place, "keys must be strings")
+                    .hint("put the key into quotes"));
+            };
+            if let Some(first) = seen.insert(text.clone(), raw.place.clone()) {
+                let message = format!("key `{text}` is already defined at line {}", first.line);
+                return Err(ComposeError::at(&raw.place, message));
+            }
+            let (event, span) = self.expect()?;
+            let value = self.node(event, &span, level + 1)?;
+            let merge = plain && text == "<<";
+            entries.push((Key { text, place: raw.place, merge }, value));
+        }
+    }
+}
+
+fn place_of(file: &Arc<str>, marker: &granit_parser::Marker) -> Place {
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Place { file: Arc::clone(file), line: narrow(marker.line()), column: narrow(marker.col() + 1) }
+}
+
+fn mark_of(tag: Option<&Tag>) -> Mark {
+    match tag.map(|tag| tag.to_string()).as_deref() {
+        Some("!reset") => Mark::Reset,
+        Some("!override") => Mark::Override,
+        _ => Mark::None,
+    }
+}
+
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    place: &Place,
+) -> Result<(Value, Mark), ComposeError> {
+    let natural = || match style {
+        ScalarStyle::Plain => resolve_plain(text),
+        _ => Value::Str(text.into()),
+    };
+    let Some(tag) = tag else { return Ok((natural(), Mark::None)) };
+    let mark = mark_of(Some(tag));
+    if mark != Mark::None {
+        return Ok((natural(), mark));
+    }
+    let wrong = || {
+        let shown = tag.to_string();
+        ComposeError::at(place, format!("`{text}` cannot be read as {shown}"))
+            .hint("compose knows the tags !reset and !override")
+    };
+    let core = tag.is_yaml_core_schema().then(|| tag.suffix().to_owned());
+    let value = match core.as_deref() {
+        Some("str") => Value::Str(text.into()),
+        Some("null") if resolve_plain(text) == Value::Null => Value::Null,
+        Some("bool") => match resolve_plain(text) {
+            value @ Value::Bool(_) => value,
+            _ => return Err(wrong()),
+        },
+        Some("int") => match resolve_plain(text) {
+            value @ (Value::Int(_) | Value::Uint(_)) => value,
+            _ => return Err(wrong()),
+        },
+        Some("float") => match resolve_plain(text) {
+            #[allow(clippy::cast_precision_loss, reason = "an integer written as a float")]
+            Value::Int(number) => Value::Float(number as f64),
+            value @ Value::Float(_) => value,
+            _ => return Err(wrong()),
+        },
+        // `! text` is the non-specific tag: a string.
+        None if tag.to_string() == "!" => Value::Str(text.into()),
+        _ => return Err(wrong()),
+    };
+    Ok((value, Mark::None))
+}
+
+/// Applies `!reset`, records cleared paths, and folds merge keys in.
+fn finish(
+    raw: Raw,
+    path: &mut Vec<String>,
+    cleared: &mut Vec<Vec<String>>,
+) -> Result<Option<Node>, ComposeError> {
+    match raw.mark {
+        Mark::Reset => {
+            cleared.push(path.clone());
+            return Ok(None);
+        }
+        Mark::Override => cleared.push(path.clone()),
+        Mark::None => {}
+    }
+    let place = raw.place;
+    let value = match raw.content {
+        Content::Scalar(value) => value,
+        Content::List(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                path.push(index.to_string());
+                list.extend(finish(item, path, cleared)?);
+                path.pop();
+            }
+            Value::List(list)
+        }
+        Content::Map(entries) => Value::Map(finish_map(entries, path, cleared)?),
+    };
+    Ok(Some(Node::new(value, place)))
+}
+
+fn finish_map(
+    entries: Vec<(Key, Raw)>,
+    path: &mut Vec<String>,
+    cleared: &mut Vec<Vec<String>>,
+) -> Result<Map, ComposeError> {
+    let mut map: Map = IndexMap::with_capacity(entries.len());
+    let mut merged = None;
+    for (key, raw) in entries {
+        if key.merge {
+            // Paths inside a merge are those of the mapping it is merged into.
+            merged = finish(raw, path, cleared)?;
+            continue;
+        }
+        path.push(key.text.clone());
+        if let Some(mut node) = finish(raw, path, cleared)? {
+            node.key = Some(key.place);
+            map.insert(key.text, node);
+        }
+        path.pop();
+    }
+    // Keys of the mapping itself win, then those of the first merged mapping.
+    match merged {
+        None => {}
+        Some(Node { value: Value::List(items), .. }) => {
+            for item in items {
+                merge_into(&mut map, item)?;
+            }
+        }
+        Some(node) => merge_into(&mut map, node)?,
+    }
+    Ok(map)
+}
+
+fn merge_into(map: &mut Map, node: Node) -> Result<(), ComposeError> {
+    match node.value {
+        Value::Map(other) => {
+            for (key, value) in other {
+                map.entry(key).or_insert(value);
+            }
+            Ok(())
+        }
+        _ => Err(ComposeError::at(&node.place, "`<<` takes a mapping or a list of mappings")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse_one(text: &str) -> Result<Document, ComposeError> {
+        parse(text, &"f.yaml".into()).map(|mut documents| documents.remove(0))
+    }
+
+    fn error(text: &str) -> String {
+        parse(text, &"f.yaml".into()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn own_keys_win_over_merged_ones_and_earlier_merges_over_later() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {x: 2, y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n";
+        let root = parse_one(text).unwrap().root;
+        let c = root.get("c").unwrap();
+        for (key, value) in [("x", 3), ("y", 1), ("z", 2)] {
+            assert_eq!(c.get(key).unwrap().value, Value::Int(value), "{key}");
+        }
+        assert_eq!(c.get("z").unwrap().start().to_string(), "f.yaml:2:20");
+    }
+
+    #[test]
+    fn rejects_what_compose_rejects_and_says_where() {
+        assert_eq!(error("a: 1\nb: 2\na: 3\n"), "f.yaml:3:1: key `a` is already defined at line 1");
+        assert_eq!(error("a: {80: x}\n"), "f.yaml:1:5: keys must be strings");
+        assert_eq!(error("a: &a [*a]\n"), "f.yaml:1:8: this alias stands inside its own anchor");
+        assert_eq!(
+            error("a:\n  <<: 3\n"),
+            "f.yaml:2:7: `<<` takes a mapping or a list of mappings"
+        );
+        assert!(error("a: [1\nb: 2").starts_with("f.yaml:2:"));
+    }
+
+    #[test]
+    fn bounds_the_expansion_of_aliases() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..10 {
+            let previous = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+        }
+        assert!(error(&text).contains("aliases expand to more than 100000 values"));
+        let mut deep = String::from("a0: &a0 [x]\n");
+        for level in 1..400 {
+            deep.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        assert!(error(&deep).contains("nested too deeply"));
+    }
+
+    #[test]
+    fn records_what_reset_and_override_clear() {
+        let text = "a: !reset null\nb: !override [1]\nc: [!reset x, y]\n";
+        let document = parse_one(text).unwrap();
+        assert_eq!(document.cleared, [vec!["a"], vec!["b"], vec!["c", "0"]]);
+        assert!(document.root.get("a").is_none());
+        assert_eq!(document.root.get("c").unwrap().as_list().unwrap().len(), 1);
+    }
+}

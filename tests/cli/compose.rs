@@ -1,0 +1,238 @@
+//! A corpus of compose projects: what this program makes of them is what compose printed.
+//!
+//! Every folder of `tests/cli/compose/` is a project. `args` holds one argument of
+//! `compose ... build` per line: options before `build`, a line `build`, options and services
+//! after it. `env` holds `NAME=VALUE` lines. `expected.json` is what compose 2.40.3 printed with
+//! the project's folder written as `$DIR`; `refused` stands there instead when compose fails.
+//!
+//! Record with `DOC2MD_RECORD_COMPOSE=1 DOC2MD_TEST_COMPOSE=... cargo test --test cli`.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use doc2md_docker::build::{TargetOptions, from_compose, print_json};
+use doc2md_docker::compose::{ComposeError, LoadRequest, load};
+use serde_json::Value;
+
+struct Case {
+    name: String,
+    directory: PathBuf,
+    args: Vec<String>,
+    environment: BTreeMap<String, String>,
+}
+
+fn corpus() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/compose");
+    let mut cases: Vec<Case> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|directory| Case {
+            name: directory.file_name().unwrap().to_string_lossy().into_owned(),
+            args: lines(&directory.join("args")),
+            environment: environment(&directory),
+            directory,
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(cases.len() >= 60, "the corpus has only {} projects", cases.len());
+    cases
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn environment(directory: &Path) -> BTreeMap<String, String> {
+    let fixed = [("HOME", "/nonexistent"), ("PATH", "/usr/bin:/bin")];
+    let own = lines(&directory.join("env"));
+    fixed
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(own.iter().map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        }))
+        .collect()
+}
+
+/// Runs the corpus's few options through the library, as the `build` command does.
+fn ours(case: &Case) -> Result<Value, String> {
+    let directory = case.directory.join("cwd");
+    let directory = if directory.is_dir() { directory } else { case.directory.clone() };
+    let mut request = LoadRequest {
+        environment: case.environment.clone(),
+        working_dir: directory,
+        stdin: std::fs::read_to_string(case.directory.join("stdin")).ok(),
+        ..LoadRequest::default()
+    };
+    let mut options = TargetOptions::default();
+    let mut args = case.args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().unwrap().clone();
+        match arg.as_str() {
+            "build" => {}
+            "-f" => request.files.push(value().into()),
+            "-p" => request.project_name = Some(value()),
+            "--project-directory" => request.project_directory = Some(value().into()),
+            "--profile" => request.profiles.push(value()),
+            "--env-file" => request.env_files.push(value().into()),
+            "--no-cache" => options.no_cache = true,
+            "--pull" => options.pull = true,
+            "--push" => options.push = true,
+            "--check" => options.check = true,
+            "--with-dependencies" => options.with_dependencies = true,
+            "--build-arg" => options.build_args.push(value()),
+            "--ssh" => options.ssh.push(value()),
+            service => {
+                assert!(!service.starts_with('-'), "{}: unknown option {service}", case.name);
+                options.services.push(service.to_owned());
+            }
+        }
+    }
+    let project = load(&request).map_err(with_hint)?;
+    let set = from_compose(&project, &options).map_err(with_hint)?;
+    Ok(canonical(&print_json(&set), &case.directory))
+}
+
+fn with_hint(error: ComposeError) -> String {
+    let hint = error.hint.as_ref().map(|hint| format!("\n    hint: {hint}"));
+    format!("{error}{}", hint.unwrap_or_default())
+}
+
+/// Runs compose itself.
+fn theirs(compose: &Path, case: &Case) -> Result<Value, String> {
+    let split = case.args.iter().position(|arg| arg == "build").unwrap_or(case.args.len());
+    let (global, rest) = case.args.split_at(split);
+    let directory = case.directory.join("cwd");
+    let directory = if directory.is_dir() { directory } else { case.directory.clone() };
+    let mut command = Command::new(compose);
+    command
+        .args(global)
+        .args(["build", "--print"])
+        .args(rest.iter().skip(1))
+        .current_dir(&directory)
+        .env_clear()
+        .envs(&case.environment);
+    match std::fs::File::open(case.directory.join("stdin")) {
+        Ok(file) => command.stdin(file),
+        Err(_) => command.stdin(std::process::Stdio::null()),
+    };
+    let output = command.output().unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(canonical(&String::from_utf8_lossy(&output.stdout), &case.directory))
+}
+
+/// Parsed JSON with `$DIR` for the project's folder and sorted lists where compose has no order.
+fn canonical(text: &str, directory: &Path) -> Value {
+    if text.trim().is_empty() {
+        return Value::Null;
+    }
+    let text = text.replace(directory.to_str().unwrap(), "$DIR");
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    let sort = |list: Option<&mut Value>| {
+        if let Some(Value::Array(items)) = list {
+            items.sort_by_key(Value::to_string);
+        }
+    };
+    sort(value.pointer_mut("/group/default/targets"));
+    for target in value["target"].as_object_mut().unwrap().values_mut() {
+        // compose walks Go maps for these.
+        sort(target.get_mut("ssh"));
+        sort(target.get_mut("ulimits"));
+    }
+    value
+}
+
+fn recorded(case: &Case) -> Option<Value> {
+    let text = std::fs::read_to_string(case.directory.join("expected.json")).ok()?;
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+/// Collects the differences of all projects before failing.
+fn compare(expected: impl Fn(&Case) -> Result<Value, String>) {
+    let mut faults = Vec::new();
+    for case in corpus() {
+        match (expected(&case), ours(&case)) {
+            (Ok(expected), Ok(ours)) if expected == ours => {}
+            (Err(_), Err(_)) => {}
+            (expected, ours) => faults.push(format!(
+                "== {}\n-- compose: {}\n-- ours: {}",
+                case.name,
+                shown(&expected),
+                shown(&ours)
+            )),
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What this program says where compose refuses, for review as a whole.
+#[test]
+fn errors_name_place_and_remedy() {
+    let mut text = String::new();
+    for case in corpus() {
+        if let Err(message) = ours(&case) {
+            let message = message.replace(case.directory.to_str().unwrap(), "$DIR");
+            text.push_str(&format!("{}: {message}\n", case.name));
+        }
+    }
+    insta::assert_snapshot!(text);
+}
+
+fn shown(result: &Result<Value, String>) -> String {
+    match result {
+        Ok(value) => serde_json::to_string_pretty(value).unwrap(),
+        Err(message) => format!("refused: {message}"),
+    }
+}
+
+#[test]
+fn targets_are_those_that_compose_recorded() {
+    compare(|case| {
+        recorded(case).ok_or_else(|| {
+            assert!(
+                case.directory.join("refused").exists(),
+                "{}: neither expected.json nor refused: record it",
+                case.name
+            );
+            String::from("refused")
+        })
+    });
+}
+
+/// `make test` and CI set DOC2MD_TEST_COMPOSE to Debian sid's compose.
+#[test]
+fn targets_are_those_that_compose_prints_now() {
+    let compose = std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
+        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
+         `scripts/engine env` prints it",
+    );
+    if std::env::var_os("DOC2MD_RECORD_COMPOSE").is_some() {
+        record(&compose);
+    }
+    compare(|case| theirs(&compose, case));
+}
+
+fn record(compose: &Path) {
+    for case in corpus() {
+        let (expected, refused) =
+            (case.directory.join("expected.json"), case.directory.join("refused"));
+        match theirs(compose, &case) {
+            Ok(value) => {
+                let text = serde_json::to_string_pretty(&value).unwrap();
+                std::fs::write(expected, text + "\n").unwrap();
+                let _ = std::fs::remove_file(refused);
+            }
+            Err(message) => {
+                let message = message.replace(case.directory.to_str().unwrap(), "$DIR");
+                std::fs::write(refused, message).unwrap();
+                let _ = std::fs::remove_file(expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the command line and of compose loading: no engine is needed.
+
+mod compose;
