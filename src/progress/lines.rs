@@ -62,32 +62,50 @@ impl LineSplitter {
     }
 }
 
+/// Which of its outputs a step wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Where it was written.
+    pub stream: Stream,
+    /// The line without its end; it may hold control characters.
+    pub text: String,
+}
+
 /// The last lines of an output, bounded in lines and bytes.
 #[derive(Debug, Clone, Default)]
 pub struct LogTail {
-    lines: VecDeque<String>,
+    lines: VecDeque<LogLine>,
     bytes: usize,
     dropped: u64,
 }
 
 impl LogTail {
     /// Adds a line and forgets the oldest ones that no longer fit.
-    pub fn push(&mut self, line: String) {
-        self.bytes += line.len();
+    pub fn push(&mut self, line: LogLine) {
+        self.bytes += line.text.len();
         self.lines.push_back(line);
         while self.lines.len() > MAX_TAIL_LINES
             || (self.bytes > MAX_TAIL_BYTES && self.lines.len() > 1)
         {
             if let Some(old) = self.lines.pop_front() {
-                self.bytes -= old.len();
+                self.bytes -= old.text.len();
                 self.dropped += 1;
             }
         }
     }
 
     /// The lines kept, oldest first.
-    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
-        self.lines.iter().map(String::as_str)
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &LogLine> + ExactSizeIterator {
+        self.lines.iter()
     }
 
     /// How many lines came in all.
@@ -140,13 +158,14 @@ mod tests {
     #[test]
     fn the_tail_is_bounded_in_lines_and_bytes() {
         let mut tail = LogTail::default();
+        let line = |text| LogLine { stream: Stream::Stdout, text };
         for n in 0..1000 {
-            tail.push(n.to_string());
+            tail.push(line(n.to_string()));
         }
         assert_eq!(tail.lines().len(), MAX_TAIL_LINES);
-        assert_eq!(tail.lines().next_back(), Some("999"));
+        assert_eq!(tail.lines().next_back(), Some(&line("999".into())));
         for _ in 0..100 {
-            tail.push("x".repeat(MAX_LINE_BYTES));
+            tail.push(line("x".repeat(MAX_LINE_BYTES)));
         }
         assert_eq!(tail.lines().len(), MAX_TAIL_BYTES / MAX_LINE_BYTES);
         assert_eq!(tail.total(), 1100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::progress::lines::{LineSplitter, LogTail};
+use crate::progress::lines::{LineSplitter, LogLine, LogTail, Stream};
 use crate::progress::{Vertex, VertexStatus, VertexWarning};
 
 /// What a vertex name says, such as `[linux/amd64 build 2/5] RUN make`.
@@ -114,7 +114,9 @@ pub struct Step {
     pub seen_at: Option<Duration>,
     members: IndexMap<String, Member>,
     transfers: IndexMap<String, Transfer>,
-    splitter: LineSplitter,
+    /// The two outputs come in turns and each may stop inside a line.
+    stdout: LineSplitter,
+    stderr: LineSplitter,
 }
 
 /// A vertex of a step.
@@ -184,18 +186,27 @@ impl Step {
         room
     }
 
-    pub(super) fn log(&mut self, data: &[u8], mut each: impl FnMut(&str)) {
+    /// Takes a piece of output; `stream` is BuildKit's number of it.
+    pub(super) fn log(&mut self, stream: i64, data: &[u8], mut each: impl FnMut(&str)) {
         let tail = &mut self.tail;
-        self.splitter.push(data, |line| {
-            each(&line);
-            tail.push(line);
+        let (splitter, stream) = match stream {
+            2 => (&mut self.stderr, Stream::Stderr),
+            _ => (&mut self.stdout, Stream::Stdout),
+        };
+        splitter.push(data, |text| {
+            each(&text);
+            tail.push(LogLine { stream, text });
         });
     }
 
+    /// Ends the lines that were begun.
     pub(super) fn flush_log(&mut self, mut each: impl FnMut(&str)) {
-        if let Some(line) = self.splitter.flush() {
-            each(&line);
-            self.tail.push(line);
+        let begun = [(Stream::Stdout, self.stdout.flush()), (Stream::Stderr, self.stderr.flush())];
+        for (stream, text) in begun {
+            if let Some(text) = text {
+                each(&text);
+                self.tail.push(LogLine { stream, text });
+            }
         }
     }
 

@@ -114,7 +114,7 @@ impl Trace {
         let mut lines = Vec::new();
         for log in &status.logs {
             let Some(place) = self.place_of(&log.vertex) else { continue };
-            self.steps[place].log(&log.data, |text| {
+            self.steps[place].log(log.stream, &log.data, |text| {
                 lines.push(Change::Line { step: place, text: text.to_owned() });
             });
         }
@@ -258,5 +258,39 @@ mod tests {
         assert_eq!(send(member("b", false, None, None)), (1, false, 1));
         assert_eq!(send(member("b", false, Some(2), None)), (1, true, 0));
         assert_eq!(send(member("b", false, Some(2), Some(2))), (1, true, 1));
+    }
+
+    proptest::proptest! {
+        /// Whatever an engine sends, in whatever order: no panic, no step counted twice, and
+        /// nothing changes that is not there.
+        #[test]
+        fn any_order_of_messages_is_taken(
+            sent in proptest::collection::vec(
+                (0usize..4, -1i64..4, -1i64..4, 0u8..8, ".{0,8}"),
+                0..40,
+            )
+        ) {
+            let mut trace = Trace::default();
+            for (id, started, completed, kind, text) in sent {
+                let at = |second: i64| (second >= 0).then_some(second);
+                let group = ProgressGroup { id: "g".into(), name: text.clone(), weak: id == 0 };
+                let mut status = SolveStatus::default();
+                let mut sent = vertex(&id.to_string(), "[1/2] RUN x", at(started), at(completed));
+                sent.cached = kind & 1 != 0;
+                sent.progress_group = (kind & 2 != 0).then_some(group);
+                sent.error = if kind & 4 != 0 { text.clone() } else { String::new() };
+                status.vertexes.extend((kind < 6).then_some(sent));
+                status.logs.push(log(&id.to_string(), text.as_bytes()));
+                for change in trace.update(&status, Duration::ZERO) {
+                    let (Change::Started { step }
+                    | Change::Ended { step }
+                    | Change::Line { step, .. }
+                    | Change::Warned { step, .. }) = change;
+                    proptest::prop_assert!(trace.step(step).is_some());
+                }
+                let counts = trace.counts();
+                proptest::prop_assert!(counts.cached + counts.run <= trace.steps().len());
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::build::outcome::{BuildFailure, TargetOutcome};
 use crate::error::{CommandError, ExitKind};
+use crate::progress::lines::{LogLine, LogTail, Stream};
 use crate::progress::{
     CancelReason, FailureKind, RunSummary, RunTrace, Step, TargetSummary, TargetTrace,
 };
@@ -13,6 +14,9 @@ use crate::ui::{SHADES, Ui, format};
 /// Lines of a failed step's output that are repeated at the end: with the error after them they
 /// fit the last 30 lines of a log.
 const TAIL_LINES: usize = 16;
+
+/// How many of them are for what it wrote to stderr before.
+const STDERR_LINES: usize = 4;
 
 /// Columns of the line that names the step where stderr is no terminal.
 const COLUMNS: usize = 120;
@@ -37,23 +41,43 @@ fn failed_step(target: &TargetTrace) -> Option<(&BuildFailure, &Step)> {
     (step.tail.total() > 0).then_some((failure, step))
 }
 
+/// The last lines, with their numbers from 0. Where the step's last words on stderr come before
+/// them (its outputs are separate pipes, so order is not certain), they take some of the room.
+fn worth_repeating(tail: &LogTail) -> Vec<(u64, &LogLine)> {
+    let first = tail.total() - tail.lines().len() as u64;
+    let numbered: Vec<(u64, &LogLine)> = (first..).zip(tail.lines()).collect();
+    let split = numbered.len().saturating_sub(TAIL_LINES - STDERR_LINES);
+    let (before, last) = numbered.split_at(split);
+    let errors = before.iter().rev().filter(|(_, line)| line.stream == Stream::Stderr);
+    let mut chosen: Vec<(u64, &LogLine)> = errors.take(STDERR_LINES).copied().collect();
+    for line in before.iter().rev() {
+        if chosen.len() < STDERR_LINES && !chosen.contains(line) {
+            chosen.push(*line);
+        }
+    }
+    chosen.extend(last);
+    chosen.sort_unstable_by_key(|(number, _)| *number);
+    chosen
+}
+
 fn block(ui: &Ui, target: &TargetTrace, step: &Step, failure: &BuildFailure) -> String {
     let (bold, faint) = (SHADES.bold, SHADES.faint);
-    let lines = step.tail.lines();
-    let skipped = step.tail.total().saturating_sub(TAIL_LINES as u64);
     let mut text = String::new();
     let name = &target.info.name;
     let columns = if ui.is_terminal() { ui.size().0 } else { COLUMNS };
     let room = columns.saturating_sub(format::width(name) + 1).max(20);
     let title = ui.foreign(&format::cut(&line::title(step), room));
     let _ = write!(text, "\n{bold}{name} {title}{bold:#}");
-    if skipped > 0 {
-        let _ = write!(text, "\n{faint}  | ({skipped} lines before){faint:#}");
-    }
-    let first = lines.len().saturating_sub(TAIL_LINES);
-    for line in lines.skip(first) {
-        let line = ui.foreign(line);
+    let mut told = 0;
+    for (number, line) in worth_repeating(&step.tail) {
+        if number > told {
+            let out = number - told;
+            let noun = if out == 1 { "line" } else { "lines" };
+            let _ = write!(text, "\n{faint}  | ({out} {noun} left out){faint:#}");
+        }
+        let line = ui.foreign(&line.text);
         let _ = write!(text, "\n{}", format!("  | {line}").trim_end());
+        told = number + 1;
     }
     if failure.kind == FailureKind::TimedOut {
         let _ = write!(text, "\n  | (stopped here)");
@@ -140,5 +164,77 @@ fn exit_kind(kind: FailureKind) -> ExitKind {
         | FailureKind::DiskFull
         | FailureKind::TimedOut
         | FailureKind::Engine => ExitKind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::progress::TargetInfo;
+
+    fn summary(outcomes: Vec<TargetOutcome>, cancelled: Option<CancelReason>) -> RunSummary {
+        let target = |(n, outcome)| TargetSummary {
+            info: TargetInfo { name: format!("t{n}"), image: String::new(), same_as: None },
+            outcome,
+            started: Some(0.0),
+            finished: 1.0,
+            cached: 0,
+            run: 0,
+        };
+        let targets = outcomes.into_iter().enumerate().map(target).collect();
+        RunSummary { targets, seconds: 1.0, cancelled }
+    }
+
+    fn failed(kind: FailureKind, message: &str) -> TargetOutcome {
+        TargetOutcome::Failed(BuildFailure {
+            kind,
+            message: message.into(),
+            vertex: None,
+            excerpt: None,
+            hint: Some("check the network".into()),
+        })
+    }
+
+    fn built() -> TargetOutcome {
+        TargetOutcome::Built(Default::default())
+    }
+
+    #[test]
+    fn cancelled_siblings_are_not_counted_as_failures() {
+        let failure = failed(FailureKind::Registry, "no route to host");
+        let reason = Some(CancelReason::TargetFailed);
+        let run = summary(vec![TargetOutcome::Cancelled, failure], reason);
+        let error = run_error(&run).unwrap();
+        assert_eq!(error.message, "failed to build t1: no route to host");
+        assert_eq!(error.kind, ExitKind::Failed);
+    }
+
+    #[test]
+    fn several_failures_are_causes_and_say_a_hint_once() {
+        let run = summary(
+            vec![
+                failed(FailureKind::Dockerfile, "unknown instruction"),
+                built(),
+                failed(FailureKind::Step, "exit code: 1"),
+            ],
+            None,
+        );
+        let error = run_error(&run).unwrap();
+        assert_eq!(error.message, "failed to build 2 of 3 targets");
+        assert_eq!(error.causes, ["t0: unknown instruction", "t2: exit code: 1"]);
+        assert_eq!(error.hints, ["check the network"]);
+        assert_eq!(error.kind, ExitKind::Invalid);
+    }
+
+    #[test]
+    fn what_stopped_a_run_decides_on_its_end() {
+        assert!(run_error(&summary(vec![built()], None)).is_none());
+        let all = || vec![built(), TargetOutcome::Cancelled];
+        let interrupted = run_error(&summary(all(), Some(CancelReason::Interrupted))).unwrap();
+        assert_eq!(interrupted.kind, ExitKind::Interrupted);
+        let late = run_error(&summary(all(), Some(CancelReason::TimedOut))).unwrap();
+        assert_eq!(late.message, "the build ran out of time: 1 of 2 targets not built");
+        assert_eq!(late.kind, ExitKind::Failed);
     }
 }

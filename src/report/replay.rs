@@ -265,8 +265,9 @@ fn plain_two_targets_one_fails() {
     doc2md-worker:latest       2    2  0.2s         -  failed
 
     worker [4/5] RUN for i in $(seq 1 40); do echo "Collecting package-$i"; done; echo "ERROR: No matching distribution f...
-      | (25 lines before)
-      | Collecting package-25
+      | (22 lines left out)
+      | ERROR: No matching distribution found for fastapii
+      | (3 lines left out)
       | Collecting package-26
       | Collecting package-27
       | Collecting package-28

@@ -57,16 +57,21 @@ impl State {
         self.drawing = true;
         self.filler_next = false;
         self.drawn.clear();
-        self.frame.push_str("\x1b[?25l");
+        // Hidden cursor; no wrapping, for the terminal may be narrower by now than it told.
+        self.frame.push_str("\x1b[?25l\x1b[?7l");
         let lines = self.shown.len();
         // Terminals fold the lines that no longer fit after they became narrower.
         let rows: usize = self.shown.iter().map(|line| line.div_ceil(columns).max(1)).sum();
-        if lines > 0 && columns < self.columns && rows > lines {
-            self.up(rows);
-            self.frame.push_str("\r\x1b[J");
-            self.down(lines - 1);
-        } else if lines > 0 {
-            self.up(1);
+        if lines > 0 {
+            // What the user typed meanwhile (`^C`) stands on the line the cursor waits on.
+            self.frame.push_str("\r\x1b[2K");
+            if columns < self.columns && rows > lines {
+                // Line by line: terminals may keep what one sequence clears in their history.
+                self.frame.push_str(&"\x1b[1A\x1b[2K".repeat(rows));
+                self.down(lines - 1);
+            } else {
+                self.up(1);
+            }
         }
         self.columns = columns;
     }
@@ -142,7 +147,7 @@ impl TermLike for Screen {
             if !state.drawn.is_empty() {
                 state.frame.push_str("\r\n");
             }
-            state.frame.push_str("\x1b[?25h");
+            state.frame.push_str("\x1b[?7h\x1b[?25h");
             state.shown = std::mem::take(&mut state.drawn);
             let frame = std::mem::take(&mut state.frame);
             self.ui.say_raw(frame.as_bytes());
