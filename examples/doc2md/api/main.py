@@ -1,0 +1,56 @@
+"""POST a document, GET its Markdown."""
+
+import shutil
+from pathlib import PurePath
+from uuid import UUID, uuid4
+
+import redis
+from fastapi import FastAPI, HTTPException, Response, UploadFile
+
+from shared.jobs import CONVERT, FORMATS, REDIS_URL, document, markdown, queue
+
+app = FastAPI(title="Doc2MD")
+store = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
+
+
+@app.get("/health")
+def health() -> dict[str, str]:
+    """Whether jobs can be accepted."""
+    try:
+        store.ping()
+    except redis.RedisError as error:
+        raise HTTPException(503, "the queue does not answer") from error
+    return {"status": "ok"}
+
+
+@app.post("/documents", status_code=202)
+def upload(file: UploadFile) -> dict[str, str]:
+    """Queues a document; answers the job's id."""
+    suffix = PurePath(file.filename or "").suffix.lower()
+    if suffix not in FORMATS:
+        raise HTTPException(415, f"cannot convert '{suffix}' without Docling's models; can convert: {' '.join(sorted(FORMATS))}")
+    job = uuid4()
+    with document(job, suffix).open("wb") as target:
+        shutil.copyfileobj(file.file, target)
+    queue.send_task(CONVERT, args=[str(job), suffix], task_id=str(job))
+    return {"job": str(job)}
+
+
+@app.get("/documents/{job}")
+def state(job: UUID) -> dict[str, str]:
+    """`pending`, `done` or `failed`; an id nobody was given stays `pending`, as Celery has it."""
+    result = queue.AsyncResult(str(job))
+    if result.successful():
+        return {"state": "done"}
+    if result.failed():
+        return {"state": "failed", "error": str(result.result)}
+    return {"state": "pending"}
+
+
+@app.get("/documents/{job}/markdown")
+def converted(job: UUID) -> Response:
+    """The Markdown of a finished job."""
+    try:
+        return Response(markdown(job).read_bytes(), media_type="text/markdown; charset=utf-8")
+    except FileNotFoundError as error:
+        raise HTTPException(404, "not converted (yet)") from error
