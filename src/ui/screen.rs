@@ -124,13 +124,16 @@ impl TermLike for Screen {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.frame(|state| state.line(text))
+        let text = self.ui.foreign(text);
+        self.frame(|state| state.line(&text))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
+        // Drops the styles where there are to be no colours.
+        let text = self.ui.foreign(text);
         self.frame(|state| {
             if !state.filler_next {
-                state.line(text);
+                state.line(&text);
             }
             state.filler_next = !state.filler_next;
         })

@@ -16,9 +16,13 @@ struct Terminal {
 
 impl Terminal {
     fn new(columns: u16, rows: u16) -> (Ui, Self) {
+        Self::with_colours(columns, rows, Colours::Drop)
+    }
+
+    fn with_colours(columns: u16, rows: u16, colours: Colours) -> (Ui, Self) {
         let written = Captured::default();
         let size = Arc::new(Mutex::new((columns, rows)));
-        let err = Stream::new(Box::new(written.clone()), true, Colours::Drop);
+        let err = Stream::new(Box::new(written.clone()), true, colours);
         let out = Stream::new(Box::new(Captured::default()), false, Colours::Drop);
         let env = UiEnv { unicode: true, ..UiEnv::default() };
         let ui = Ui::new(out, err, Size::Given(size.clone()), &env);
@@ -197,4 +201,27 @@ fn tty_survives_a_resize_and_wide_characters() {
     ⠼ 日本語  exporting to image       0.5s
     0/1 target  0.5s
     ");
+}
+
+#[test]
+fn tty_has_colours_only_where_they_are_wanted() {
+    for (colours, wanted) in [(Colours::Keep, true), (Colours::Drop, false)] {
+        let (ui, mut terminal) = Terminal::with_colours(80, 24, colours);
+        let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
+        for (event, at) in &two_targets() {
+            reporter.handle(event, *at);
+            terminal.assert_tidy();
+        }
+        // The mark of the target that failed is bold and red.
+        assert_eq!(terminal.written.text().contains("\x1b[31m✘"), wanted);
+        let sgr = terminal
+            .written
+            .text()
+            .split("\x1b[")
+            .filter(|part| {
+                part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+            })
+            .count();
+        assert_eq!(sgr > 0, wanted);
+    }
 }
