@@ -1,5 +1,6 @@
 //! From resolved targets to finished images: what to build (plain, printable), then building it.
 
+pub mod diagnose;
 pub mod executor;
 mod failure;
 pub mod from_compose;

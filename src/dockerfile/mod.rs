@@ -1,1 +1,14 @@
 //! Dockerfiles as far as errors need them: places, excerpts, nearest names.
+//!
+//! The engine parses Dockerfiles; this room only finds in them what an engine's message is about.
+//! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
+
+mod excerpt;
+mod locate;
+mod nearest;
+mod parse_error;
+
+pub use excerpt::{Place, excerpt};
+pub use locate::{Span, locate, stages};
+pub use nearest::{nearest, nearest_path};
+pub use parse_error::parse_error;

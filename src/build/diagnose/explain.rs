@@ -1,0 +1,128 @@
+//! A failure with everything known about it, put together for the user: message, place, hint.
+
+use super::{Diagnosis, Subject, classify, lost};
+use crate::dockerfile::{Place, Span, excerpt, locate, nearest, nearest_path, stages};
+use crate::progress::FailureKind;
+
+/// A Dockerfile to show from.
+#[derive(Debug, Clone, Copy)]
+pub struct Dockerfile<'a> {
+    /// The name to show, such as `docker/Dockerfile.api`.
+    pub name: &'a str,
+    /// Its text.
+    pub source: &'a str,
+}
+
+/// What is known about a failed solve.
+#[derive(Debug, Clone, Default)]
+pub struct EngineFailure<'a> {
+    /// The engine's message.
+    pub message: &'a str,
+    /// Whether gRPC's code was Unavailable: the engine is gone whatever the message says.
+    pub unavailable: bool,
+    /// Name of the vertex that failed, such as `[worker 3/7] RUN pip install`.
+    pub step: Option<&'a str>,
+    /// Lines of the Dockerfile the engine points at, counted from 1 (not on 20.10).
+    pub lines: Option<Span>,
+    /// The Dockerfile, where it is at hand.
+    pub dockerfile: Option<Dockerfile<'a>>,
+    /// Paths in the context directory, those that .dockerignore excludes included; relative, with
+    /// `/`. Only asked for when a path is missing; see [`Explanation::wants_paths`].
+    pub paths: &'a [String],
+}
+
+/// What the user is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Kind of failure.
+    pub kind: FailureKind,
+    /// The message.
+    pub message: String,
+    /// Place in the Dockerfile, ready to show.
+    pub excerpt: Option<String>,
+    /// What the user could do.
+    pub hint: Option<String>,
+    /// A path of the context is missing: calling again with `paths` filled gives a better hint.
+    /// Walking a context is too dear to be done for every failure.
+    pub wants_paths: bool,
+}
+
+/// Puts an explanation together.
+pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
+    let mut diagnosis = classify(failure.message);
+    if failure.unavailable && diagnosis.kind == FailureKind::Engine {
+        diagnosis = lost();
+    }
+    let mut wants_paths = false;
+    match &diagnosis.subject {
+        Some(Subject::Path(path)) => {
+            wants_paths = failure.paths.is_empty();
+            diagnosis.hint = path_hint(path, failure.paths).or(diagnosis.hint);
+        }
+        Some(Subject::Stage(name)) => {
+            diagnosis.hint = failure.dockerfile.and_then(|file| stage_hint(name, file.source));
+        }
+        _ => {}
+    }
+    let excerpt = failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file));
+    Explanation {
+        kind: diagnosis.kind,
+        message: diagnosis.message,
+        excerpt,
+        hint: diagnosis.hint,
+        wants_paths,
+    }
+}
+
+fn path_hint(missing: &str, paths: &[String]) -> Option<String> {
+    if paths.iter().any(|path| path == missing) {
+        return Some(format!("`{missing}` exists, but .dockerignore excludes it"));
+    }
+    let near = nearest_path(missing, paths.iter().map(String::as_str))?;
+    Some(format!("did you mean `{near}`?"))
+}
+
+fn stage_hint(missing: &str, source: &str) -> Option<String> {
+    let names: Vec<String> = stages(source).into_iter().flatten().collect();
+    if let Some(near) = nearest(missing, names.iter().map(String::as_str)) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    (!names.is_empty()).then(|| format!("its stages are: {}", names.join(", ")))
+}
+
+fn place_excerpt(
+    failure: &EngineFailure<'_>,
+    diagnosis: &Diagnosis,
+    file: Dockerfile<'_>,
+) -> Option<String> {
+    // The engine is gone or its disk is full: no line of the Dockerfile is to blame.
+    if matches!(diagnosis.kind, FailureKind::EngineLost | FailureKind::DiskFull) {
+        return None;
+    }
+    let (lines, word) = match &diagnosis.subject {
+        Some(Subject::Line(line, word)) => (Some(*line..=*line), word.as_deref()),
+        Some(Subject::Path(path) | Subject::StagePath(path)) => (None, Some(path.as_str())),
+        _ => (None, None),
+    };
+    let lines =
+        lines.or_else(|| failure.lines.clone()).or_else(|| locate(file.source, failure.step?))?;
+    let place = place(file.source, &lines, word);
+    Some(excerpt(file.source, file.name, place)).filter(|text| !text.is_empty())
+}
+
+/// Lines, narrowed to the word if it stands in one of them.
+fn place(source: &str, lines: &Span, word: Option<&str>) -> Place {
+    let whole = Place { line_start: *lines.start(), line_end: *lines.end(), column: None };
+    let Some(word) = word.filter(|word| !word.is_empty()) else { return whole };
+    let count = lines.end().saturating_sub(*lines.start()) + 1;
+    for (index, line) in
+        source.lines().enumerate().skip(lines.start().saturating_sub(1)).take(count)
+    {
+        // The engine writes instructions in upper case and paths without `./` or slash.
+        let Some(at) = line.to_ascii_lowercase().find(&word.to_ascii_lowercase()) else { continue };
+        let start = line[..at].rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
+        let column = line[..start].chars().count() + 1;
+        return Place { line_start: index + 1, line_end: index + 1, column: Some(column) };
+    }
+    whole
+}

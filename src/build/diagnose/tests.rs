@@ -1,0 +1,387 @@
+//! Texts as Engine 20.10.24, 26.1.5 and 28.5.2 sent them, provoked with Dockerfiles made to fail.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// Kind, message and hint in one line each.
+fn told(message: &str) -> String {
+    let diagnosis = classify(message);
+    let hint = diagnosis.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("{:?}: {}{hint}", diagnosis.kind, diagnosis.message)
+}
+
+/// Every wording must be told the same.
+fn same(wordings: &[&str]) -> String {
+    let first = told(wordings[0]);
+    for other in wordings {
+        assert_eq!(told(other), first, "{other}");
+    }
+    first
+}
+
+#[test]
+fn a_command_that_fails() {
+    insta::assert_snapshot!(same(&[
+        "executor failed running [/bin/sh -c echo hello && exit 3]: exit code: 3",
+        "process \"/bin/sh -c echo hello && exit 3\" did not complete successfully: exit code: 3",
+        "failed to solve: process \"/bin/sh -c echo hello && exit 3\" did not complete successfully: exit code: 3",
+    ]), @"Step: `echo hello && exit 3` ended with exit code 3");
+    insta::assert_snapshot!(same(&[
+        "executor failed running [nosuch x]: exit code: 1",
+        "process \"nosuch x\" did not complete successfully: exit code: 1",
+    ]), @"Step: `nosuch x` ended with exit code 1");
+    insta::assert_snapshot!(
+        told("process \"/bin/sh -c echo a\\nexit 4\\n\" did not complete successfully: exit code: 4"),
+        @"Step: `echo a …` ended with exit code 4"
+    );
+    insta::assert_snapshot!(same(&[
+        "executor failed running [/bin/sh -c true]: unable to find user nosuch: no matching entries in passwd file",
+        "process \"/bin/sh -c true\" did not complete successfully: unable to find user nosuch: no matching entries in passwd file",
+    ]), @"Step: cannot run `true`: unable to find user nosuch: no matching entries in passwd file");
+    let killed = classify("process \"/bin/sh -c x\" did not complete successfully: exit code: 137");
+    assert!(killed.hint.unwrap().contains("memory"));
+    let absent = classify("executor failed running [/bin/sh -c x]: exit code: 127");
+    assert!(absent.hint.unwrap().contains("not found"));
+}
+
+#[test]
+fn a_command_that_mentions_other_troubles_is_still_a_command() {
+    for command in
+        ["docker login", "curl: EOF transport error", "target stage x could not be found"]
+    {
+        let message = format!(
+            "process \"/bin/sh -c echo {command}\" did not complete successfully: exit code: 1"
+        );
+        assert_eq!(classify(&message).kind, FailureKind::Step, "{message}");
+    }
+}
+
+#[test]
+fn a_missing_copy_source() {
+    let wordings = [
+        "failed to compute cache key: \"/missing.txt\" not found: not found",
+        "failed to compute cache key: failed to calculate checksum of ref b4dc59b5-9d9a-4c94-85d4-ea8ec46c28ea::rgjbbjjbvmev3hqgvbh0hwasa: \"/missing.txt\": not found",
+        "failed to compute cache key: failed to calculate checksum of ref zhz3l8q9jrp6lr5wab9x82tnj::mpumxe6db3hif3fy29g3zqiln: \"/missing.txt\": not found",
+    ];
+    insta::assert_snapshot!(same(&wordings), @r"
+    Context: `missing.txt` is not in the build context
+    hint: paths of COPY and ADD are relative to the build context, and .dockerignore may exclude them
+    ");
+    for wording in wordings {
+        assert_eq!(classify(wording).subject, Some(Subject::Path("missing.txt".into())));
+    }
+}
+
+#[test]
+fn a_missing_file_in_another_stage() {
+    insta::assert_snapshot!(same(&[
+        "lstat /var/tmp/d2m-dev/20.10/data/overlay2/c72bc9a5134acea8590e9ddf35f3079a7417e8b3c641dbd793e89d36e5247135/merged/nothere: no such file or directory",
+        "lstat /var/tmp/d2m-dev/26.1/data/tmp/buildkit-mount4113136444/nothere: no such file or directory",
+        "lstat /nothere: no such file or directory",
+    ]), @r"
+    Context: `/nothere` is not in the stage or image it is copied from
+    hint: the step that should make this file runs in the stage that COPY --from names
+    ");
+}
+
+#[test]
+fn no_dockerfile() {
+    insta::assert_snapshot!(same(&[
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to read dockerfile: open /var/tmp/d2m-dev/20.10/data/tmp/buildkit-mount3996484295/None: no such file or directory",
+        "failed to read dockerfile: open None: no such file or directory",
+    ]), @r"
+    Dockerfile: there is no Dockerfile at None
+    hint: `build.dockerfile` is relative to the build context
+    ");
+}
+
+#[test]
+fn a_dockerfile_that_does_not_parse() {
+    insta::assert_snapshot!(told(
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 3: unknown instruction: FORM"
+    ), @"Dockerfile: the Dockerfile is invalid in line 3: unknown instruction: FORM");
+    let diagnosis = classify(
+        "dockerfile parse error on line 3: unknown instruction: FORM (did you mean FROM?)",
+    );
+    assert_eq!(diagnosis.subject, Some(Subject::Line(3, Some("FORM".into()))));
+    for wording in [
+        "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: Unknown flag: chwon",
+        "dockerfile parse error on line 2: unknown flag: chwon (did you mean chown?)",
+        "dockerfile parse error on line 2: unknown flag: --chwon (did you mean chown?)",
+    ] {
+        assert_eq!(
+            classify(wording).subject,
+            Some(Subject::Line(2, Some("chwon".into()))),
+            "{wording}"
+        );
+    }
+    for wording in [
+        "dockerfile parse error on line 2: COPY requires at least two arguments, but only one was provided. Destination could not be determined",
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: the Dockerfile cannot be empty",
+        "the Dockerfile cannot be empty",
+        "no build stage in current context",
+        "base name (${V}) should not be blank",
+        "failed to parse stage name \"base::x\": invalid reference format",
+        "circular dependency detected on stage: a",
+        "ENV must have two arguments",
+        "unsupported mount type \"cash\" (did you mean cache?)",
+        "unterminated heredoc",
+    ] {
+        let diagnosis = classify(wording);
+        assert_eq!(diagnosis.kind, FailureKind::Dockerfile, "{wording}");
+        assert!(diagnosis.message.starts_with("the Dockerfile is invalid"), "{wording}");
+    }
+}
+
+#[test]
+fn an_unknown_stage() {
+    insta::assert_snapshot!(same(&[
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: target stage nostage could not be found",
+        "target stage \"nostage\" could not be found",
+    ]), @"Dockerfile: the Dockerfile has no stage `nostage`");
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached() {
+    insta::assert_snapshot!(told(
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: failed to do request: Head \"https://registry-1.docker.io/v2/library/nosuchimage/manifests/latest\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host"
+    ), @r"
+    Registry: registry-1.docker.io: the registry cannot be reached (no such host)
+    hint: the engine fetches images: check the network and proxy of the engine's machine
+    ");
+    insta::assert_snapshot!(told(
+        "nosuchimage:latest: failed to resolve source metadata for docker.io/library/nosuchimage:latest: failed to do request: Head \"https://registry-1.docker.io/v2/library/nosuchimage/manifests/latest\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host"
+    ), @r"
+    Registry: nosuchimage:latest: the registry cannot be reached (no such host)
+    hint: the engine fetches images: check the network and proxy of the engine's machine
+    ");
+    insta::assert_snapshot!(told(
+        "localhost:1/x: failed to resolve source metadata for localhost:1/x:latest: failed to do request: Head \"https://localhost:1/v2/x/manifests/latest\": dial tcp 127.0.0.1:1: connect: connection refused"
+    ), @r"
+    Registry: localhost:1/x: the registry cannot be reached (connection refused)
+    hint: the engine fetches images: check the network and proxy of the engine's machine
+    ");
+    insta::assert_snapshot!(told(
+        "127.0.0.1:15999/basic/x:1: failed to resolve source metadata for 127.0.0.1:15999/basic/x:1: failed to do request: Head \"https://127.0.0.1:15999/v2/basic/x/manifests/1\": tls: first record does not look like a TLS handshake"
+    ), @r"
+    Registry: 127.0.0.1:15999/basic/x:1: the registry's TLS certificate is not accepted (first record does not look like a TLS handshake)
+    hint: the engine must trust the registry: its authority belongs in /etc/docker/certs.d, or the host in insecure-registries
+    ");
+}
+
+#[test]
+fn a_registry_that_refuses() {
+    insta::assert_snapshot!(told(
+        "127.0.0.1:15998/basic/x:1: failed to resolve source metadata for 127.0.0.1:15998/basic/x:1: unexpected status from HEAD request to https://127.0.0.1:15998/v2/basic/x/manifests/1: 401 Unauthorized"
+    ), @r"
+    Registry: 127.0.0.1:15998/basic/x:1: the registry asks for a login
+    hint: `docker login 127.0.0.1:15998`, and check the image's name: registries answer the same for images that do not exist
+    ");
+    insta::assert_snapshot!(told(
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: pulling from host 127.0.0.1:15999 failed with status code [manifests 1]: 401 Unauthorized"
+    ), @r"
+    Registry: 127.0.0.1:15999: the registry asks for a login
+    hint: `docker login 127.0.0.1:15999`, and check the image's name: registries answer the same for images that do not exist
+    ");
+    let kinds = |status: &str| {
+        told(&format!(
+            "r.io/x:1: failed to resolve source metadata for r.io/x:1: unexpected status from HEAD request to https://r.io/v2/x/manifests/1: {status}"
+        ))
+    };
+    assert!(kinds("403 Forbidden").contains("denies access"));
+    assert!(kinds("429 Too Many Requests").contains("rate limit"));
+    assert!(kinds("503 Service Unavailable").contains("failed to answer"));
+    let token = "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: failed to authorize: rpc error: code = Unknown desc = failed to fetch anonymous token: unexpected status from GET request to http://127.0.0.1:15999/token?scope=repository%3Aprivate%2Fx%3Apull&service=r: 401 Unauthorized";
+    assert!(told(token).contains("asks for a login"), "{}", told(token));
+    let denied = "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed";
+    let hub = told(&format!(
+        "nosuch:latest: failed to resolve source metadata for docker.io/library/nosuch:latest: {denied}"
+    ));
+    assert!(
+        hub.contains("nosuch:latest: the registry asks for a login\nhint: `docker login`,"),
+        "{hub}"
+    );
+}
+
+#[test]
+fn an_image_that_does_not_exist() {
+    insta::assert_snapshot!(same(&[
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: 127.0.0.1:15999/missing/x:1: not found",
+        "127.0.0.1:15999/missing/x:1: failed to resolve source metadata for 127.0.0.1:15999/missing/x:1: 127.0.0.1:15999/missing/x:1: not found",
+    ]), @r"
+    Registry: 127.0.0.1:15999/missing/x:1: the registry has no such image or tag
+    hint: check name and tag; a private image may need a login
+    ");
+}
+
+#[test]
+fn a_frontend_that_cannot_be_fetched() {
+    let told = [
+        "rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to solve with frontend gateway.v0: failed to do request: Head \"https://registry-1.docker.io/v2/docker/dockerfile/manifests/1.7\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host",
+        "failed to resolve source metadata for docker.io/docker/dockerfile:1.7: failed to do request: Head \"https://registry-1.docker.io/v2/docker/dockerfile/manifests/1.7\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host",
+    ]
+    .map(told);
+    for told in told {
+        assert!(
+            told.starts_with("Registry: the `# syntax=` frontend cannot be fetched: "),
+            "{told}"
+        );
+        assert!(told.contains("without the `# syntax=` line"), "{told}");
+    }
+}
+
+#[test]
+fn add_of_a_url() {
+    for wording in [
+        "failed to load cache key: invalid response status 404",
+        "failed to load cache key: Get \"http://127.0.0.1:1/x.tgz\": dial tcp 127.0.0.1:1: connect: connection refused",
+    ] {
+        let told = told(wording);
+        assert!(told.starts_with("Context: ADD cannot fetch a URL: "), "{told}");
+    }
+}
+
+#[test]
+fn secrets_and_ssh_that_were_not_given() {
+    insta::assert_snapshot!(same(&["secret tok not found: not found", "secret tok: not found"]), @r"
+    Step: a step requires secret `tok`, which was not given
+    hint: list it under build.secrets of the service, or give --secret id=tok,src=FILE
+    ");
+    insta::assert_snapshot!(same(&[
+        "rpc error: code = Unknown desc = unset ssh forward key default",
+        "unset ssh forward key default",
+        "no ssh agent or key was given for id `default`",
+    ]), @r"
+    Step: a step requires ssh `default`, which was not given
+    hint: list it under build.ssh of the service, or give --ssh default
+    ");
+}
+
+#[test]
+fn credential_helpers_keep_their_words() {
+    let told = told(
+        "failed to solve: rpc error: code = FailedPrecondition desc = credential helper `docker-credential-x` failed for registry r.io: no such program on PATH",
+    );
+    assert_eq!(
+        told,
+        "Registry: credential helper `docker-credential-x` failed for registry r.io: no such program on PATH"
+    );
+}
+
+#[test]
+fn troubles_of_the_engine() {
+    assert_eq!(classify("failed to copy files: userspace copy failed: write /var/lib/docker/x: no space left on device").kind, FailureKind::DiskFull);
+    for lost in [
+        "error reading from server: EOF",
+        "transport error",
+        "rpc error: code = Unavailable desc = error reading from server: EOF",
+    ] {
+        assert_eq!(classify(lost).kind, FailureKind::EngineLost, "{lost}");
+    }
+    insta::assert_snapshot!(told("failed to load LLB: network.host is not allowed"), @r"
+    Engine: a step needs network.host, which was not granted
+    hint: list network.host under build.entitlements of the service; the engine must allow it too
+    ");
+    assert_eq!(told("something new"), "Engine: something new");
+}
+
+fn failure<'a>(message: &'a str, source: &'a str) -> EngineFailure<'a> {
+    let dockerfile = Some(Dockerfile { name: "Dockerfile", source });
+    EngineFailure { message, dockerfile, ..EngineFailure::default() }
+}
+
+#[test]
+fn an_old_engines_message_gets_its_place_from_the_step() {
+    let source = "FROM base AS worker\nWORKDIR /w\nCOPY ./presnt.txt /x\n";
+    let paths = ["present.txt".to_owned()];
+    let mut failure =
+        failure("failed to compute cache key: \"/presnt.txt\" not found: not found", source);
+    failure.step = Some("[worker 3/3] COPY ./presnt.txt /x");
+    assert!(explain(&failure).wants_paths);
+    failure.paths = &paths;
+    let explained = explain(&failure);
+    assert!(!explained.wants_paths);
+    assert_eq!(explained.hint.as_deref(), Some("did you mean `present.txt`?"));
+    insta::assert_snapshot!(explained.excerpt.unwrap(), @r"
+     --> Dockerfile:3:6
+      |
+    1 | FROM base AS worker
+    2 | WORKDIR /w
+    3 | COPY ./presnt.txt /x
+      |      ^^^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn an_ignored_file_is_not_called_misspelt() {
+    let paths = ["present.txt".to_owned(), "presents.txt".to_owned()];
+    let mut failure =
+        failure("failed to compute cache key: \"/present.txt\" not found: not found", "FROM a");
+    failure.paths = &paths;
+    assert_eq!(
+        explain(&failure).hint.as_deref(),
+        Some("`present.txt` exists, but .dockerignore excludes it")
+    );
+}
+
+#[test]
+fn a_parse_error_shows_its_line_and_word() {
+    let source = "# comment\nFROM base\nFORM x\n";
+    let explained =
+        explain(&failure("dockerfile parse error line 3: unknown instruction: FORM", source));
+    insta::assert_snapshot!(explained.excerpt.unwrap(), @r"
+     --> Dockerfile:3:1
+      |
+    1 | # comment
+    2 | FROM base
+    3 | FORM x
+      | ^^^^
+    ");
+}
+
+#[test]
+fn the_engines_own_place_is_believed() {
+    let mut failure = failure(
+        "process \"/bin/sh -c a\" did not complete successfully: exit code: 1",
+        "FROM a\nRUN a\nRUN a\n",
+    );
+    failure.lines = Some(3..=3);
+    failure.step = Some("[2/3] RUN a");
+    assert!(explain(&failure).excerpt.unwrap().starts_with(" --> Dockerfile:3\n"));
+}
+
+#[test]
+fn stages_are_suggested_or_listed() {
+    let source = "FROM a AS builder\nFROM b AS final\n";
+    let hint = |name: &str| {
+        explain(&failure(&format!("target stage {name} could not be found"), source)).hint
+    };
+    assert_eq!(hint("bilder").as_deref(), Some("did you mean `builder`?"));
+    assert_eq!(hint("production").as_deref(), Some("its stages are: builder, final"));
+}
+
+#[test]
+fn an_engine_that_is_gone_blames_no_line() {
+    let mut failure = failure("something odd", "FROM a\nRUN a\n");
+    failure.step = Some("[2/2] RUN a");
+    failure.unavailable = true;
+    let explained = explain(&failure);
+    assert_eq!(explained.kind, FailureKind::EngineLost);
+    assert_eq!(explained.excerpt, None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(message: String, source: String, step: String) {
+        let mut failure = failure(&message, &source);
+        failure.step = Some(&step);
+        let _ = explain(&failure);
+    }
+
+    #[test]
+    fn never_panics_on_things_like_messages(
+        message in "(failed to solve: |lstat |\"|/merged/|: not found|failed to resolve source metadata for |parse error line |[0-9]|: |https://|x|\\[|\\]){0,12}",
+    ) {
+        let _ = classify(&message);
+    }
+}

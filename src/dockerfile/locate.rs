@@ -1,0 +1,313 @@
+//! From the name of a build step back to its instruction. Engine 20.10 sends no places with its
+//! errors, only names such as `[worker 3/7] RUN pip install ...`.
+
+use std::ops::RangeInclusive;
+
+use parse_dockerfile::{Instruction, parse_iter};
+
+/// Lines of an instruction, counted from 1.
+pub type Span = RangeInclusive<usize>;
+
+/// One instruction of a Dockerfile.
+struct Step<'a> {
+    /// As in `RUN`, upper case.
+    keyword: &'a str,
+    lines: Span,
+    /// The instruction in one line: continuations joined, blanks collapsed.
+    text: String,
+    /// Index of its stage; `None` before the first FROM.
+    stage: Option<usize>,
+    /// The number of its vertex within the stage, for instructions that make one.
+    number: Option<usize>,
+}
+
+/// The instruction that the vertex `step_name` runs, by stage and number where the name has them
+/// and the keyword agrees, else by the most similar text.
+pub fn locate(source: &str, step_name: &str) -> Option<Span> {
+    let steps = steps(source);
+    let (label, text) =
+        match step_name.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((label, text)) => (Some(label), text.trim()),
+            None => (None, step_name.trim()),
+        };
+    let text = collapse(text);
+    let keyword = text.split(' ').next()?.to_ascii_uppercase();
+    if let Some((stage, number)) = label.and_then(|label| position(label, source)) {
+        let numbered = steps.iter().find(|step| {
+            step.stage == Some(stage) && step.number == Some(number) && step.keyword == keyword
+        });
+        if let Some(step) = numbered {
+            return Some(step.lines.clone());
+        }
+    }
+    // ONBUILD of the base image shifts numbers; variables and defaults change the text.
+    steps
+        .iter()
+        .filter(|step| step.keyword == keyword)
+        .map(|step| (step, strsim::sorensen_dice(&step.text, &text)))
+        .filter(|(_, similarity)| *similarity > 0.6)
+        .max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(step, _)| step.lines.clone())
+}
+
+/// Names of the stages in order; `None` for one without a name. Stops where parsing does.
+pub fn stages(source: &str) -> Vec<Option<String>> {
+    let Ok(instructions) = parse_iter(source) else { return Vec::new() };
+    instructions
+        .map_while(Result::ok)
+        .filter_map(|instruction| match instruction {
+            Instruction::From(from) => {
+                Some(from.as_.map(|(_, name)| name.value.to_ascii_lowercase()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Stage index and step number of a label: `worker 3/7`, `stage-1 2/4`, `2/4` in a file of one
+/// stage, each with a platform in front in builds for several.
+fn position(label: &str, source: &str) -> Option<(usize, usize)> {
+    let mut words = label.split_whitespace().rev();
+    let (number, _) = words.next()?.split_once('/')?;
+    let number = number.parse().ok()?;
+    let stages = stages(source);
+    let stage = match words.next().filter(|word| !word.contains('/')) {
+        None => stages.len().checked_sub(1)?,
+        Some(name) => stages
+            .iter()
+            .rposition(|stage| stage.as_deref() == Some(&name.to_ascii_lowercase()))
+            .or_else(|| name.strip_prefix("stage-").and_then(|index| index.parse().ok()))?,
+    };
+    Some((stage, number))
+}
+
+fn steps(source: &str) -> Vec<Step<'_>> {
+    let Ok(instructions) = parse_iter(source) else { return Vec::new() };
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    let mut starts = Vec::new();
+    let (mut stage, mut next) = (None, 0);
+    let mut parsed_end = source.len();
+    for instruction in instructions {
+        let instruction = match instruction {
+            Ok(instruction) => instruction,
+            Err(error) => {
+                let before = source.split_inclusive('\n').take(error.line().saturating_sub(1));
+                parsed_end = before.map(str::len).sum();
+                break;
+            }
+        };
+        let span = keyword_span(&instruction);
+        let keyword = word(&source[span.clone()]);
+        let number = match &instruction {
+            Instruction::From(from) => {
+                stage = Some(stage.map_or(0, |stage: usize| stage + 1));
+                // Pulling the base image is step 1; there is nothing to pull for scratch.
+                next = usize::from(from.image.value != "scratch");
+                (next == 1).then_some(1)
+            }
+            Instruction::Run(_)
+            | Instruction::Copy(_)
+            | Instruction::Add(_)
+            | Instruction::Workdir(_) => {
+                next += 1;
+                Some(next)
+            }
+            _ => None,
+        };
+        let line = source[..span.start].matches('\n').count() + 1;
+        starts.push(span.start);
+        steps.push(Step { keyword, lines: line..=line, text: String::new(), stage, number });
+    }
+    for (index, step) in steps.iter_mut().enumerate() {
+        let end = starts.get(index + 1).copied().unwrap_or(parsed_end);
+        let text = own_text(source.get(starts[index]..end).unwrap_or_default());
+        let first = *step.lines.start();
+        step.lines = first..=first + text.lines().count().saturating_sub(1);
+        step.text = collapse(text);
+    }
+    steps
+}
+
+/// The keyword in upper case, as the engine writes it in names.
+fn word(keyword: &str) -> &'static str {
+    const WORDS: [&str; 18] = [
+        "ADD",
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "HEALTHCHECK",
+        "LABEL",
+        "MAINTAINER",
+        "ONBUILD",
+        "RUN",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    ];
+    WORDS.into_iter().find(|word| word.eq_ignore_ascii_case(keyword)).unwrap_or_default()
+}
+
+/// Cuts the comments and blank lines that follow an instruction.
+fn own_text(text: &str) -> &str {
+    let mut end = text.len();
+    for line in text.split_inclusive('\n').rev() {
+        let trimmed = line.trim();
+        if !(trimmed.is_empty() || trimmed.starts_with('#')) {
+            break;
+        }
+        end -= line.len();
+    }
+    text[..end].trim_end()
+}
+
+/// One line, as the engine writes it: continued lines joined, runs of blanks as one.
+fn collapse(text: &str) -> String {
+    let joined: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .map(|line| line.trim_end().trim_end_matches(['\\', '`']))
+        .collect();
+    joined.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn keyword_span(instruction: &Instruction<'_>) -> parse_dockerfile::Span {
+    match instruction {
+        Instruction::Add(it) => &it.add,
+        Instruction::Arg(it) => &it.arg,
+        Instruction::Cmd(it) => &it.cmd,
+        Instruction::Copy(it) => &it.copy,
+        Instruction::Entrypoint(it) => &it.entrypoint,
+        Instruction::Env(it) => &it.env,
+        Instruction::Expose(it) => &it.expose,
+        Instruction::From(it) => &it.from,
+        Instruction::Healthcheck(it) => &it.healthcheck,
+        Instruction::Label(it) => &it.label,
+        Instruction::Maintainer(it) => &it.maintainer,
+        Instruction::Onbuild(it) => &it.onbuild,
+        Instruction::Run(it) => &it.run,
+        Instruction::Shell(it) => &it.shell,
+        Instruction::Stopsignal(it) => &it.stopsignal,
+        Instruction::User(it) => &it.user,
+        Instruction::Volume(it) => &it.volume,
+        Instruction::Workdir(it) => &it.workdir,
+        // The enum is open for instructions to come; they make no steps we could name.
+        _ => return 0..0,
+    }
+    .span
+    .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKER: &str = r#"# syntax=docker/dockerfile:1
+ARG PYTHON=3.12
+FROM --platform=$BUILDPLATFORM python:${PYTHON}-slim AS builder
+
+# dependencies first
+WORKDIR /app
+COPY --link requirements.txt .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    # heavy ones
+    pip install \
+      -r requirements.txt
+
+ENV A=1 B="two words"
+RUN <<EOF
+set -e
+# not a Dockerfile comment
+FROM nothing
+EOF
+
+FROM scratch
+COPY --from=builder /app /app
+copy ["a file.txt", "/x"]
+HEALTHCHECK --interval=5s CMD ["true"]
+RUN ["/app/x"]
+"#;
+
+    #[test]
+    fn steps_are_found_by_stage_and_number() {
+        let at = |name: &str| locate(WORKER, name);
+        assert_eq!(at("[builder 1/5] FROM docker.io/library/python:3.12-slim"), Some(3..=3));
+        assert_eq!(at("[builder 2/5] WORKDIR /app"), Some(6..=6));
+        assert_eq!(at("[builder 3/5] COPY --link requirements.txt ."), Some(7..=7));
+        assert_eq!(
+            at(
+                "[builder 4/5] RUN --mount=type=cache,target=/root/.cache/pip     pip install       -r requirements.txt"
+            ),
+            Some(8..=11)
+        );
+        assert_eq!(at("[builder 5/5] RUN <<EOF (set -e...)"), Some(14..=18));
+        assert_eq!(at("[stage-1 1/3] COPY --from=builder /app /app"), Some(21..=21));
+        assert_eq!(at("[linux/amd64 stage-1 2/3] COPY [a file.txt, /x]"), Some(22..=22));
+        assert_eq!(at("[linux/arm64 builder 2/5] WORKDIR /app"), Some(6..=6));
+        assert_eq!(at("[stage-1 3/3] RUN [/app/x]"), Some(24..=24));
+    }
+
+    #[test]
+    fn without_a_number_the_text_decides() {
+        let at = |name: &str| locate(WORKER, name);
+        assert_eq!(at("COPY --link requirements.txt ."), Some(7..=7));
+        // A number that an ONBUILD of the base image shifted.
+        assert_eq!(at("[builder 6/9] WORKDIR /app"), Some(6..=6));
+        assert_eq!(at("[internal] load build context"), None);
+        assert_eq!(at("exporting to image"), None);
+        assert_eq!(at("COPY something entirely different"), None);
+        assert_eq!(at(""), None);
+    }
+
+    #[test]
+    fn a_file_of_one_stage_has_numbers_without_a_name() {
+        let source = "FROM base\r\nRUN one\r\nRUN two\r\n";
+        assert_eq!(locate(source, "[2/3] RUN one"), Some(2..=2));
+        assert_eq!(locate(source, "[3/3] RUN two"), Some(3..=3));
+    }
+
+    #[test]
+    fn the_escape_directive_is_honoured() {
+        let source = "# escape=`\nFROM base\nRUN one `\n  two\nRUN three\n";
+        assert_eq!(locate(source, "[2/3] RUN one   two"), Some(3..=4));
+        assert_eq!(locate(source, "[3/3] RUN three"), Some(5..=5));
+    }
+
+    #[test]
+    fn stages_are_listed_in_order() {
+        assert_eq!(stages(WORKER), [Some("builder".to_owned()), None]);
+        assert!(stages("").is_empty());
+        // The engine takes a name twice, and means the last.
+        let twice = "FROM a AS x\nRUN one\nFROM b AS X\nRUN two";
+        assert_eq!(stages(twice).len(), 2);
+        assert_eq!(locate(twice, "[x 2/2] RUN two"), Some(4..=4));
+    }
+
+    #[test]
+    fn broken_files_find_what_comes_before_the_error() {
+        let source = "FROM a\nRUN one\nFORM b\nRUN two\n";
+        assert_eq!(locate(source, "[2/3] RUN one"), Some(2..=2));
+        assert_eq!(locate(source, "[3/3] RUN two"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(source: String, name: String) {
+            let _ = locate(&source, &name);
+            let _ = stages(&source);
+        }
+
+        #[test]
+        fn never_panics_on_things_like_dockerfiles(
+            source in "(FROM|RUN|COPY|\\[|<<E|E|\\\\|\"|#|\n| |x){0,40}",
+            name in "\\[?(x|stage-1)? ?[0-9]/[0-9]\\]? (RUN|COPY|FROM)? ?x?",
+        ) {
+            let _ = locate(&source, &name);
+        }
+    }
+}
