@@ -3,8 +3,8 @@
 //! A map of the rooms, from the command line inwards:
 //!
 //! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report.
-//! - [`compose`]: compose files to a [`compose::Project`]; [`dockerfile`]: places and excerpts in
-//!   Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a context.
+//! - [`compose`]: compose files to a project; [`dockerfile`]: places and excerpts in Dockerfiles;
+//!   [`build_context`]: `.dockerignore` patterns and the walk over a context.
 //! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`build`]: targets, the plan, the executor, outcomes.
@@ -22,13 +22,56 @@ pub mod engine;
 pub mod error;
 pub mod progress;
 pub mod report;
+pub mod signal;
 pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+use crate::cli::ColorMode;
+use crate::commands::environment::Environment;
+use crate::error::{CommandError, ExitKind};
+use crate::ui::{ColorChoice, Ui};
+
 /// Parses `args`, runs the command and answers the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args;
-    ExitCode::SUCCESS
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // clap knows where help and errors go and which code they end with.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::from_env(match cli.global.color {
+        ColorMode::Auto => ColorChoice::Auto,
+        ColorMode::Always => ColorChoice::Always,
+        ColorMode::Never => ColorChoice::Never,
+    });
+    match run_command(&cli, &ui).and_then(|()| ui.finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.kind as u8)
+        }
+    }
+}
+
+fn run_command(cli: &cli::Cli, ui: &Ui) -> Result<(), CommandError> {
+    let failed = |what: &str, error: &std::io::Error| {
+        CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
+    };
+    let environment =
+        Environment::of_process().map_err(|error| failed("read the working directory", &error))?;
+    // One thread: everything here waits for the engine; walking a context goes to a blocking one.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed("start the runtime", &error))?;
+    let result = runtime.block_on(commands::run(cli, &environment, ui));
+    // A file read that hangs must not hold the program back.
+    runtime.shutdown_background();
+    result
 }

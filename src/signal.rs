@@ -2,14 +2,13 @@
 
 use tokio_util::sync::CancellationToken;
 
-/// Starts listening. The token is cancelled by the first signal; `restore` runs before the second
-/// ends the program with code 130 without waiting for anything.
+/// Starts listening. The token is cancelled by the first signal; the second ends the program with
+/// code 130 without waiting for anything. The terminal needs no care: between two frames of the
+/// live view its cursor is visible and below the view.
 ///
 /// # Errors
 /// The operating system refused to deliver signals to this program.
-pub fn cancel_on_interrupt(
-    restore: impl Fn() + Send + 'static,
-) -> std::io::Result<CancellationToken> {
+pub fn cancel_on_interrupt() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let first = token.clone();
     let mut signals = Signals::listen()?;
@@ -17,7 +16,6 @@ pub fn cancel_on_interrupt(
         signals.next().await;
         first.cancel();
         signals.next().await;
-        restore();
         exit_interrupted();
     });
     Ok(token)

@@ -40,6 +40,8 @@ pub struct SolveRequest {
     pub inline_dockerfile: Option<(PathBuf, String)>,
     /// Secrets to serve.
     pub secrets: Vec<SecretSpec>,
+    /// Values of the variables they name, where the project knows them.
+    pub secret_env: BTreeMap<String, String>,
     /// SSH agents to forward: id and socket or key paths (empty: the user's agent).
     pub ssh: Vec<(String, String)>,
     /// Files or directories that exporters write on this machine, by exporter id.
@@ -338,6 +340,7 @@ impl Writer<'_> {
                 self.spec(spec::secret(text, |name| target.secret_env.contains_key(name)))?;
             self.request.secrets.push(secret);
         }
+        self.request.secret_env.clone_from(&target.secret_env);
         for text in &target.ssh {
             let (id, path) = text.split_once('=').unwrap_or((text, ""));
             self.request.ssh.push((id.to_owned(), path.to_owned()));

@@ -3,7 +3,7 @@
 //! The engine calls every main context `context` and keeps what it received of it under the
 //! session's shared key, so targets share a session exactly where they share a context: it then
 //! travels once. A session also has one secret and one SSH agent per id, and exporters number
-//! their files per solve, so targets that contradict each other in these part too.
+//! their files per solve, so targets that contradict each other in these are kept apart too.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,10 +12,40 @@ use std::sync::Arc;
 use crate::build::request::{Export, SolveRequest};
 use crate::build::spec::SecretLocation;
 use crate::buildkit::TransportError;
+use crate::buildkit::session::auth::{self, CredentialStore};
 use crate::buildkit::session::file_send::{Destination, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
+use crate::buildkit::session::secrets::{self, SecretError, SecretSource, SecretStore};
+use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
 use crate::buildkit::session::{Services, Session};
 use crate::engine::Connector;
+use crate::engine::docker_config::DockerConfig;
+
+/// What sessions serve besides files.
+#[derive(Default)]
+pub struct Providers {
+    /// Logins.
+    pub docker_config: DockerConfig,
+    /// The process environment: credential helpers and ssh-agent run with it, secrets and
+    /// SSH_AUTH_SOCK are looked up in it.
+    pub environment: BTreeMap<String, String>,
+    /// Where an export to standard output goes; there is one, so a second such export fails.
+    pub stdout: Option<Box<dyn Write + Send>>,
+}
+
+/// A session that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionsError {
+    /// The engine cannot be reached or refused.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A secret cannot be served.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// An SSH agent cannot be forwarded.
+    #[error(transparent)]
+    Ssh(#[from] AgentError),
+}
 
 /// The open sessions of a run.
 pub struct Sessions {
@@ -24,56 +54,51 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Opens the sessions that `requests` need; an export to standard output fails.
+    /// Opens the sessions that `requests` need.
     ///
     /// # Errors
-    /// The engine cannot be reached or refused.
+    /// The engine cannot be reached or refused, or a secret or agent is not there.
     pub async fn open(
         connector: &Connector,
         requests: &[SolveRequest],
-    ) -> Result<Self, TransportError> {
-        Self::open_with_stdout(connector, requests, None).await
-    }
-
-    /// Opens the sessions that `requests` need. An export to standard output is written to
-    /// `stdout`; there is one, so a second such export fails.
-    ///
-    /// # Errors
-    /// The engine cannot be reached or refused.
-    pub async fn open_with_stdout(
-        connector: &Connector,
-        requests: &[SolveRequest],
-        mut stdout: Option<Box<dyn Write + Send>>,
-    ) -> Result<Self, TransportError> {
+        mut providers: Providers,
+    ) -> Result<Self, SessionsError> {
         let of_request = group(requests);
         let groups = of_request.iter().max().map_or(0, |last| last + 1);
         let mut open = Vec::with_capacity(groups);
         for index in 0..groups {
-            let members =
-                || requests.iter().zip(&of_request).filter(|(_, of)| **of == index).map(|(r, _)| r);
+            let members: Vec<&SolveRequest> = requests
+                .iter()
+                .zip(&of_request)
+                .filter_map(|(request, of)| (*of == index).then_some(request))
+                .collect();
             let directories: BTreeMap<_, _> =
-                members().flat_map(|request| request.directories.clone()).collect();
+                members.iter().flat_map(|request| request.directories.clone()).collect();
             let files = FileSync::new(
                 directories.into_iter().map(|(name, path)| LocalDir { name, path }).collect(),
             );
             let report = files.report();
-            let mut services = Services::default().with(files, &["DiffCopy"]);
-            // At most one of them exports: exporters are numbered per solve.
-            let mut destinations = BTreeMap::new();
-            for (id, export) in members().flat_map(|request| request.exports.clone()) {
-                let destination = match export {
-                    Export::File(path) => Some(Destination::File(path)),
-                    Export::Directory(path) => Some(Destination::Directory(path)),
-                    Export::Stdout => stdout.take().map(Destination::Stream),
-                };
-                destinations.extend(destination.map(|destination| (id, destination)));
+            let logins = CredentialStore::new(
+                providers.docker_config.clone(),
+                providers.environment.clone(),
+            );
+            let mut services = Services::default()
+                .with(files, &["DiffCopy"])
+                .with(logins.into_service(), auth::METHODS);
+            let secrets = secrets(&members, &providers)?;
+            if !secrets.is_empty() {
+                services = services.with(secrets.into_service(), secrets::METHODS);
             }
+            let agents = agents(&members, &providers)?;
+            if !agents.is_empty() {
+                services = services.with(agents.into_service(), ssh::METHODS);
+            }
+            let destinations = destinations(&members, &mut providers);
             if !destinations.is_empty() {
                 services = services.with(FileSend::new(destinations), &["DiffCopy"]);
             }
-            let key =
-                members().map(|request| request.shared_key.as_str()).max().unwrap_or_default();
-            let key = format!("doc2md-docker-{key}");
+            let key = members.iter().map(|request| request.shared_key.as_str()).max();
+            let key = format!("doc2md-docker-{}", key.unwrap_or_default());
             open.push((Session::open(connector, &key, services).await?, report));
         }
         Ok(Self { open, of_request })
@@ -93,6 +118,51 @@ impl Sessions {
     pub fn wire_bytes(&self) -> u64 {
         self.open.iter().map(|(_, report)| report.wire_bytes()).sum()
     }
+}
+
+fn secrets(members: &[&SolveRequest], providers: &Providers) -> Result<SecretStore, SecretError> {
+    let mut store = SecretStore::default();
+    for request in members {
+        for secret in &request.secrets {
+            let source = match &secret.source {
+                SecretLocation::File(path) => SecretSource::File(path.clone()),
+                // A variable that is not set is an empty secret, as in buildx.
+                SecretLocation::Env(name) => {
+                    let value = request.secret_env.get(name);
+                    let value = value.or_else(|| providers.environment.get(name));
+                    SecretSource::Value(value.cloned().unwrap_or_default().into_bytes())
+                }
+            };
+            store.insert(&secret.id, source)?;
+        }
+    }
+    Ok(store)
+}
+
+fn agents(members: &[&SolveRequest], providers: &Providers) -> Result<AgentStore, AgentError> {
+    let mut store = AgentStore::new(providers.environment.clone());
+    let auth_sock = providers.environment.get("SSH_AUTH_SOCK").map(String::as_str);
+    for (id, paths) in members.iter().flat_map(|request| &request.ssh) {
+        store.insert(id, AgentSource::parse(id, paths, auth_sock)?)?;
+    }
+    Ok(store)
+}
+
+/// At most one member exports: exporters are numbered per solve.
+fn destinations(
+    members: &[&SolveRequest],
+    providers: &mut Providers,
+) -> BTreeMap<String, Destination> {
+    let mut destinations = BTreeMap::new();
+    for (id, export) in members.iter().flat_map(|request| request.exports.clone()) {
+        let destination = match export {
+            Export::File(path) => Some(Destination::File(path)),
+            Export::Directory(path) => Some(Destination::Directory(path)),
+            Export::Stdout => providers.stdout.take().map(Destination::Stream),
+        };
+        destinations.extend(destination.map(|destination| (id, destination)));
+    }
+    destinations
 }
 
 /// Which session each request belongs to: the first one it does not contradict.

@@ -1,6 +1,7 @@
 //! Command line types. Nothing but clap.
 
 pub mod build;
+pub mod project;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -29,6 +30,9 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
+    /// Which project.
+    #[command(flatten)]
+    pub project: project::ProjectArgs,
     /// Engine to talk to, such as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://HOST.
     #[arg(short = 'H', long, global = true, value_name = "URL")]
     pub host: Option<String>,

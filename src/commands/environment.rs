@@ -22,7 +22,9 @@ impl Environment {
     pub fn of_process() -> std::io::Result<Self> {
         Ok(Self {
             variables: std::env::vars_os()
-                .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(key, value)| {
+                    Some((key.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             working_dir: std::env::current_dir()?,
             home: etcetera::home_dir().ok(),

@@ -170,6 +170,11 @@ impl Ui {
         self.stdout().write(text);
     }
 
+    /// Standard output as a stream of bytes, for exports.
+    pub fn stdout_stream(&self) -> Box<dyn Write + Send> {
+        Box::new(io::stdout())
+    }
+
     /// Writes a line (or several) on stderr. Styles are dropped where there are no colours.
     pub fn say(&self, text: &str) {
         let mut text = text.to_owned();

@@ -1,0 +1,56 @@
+//! The project a command works on.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::cli::project::ProjectArgs;
+use crate::commands::environment::Environment;
+use crate::compose::{self, ComposeError, LoadRequest, Project};
+use crate::error::{CommandError, ExitKind};
+use crate::ui::Ui;
+
+/// Loads the project, warning of what deserves it.
+///
+/// # Errors
+/// A compose file that is missing or invalid, with its place.
+pub fn load(
+    args: &ProjectArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<Project, CommandError> {
+    let request = LoadRequest {
+        files: args.files.clone(),
+        project_name: args.project_name.clone(),
+        project_directory: args.project_directory.clone(),
+        profiles: args.profiles.clone(),
+        env_files: args.env_files.clone(),
+        environment: environment.variables.clone(),
+        working_dir: environment.working_dir.clone(),
+        stdin: stdin(args)?,
+    };
+    let project = compose::load(&request).map_err(invalid)?;
+    for warning in &project.warnings {
+        ui.warn(warning);
+    }
+    Ok(project)
+}
+
+/// A compose error as the user sees it.
+pub fn invalid(error: ComposeError) -> CommandError {
+    let mut shown = CommandError::new(ExitKind::Invalid, error.to_string());
+    shown.hints.extend(error.hint);
+    shown
+}
+
+/// The text of the file `-`.
+fn stdin(args: &ProjectArgs) -> Result<Option<String>, CommandError> {
+    if !args.files.iter().any(|file| file == Path::new("-")) {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| {
+        CommandError::new(ExitKind::Usage, "failed to read the compose file on standard input")
+            .caused_by(&error)
+    })?;
+    Ok(Some(text))
+}
