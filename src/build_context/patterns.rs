@@ -40,6 +40,8 @@ struct Program {
     head: Vec<u8>,
     tail: Vec<u8>,
     tokens: Vec<Token>,
+    /// The longest literal among the tokens: a path without it cannot match.
+    needle: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +187,7 @@ impl Program {
         else {
             return false;
         };
-        self.run(middle)
+        contains(middle, &self.needle) && self.run(middle)
     }
 
     /// Follows all possible positions at once, so that no pattern takes exponential time.
@@ -320,7 +322,14 @@ fn program(mut tokens: Vec<Token>) -> Program {
     let head_len = tokens.iter().map_while(literal).count();
     let rest = tokens.split_off(head_len);
     let text = |tokens: &[Token]| tokens.iter().filter_map(literal).collect::<String>().into();
-    Program { head: text(&tokens), tail: text(&tail), tokens: rest }
+    let literals = rest.split(|token| literal(token).is_none());
+    let needle = literals.max_by_key(|run| run.len()).map(text).unwrap_or_default();
+    Program { head: text(&tokens), tail: text(&tail), tokens: rest, needle }
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    let Some((first, rest)) = needle.split_first() else { return true };
+    text.iter().enumerate().any(|(i, b)| b == first && text[i + 1..].starts_with(rest))
 }
 
 /// Without the white space around it; what is not UTF-8 counts as text.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, OFlags};
@@ -60,7 +61,17 @@ pub fn walk(
     filter: &Filter,
     sink: &mut dyn FnMut(&Entry<'_>) -> Result<(), Stop>,
 ) -> Result<(), WalkError> {
-    let mut walk = Walk { root, sink, path: Vec::new(), links: HashMap::new(), levels: Vec::new() };
+    let mut full_path = root.path().as_os_str().as_bytes().to_vec();
+    full_path.push(b'/');
+    let mut walk = Walk {
+        root,
+        sink,
+        path: Vec::new(),
+        root_len: full_path.len(),
+        full_path,
+        links: HashMap::new(),
+        levels: Vec::new(),
+    };
     let top = root.open_dir(b"").map_err(|e| walk.failed(e))?;
     walk.descend(top, None, true)?;
     let mut inherited = Inherited::default();
@@ -101,6 +112,9 @@ struct Walk<'a> {
     sink: &'a mut dyn FnMut(&Entry<'_>) -> Result<(), Stop>,
     /// The entry at hand.
     path: Vec<u8>,
+    /// A buffer for its whole path; the first `root_len` bytes are the root's.
+    full_path: Vec<u8>,
+    root_len: usize,
     /// First path sent of every file with several links.
     links: HashMap<(u64, u64), Box<[u8]>>,
     levels: Vec<Level>,
@@ -193,7 +207,18 @@ impl Walk<'_> {
 
     /// The metadata of the entry at hand; `None` if it has vanished.
     fn stat(&mut self) -> Result<Option<Stat>, WalkError> {
-        self.at_entry(stat_with_xattrs).map_err(|e| self.failed(e))
+        let mut full_path = std::mem::take(&mut self.full_path);
+        full_path.truncate(self.root_len);
+        full_path.extend_from_slice(&self.path);
+        let stat = self.at_entry(|dir, name| {
+            let mut stat = Stat::new(&stat_child(dir, name)?);
+            if !has_no_xattrs(&full_path) {
+                stat.xattrs = child_xattrs(dir, name)?;
+            }
+            Ok(stat)
+        });
+        self.full_path = full_path;
+        stat.map_err(|e| self.failed(e))
     }
 
     /// Sends the entry at hand, which is no directory.
@@ -261,10 +286,14 @@ fn dir_stat(dir: &OwnedFd) -> rustix::io::Result<Stat> {
     Ok(stat)
 }
 
-fn stat_with_xattrs(dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<Stat> {
-    let mut stat = Stat::new(&stat_child(dir, name)?);
-    stat.xattrs = child_xattrs(dir, name)?;
-    Ok(stat)
+/// Whether the entry has no extended attributes, as almost all. Asking by path costs a fifth of
+/// asking by [`child_xattrs`]; what it may find is not used, since a directory on the way may have
+/// become a symlink.
+fn has_no_xattrs(full_path: &[u8]) -> bool {
+    match rustix::fs::llistxattr(full_path, &mut [0_u8; 256]) {
+        Ok(len) => len == 0,
+        Err(e) => e == Errno::NOTSUP,
+    }
 }
 
 /// There is no `listxattrat` before Linux 6.13: the descriptor's entry in /proc names the open
