@@ -1,9 +1,17 @@
 //! From the engine's error to what the user is told: kind, place in the Dockerfile, hint.
 
+use std::path::Path;
+
+use crate::build::diagnose::{self, Dockerfile, EngineFailure};
 use crate::build::executor::Job;
 use crate::build::outcome::BuildFailure;
 use crate::buildkit::SolveError;
 use crate::progress::FailureKind;
+
+/// The directory COPY reads from, as Solve names it.
+const CONTEXT: &str = "context";
+/// A misspelt path is looked for among this many; a context can hold millions.
+const MOST_PATHS: usize = 20_000;
 
 /// Explains why `job` failed. `failed` is digest and name of the first vertex that failed, if one did.
 pub(super) fn explain(
@@ -11,8 +19,9 @@ pub(super) fn explain(
     error: &SolveError,
     failed: Option<(String, String)>,
 ) -> BuildFailure {
+    let (failed_vertex, step) = failed.unzip();
+    let vertex = error.vertex.clone().or(failed_vertex);
     // A file that could not be sent is the cause of whatever the engine says afterwards.
-    let vertex = error.vertex.clone().or_else(|| failed.map(|(digest, _)| digest));
     let unsent =
         job.sync.failures().into_iter().find(|failure| job.directories.contains(&failure.dir_name));
     if let Some(unsent) = unsent {
@@ -24,11 +33,125 @@ pub(super) fn explain(
             hint: None,
         };
     }
+    let location = error.location.as_ref();
+    let line = |line: i32| usize::try_from(line).ok().filter(|line| *line > 0);
+    let lines = location.and_then(|location| {
+        let start = location.ranges.iter().filter_map(|range| line(range.start.line)).min()?;
+        let end = location.ranges.iter().filter_map(|range| line(range.end.line)).max()?;
+        Some(start..=end.max(start))
+    });
+    // The engine's copy is what it read, be the file a remote one or edited since.
+    let name = job.dockerfile.as_ref().map(|(name, _)| name.as_str());
+    let dockerfile = match (location, &job.dockerfile) {
+        (Some(location), _) if !location.text.is_empty() => {
+            Some(Dockerfile { name: name.unwrap_or(&location.filename), source: &location.text })
+        }
+        (_, Some((name, source))) => Some(Dockerfile { name, source }),
+        _ => None,
+    };
+    let mut failure = EngineFailure {
+        message: &error.message,
+        unavailable: error.code == tonic::Code::Unavailable,
+        step: step.as_deref(),
+        lines,
+        dockerfile,
+        paths: &[],
+    };
+    let mut explained = diagnose::explain(&failure);
+    let paths;
+    if explained.wants_paths && job.directories.iter().any(|name| name == CONTEXT) {
+        paths = job.sync.directory(CONTEXT).map(paths_below).unwrap_or_default();
+        failure.paths = &paths;
+        explained = diagnose::explain(&failure);
+    }
     BuildFailure {
-        kind: FailureKind::Engine,
-        message: error.message.clone(),
+        kind: explained.kind,
+        message: explained.message,
         vertex,
-        excerpt: None,
-        hint: None,
+        excerpt: explained.excerpt,
+        hint: explained.hint,
+    }
+}
+
+/// Paths below a directory with `/`, nearest to the top first, at most [`MOST_PATHS`]. What cannot
+/// be read is left out: this only feeds a hint.
+fn paths_below(root: &Path) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    let mut level = vec![String::new()];
+    while !level.is_empty() {
+        let mut deeper = Vec::new();
+        for folder in level {
+            let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { continue };
+            for entry in entries.flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path =
+                    if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                if name != ".git" && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    deeper.push(path.clone());
+                }
+                paths.push(path);
+                if paths.len() == MOST_PATHS {
+                    return paths;
+                }
+            }
+        }
+        level = deeper;
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::buildkit::session::file_sync::{FileSync, LocalDir};
+
+    fn job(context: &Path) -> Job {
+        let dir = LocalDir { name: CONTEXT.into(), path: context.to_owned() };
+        Job {
+            name: "api".into(),
+            also_serves: Vec::new(),
+            after: Vec::new(),
+            options: Default::default(),
+            references: Vec::new(),
+            loads_image: true,
+            push: Vec::new(),
+            directories: vec![CONTEXT.into()],
+            sync: FileSync::new(vec![dir]).report(),
+            dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),
+        }
+    }
+
+    #[test]
+    fn a_missing_copy_source_is_placed_and_compared_with_the_context() {
+        let context = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(context.path().join("src/deep")).unwrap();
+        fs_err::write(context.path().join("src/deep/mian.py"), "").unwrap();
+        let error = SolveError {
+            code: tonic::Code::Unknown,
+            message: "failed to compute cache key: \"/mian.py\" not found: not found".into(),
+            vertex: None,
+            location: None,
+        };
+        let failed = Some(("sha256:1".to_owned(), "[2/2] COPY mian.py /".to_owned()));
+        let failure = explain(&job(context.path()), &error, failed);
+        assert_eq!(failure.kind, FailureKind::Context);
+        assert_eq!(failure.message, "`mian.py` is not in the build context");
+        assert_eq!(failure.vertex.as_deref(), Some("sha256:1"));
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `src/deep/mian.py`?"));
+        assert!(failure.excerpt.unwrap().starts_with(" --> Dockerfile:2:6\n"));
+    }
+
+    #[test]
+    fn an_unavailable_engine_is_a_lost_engine() {
+        let error = SolveError {
+            code: tonic::Code::Unavailable,
+            message: "whatever".into(),
+            vertex: None,
+            location: None,
+        };
+        let failure = explain(&job(Path::new("/")), &error, None);
+        assert_eq!(failure.kind, FailureKind::EngineLost);
+        assert_eq!(failure.excerpt, None);
     }
 }

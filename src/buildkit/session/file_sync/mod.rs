@@ -44,7 +44,7 @@ pub struct FileSync {
 impl FileSync {
     /// Serves `dirs` and nothing else.
     pub fn new(dirs: Vec<LocalDir>) -> Self {
-        Self { dirs: dirs.into(), report: Arc::default() }
+        Self { dirs: dirs.clone().into(), report: Arc::new(SyncReport::new(dirs)) }
     }
 
     /// What was and is being sent.

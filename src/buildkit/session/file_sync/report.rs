@@ -1,11 +1,15 @@
 //! What was sent, and why a transfer failed: counted while it happens, read by anyone.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::LocalDir;
 
 /// All transfers of a session.
 #[derive(Debug, Default)]
 pub struct SyncReport {
+    directories: Vec<LocalDir>,
     transfers: Mutex<Vec<Arc<Counters>>>,
     failures: Mutex<Vec<SyncFailure>>,
 }
@@ -39,6 +43,15 @@ pub struct SyncFailure {
 }
 
 impl SyncReport {
+    pub(super) fn new(directories: Vec<LocalDir>) -> Self {
+        Self { directories, ..Self::default() }
+    }
+
+    /// Where the directory is that the engine calls `name`.
+    pub fn directory(&self, name: &str) -> Option<&Path> {
+        self.directories.iter().find(|dir| dir.name == name).map(|dir| dir.path.as_path())
+    }
+
     /// Every transfer begun so far, in order.
     pub fn transfers(&self) -> Vec<Transfer> {
         let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
