@@ -67,12 +67,8 @@ pub fn apply(
 }
 
 fn matching(set: &TargetSet, pattern: &str) -> BTreeSet<String> {
-    let names = set.targets.iter().map(|target| &target.name);
-    // The group that compose writes is called `default`.
-    if pattern == "default" && !names.clone().any(|name| name == pattern) {
-        return set.group.iter().cloned().collect();
-    }
     let pattern: Vec<char> = pattern.chars().collect();
+    let names = set.targets.iter().map(|target| &target.name);
     names.filter(|name| glob(&pattern, name)).cloned().collect()
 }
 
@@ -169,4 +165,73 @@ fn pushed(outputs: &[String], push: bool) -> Vec<String> {
         changed.push("type=registry".into());
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn set() -> TargetSet {
+        let target = |name: &str| Target {
+            name: name.into(),
+            tags: vec![format!("{name}:1")],
+            args: BTreeMap::from([("A".into(), "1".into())]),
+            outputs: vec!["type=docker".into()],
+            ..Target::default()
+        };
+        let targets = vec![target("api"), target("worker")];
+        TargetSet { group: vec!["api".into(), "worker".into()], targets, ..TargetSet::default() }
+    }
+
+    fn run(assignments: &[&str]) -> Result<TargetSet, String> {
+        let mut set = set();
+        let assignments: Vec<String> = assignments.iter().map(|text| (*text).into()).collect();
+        let environment = BTreeMap::from([("SET".to_owned(), "env".to_owned())]);
+        apply(&mut set, &assignments, &environment).map_err(|error| error.to_string())?;
+        Ok(set)
+    }
+
+    #[test]
+    fn changes_what_the_pattern_matches() {
+        let set = run(&["*.platform=linux/arm64", "api.target=dev", "w*.args.A=2"]).unwrap();
+        assert_eq!(set.targets[0].platforms, ["linux/arm64"]);
+        assert_eq!(set.targets[0].target.as_deref(), Some("dev"));
+        assert_eq!(set.targets[0].args["A"], "1");
+        assert_eq!(set.targets[1].target, None);
+        assert_eq!(set.targets[1].args["A"], "2");
+    }
+
+    #[test]
+    fn lists_are_replaced_once_and_then_grow() {
+        let set = run(&["api.tags=x", "api.tags=y", "worker.tags+=z"]).unwrap();
+        assert_eq!(set.targets[0].tags, ["x", "y"]);
+        assert_eq!(set.targets[1].tags, ["worker:1", "z"]);
+    }
+
+    #[test]
+    fn flags_environment_and_outputs() {
+        let set =
+            run(&["api.args.SET", "api.args.UNSET", "api.no-cache=1", "*.push=true"]).unwrap();
+        assert_eq!(set.targets[0].args["SET"], "env");
+        assert!(!set.targets[0].args.contains_key("UNSET"));
+        assert!(set.targets[0].no_cache);
+        assert_eq!(set.targets[1].outputs, ["type=registry"]);
+        assert_eq!(run(&["api.labels.a.b=c"]).unwrap().targets[0].labels["a.b"], "c");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_apply() {
+        for (text, reason) in [
+            ("api=1", "a target and a key are needed"),
+            ("api.target", "a value is needed"),
+            ("nope.target=x", "no target matches `nope`"),
+            ("api.nope=x", "unknown key `nope`"),
+            ("api.pull=maybe", "`maybe` is neither true nor false"),
+            ("api.args=x", "`args` needs a name"),
+            ("api.annotations=x", "the key `annotations` is not supported"),
+        ] {
+            assert_eq!(run(&[text]).unwrap_err(), format!("invalid --set {text}: {reason}"));
+        }
+    }
 }

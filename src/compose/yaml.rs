@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use indexmap::IndexMap;
 
@@ -210,43 +212,36 @@ fn scalar(
     tag: Option<&Tag>,
     place: &Place,
 ) -> Result<(Value, Mark), ComposeError> {
-    let natural = || match style {
-        ScalarStyle::Plain => resolve_plain(text),
+    let Some(tag) = tag else {
+        let value = match style {
+            ScalarStyle::Plain => resolve_plain(text),
+            _ => Value::Str(text.into()),
+        };
+        return Ok((value, Mark::None));
+    };
+    let wrong =
+        || ComposeError::at(place, format!("`{text}` cannot be read as !!{}", tag.suffix()));
+    let value = match (tag.handle(), tag.suffix()) {
+        ("tag:yaml.org,2002:", "null" | "bool" | "int" | "float") => {
+            match (tag.suffix(), resolve_plain(text)) {
+                ("null", Value::Null) => Value::Null,
+                ("bool", value @ Value::Bool(_)) => value,
+                ("int", value @ (Value::Int(_) | Value::Uint(_))) => value,
+                ("float", value @ Value::Float(_)) => value,
+                #[allow(clippy::cast_precision_loss, reason = "an integer written as a float")]
+                ("float", Value::Int(number)) => Value::Float(number as f64),
+                _ => return Err(wrong()),
+            }
+        }
+        ("tag:yaml.org,2002:", "binary") => {
+            let bytes = BASE64.decode(text.trim()).map_err(|_| wrong())?;
+            Value::Str(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        ("tag:yaml.org,2002:", "timestamp") => Value::Timestamp(text.into()),
+        // Any other tag, also !override, makes a scalar a string.
         _ => Value::Str(text.into()),
     };
-    let Some(tag) = tag else { return Ok((natural(), Mark::None)) };
-    let mark = mark_of(Some(tag));
-    if mark != Mark::None {
-        return Ok((natural(), mark));
-    }
-    let wrong = || {
-        let shown = tag.to_string();
-        ComposeError::at(place, format!("`{text}` cannot be read as {shown}"))
-            .hint("compose knows the tags !reset and !override")
-    };
-    let core = tag.is_yaml_core_schema().then(|| tag.suffix().to_owned());
-    let value = match core.as_deref() {
-        Some("str") => Value::Str(text.into()),
-        Some("null") if resolve_plain(text) == Value::Null => Value::Null,
-        Some("bool") => match resolve_plain(text) {
-            value @ Value::Bool(_) => value,
-            _ => return Err(wrong()),
-        },
-        Some("int") => match resolve_plain(text) {
-            value @ (Value::Int(_) | Value::Uint(_)) => value,
-            _ => return Err(wrong()),
-        },
-        Some("float") => match resolve_plain(text) {
-            #[allow(clippy::cast_precision_loss, reason = "an integer written as a float")]
-            Value::Int(number) => Value::Float(number as f64),
-            value @ Value::Float(_) => value,
-            _ => return Err(wrong()),
-        },
-        // `! text` is the non-specific tag: a string.
-        None if tag.to_string() == "!" => Value::Str(text.into()),
-        _ => return Err(wrong()),
-    };
-    Ok((value, Mark::None))
+    Ok((value, mark_of(Some(tag))))
 }
 
 /// Applies `!reset`, records cleared paths, and folds merge keys in.

@@ -5,7 +5,7 @@
 //! after it. `env` holds `NAME=VALUE` lines. `expected.json` is what compose 2.40.3 printed with
 //! the project's folder written as `$DIR`; `refused` stands there instead when compose fails.
 //!
-//! Record with `DOC2MD_RECORD_COMPOSE=1 DOC2MD_TEST_COMPOSE=... cargo test --test cli`.
+//! Record with `DOC2MD_RECORD_COMPOSE=1 DOC2MD_TEST_COMPOSE=... cargo test --test cli prints_now`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -95,6 +95,161 @@ fn ours(case: &Case) -> Result<Value, String> {
     let project = load(&request).map_err(with_hint)?;
     let set = from_compose(&project, &options).map_err(with_hint)?;
     Ok(canonical(&print_json(&set), &case.directory))
+}
+
+/// A project of one file, loaded without compose as a witness.
+fn project(text: &str) -> Result<doc2md_docker::compose::Project, ComposeError> {
+    load(&LoadRequest {
+        files: vec!["-".into()],
+        stdin: Some(text.into()),
+        working_dir: "/srv/demo".into(),
+        ..LoadRequest::default()
+    })
+}
+
+fn targets(text: &str, options: &TargetOptions) -> doc2md_docker::build::TargetSet {
+    from_compose(&project(text).unwrap(), options).unwrap()
+}
+
+#[test]
+fn what_a_build_cannot_use_is_named_with_its_place() {
+    let set = targets(
+        "services:\n  a:\n    build:\n      context: .\n      isolation: hyperv\n      network: mine\n      \
+         secrets: [s, {source: f, mode: 256}]\nsecrets:\n  s: {external: true}\n  f: {file: x}\n",
+        &TargetOptions::default(),
+    );
+    let text: Vec<String> =
+        set.unsupported.iter().map(ToString::to_string).chain(set.warnings).collect();
+    insta::assert_snapshot!(text.join("\n"), @r"
+    -:5:7: services.a.build.isolation: BuildKit has no isolation `hyperv`
+    -:6:7: services.a.build.network: BuildKit cannot use the network `mine`
+    -:7:17: services.a.build.secrets: secret `s` has neither a file nor an environment variable
+    -:7:20: uid, gid and mode of a build secret have no effect; set them in RUN --mount
+    ");
+}
+
+#[test]
+fn keys_newer_than_the_oracle_are_known() {
+    let set = targets(
+        "services: {a: {build: {context: ., no_cache_filter: [one, two]}}}",
+        &TargetOptions { no_cache_filter: vec!["three".into()], ..TargetOptions::default() },
+    );
+    assert_eq!(set.targets[0].no_cache_filter, ["one", "two", "three"]);
+}
+
+#[test]
+fn remote_contexts_keep_the_name_of_their_dockerfile() {
+    let text = "services: {a: {build: {context: \"https://h/x.tar.gz\", dockerfile: d/F}}}";
+    let set = targets(text, &TargetOptions::default());
+    assert_eq!(set.targets[0].context, "https://h/x.tar.gz");
+    assert_eq!(set.targets[0].dockerfile.as_deref(), Some("d/F"));
+}
+
+#[test]
+fn services_that_share_a_target_name_stay_apart() {
+    let text = "services: {a.b: {build: ./1}, a_b: {build: ./2}, c: {build: {context: ., \
+                additional_contexts: {x: 'service:a_b'}}}}";
+    let set = targets(text, &TargetOptions::default());
+    assert_eq!(set.group, ["a_b", "a_b_", "c"]);
+    assert_eq!(set.targets[2].contexts["x"], "target:a_b_");
+}
+
+#[test]
+fn only_what_is_asked_for_and_its_contexts_are_built() {
+    let text = "services: {lib: {build: ./l}, app: {build: {context: ., additional_contexts: {l: \
+                'service:lib'}}, depends_on: [db]}, db: {build: ./d}, other: {build: ./o}}";
+    let names = |options: &TargetOptions| -> (Vec<String>, Vec<String>) {
+        let set = targets(text, options);
+        let built = set.to_build().into_iter().map(|target| target.name).collect();
+        (set.targets.into_iter().map(|target| target.name).collect(), built)
+    };
+    let app = TargetOptions { services: vec!["app".into()], ..TargetOptions::default() };
+    let (printed, built) = names(&app);
+    assert_eq!(printed, ["app", "db", "lib"]);
+    assert_eq!(built, ["app", "lib"]);
+    let (_, built) = names(&TargetOptions { with_dependencies: true, ..app });
+    assert_eq!(built, ["app", "db", "lib"]);
+}
+
+#[test]
+fn options_of_the_command_line_reach_every_target() {
+    let options = TargetOptions {
+        target: Some("dev".into()),
+        platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
+        secrets: vec!["id=t,env=TOKEN".into()],
+        cache_from: vec!["x".into()],
+        proxy_args: BTreeMap::from([
+            ("HTTP_PROXY".into(), "http://p".into()),
+            ("A".into(), "proxy".into()),
+        ]),
+        ..TargetOptions::default()
+    };
+    let set = targets("services: {a: {image: i, build: {context: ., args: {A: 1}}}}", &options);
+    let target = &set.targets[0];
+    assert_eq!(target.target.as_deref(), Some("dev"));
+    assert_eq!(target.outputs, ["type=image,push=false"]);
+    assert_eq!(target.secret_env["TOKEN"], "");
+    assert_eq!(target.args["A"], "1");
+    assert_eq!(target.args["HTTP_PROXY"], "http://p");
+    assert_eq!(target.cache_from, ["x"]);
+}
+
+/// Pieces that make compose files, in any order: most results are wrong, none may panic or hang.
+const PIECES: [&str; 40] = [
+    "services:",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "a",
+    ":",
+    " ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "build:",
+    "context: .",
+    "args:",
+    "&x",
+    "*x",
+    "<<:",
+    "!reset",
+    "!override",
+    "${A:-",
+    "$$",
+    "${",
+    "- ",
+    "\"",
+    "'",
+    "|",
+    ">-",
+    "---",
+    "extends:",
+    "include:",
+    "depends_on:",
+    "secrets:",
+    "null",
+    "1e9",
+    "0x",
+    "#",
+    "\t",
+    "name:",
+    "é",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn loading_any_text_ends(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60)) {
+        let _ = project(&pieces.concat());
+    }
+
+    #[test]
+    fn loading_any_characters_ends(text in "\\PC{0,200}") {
+        let _ = project(&text);
+    }
 }
 
 fn with_hint(error: ComposeError) -> String {
