@@ -1,0 +1,73 @@
+//! The dialer against real engines: sockets, and ssh with Docker's own `dial-stdio` at the far end.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use doc2md_docker::engine::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings};
+
+use crate::support::{Engine, on_every_engine};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Asks for the version over `connector`, several times, so that connections are used again.
+fn answers(connector: &Connector, engine: &Engine) {
+    runtime().block_on(async {
+        let docker = connector.bollard(Duration::from_secs(30)).unwrap();
+        let docker = docker.negotiate_version().await.unwrap();
+        for _ in 0..3 {
+            let version = docker.version().await.unwrap().version.unwrap();
+            assert!(engine.name.starts_with(&version[..4]), "{}: {version}", engine.name);
+        }
+    });
+}
+
+fn resolve(host: &str, path: Option<&std::path::Path>) -> Connector {
+    let mut environment = BTreeMap::from([("DOCKER_HOST".to_owned(), host.to_owned())]);
+    if let Some(path) = path {
+        environment.insert("PATH".to_owned(), format!("{}:/usr/bin:/bin", path.display()));
+    }
+    Connector::resolve(&ConnectorSettings { environment, ..ConnectorSettings::default() }).unwrap()
+}
+
+#[test]
+fn every_engine_answers_on_its_socket() {
+    on_every_engine(|engine| answers(&resolve(&engine.host, None), engine));
+}
+
+#[test]
+fn every_engine_answers_through_dial_stdio() {
+    let docker = std::env::var("DOC2MD_TEST_DOCKER").unwrap();
+    on_every_engine(|engine| {
+        let folder = tempfile::tempdir().unwrap();
+        let ssh = folder.path().join("ssh");
+        // Everything up to `-- HOST docker` is ssh's; the rest runs on "the other machine".
+        let script = format!(
+            "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 3\nDOCKER_HOST={} exec {docker} \"$@\"\n",
+            engine.host
+        );
+        std::fs::write(&ssh, script).unwrap();
+        std::fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755)).unwrap();
+        answers(&resolve("ssh://me@build", Some(folder.path())), engine);
+    });
+}
+
+#[test]
+fn dial_stdio_passes_on_why_the_far_engine_does_not_answer() {
+    let docker = std::env::var("DOC2MD_TEST_DOCKER").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ssh = folder.path().join("ssh");
+    let script =
+        format!("#!/bin/sh\nDOCKER_HOST=unix:///nowhere.sock exec {docker} system dial-stdio\n");
+    std::fs::write(&ssh, script).unwrap();
+    std::fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755)).unwrap();
+    let connector = resolve("ssh://me@build", Some(folder.path()));
+    let error = runtime().block_on(async {
+        connector.bollard(Duration::from_secs(30)).unwrap().ping().await.unwrap_err()
+    });
+    let error = ConnectError::find(&error).expect("the reason got lost");
+    assert_eq!(error.kind, ConnectErrorKind::Ssh);
+    assert!(error.message.contains("/nowhere.sock"), "{error}");
+}
