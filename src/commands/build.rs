@@ -81,10 +81,11 @@ pub async fn run(
         environment: environment.variables.clone(),
         stdout: Some(ui.stdout_stream()),
     };
-    let (engine, control, sessions) = tokio::select! {
+    let (control, sessions) = tokio::select! {
         opened = open(&connector, &requests, providers) => opened?,
         () = interrupt.cancelled() => return Err(interrupted()),
     };
+    let engine = Engine::new(&connector);
     let jobs = jobs(&plan, requests, &sessions);
     let (events, mut incoming) = mpsc::channel::<Event>(512);
     let _ = events.send(Event::Planned { targets: plan.targets() }).await;
@@ -210,20 +211,15 @@ async fn open(
     connector: &crate::engine::Connector,
     requests: &[SolveRequest],
     providers: Providers,
-) -> Result<(Engine, Control, Sessions), CommandError> {
-    // The Engine API answers first: its errors are the clearest.
-    let (engine, control, sessions) = tokio::join!(
-        Engine::connect(connector),
-        Control::connect(connector),
-        Sessions::open(connector, requests, providers),
-    );
-    let engine = engine.map_err(|error| connect::engine_error(connector, &error))?;
+) -> Result<(Control, Sessions), CommandError> {
+    let (control, sessions) =
+        tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
     let control = control.map_err(|error| connect::transport_error(connector, &error))?;
     let sessions = sessions.map_err(|error| match error {
         SessionsError::Transport(error) => connect::transport_error(connector, &error),
         error => CommandError::new(ExitKind::Usage, error.to_string()),
     })?;
-    Ok((engine, control, sessions))
+    Ok((control, sessions))
 }
 
 fn jobs(plan: &BuildPlan, requests: Vec<SolveRequest>, sessions: &Sessions) -> Vec<Job> {

@@ -1,5 +1,6 @@
 //! The Engine API as far as this tool needs it: bollard behind plain types.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -7,6 +8,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error as ApiError;
 use bollard::query_parameters::PushImageOptionsBuilder;
 use futures_util::StreamExt as _;
+use tokio::sync::OnceCell;
 
 use super::Connector;
 
@@ -55,22 +57,23 @@ pub struct ImageFacts {
     pub size_bytes: Option<u64>,
 }
 
-/// The Engine API. Cheap to clone.
+/// The Engine API. Cheap to clone; clones share one client. It connects and agrees on an API
+/// version at the first request, so that a run does not wait for what it needs only at its end.
 #[derive(Clone)]
 pub struct Engine {
-    docker: Docker,
+    connector: Connector,
+    client: Arc<OnceCell<Docker>>,
 }
 
 impl Engine {
-    /// Connects and agrees on an API version.
-    ///
-    /// # Errors
-    /// The engine cannot be reached, or did not answer like one.
-    pub async fn connect(connector: &Connector) -> Result<Self, EngineError> {
-        let docker = connector.bollard(TIMEOUT).map_err(request("set up the Engine API client"))?;
-        let docker =
-            docker.negotiate_version().await.map_err(request("ask the engine's version"))?;
-        Ok(Self { docker })
+    /// The engine behind `connector`.
+    pub fn new(connector: &Connector) -> Self {
+        Self { connector: connector.clone(), client: Arc::default() }
+    }
+
+    async fn docker(&self) -> Result<&Docker, EngineError> {
+        let connect = || async { self.connector.bollard(TIMEOUT)?.negotiate_version().await };
+        self.client.get_or_try_init(connect).await.map_err(request("ask the engine's version"))
     }
 
     /// Id and size of image `reference`; `None` when the engine has no such image.
@@ -78,7 +81,7 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        match self.docker.inspect_image(reference).await {
+        match self.docker().await?.inspect_image(reference).await {
             Ok(image) => Ok(Some(ImageFacts {
                 id: image.id.unwrap_or_default(),
                 size_bytes: image.size.and_then(|size| u64::try_from(size).ok()),
@@ -95,7 +98,8 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn has_containerd_store(&self) -> Result<bool, EngineError> {
-        let info = self.docker.info().await.map_err(request("ask the engine's settings"))?;
+        let info =
+            self.docker().await?.info().await.map_err(request("ask the engine's settings"))?;
         Ok(info
             .driver_status
             .into_iter()
@@ -120,7 +124,8 @@ impl Engine {
             identitytoken: Some(credentials.identity_token).filter(|token| !token.is_empty()),
             ..DockerCredentials::default()
         };
-        let mut progress = std::pin::pin!(self.docker.push_image(name, Some(options), Some(auth)));
+        let docker = self.docker().await?;
+        let mut progress = std::pin::pin!(docker.push_image(name, Some(options), Some(auth)));
         while let Some(item) = progress.next().await {
             let item = match item {
                 Ok(item) => item,
