@@ -51,7 +51,7 @@ pub(super) fn explain(
     };
     let mut failure = EngineFailure {
         message: &error.message,
-        unavailable: error.code == tonic::Code::Unavailable,
+        unavailable: error.engine_is_gone(),
         step: step.as_deref(),
         lines,
         dockerfile,

@@ -69,6 +69,13 @@ pub struct SolveError {
     pub location: Option<SourceLocation>,
 }
 
+impl SolveError {
+    /// Whether the connection broke instead of the build.
+    pub fn engine_is_gone(&self) -> bool {
+        self.code == tonic::Code::Unavailable
+    }
+}
+
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
 #[derive(Clone)]
 pub struct Control {
