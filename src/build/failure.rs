@@ -33,6 +33,9 @@ pub(super) fn explain(
             hint: None,
         };
     }
+    if let Some(refused) = refused(job, &error.message) {
+        return BuildFailure { vertex, ..refused };
+    }
     let location = error.location.as_ref();
     let line = |line: i32| usize::try_from(line).ok().filter(|line| *line > 0);
     let lines = location.and_then(|location| {
@@ -71,6 +74,30 @@ pub(super) fn explain(
         excerpt: explained.excerpt,
         hint: explained.hint,
     }
+}
+
+/// What the engine refuses without naming it.
+fn refused(job: &Job, message: &str) -> Option<BuildFailure> {
+    let failure = |kind, message: String, hint: &str| BuildFailure {
+        kind,
+        message,
+        vertex: None,
+        excerpt: None,
+        hint: Some(hint.to_owned()),
+    };
+    if message.contains("invalid UTF-8") {
+        let path = job.sync.not_utf8(&job.directories)?;
+        let message = format!("the name `{path}` is not UTF-8, which this engine does not take");
+        let hint = "rename it, or leave it out with .dockerignore";
+        return Some(failure(FailureKind::Context, message, hint));
+    }
+    if message.contains("unsupported frontend capability moby.buildkit.frontend.contexts") {
+        let message = "this engine does not know additional_contexts".to_owned();
+        let hint = "use Docker 23 or newer, or name a newer frontend in the first line of the \
+                    Dockerfile: # syntax=docker/dockerfile:1";
+        return Some(failure(FailureKind::Engine, message, hint));
+    }
+    None
 }
 
 /// Paths below a directory with `/`, nearest to the top first, at most [`MOST_PATHS`]. What cannot

@@ -201,6 +201,10 @@ impl Writer<'_> {
             };
             self.attr(format!("context:{name}"), value);
         }
+        if !target.contexts.is_empty() {
+            // A frontend that does not know them would take the name for an image.
+            self.attr("frontend.caps".to_owned(), "moby.buildkit.frontend.contexts+forward");
+        }
         Ok(())
     }
 
@@ -484,6 +488,7 @@ mod tests {
         let request = request(&target).unwrap();
         let attrs = &request.options.frontend_attrs;
         assert_eq!(attrs["context:base"], "docker-image://p-base");
+        assert_eq!(attrs["frontend.caps"], "moby.buildkit.frontend.contexts+forward");
         assert_eq!(attrs["context:img"], "docker-image://x");
         let local = attrs["context:dir"].strip_prefix("local:").unwrap();
         assert_eq!(request.directories[local], Path::new("/d"));

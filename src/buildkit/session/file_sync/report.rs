@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::LocalDir;
 
@@ -63,6 +63,16 @@ impl SyncReport {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A path in one of `dir_names` that is not UTF-8, if any was listed. Newer engines refuse
+    /// such names (28.5 does, 26.1 does not) without saying which it was.
+    pub fn not_utf8(&self, dir_names: &[String]) -> Option<String> {
+        let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers
+            .iter()
+            .filter(|transfer| dir_names.contains(&transfer.dir_name))
+            .find_map(|transfer| transfer.not_utf8.get().cloned())
+    }
+
     /// Bytes of messages sent by all transfers together.
     pub fn wire_bytes(&self) -> u64 {
         self.transfers().iter().map(|transfer| transfer.wire_bytes).sum()
@@ -88,9 +98,14 @@ pub(super) struct Counters {
     pub(super) file_bytes: AtomicU64,
     pub(super) wire_bytes: AtomicU64,
     pub(super) complete: AtomicBool,
+    not_utf8: OnceLock<String>,
 }
 
 impl Counters {
+    pub(super) fn note_not_utf8(&self, path: &[u8]) {
+        self.not_utf8.get_or_init(|| String::from_utf8_lossy(path).into_owned());
+    }
+
     fn read(&self) -> Transfer {
         Transfer {
             dir_name: self.dir_name.clone(),

@@ -338,6 +338,9 @@ impl List<'_> {
         }
         self.places.push(has_content.then_some(self.batch.len() as u32));
         packet::put_stat(&mut self.batch, entry, scratch);
+        if !entry.path.is_ascii() && std::str::from_utf8(entry.path).is_err() {
+            self.transfer.counters.note_not_utf8(entry.path);
+        }
         if self.batch.len() >= STAT_BATCH { self.flush() } else { Ok(()) }
     }
 

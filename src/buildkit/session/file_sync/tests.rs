@@ -265,6 +265,20 @@ async fn an_engine_that_hangs_up_leaves_nothing_behind() {
     assert!(!service.report().transfers()[0].complete);
 }
 
+#[tokio::test]
+async fn a_name_that_is_not_utf8_is_remembered() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"latin\xe9")), "").unwrap();
+    let service = service(dir.path());
+    let mut call = call(&service, &[("dir-name", "context")]).await.unwrap();
+    // The generated types stumble over it as the engine does.
+    assert!(call.from.message().await.is_err());
+    let report = service.report();
+    assert_eq!(report.not_utf8(&["context".into()]).unwrap(), "latin\u{fffd}");
+    assert_eq!(report.not_utf8(&["other".into()]), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
