@@ -7,4 +7,5 @@
 mod support;
 
 mod connect;
+mod fidelity;
 mod private_engines;
