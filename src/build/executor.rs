@@ -164,7 +164,8 @@ impl Run<'_> {
         let failed = matches!(outcome, TargetOutcome::Failed(_));
         self.succeeded[index] = matches!(outcome, TargetOutcome::Built(_));
         self.finish(job, outcome).await;
-        if failed && !self.settings.keep_going && self.outcome.cancelled.is_none() {
+        let others = !self.running.is_empty() || self.waiting.iter().any(Option::is_some);
+        if failed && others && !self.settings.keep_going && self.outcome.cancelled.is_none() {
             self.stop(CancelReason::TargetFailed).await;
         }
     }

@@ -46,6 +46,9 @@ pub async fn run(
         ui.warn(warning);
     }
     if args.print {
+        for error in &set.unsupported {
+            ui.warn(&format!("{error}: a build would stop here"));
+        }
         ui.data(&format!("{}\n", print_json(&set)));
         return Ok(());
     }
@@ -74,6 +77,9 @@ pub async fn run(
     })?;
 
     let connector = connect::connector(global, environment)?;
+    if let Some(notice) = connector.notice() {
+        ui.warn(notice);
+    }
     let scratch = scratch_directory(&plan)?;
     let requests = requests(&plan, scratch.as_ref().map(tempfile::TempDir::path), environment)?;
     let providers = Providers {
