@@ -282,12 +282,13 @@ fn theirs(compose: &Path, case: &Case) -> Result<Value, String> {
     Ok(canonical(&String::from_utf8_lossy(&output.stdout), &case.directory))
 }
 
-/// Parsed JSON with `$DIR` for the project's folder and sorted lists where compose has no order.
+/// Parsed JSON with `$DIR` for the project's folder, `$PARENT` for the one above, and sorted lists where compose has no order.
 fn canonical(text: &str, directory: &Path) -> Value {
     if text.trim().is_empty() {
         return Value::Null;
     }
     let text = text.replace(directory.to_str().unwrap(), "$DIR");
+    let text = text.replace(directory.parent().unwrap().to_str().unwrap(), "$PARENT");
     let mut value: Value = serde_json::from_str(&text).unwrap();
     let sort = |list: Option<&mut Value>| {
         if let Some(Value::Array(items)) = list {
