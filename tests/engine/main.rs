@@ -7,5 +7,6 @@
 mod support;
 
 mod connect;
+mod exports;
 mod fidelity;
 mod private_engines;

@@ -103,6 +103,7 @@ fn entry(path: &str, mode: u32, link: &str) -> Stat {
 /// Sends a tree as the engine does: `content` for every file asked for.
 async fn send_tree(dest: &Path, entries: Vec<Stat>, content: &[u8]) -> Result<FileSend, String> {
     let service = service("0", Destination::Directory(dest.to_owned()));
+    let last = entries.last().unwrap().path.split('/').next().unwrap().to_owned();
     let (to, packets) = mpsc::channel(1024);
     let mut client = TreeClient::new(service.clone());
     let request = tonic::Request::new(ReceiverStream::new(packets));
@@ -122,7 +123,12 @@ async fn send_tree(dest: &Path, entries: Vec<Stat>, content: &[u8]) -> Result<Fi
                 to.send(data(content)).await.unwrap();
                 to.send(data(&[])).await.unwrap();
             }
-            FIN => to.send(Packet { r#type: FIN, ..Packet::default() }).await.unwrap(),
+            FIN => {
+                // All is in place before the engine may take the build for finished.
+                assert!(!names(dest).iter().any(|name| name.ends_with(".partial")));
+                assert!(names(dest).contains(&last));
+                to.send(Packet { r#type: FIN, ..Packet::default() }).await.unwrap();
+            }
             ERR => return Err(String::from_utf8(packet.data).unwrap()),
             other => panic!("unexpected packet {other}"),
         }

@@ -39,7 +39,7 @@ pub(super) fn receive(dest: &Path, messages: &mut Messages, out: &Out) -> Result
 
 struct Receiver {
     /// Removes what was received if it is not merged.
-    staging: tempfile::TempDir,
+    staging: Option<tempfile::TempDir>,
     root: Root,
     next_id: u32,
     /// Files still to be asked for or complete.
@@ -67,7 +67,7 @@ impl Receiver {
             .map_err(failed)?;
         let root = Root::open(staging.path()).map_err(failed)?;
         Ok(Self {
-            staging,
+            staging: Some(staging),
             root,
             next_id: 0,
             files: HashMap::new(),
@@ -84,7 +84,7 @@ impl Receiver {
         let mut finished = false;
         loop {
             let Some(Incoming::Message(message)) = messages.blocking_recv() else {
-                return Err(cut_off());
+                return if finished { Ok(self.bytes) } else { Err(cut_off()) };
             };
             let packet = packet::decode(message).map_err(|e| e.message().to_owned())?;
             match packet.kind {
@@ -109,10 +109,12 @@ impl Receiver {
             }
             if self.listed && self.files.is_empty() && !finished {
                 finished = true;
+                // For the engine FIN is the end of the export: the build may be over, and this
+                // process with it, before its answer is read.
+                self.merge_into(dest)?;
                 send(out, &Packet { kind: kind::FIN, ..Packet::default() }).ok_or_else(cut_off)?;
             }
         }
-        self.merge_into(dest)?;
         Ok(self.bytes)
     }
 
@@ -185,7 +187,7 @@ impl Receiver {
     }
 
     /// Moves everything to its place, then settles the directories from the leaves up.
-    fn merge_into(&self, dest: &Path) -> Result<(), String> {
+    fn merge_into(&mut self, dest: &Path) -> Result<(), String> {
         let explain = |e: std::io::Error| format!("cannot write to {}: {e}", dest.display());
         let to = Root::open(dest).map_err(explain)?;
         let from = self.root.open_dir(b"").map_err(|e| explain(e.into()))?;
@@ -196,8 +198,7 @@ impl Receiver {
             let dir = to.open_dir(path).map_err(|e| failed(path, e))?;
             set_metadata(&dir, stat).map_err(|e| failed(path, e))?;
         }
-        debug_assert!(self.staging.path().starts_with(dest));
-        Ok(())
+        self.staging.take().map_or(Ok(()), tempfile::TempDir::close).map_err(explain)
     }
 }
 

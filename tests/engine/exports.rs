@@ -1,0 +1,71 @@
+//! What exporters write on this machine arrives whole, on every engine, and nothing else is left.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
+
+use crate::support::{Project, on_every_engine};
+
+fn project(engine: &crate::support::Engine) -> Project {
+    let project = Project::new(engine);
+    project
+        .write("compose.yaml", "services: {app: {build: .}}")
+        .write("Dockerfile", "FROM scratch\nCOPY d /d\n")
+        .write("d/f", "content")
+        .write("d/large", vec![3; 1_000_000]);
+    let at = |name: &str| project.dir().join(name);
+    fs::set_permissions(at("d/f"), fs::Permissions::from_mode(0o4755)).unwrap();
+    fs::hard_link(at("d/f"), at("d/hard")).unwrap();
+    symlink("f", at("d/link")).unwrap();
+    project
+}
+
+fn names(dir: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        let out = project.dir().join("out");
+        // Twice: into nothing, and over what is there.
+        for _ in 0..2 {
+            project.run(&["build", "--set", "app.output=type=local,dest=out"]).success();
+            assert_eq!(names(&out), ["d"], "{}", engine.name);
+            assert_eq!(names(&out.join("d")), ["f", "hard", "large", "link"]);
+        }
+        let metadata = |name: &str| fs::symlink_metadata(out.join("d").join(name)).unwrap();
+        assert_eq!(metadata("f").permissions().mode() & 0o7777, 0o4755);
+        assert_eq!(metadata("f").ino(), metadata("hard").ino());
+        assert_eq!(metadata("large").len(), 1_000_000);
+        assert!(metadata("link").is_symlink());
+    });
+}
+
+#[test]
+fn a_tar_as_file_and_on_stdout() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        project.run(&["build", "--set", "app.output=type=tar,dest=new/out.tar"]).success();
+        assert_eq!(names(&project.dir().join("new")), ["out.tar"], "{}", engine.name);
+        let listed = |tar: &std::path::Path| {
+            let listed = Command::new("tar").arg("tf").arg(tar).output().unwrap();
+            assert!(listed.status.success());
+            String::from_utf8(listed.stdout).unwrap()
+        };
+        let names = listed(&project.dir().join("new/out.tar"));
+        for name in ["d/f", "d/hard", "d/large", "d/link"] {
+            assert!(names.lines().any(|line| line == name), "{}: {names}", engine.name);
+        }
+        let piped = project.run(&["build", "--set", "app.output=type=tar,dest=-"]).success();
+        let copy = project.dir().join("piped.tar");
+        fs::write(&copy, &piped.get_output().stdout).unwrap();
+        assert_eq!(listed(&copy), names, "{}", engine.name);
+    });
+}
