@@ -9,10 +9,13 @@ use tonic::transport::Channel;
 
 use super::convert;
 use super::error_details::{self, SourceLocation};
+use super::subrequest;
 use super::transport::{self, MESSAGE_LIMIT, TransportError};
 use crate::engine::Connector;
 use crate::progress::SolveStatus;
 
+/// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
+const SUBREQUEST: &str = "requestid";
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,6 +82,7 @@ impl SolveError {
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
 #[derive(Clone)]
 pub struct Control {
+    channel: Channel,
     client: pb::control_client::ControlClient<Channel>,
 }
 
@@ -88,13 +92,14 @@ impl Control {
     /// # Errors
     /// The engine could not be reached or refused the upgrade.
     pub async fn connect(connector: &Connector) -> Result<Self, TransportError> {
-        let client = pb::control_client::ControlClient::new(transport::channel(connector).await?)
+        let channel = transport::channel(connector).await?;
+        let client = pb::control_client::ControlClient::new(channel.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { client })
+        Ok(Self { channel, client })
     }
 
-    /// Builds; answers what the exporters said. Dropping the future cancels the build: the engine
+    /// Builds; answers what the exporters said, or the frontend where it is asked a question. Dropping the future cancels the build: the engine
     /// kills its running steps at once.
     ///
     /// # Errors
@@ -103,9 +108,14 @@ impl Control {
         &self,
         options: SolveOptions,
     ) -> Result<BTreeMap<String, String>, SolveError> {
-        let response = self.client.clone().solve(solve_request(options)).await;
-        match response {
-            Ok(response) => Ok(response.into_inner().exporter_response.into_iter().collect()),
+        let solved = if options.frontend_attrs.contains_key(SUBREQUEST) {
+            subrequest::ask(self.channel.clone(), options).await
+        } else {
+            let response = self.client.clone().solve(solve_request(options)).await;
+            response.map(|response| response.into_inner().exporter_response.into_iter().collect())
+        };
+        match solved {
+            Ok(answers) => Ok(answers),
             Err(status) => {
                 let details = error_details::parse(status.details());
                 Err(SolveError {

@@ -6,6 +6,7 @@ mod control;
 mod convert;
 mod error_details;
 pub mod session;
+mod subrequest;
 mod transport;
 
 pub use control::{CacheEntry, Control, ExporterSpec, SolveError, SolveOptions};

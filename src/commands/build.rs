@@ -19,11 +19,11 @@ use crate::buildkit::{self, Control};
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
-use crate::commands::{connect, progress_mode, project};
+use crate::commands::{check, connect, progress_mode, project};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitKind};
 use crate::progress::Event;
-use crate::report::{self, Reporter};
+use crate::report::{self, Progress, Reporter};
 use crate::signal;
 use crate::ui::Ui;
 
@@ -70,7 +70,11 @@ pub async fn run(
         return Ok(());
     }
     let started = Instant::now();
-    let progress = progress_mode(global, environment)?;
+    let progress = match progress_mode(global, environment)? {
+        // Nothing is built: the findings are all there is to show.
+        Progress::Auto if args.check => Progress::Quiet,
+        progress => progress,
+    };
     let mut reporter = Reporter::new(progress, ui.clone(), environment.flag("CI"))?;
     let interrupt = signal::cancel_on_interrupt().map_err(|error| {
         CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
@@ -119,7 +123,10 @@ pub async fn run(
     let summary = reporter.summary(started.elapsed());
     reporter.finish(&summary);
     write_results(args, &outcome)?;
-    report::run_error(&summary).map_or(Ok(()), Err)
+    if let Some(error) = report::run_error(&summary) {
+        return Err(error);
+    }
+    if args.check { check::report(&outcome.targets, ui) } else { Ok(()) }
 }
 
 fn target_options(args: &BuildArgs) -> TargetOptions {

@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments to settings to service to report.
 
 pub mod build;
+pub mod check;
 pub mod connect;
 pub mod environment;
 pub mod project;
