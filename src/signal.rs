@@ -1,6 +1,12 @@
 //! Ctrl-C and SIGTERM: the first cancels the run, the second ends the program at once.
 
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
 use tokio_util::sync::CancellationToken;
+
+/// The run's temporary directory, once it has one: leaving at once runs no destructors.
+pub type Leftover = Arc<OnceLock<PathBuf>>;
 
 /// Starts listening. The token is cancelled by the first signal; the second ends the program with
 /// code 130 without waiting for anything. The terminal needs no care: between two frames of the
@@ -8,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// The operating system refused to deliver signals to this program.
-pub fn cancel_on_interrupt() -> std::io::Result<CancellationToken> {
+pub fn cancel_on_interrupt(leftover: Leftover) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let first = token.clone();
     let mut signals = Signals::listen()?;
@@ -16,6 +22,9 @@ pub fn cancel_on_interrupt() -> std::io::Result<CancellationToken> {
         signals.next().await;
         first.cancel();
         signals.next().await;
+        if let Some(directory) = leftover.get() {
+            let _ = std::fs::remove_dir_all(directory);
+        }
         exit_interrupted();
     });
     Ok(token)

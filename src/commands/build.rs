@@ -19,7 +19,7 @@ use crate::buildkit::{self, Control};
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
-use crate::commands::{check, connect, progress_mode, project};
+use crate::commands::{check, connect, progress_mode, project, sources};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitKind};
 use crate::progress::Event;
@@ -69,6 +69,9 @@ pub async fn run(
         ui.warn("no service with a build section is selected: nothing to build");
         return Ok(());
     }
+    for step in &plan.steps {
+        sources::check(&step.target)?;
+    }
     let started = Instant::now();
     let progress = match progress_mode(global, environment)? {
         // Nothing is built: the findings are all there is to show.
@@ -76,7 +79,8 @@ pub async fn run(
         progress => progress,
     };
     let mut reporter = Reporter::new(progress, ui.clone(), environment.flag("CI"))?;
-    let interrupt = signal::cancel_on_interrupt().map_err(|error| {
+    let leftover = signal::Leftover::default();
+    let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
         CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
     })?;
 
@@ -85,6 +89,9 @@ pub async fn run(
         ui.warn(notice);
     }
     let scratch = scratch_directory(&plan)?;
+    if let Some(scratch) = &scratch {
+        let _ = leftover.set(scratch.path().to_owned());
+    }
     let requests = requests(&plan, scratch.as_ref().map(tempfile::TempDir::path), environment)?;
     let providers = Providers {
         docker_config: connect::docker_config(environment)?,

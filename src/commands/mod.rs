@@ -5,6 +5,7 @@ pub mod check;
 pub mod connect;
 pub mod environment;
 pub mod project;
+pub mod sources;
 
 use crate::cli::{Cli, Command, GlobalArgs, ProgressMode};
 use crate::commands::environment::Environment;

@@ -9,5 +9,7 @@ mod support;
 mod check;
 mod connect;
 mod exports;
+mod faults;
 mod fidelity;
+mod interrupt;
 mod private_engines;

@@ -162,5 +162,7 @@ fn host(text: &str, image: Option<&str>) -> Option<String> {
 
 /// The last part of a chain of causes; it is the one that says what happened.
 fn reason(text: &str) -> &str {
-    text.rsplit(": ").next().unwrap_or(text)
+    let last = text.rsplit(": ").next().unwrap_or(text);
+    // BuildKit appends its guess at a stage name to whatever the registry said.
+    last.split(" (did you mean ").next().unwrap_or(last)
 }

@@ -1,0 +1,81 @@
+//! What a target reads from this machine must be there before the engine is asked for anything.
+
+use std::path::{Path, PathBuf};
+
+use crate::build::plan::TARGET_CONTEXT;
+use crate::build::request::is_remote;
+use crate::build::target::Target;
+use crate::dockerfile::nearest;
+use crate::error::{CommandError, ExitKind};
+
+/// Checks the local directories and the Dockerfile of `target`.
+///
+/// # Errors
+/// One of them is not there, or is something else.
+pub fn check(target: &Target) -> Result<(), CommandError> {
+    let name = &target.name;
+    let context = Path::new(&target.context);
+    let remote = is_remote(&target.context);
+    if !remote {
+        directory(name, "build context", context)?;
+    }
+    for (context, source) in &target.contexts {
+        // Directories are absolute by now; everything else is a reference of some kind.
+        if !source.starts_with(TARGET_CONTEXT) && Path::new(source).is_absolute() {
+            directory(name, &format!("build context `{context}`"), Path::new(source))?;
+        }
+    }
+    if remote || target.dockerfile_inline.is_some() {
+        return Ok(());
+    }
+    let path = context.join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_dir() => {
+            Err(invalid(name, format!("the Dockerfile {} is a directory", path.display())))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let missing = invalid(name, format!("there is no Dockerfile at {}", path.display()));
+            Err(missing.hint(like(&path).map_or_else(
+                || "`build.dockerfile` is relative to the build context".to_owned(),
+                |near| format!("did you mean `{}`?", near.display()),
+            )))
+        }
+        Err(error) => {
+            Err(invalid(name, format!("the Dockerfile {} cannot be read", path.display()))
+                .caused_by(&error))
+        }
+    }
+}
+
+fn directory(target: &str, what: &str, path: &Path) -> Result<(), CommandError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(invalid(target, format!("the {what} {} is not a directory", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let missing = invalid(target, format!("the {what} {} is not there", path.display()));
+            Err(match like(path) {
+                Some(near) => missing.hint(format!("did you mean `{}`?", near.display())),
+                None => missing,
+            })
+        }
+        Err(error) => Err(invalid(target, format!("the {what} {} cannot be read", path.display()))
+            .caused_by(&error)),
+    }
+}
+
+fn invalid(target: &str, why: String) -> CommandError {
+    CommandError::new(ExitKind::Invalid, format!("failed to build {target}: {why}"))
+}
+
+/// The neighbour with the most similar name.
+fn like(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let near = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(folder.join(near))
+}
