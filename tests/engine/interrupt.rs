@@ -1,13 +1,19 @@
 //! Ctrl-C and SIGTERM at any moment of a build: gone at once, nothing left behind.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{BUSYBOX, Project, engine, eventually};
+use crate::support::{BUSYBOX, Project, engine, eventually, on_every_engine};
+
+/// The engine on which a step may run on after a cancel (5 of 40 interrupted builds; none of 40 on
+/// each of the others). `docker buildx bake` was seen to leave one there too, so the engine is the
+/// likely cause; whether a client could prevent it is not known. All else is asserted there.
+const LOSES_STEPS: &str = "26.1";
 
 /// A project of two targets, one with its Dockerfile inline, whose steps sleep for `nap` seconds:
 /// the number marks their processes.
@@ -40,14 +46,23 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// Whether a process has `mark` among its arguments. Steps run on this host, so they are seen.
+/// Processes with `mark` among their arguments. Steps run on this host, so they are seen.
+fn steps(mark: &str) -> Vec<Pid> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .flatten()
+        .filter(|process| {
+            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            // The step itself, not what carries its text: a shell, or this test.
+            arguments.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes())
+        })
+        .filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?))
+        .collect()
+}
+
+/// Whether a step with `mark` runs.
 fn runs(mark: &str) -> bool {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-    processes.flatten().any(|process| {
-        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        // The step itself, not what carries its text: `runc`, this test, a shell that looks for it.
-        arguments.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes())
-    })
+    !steps(mark).is_empty()
 }
 
 /// A number nobody else uses, from seconds no test waits for.
@@ -93,6 +108,40 @@ fn is_empty(folder: &Path) {
 fn both_run(nap: u64) {
     let mark = nap.to_string();
     eventually("a step runs", Duration::from_secs(20), || runs(&mark).then_some(()));
+}
+
+#[test]
+fn twenty_random_moments() {
+    let seed = seed();
+    on_every_engine(|engine| {
+        // Engines run at the same time: each needs its own mark.
+        let salt =
+            engine.name.bytes().fold(0, |sum: u64, byte| sum.rotate_left(9) ^ u64::from(byte));
+        let mut random = seed ^ (salt << 8);
+        let nap = nap(&mut random);
+        let project = sleepers(engine, nap);
+        for round in 0..20 {
+            let delay = Duration::from_millis(next(&mut random) % 1500);
+            let what = format!("{}, seed {seed}, round {round}, after {delay:?}", engine.name);
+            let mut child = build(&project);
+            // The moment is the point here: there is no condition to wait for.
+            std::thread::sleep(delay);
+            signal(&child, Signal::INT);
+            let status = ends_within_a_second(&mut child, &what);
+            // A program that was not yet up dies of the signal: a shell calls that 130 too.
+            let interrupted = status.code() == Some(130) || status.signal() == Some(2);
+            assert!(interrupted, "{what}: {status}");
+            if engine.name == LOSES_STEPS {
+                is_empty(&project.home().join("tmp"));
+            } else {
+                nothing_is_left(&project, nap, &what);
+            }
+        }
+        for step in steps(&nap.to_string()) {
+            // It may have ended since it was listed.
+            let _ = kill_process(step, Signal::KILL);
+        }
+    });
 }
 
 #[test]
