@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build::failure;
 use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
+use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::buildkit::{Control, SolveOptions};
-use crate::engine::{Engine, RegistryCredentials};
+use crate::engine::{Engine, RegistryCredentials, registry_of};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 
 /// How long statuses of an ended solve may still come in.
@@ -49,8 +50,10 @@ pub struct Job {
     pub references: Vec<String>,
     /// The result is an image in the engine.
     pub loads_image: bool,
-    /// References to push after the build through the Engine API, with their credentials.
-    pub push: Vec<(String, RegistryCredentials)>,
+    /// References to push after the build through the Engine API.
+    pub push: Vec<String>,
+    /// Logins for those pushes.
+    pub logins: Arc<CredentialStore>,
     /// Names of the directories the session serves for it.
     pub directories: Vec<String>,
     /// What the session sent and could not send.
@@ -236,7 +239,11 @@ async fn build(
     .unwrap_or_default();
     match solved {
         None => TargetOutcome::Cancelled,
-        Some(Ok(response)) => finish_image(engine, job, response).await,
+        // A push can take minutes; dropping it ends it.
+        Some(Ok(response)) => tokio::select! {
+            outcome = finish_image(engine, job, response) => outcome,
+            () = cancel.cancelled() => TargetOutcome::Cancelled,
+        },
         Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
     }
 }
@@ -257,6 +264,11 @@ async fn finish_image(
         size_bytes: None,
         exporter_response: response,
     };
+    // buildx writes it as BUILDER/NODE/REF; the engine's own builder is called `default`.
+    image.exporter_response.insert(
+        "buildx.build.ref".to_owned(),
+        format!("default/default/{}", job.options.build_ref),
+    );
     if job.loads_image
         && let Some(reference) = job.references.last()
     {
@@ -266,18 +278,40 @@ async fn finish_image(
             image.size_bytes = facts.size_bytes;
         }
     }
-    for (reference, credentials) in &job.push {
-        if let Err(error) = engine.push(reference, credentials.clone()).await {
-            let message = error.to_string();
-            let kind = FailureKind::Registry;
-            return TargetOutcome::Failed(BuildFailure {
-                kind,
-                message,
-                vertex: None,
-                excerpt: None,
-                hint: Some("log in with `docker login`, or check the reference".to_owned()),
-            });
+    for reference in &job.push {
+        if let Err(failure) = push(engine, &job.logins, reference).await {
+            return TargetOutcome::Failed(failure);
         }
     }
     TargetOutcome::Built(image)
+}
+
+async fn push(
+    engine: &Engine,
+    logins: &CredentialStore,
+    reference: &str,
+) -> Result<(), BuildFailure> {
+    let registry = registry_of(reference);
+    let failed = |message: String| BuildFailure {
+        kind: FailureKind::Registry,
+        message,
+        vertex: None,
+        excerpt: None,
+        hint: Some(format!("run `docker login {registry}`, or check the reference")),
+    };
+    let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;
+    // A secret without a user is an identity token.
+    let credentials = if login.username.is_empty() {
+        RegistryCredentials { identity_token: login.secret, ..RegistryCredentials::default() }
+    } else {
+        RegistryCredentials {
+            username: login.username,
+            password: login.secret,
+            identity_token: String::new(),
+        }
+    };
+    engine.push(reference, credentials).await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        failed(format!("registry {registry}: {error}{}", cause.unwrap_or_default()))
+    })
 }

@@ -143,6 +143,7 @@ mod tests {
             references: Vec::new(),
             loads_image: true,
             push: Vec::new(),
+            logins: Default::default(),
             directories: vec![CONTEXT.into()],
             sync: FileSync::new(vec![dir]).report(),
             dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),

@@ -1,6 +1,7 @@
 //! From resolved targets to finished images: what to build (plain, printable), then building it.
 
 pub mod diagnose;
+pub mod engine_fit;
 pub mod executor;
 mod failure;
 pub mod from_compose;

@@ -20,8 +20,6 @@ pub struct RequestContext<'a> {
     pub images: &'a BTreeMap<String, String>,
     /// `DOCKER_DEFAULT_PLATFORM`.
     pub default_platform: Option<&'a str>,
-    /// Address that the engine's `host-gateway` stands for, where it tells one.
-    pub host_gateway: Option<&'a str>,
     /// What of the context the Dockerfile reads, see [`crate::dockerfile::context_fingerprint`].
     pub fingerprint: &'a str,
 }
@@ -268,15 +266,8 @@ impl Writer<'_> {
         let mut hosts = Vec::new();
         for (host, addresses) in &target.extra_hosts {
             for address in addresses.split(',') {
-                let address = match (address, self.context.host_gateway) {
-                    ("host-gateway", Some(gateway)) => gateway,
-                    ("host-gateway", None) => {
-                        let why = "this engine does not tell the address of host-gateway";
-                        return Err(self.unsupported("extra_hosts", why));
-                    }
-                    (address, _) => address.trim_start_matches('[').trim_end_matches(']'),
-                };
-                if address.parse::<std::net::IpAddr>().is_err() {
+                let address = address.trim_start_matches('[').trim_end_matches(']');
+                if address != HOST_GATEWAY && address.parse::<std::net::IpAddr>().is_err() {
                     let why = format!("{address:?} is not an IP address");
                     return Err(self.unsupported("extra_hosts", why));
                 }
@@ -403,6 +394,9 @@ impl Writer<'_> {
     }
 }
 
+/// Stands for the engine's own address in `extra_hosts`, until [`crate::build::engine_fit`] asks it.
+pub const HOST_GATEWAY: &str = "host-gateway";
+
 /// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
 const MAIN_CONTEXT: &str = "context";
 
@@ -437,7 +431,6 @@ mod tests {
             scratch: Path::new("/scratch"),
             images: &images,
             default_platform: None,
-            host_gateway: None,
             fingerprint: "",
         };
         solve_request(target, context)

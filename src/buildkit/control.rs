@@ -19,6 +19,9 @@ const SUBREQUEST: &str = "requestid";
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
+const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
 /// What to solve, in BuildKit's own terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SolveOptions {
@@ -126,6 +129,13 @@ impl Control {
                 })
             }
         }
+    }
+
+    /// The address that `host-gateway` stands for; `None` where the engine does not tell one (20.10).
+    pub async fn host_gateway(&self) -> Option<String> {
+        let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;
+        let workers = workers.ok()?.into_inner().record;
+        workers.into_iter().find_map(|mut worker| worker.labels.remove(HOST_GATEWAY_LABEL))
     }
 
     /// Sends the statuses of build `build_ref` until the engine ends the stream or the receiver

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
 use crate::build::from_compose::{TargetOptions, from_compose, print_json};
 use crate::build::metadata;
@@ -15,6 +17,7 @@ use crate::build::plan::BuildPlan;
 use crate::build::request::{self, RequestContext, SolveRequest};
 use crate::build::sessions::{Providers, Sessions, SessionsError};
 use crate::build::target::Target;
+use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::{self, Control};
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
@@ -92,9 +95,12 @@ pub async fn run(
     if let Some(scratch) = &scratch {
         let _ = leftover.set(scratch.path().to_owned());
     }
-    let requests = requests(&plan, scratch.as_ref().map(tempfile::TempDir::path), environment)?;
+    let mut requests = requests(&plan, scratch.as_ref().map(tempfile::TempDir::path), environment)?;
+    let docker_config = connect::docker_config(environment)?;
+    let logins =
+        Arc::new(CredentialStore::new(docker_config.clone(), environment.variables.clone()));
     let providers = Providers {
-        docker_config: connect::docker_config(environment)?,
+        docker_config,
         environment: environment.variables.clone(),
         stdout: Some(ui.stdout_stream()),
     };
@@ -103,7 +109,12 @@ pub async fn run(
         () = interrupt.cancelled() => return Err(interrupted()),
     };
     let engine = Engine::new(&connector);
-    let jobs = jobs(&plan, requests, &sessions);
+    let mut pairs: Vec<_> = plan.steps.iter().map(|step| &step.target).zip(&mut requests).collect();
+    engine_fit::fit(&engine, &control, &mut pairs).await.map_err(|error| match error {
+        FitError::Engine(error) => connect::engine_error(&connector, &error),
+        error => CommandError::new(ExitKind::Invalid, error.to_string()),
+    })?;
+    let jobs = jobs(&plan, requests, &sessions, &logins);
     let (events, mut incoming) = mpsc::channel::<Event>(512);
     let _ = events.send(Event::Planned { targets: plan.targets() }).await;
     let outcome = {
@@ -206,7 +217,6 @@ fn requests(
                 scratch: scratch.unwrap_or(Path::new("")),
                 images: &images,
                 default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
-                host_gateway: None,
                 fingerprint: "",
             };
             let request = request::solve_request(&step.target, context)
@@ -242,7 +252,12 @@ async fn open(
     Ok((control, sessions))
 }
 
-fn jobs(plan: &BuildPlan, requests: Vec<SolveRequest>, sessions: &Sessions) -> Vec<Job> {
+fn jobs(
+    plan: &BuildPlan,
+    requests: Vec<SolveRequest>,
+    sessions: &Sessions,
+    logins: &Arc<CredentialStore>,
+) -> Vec<Job> {
     plan.steps
         .iter()
         .zip(requests)
@@ -258,7 +273,8 @@ fn jobs(plan: &BuildPlan, requests: Vec<SolveRequest>, sessions: &Sessions) -> V
                 options,
                 references: step.target.tags.clone(),
                 loads_image: request.loads_image,
-                push: Vec::new(),
+                push: request.push,
+                logins: Arc::clone(logins),
                 directories: request.directories.into_keys().collect(),
                 sync: sessions.report(index),
                 dockerfile: dockerfile(&step.target),

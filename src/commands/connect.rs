@@ -6,7 +6,7 @@ use crate::buildkit::TransportError;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::engine::docker_config::{self, DockerConfig};
-use crate::engine::{ConnectError, Connector, ConnectorSettings};
+use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
 
 /// The engine that the options and the environment mean.
@@ -36,6 +36,11 @@ pub fn docker_config(environment: &Environment) -> Result<DockerConfig, CommandE
             .map_err(|error| CommandError::new(ExitKind::Usage, error.to_string())),
         None => Ok(DockerConfig::default()),
     }
+}
+
+/// An Engine API error as the user sees it.
+pub fn engine_error(connector: &Connector, error: &EngineError) -> CommandError {
+    unreachable(connector, error)
 }
 
 /// A BuildKit connection error as the user sees it.

@@ -76,6 +76,16 @@ impl Engine {
         self.client.get_or_try_init(connect).await.map_err(request("ask the engine's version"))
     }
 
+    /// The engine's release, such as `28.5.2`.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn version(&self) -> Result<String, EngineError> {
+        let docker = self.docker().await?;
+        let version = docker.version().await.map_err(request("ask the engine's version"))?;
+        Ok(version.version.unwrap_or_default())
+    }
+
     /// Id and size of image `reference`; `None` when the engine has no such image.
     ///
     /// # Errors
@@ -119,6 +129,7 @@ impl Engine {
         let (name, tag) = split_tag(reference);
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let auth = DockerCredentials {
+            serveraddress: Some(registry_of(reference).to_owned()),
             username: Some(credentials.username),
             password: Some(credentials.password),
             identitytoken: Some(credentials.identity_token).filter(|token| !token.is_empty()),
@@ -150,6 +161,15 @@ fn request(operation: impl Into<String>) -> impl FnOnce(ApiError) -> EngineError
     move |source| EngineError::Request { operation, source }
 }
 
+/// The registry that `reference` names: its first part where that looks like a host, else Docker Hub
+/// (distribution `reference/normalize.go`).
+pub fn registry_of(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
 /// Splits `host:5000/name:tag` into name and tag; the tag is `latest` when there is none.
 fn split_tag(reference: &str) -> (&str, &str) {
     match reference.rsplit_once(':') {
@@ -160,7 +180,15 @@ fn split_tag(reference: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::split_tag;
+    use super::{registry_of, split_tag};
+
+    #[test]
+    fn registries() {
+        assert_eq!(registry_of("127.0.0.1:5000/a/b:c"), "127.0.0.1:5000");
+        assert_eq!(registry_of("localhost/a"), "localhost");
+        assert_eq!(registry_of("user/app"), "docker.io");
+        assert_eq!(registry_of("app:1"), "docker.io");
+    }
 
     #[test]
     fn tags() {

@@ -5,5 +5,5 @@ pub mod connector;
 pub mod docker_config;
 mod transport;
 
-pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials};
+pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};

@@ -81,7 +81,7 @@ pub enum AuthError {
 }
 
 /// Finds logins the way the docker CLI does, and asks for each only once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CredentialStore {
     config: DockerConfig,
     environment: BTreeMap<String, String>,
