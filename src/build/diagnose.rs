@@ -180,7 +180,27 @@ fn session_object(text: &str) -> Option<Diagnosis> {
     )
 }
 
+/// The URL of a git context that git could not fetch, in the words of 20.10 or of 26 and 28.
+fn remote_context(text: &str) -> Option<&str> {
+    let rest = text
+        .split_once("failed to fetch remote ")
+        .or_else(|| text.split_once("error fetching default branch for repository "))?
+        .1;
+    Some(rest.split_once(": ").map_or(rest, |(url, _)| url))
+}
+
 fn missing_path(text: &str) -> Option<Diagnosis> {
+    if let Some(url) = remote_context(text) {
+        let reason = text.lines().find_map(|line| line.trim().strip_prefix("fatal: "));
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Some(
+            Diagnosis::new(
+                FailureKind::Context,
+                format!("the engine cannot fetch the build context {url}{reason}"),
+            )
+            .hint("the engine's machine fetches it: check the URL, its access and the network"),
+        );
+    }
     if let Some(path) = text.strip_prefix("failed to read dockerfile: ") {
         let path = between(path, "open ", ": no such file").unwrap_or(path);
         // 20.10 tells its own temporary folder.

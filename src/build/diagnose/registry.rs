@@ -48,7 +48,7 @@ pub(super) fn classify(message: &str, text: &str) -> Option<Diagnosis> {
     let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
     let diagnosis = |what: &str| Diagnosis::new(FailureKind::Registry, from(what));
     // Order matters: refusals name the reason, everything else may only be its consequence.
-    let found = if says(&["429", "toomanyrequests", "TOOMANYREQUESTS"]) {
+    let found = if says(&[" 429 ", "429 Too Many", "toomanyrequests", "TOOMANYREQUESTS"]) {
         diagnosis("the registry's rate limit is reached")
             .hint(format!("wait, or log in for a higher limit: `{login}`"))
     } else if says(&[

@@ -385,3 +385,30 @@ proptest::proptest! {
         let _ = classify(&message);
     }
 }
+
+#[test]
+fn a_git_context_that_cannot_be_fetched() {
+    insta::assert_snapshot!(same(&[
+        "failed to solve with frontend dockerfile.v0: failed to read dockerfile: failed to load cache key: failed to fetch remote https://host:1/x.git: exit status 128",
+    ]), @r"
+    Context: the engine cannot fetch the build context https://host:1/x.git
+    hint: the engine's machine fetches it: check the URL, its access and the network
+    ");
+    insta::assert_snapshot!(same(&[
+        "failed to read dockerfile: failed to load cache key: error fetching default branch for repository https://host:1/x.git: git error: exit status 128\nstderr:\nfatal: unable to access 'https://host:1/x.git/': Couldn't connect to server\n",
+        "failed to read dockerfile: failed to load cache key: error fetching default branch for repository https://host:1/x.git: git stderr:\nfatal: unable to access 'https://host:1/x.git/': Couldn't connect to server\n: exit status 128",
+    ]), @r"
+    Context: the engine cannot fetch the build context https://host:1/x.git: unable to access 'https://host:1/x.git/': Couldn't connect to server
+    hint: the engine's machine fetches it: check the URL, its access and the network
+    ");
+}
+
+#[test]
+fn digits_of_a_digest_are_no_status() {
+    insta::assert_snapshot!(
+        told("failed to push h:1/a: unexpected status from HEAD request to http://h:1/v2/a/blobs/sha256:0429f: 401 Unauthorized"),
+        @r"
+    Registry: h:1/a: the registry asks for a login
+    hint: `docker login h:1`, and check the image's name: registries answer the same for images that do not exist
+    ");
+}
