@@ -23,6 +23,7 @@ use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
 use crate::commands::{check, connect, progress_mode, project, sources};
+use crate::dockerfile::context_fingerprint;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitKind};
 use crate::progress::Event;
@@ -213,11 +214,14 @@ fn requests(
     plan.steps
         .iter()
         .map(|step| {
+            let fingerprint = dockerfile(&step.target).map_or_else(String::new, |(_, text)| {
+                context_fingerprint(&text, step.target.target.as_deref())
+            });
             let context = RequestContext {
                 scratch: scratch.unwrap_or(Path::new("")),
                 images: &images,
                 default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
-                fingerprint: "",
+                fingerprint: &fingerprint,
             };
             let request = request::solve_request(&step.target, context)
                 .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;

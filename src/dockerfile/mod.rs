@@ -4,11 +4,13 @@
 //! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
 
 mod excerpt;
+mod fingerprint;
 mod locate;
 mod nearest;
 mod parse_error;
 
 pub use excerpt::{Place, excerpt};
+pub use fingerprint::context_fingerprint;
 pub use locate::{Span, locate, stages};
 pub use nearest::{nearest, nearest_path};
 pub use parse_error::parse_error;

@@ -108,10 +108,11 @@ async fn send_tree(dest: &Path, entries: Vec<Stat>, content: &[u8]) -> Result<Fi
     let mut client = TreeClient::new(service.clone());
     let request = tonic::Request::new(ReceiverStream::new(packets));
     let mut from = client.diff_copy(request).await.unwrap().into_inner();
+    // A service that refuses the tree hangs up while we still send; its reason follows.
     for stat in entries {
-        to.send(Packet { stat: Some(stat), ..Packet::default() }).await.unwrap();
+        let _ = to.send(Packet { stat: Some(stat), ..Packet::default() }).await;
     }
-    to.send(Packet::default()).await.unwrap();
+    let _ = to.send(Packet::default()).await;
     loop {
         let Some(packet) = from.message().await.map_err(|e| e.message().to_owned())? else {
             return Ok(service);
@@ -120,8 +121,8 @@ async fn send_tree(dest: &Path, entries: Vec<Stat>, content: &[u8]) -> Result<Fi
             |data: &[u8]| Packet { r#type: DATA, id: packet.id, data: data.to_vec(), stat: None };
         match packet.r#type {
             REQ => {
-                to.send(data(content)).await.unwrap();
-                to.send(data(&[])).await.unwrap();
+                let _ = to.send(data(content)).await;
+                let _ = to.send(data(&[])).await;
             }
             FIN => {
                 // All is in place before the engine may take the build for finished.
