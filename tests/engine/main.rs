@@ -8,8 +8,11 @@ mod support;
 
 mod check;
 mod connect;
+mod executor;
 mod exports;
 mod faults;
 mod fidelity;
 mod interrupt;
 mod private_engines;
+mod registry;
+mod services;

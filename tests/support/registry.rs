@@ -1,0 +1,87 @@
+//! A container registry of Debian's on this machine, which engines reach without TLS.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use tempfile::TempDir;
+
+use super::wait::eventually;
+
+/// Name of the one account of a registry that asks for a login.
+pub const USER: &str = "robot";
+/// Its password.
+pub const PASSWORD: &str = "right";
+/// The same as `htpasswd -B` writes it.
+const ACCOUNT: &str = "robot:$2b$04$rd5qydVrUNp1R18cQLA3pOdanoKTf1CDU0HudgZ.syr/XsUVEOqHK\n";
+
+/// A throw-away registry; stopped when dropped.
+pub struct Registry {
+    address: String,
+    server: Child,
+    _data: TempDir,
+}
+
+impl Registry {
+    /// A registry that lets everybody read and write.
+    pub fn open() -> Self {
+        Self::start(false)
+    }
+
+    /// A registry that knows only [`USER`].
+    pub fn with_login() -> Self {
+        Self::start(true)
+    }
+
+    fn start(login: bool) -> Self {
+        let data = TempDir::with_prefix("d2m-registry-").unwrap();
+        // Free a moment ago: the registry cannot take a bound socket.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let root = data.path().display();
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\n\
+             storage: {{filesystem: {{rootdirectory: {root}/data}}}}\n"
+        );
+        if login {
+            std::fs::write(data.path().join("htpasswd"), ACCOUNT).unwrap();
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n");
+        }
+        let file = data.path().join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine");
+        let program = Command::new(script).arg("registry").output().unwrap();
+        assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
+        let program = String::from_utf8(program.stdout).unwrap();
+        let server = Command::new(program.trim_end())
+            .arg("serve")
+            .arg(file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let registry = Self { address, server, _data: data };
+        eventually("the registry listens", Duration::from_secs(10), || {
+            TcpStream::connect(&registry.address).ok()
+        });
+        registry
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The text of a docker config.json with a login for it.
+    pub fn config(&self, password: &str) -> String {
+        let auth = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{password}"));
+        serde_json::json!({"auths": {self.address.as_str(): {"auth": auth}}}).to_string()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
