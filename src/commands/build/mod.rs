@@ -1,0 +1,81 @@
+//! `doc2md-docker build`: project to targets to images.
+
+mod requests;
+mod results;
+mod run;
+mod settings;
+
+use crate::build::from_compose::{TargetSet, from_compose, print_json};
+use crate::build::plan::BuildPlan;
+use crate::cli::GlobalArgs;
+use crate::cli::build::BuildArgs;
+use crate::commands::environment::Environment;
+use crate::commands::{check, progress_mode, project, sources};
+use crate::error::{CommandError, ExitKind};
+use crate::report::{self, Progress};
+use crate::ui::Ui;
+
+pub use run::{Finished, Run};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stops it, with the exit code the README documents.
+pub async fn run(
+    global: &GlobalArgs,
+    args: &BuildArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let project = project::load(&global.project, environment, ui)?;
+    let set = from_compose(&project, &settings::target_options(args)).map_err(project::invalid)?;
+    for warning in &set.warnings {
+        ui.warn(warning);
+    }
+    if args.print {
+        print(&set, ui);
+        return Ok(());
+    }
+    let plan = plan(&set)?;
+    let settings = settings::run_settings(args, environment)?;
+    settings::one_image_id(args, &plan)?;
+    if plan.steps.is_empty() {
+        ui.warn("no service with a build section is selected: nothing to build");
+        return Ok(());
+    }
+    let progress = match progress_mode(global, environment)? {
+        // Nothing is built: the findings are all there is to show.
+        Progress::Auto if args.check => Progress::Quiet,
+        progress => progress,
+    };
+    let finished = Run { global, environment, ui, plan: &plan, settings, progress }.go().await?;
+    results::write(args, &finished.outcome)?;
+    if let Some(error) = report::run_error(&finished.summary) {
+        return Err(error);
+    }
+    if args.check { check::report(&finished.outcome.targets, ui) } else { Ok(()) }
+}
+
+/// What would be built, as `docker compose build --print` shows it.
+fn print(set: &TargetSet, ui: &Ui) {
+    for error in &set.unsupported {
+        ui.warn(&format!("{error}: a build would stop here"));
+    }
+    ui.data(&format!("{}\n", print_json(set)));
+}
+
+/// The plan of what `set` builds, once everything it reads from this machine is known to be there.
+///
+/// # Errors
+/// A key that cannot be honoured, targets that wait for each other, a missing context or Dockerfile.
+pub fn plan(set: &TargetSet) -> Result<BuildPlan, CommandError> {
+    if let Some(error) = set.unsupported.first() {
+        return Err(project::invalid(error.clone()));
+    }
+    let plan = BuildPlan::new(set.to_build())
+        .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+    for step in &plan.steps {
+        sources::check(&step.target)?;
+    }
+    Ok(plan)
+}

@@ -1,0 +1,112 @@
+//! From a plan to what the executor sends: solve requests, the files they need, jobs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::build::executor::Job;
+use crate::build::plan::BuildPlan;
+use crate::build::request::{self, RequestContext, SolveRequest};
+use crate::build::sessions::Sessions;
+use crate::build::target::Target;
+use crate::buildkit;
+use crate::buildkit::session::auth::CredentialStore;
+use crate::commands::environment::Environment;
+use crate::dockerfile::context_fingerprint;
+use crate::error::{CommandError, ExitKind};
+
+/// A directory for Dockerfiles that stand in the compose file, where one does.
+pub(super) fn scratch_directory(
+    plan: &BuildPlan,
+) -> Result<Option<tempfile::TempDir>, CommandError> {
+    if plan.steps.iter().all(|step| step.target.dockerfile_inline.is_none()) {
+        return Ok(None);
+    }
+    tempfile::Builder::new().prefix("doc2md-docker-").tempdir().map(Some).map_err(|error| {
+        CommandError::new(ExitKind::Failed, "make a temporary directory for an inline Dockerfile")
+            .caused_by(&error)
+    })
+}
+
+/// One request per step of the plan. Writes inline Dockerfiles to `scratch`.
+pub(super) fn requests(
+    plan: &BuildPlan,
+    scratch: Option<&Path>,
+    environment: &Environment,
+) -> Result<Vec<SolveRequest>, CommandError> {
+    let images: BTreeMap<String, String> = plan
+        .steps
+        .iter()
+        .map(|step| (step.target.name.clone(), step.target.image.clone()))
+        .collect();
+    plan.steps
+        .iter()
+        .map(|step| {
+            let fingerprint = dockerfile(&step.target).map_or_else(String::new, |(_, text)| {
+                context_fingerprint(&text, step.target.target.as_deref())
+            });
+            let context = RequestContext {
+                scratch: scratch.unwrap_or(Path::new("")),
+                images: &images,
+                default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
+                fingerprint: &fingerprint,
+            };
+            let request = request::solve_request(&step.target, context)
+                .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+            if let Some((path, text)) = &request.inline_dockerfile {
+                let write = || {
+                    fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+                    fs_err::write(path, text)
+                };
+                write().map_err(|error| {
+                    CommandError::new(ExitKind::Failed, "write an inline Dockerfile")
+                        .caused_by(&error)
+                })?;
+            }
+            Ok(request)
+        })
+        .collect()
+}
+
+/// What the executor runs, in the order of the plan.
+pub(super) fn jobs(
+    plan: &BuildPlan,
+    requests: Vec<SolveRequest>,
+    sessions: &Sessions,
+    logins: &Arc<CredentialStore>,
+) -> Vec<Job> {
+    plan.steps
+        .iter()
+        .zip(requests)
+        .enumerate()
+        .map(|(index, (step, request))| {
+            let mut options = request.options;
+            options.build_ref = buildkit::new_ref();
+            sessions.id(index).clone_into(&mut options.session);
+            Job {
+                name: step.target.name.clone(),
+                also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
+                after: step.after.clone(),
+                options,
+                references: step.target.tags.clone(),
+                loads_image: request.loads_image,
+                push: request.push,
+                logins: Arc::clone(logins),
+                directories: request.directories.into_keys().collect(),
+                sync: sessions.report(index),
+                dockerfile: dockerfile(&step.target),
+            }
+        })
+        .collect()
+}
+
+/// The Dockerfile as far as this machine has it, to show the place of an error.
+fn dockerfile(target: &Target) -> Option<(String, String)> {
+    if let Some(text) = &target.dockerfile_inline {
+        return Some(("dockerfile_inline".to_owned(), text.replace("$${", "${")));
+    }
+    let path =
+        Path::new(&target.context).join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
+    let text = fs_err::read_to_string(&path).ok()?;
+    Some((path.display().to_string(), text))
+}

@@ -1,0 +1,156 @@
+//! One run: opens what it needs from the engine, executes a plan and shows it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::requests;
+use crate::build::engine_fit::{self, FitError};
+use crate::build::executor::{self, Job, RunOutcome, RunSettings};
+use crate::build::plan::BuildPlan;
+use crate::build::request::SolveRequest;
+use crate::build::sessions::{Providers, Sessions, SessionsError};
+use crate::buildkit::Control;
+use crate::buildkit::session::auth::CredentialStore;
+use crate::cli::GlobalArgs;
+use crate::commands::connect;
+use crate::commands::environment::Environment;
+use crate::engine::{Connector, Engine};
+use crate::error::{CommandError, ExitKind};
+use crate::progress::{Event, RunSummary};
+use crate::report::{Progress, Reporter};
+use crate::signal;
+use crate::ui::Ui;
+
+/// How often the reporter gets to redraw.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A run of a plan: where, how, and how it is shown.
+pub struct Run<'a> {
+    /// Which engine.
+    pub global: &'a GlobalArgs,
+    /// The process's environment.
+    pub environment: &'a Environment,
+    /// Where it is shown.
+    pub ui: &'a Ui,
+    /// What is built.
+    pub plan: &'a BuildPlan,
+    /// How many at once, and when to stop.
+    pub settings: RunSettings,
+    /// How it is shown.
+    pub progress: Progress,
+}
+
+/// A run that came to its end, whether or not its targets were built.
+pub struct Finished {
+    /// What became of each target.
+    pub outcome: RunOutcome,
+    /// The same as it was shown.
+    pub summary: RunSummary,
+}
+
+impl Run<'_> {
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// The engine cannot be reached or cannot do what a target asks, or Ctrl-C came before the
+    /// first solve. A target that fails is no error here: the outcome tells.
+    pub async fn go(self) -> Result<Finished, CommandError> {
+        let started = Instant::now();
+        let is_ci = self.environment.flag("CI");
+        let mut reporter = Reporter::new(self.progress, self.ui.clone(), is_ci)?;
+        let leftover = signal::Leftover::default();
+        let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
+            CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
+        })?;
+        let connector = connect::connector(self.global, self.environment)?;
+        if let Some(notice) = connector.notice() {
+            self.ui.warn(notice);
+        }
+        let scratch = requests::scratch_directory(self.plan)?;
+        if let Some(scratch) = &scratch {
+            let _ = leftover.set(scratch.path().to_owned());
+        }
+        let scratch = scratch.as_ref().map(tempfile::TempDir::path);
+        let requests = requests::requests(self.plan, scratch, self.environment)?;
+        let engine = Engine::new(&connector);
+        let (control, jobs, _sessions) =
+            self.prepare(&connector, &engine, requests, &interrupt).await?;
+        let (events, incoming) = mpsc::channel::<Event>(512);
+        let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
+        let run = async {
+            let outcome =
+                executor::run(&control, &engine, jobs, &self.settings, &events, interrupt).await;
+            drop(events);
+            outcome
+        };
+        let (outcome, ()) = tokio::join!(run, show(&mut reporter, incoming, started));
+        let summary = reporter.summary(started.elapsed());
+        reporter.finish(&summary);
+        Ok(Finished { outcome, summary })
+    }
+
+    /// Opens connection and sessions, and turns requests to what this engine understands.
+    async fn prepare(
+        &self,
+        connector: &Connector,
+        engine: &Engine,
+        mut requests: Vec<SolveRequest>,
+        interrupt: &CancellationToken,
+    ) -> Result<(Control, Vec<Job>, Sessions), CommandError> {
+        let docker_config = connect::docker_config(self.environment)?;
+        let variables = &self.environment.variables;
+        let logins = Arc::new(CredentialStore::new(docker_config.clone(), variables.clone()));
+        let providers = Providers {
+            docker_config,
+            environment: variables.clone(),
+            stdout: Some(self.ui.stdout_stream()),
+        };
+        let (control, sessions) = tokio::select! {
+            opened = open(connector, &requests, providers) => opened?,
+            () = interrupt.cancelled() => {
+                return Err(CommandError::new(ExitKind::Interrupted, "interrupted"));
+            }
+        };
+        let mut pairs: Vec<_> =
+            self.plan.steps.iter().map(|step| &step.target).zip(&mut requests).collect();
+        engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {
+            FitError::Engine(error) => connect::engine_error(connector, &error),
+            error => CommandError::new(ExitKind::Invalid, error.to_string()),
+        })?;
+        let jobs = requests::jobs(self.plan, requests, &sessions, &logins);
+        Ok((control, jobs, sessions))
+    }
+}
+
+/// Hands every event to the reporter, and lets it redraw, until the last sender has gone.
+async fn show(reporter: &mut Reporter, mut incoming: mpsc::Receiver<Event>, started: Instant) {
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            event = incoming.recv() => match event {
+                Some(event) => reporter.handle(&event, started.elapsed()),
+                None => break,
+            },
+            _ = tick.tick() => reporter.tick(started.elapsed()),
+        }
+    }
+}
+
+/// Opens everything the run needs from the engine, at the same time.
+async fn open(
+    connector: &Connector,
+    requests: &[SolveRequest],
+    providers: Providers,
+) -> Result<(Control, Sessions), CommandError> {
+    let (control, sessions) =
+        tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
+    let control = control.map_err(|error| connect::transport_error(connector, &error))?;
+    let sessions = sessions.map_err(|error| match error {
+        SessionsError::Transport(error) => connect::transport_error(connector, &error),
+        error => CommandError::new(ExitKind::Usage, error.to_string()),
+    })?;
+    Ok((control, sessions))
+}
