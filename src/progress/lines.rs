@@ -6,11 +6,14 @@ use std::collections::VecDeque;
 /// cannot grow without bound.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 
-/// Lines kept per step for the moment it fails.
-const MAX_TAIL_LINES: usize = 400;
+/// Lines kept while a step runs, for the moment it fails.
+const MAX_TAIL_LINES: usize = 20_000;
 
-/// Bytes kept per step for the moment it fails.
-const MAX_TAIL_BYTES: usize = 64 * 1024;
+/// Bytes kept while a step runs: as much as the engine gives before it clips a log.
+const MAX_TAIL_BYTES: usize = 2 * 1024 * 1024;
+
+/// Lines kept of a step that ended well.
+const MAX_KEPT_LINES: usize = 50;
 
 /// Splits a stream of chunks into lines.
 ///
@@ -103,6 +106,17 @@ impl LogTail {
         }
     }
 
+    /// Forgets all but the last lines: the step ended well, nobody will ask for its whole output.
+    pub fn shrink(&mut self) {
+        while self.lines.len() > MAX_KEPT_LINES {
+            if let Some(old) = self.lines.pop_front() {
+                self.bytes -= old.text.len();
+                self.dropped += 1;
+            }
+        }
+        self.lines.shrink_to_fit();
+    }
+
     /// The lines kept, oldest first.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &LogLine> + ExactSizeIterator {
         self.lines.iter()
@@ -159,15 +173,18 @@ mod tests {
     fn the_tail_is_bounded_in_lines_and_bytes() {
         let mut tail = LogTail::default();
         let line = |text| LogLine { stream: Stream::Stdout, text };
-        for n in 0..1000 {
+        for n in 0..30_000 {
             tail.push(line(n.to_string()));
         }
         assert_eq!(tail.lines().len(), MAX_TAIL_LINES);
-        assert_eq!(tail.lines().next_back(), Some(&line("999".into())));
-        for _ in 0..100 {
+        assert_eq!(tail.lines().next_back(), Some(&line("29999".into())));
+        for _ in 0..200 {
             tail.push(line("x".repeat(MAX_LINE_BYTES)));
         }
         assert_eq!(tail.lines().len(), MAX_TAIL_BYTES / MAX_LINE_BYTES);
-        assert_eq!(tail.total(), 1100);
+        assert_eq!(tail.total(), 30_200);
+        tail.shrink();
+        assert_eq!(tail.lines().len(), MAX_KEPT_LINES);
+        assert_eq!(tail.total(), 30_200);
     }
 }

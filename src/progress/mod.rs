@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod lines;
+pub mod rate;
 pub mod run;
 pub mod status;
 pub mod step;

@@ -53,6 +53,7 @@ impl RunTrace {
                 let target = self.target_mut(target);
                 target.finished = Some(at);
                 target.outcome = Some(outcome.clone());
+                return target.trace.end();
             }
             Event::Cancelling { reason } => self.cancelling = Some(*reason),
             Event::Warning { .. } => {}

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::progress::lines::{LineSplitter, LogLine, LogTail, Stream};
+use crate::progress::rate::Meter;
 use crate::progress::{Vertex, VertexStatus, VertexWarning};
 
 /// What a vertex name says, such as `[linux/amd64 build 2/5] RUN make`.
@@ -113,7 +114,10 @@ pub struct Step {
     /// When the first start was seen, since the start of the run by the caller's clock.
     pub seen_at: Option<Duration>,
     members: IndexMap<String, Member>,
+    /// Digests of the vertexes it reads.
+    inputs: Vec<String>,
     transfers: IndexMap<String, Transfer>,
+    meter: Meter,
     /// The two outputs come in turns and each may stop inside a line.
     stdout: LineSplitter,
     stderr: LineSplitter,
@@ -142,6 +146,11 @@ impl Step {
 
     /// Takes over what the engine says of one vertex of the step.
     pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) {
+        for input in &vertex.inputs {
+            if !self.inputs.contains(input) {
+                self.inputs.push(input.clone());
+            }
+        }
         let member = self.members.entry(vertex.digest.clone()).or_default();
         // The engine repeats the announcement of a vertex that already started; it says nothing.
         if vertex.started.is_none() && !member.intervals.is_empty() {
@@ -164,7 +173,7 @@ impl Step {
         }
     }
 
-    pub(super) fn transfer(&mut self, status: &VertexStatus) {
+    pub(super) fn transfer(&mut self, status: &VertexStatus, at: Duration) {
         if self.transfers.len() >= MAX_TRANSFERS && !self.transfers.contains_key(&status.id) {
             return;
         }
@@ -176,6 +185,7 @@ impl Step {
                 completed: status.completed.is_some(),
             },
         );
+        self.meter.push(at, self.bytes().0);
     }
 
     pub(super) fn warn(&mut self, warning: &VertexWarning) -> bool {
@@ -283,6 +293,16 @@ impl Step {
         })
     }
 
+    /// Bytes per second over the last seconds before `at`; `None` where nothing moves.
+    pub fn rate(&self, at: Duration) -> Option<u64> {
+        self.meter.rate(at)
+    }
+
+    /// Digests of the vertexes it reads, other members of its group included.
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
     /// What it transfers, by the engine's names.
     pub fn transfers(&self) -> impl Iterator<Item = (&str, &Transfer)> {
         self.transfers.iter().map(|(id, transfer)| (id.as_str(), transfer))
@@ -382,7 +402,8 @@ mod tests {
         let mut step = Step::new("sha256:a", "[1/2] FROM docker.io/library/base");
         step.update(&vertex(Some("01"), Some("02")), Duration::ZERO);
         assert_eq!(step.counts_as_cached(), Some(true));
-        step.transfer(&VertexStatus { id: "sha256:l".into(), current: 5, ..Default::default() });
+        let layer = VertexStatus { id: "sha256:l".into(), current: 5, ..Default::default() };
+        step.transfer(&layer, Duration::ZERO);
         assert_eq!(step.counts_as_cached(), Some(false));
     }
 }

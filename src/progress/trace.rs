@@ -101,7 +101,7 @@ impl Trace {
         }
         for progress in &status.statuses {
             if let Some(step) = self.step_mut(&progress.vertex) {
-                step.transfer(progress);
+                step.transfer(progress, at);
             }
         }
         for warning in &status.warnings {
@@ -130,8 +130,21 @@ impl Trace {
                 self.steps[step].flush_log(|text| {
                     changes.push(Change::Line { step, text: text.to_owned() });
                 });
+                if matches!(self.steps[step].state(), StepState::Done | StepState::Cached) {
+                    self.steps[step].tail.shrink();
+                }
             }
             changes.push(change);
+        }
+        changes
+    }
+
+    /// Ends the lines that were begun: to be called when nothing more will come. A step that was
+    /// cancelled may never be reported as ended, and its last words count most.
+    pub fn end(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (step, content) in self.steps.values_mut().enumerate() {
+            content.flush_log(|text| changes.push(Change::Line { step, text: text.to_owned() }));
         }
         changes
     }
@@ -235,6 +248,19 @@ mod tests {
             ]
         );
         assert_eq!(trace.counts(), Counts { cached: 0, run: 1 });
+    }
+
+    #[test]
+    fn a_line_that_was_begun_is_told_when_nothing_more_comes() {
+        let mut trace = Trace::default();
+        let status = SolveStatus {
+            vertexes: vec![vertex("a", "[2/2] RUN x", Some(1), None)],
+            logs: vec![log("a", b"begun")],
+            ..SolveStatus::default()
+        };
+        assert_eq!(trace.update(&status, Duration::ZERO), [Change::Started { step: 0 }]);
+        assert_eq!(trace.end(), [Change::Line { step: 0, text: "begun".into() }]);
+        assert_eq!(trace.end(), []);
     }
 
     #[test]
