@@ -3,13 +3,13 @@
 //!
 //! The engine is asked only where a target needs the answer.
 
-use crate::build::request::{HOST_GATEWAY, RequestError, SolveRequest};
+use crate::build::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
 use crate::build::target::Target;
 use crate::buildkit::Control;
 use crate::engine::{Engine, EngineError};
 
-/// The first release whose Dockerfile frontend knows named contexts (BuildKit 0.10 and later).
-const NAMED_CONTEXTS_SINCE: u32 = 23;
+/// The first release after 20.10: its Dockerfile frontend knows named contexts, shm-size and ulimit.
+const NEWER_SINCE: u32 = 23;
 
 /// Why the engine cannot run the requests.
 #[derive(Debug, thiserror::Error)]
@@ -31,18 +31,7 @@ pub async fn fit(
     control: &Control,
     pairs: &mut [(&Target, &mut SolveRequest)],
 ) -> Result<(), FitError> {
-    if pairs.iter().any(|(target, _)| uses_named_contexts(target)) {
-        let version = engine.version().await?;
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_some_and(|major| major < NAMED_CONTEXTS_SINCE)
-            && let Some((target, _)) = pairs.iter().find(|(target, _)| uses_named_contexts(target))
-        {
-            let why = format!(
-                "Docker Engine {version} is too old for named contexts, {NAMED_CONTEXTS_SINCE}.0 or later has them"
-            );
-            return Err(unsupported(target, "additional_contexts", why).into());
-        }
-    }
+    refuse_newer(engine, pairs).await?;
     if pairs.iter().any(|(_, request)| wants_host_gateway(request)) {
         let gateway = control.host_gateway().await;
         for (target, request) in pairs.iter_mut().filter(|(_, request)| wants_host_gateway(request))
@@ -64,9 +53,8 @@ pub async fn fit(
     }
     let containerd = engine.has_containerd_store().await?;
     for (target, request) in pairs {
-        if containerd {
-            push_from_exporter(request);
-        } else if let Some((key, what)) = needs_containerd_store(target, request) {
+        settle_push(request, containerd);
+        if !containerd && let Some((key, what)) = needs_containerd_store(target, request) {
             let why = format!(
                 "{what} needs the containerd image store, which this engine does not use (https://docs.docker.com/engine/storage/containerd/)"
             );
@@ -76,13 +64,39 @@ pub async fn fit(
     Ok(())
 }
 
-fn unsupported(target: &Target, key: &'static str, why: impl Into<String>) -> RequestError {
-    RequestError::Unsupported { target: target.name.clone(), key, why: why.into() }
+/// Refuses what only later engines do and 20.10 silently does not.
+async fn refuse_newer(
+    engine: &Engine,
+    pairs: &[(&Target, &mut SolveRequest)],
+) -> Result<(), FitError> {
+    let newer = pairs.iter().find_map(|(target, _)| newer_key(target).map(|key| (target, key)));
+    let Some((target, key)) = newer else { return Ok(()) };
+    let version = engine.version().await?;
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major >= NEWER_SINCE) {
+        return Ok(());
+    }
+    let why = format!("Docker Engine {version} is too old for it, {NEWER_SINCE}.0 or later has it");
+    Err(unsupported(target, key, why).into())
 }
 
-/// Another frontend brings its own abilities.
-fn uses_named_contexts(target: &Target) -> bool {
-    !target.contexts.is_empty() && !target.args.contains_key("BUILDKIT_SYNTAX")
+/// A key of `target` that came with BuildKit 0.10 or soon after.
+fn newer_key(target: &Target) -> Option<&'static str> {
+    // Another frontend brings its own abilities, but not those of the engine's runner.
+    let own_frontend = !target.args.contains_key("BUILDKIT_SYNTAX");
+    if own_frontend && !target.contexts.is_empty() {
+        Some("additional_contexts")
+    } else if target.shm_size.is_some() {
+        Some("shm_size")
+    } else if !target.ulimits.is_empty() {
+        Some("ulimits")
+    } else {
+        None
+    }
+}
+
+fn unsupported(target: &Target, key: &'static str, why: impl Into<String>) -> RequestError {
+    RequestError::Unsupported { target: target.name.clone(), key, why: why.into() }
 }
 
 fn wants_host_gateway(request: &SolveRequest) -> bool {
@@ -124,15 +138,14 @@ fn is_known_attestation(text: &str) -> bool {
     text.contains("type=provenance") || text.contains("type=sbom")
 }
 
-/// On the containerd store BuildKit's exporter pushes what it just made, all platforms included;
-/// elsewhere the Engine API pushes after the build.
-fn push_from_exporter(request: &mut SolveRequest) {
-    if request.push.is_empty() {
-        return;
-    }
-    request.push.clear();
-    for exporter in request.options.exporters.iter_mut().filter(|exporter| exporter.kind == "moby")
-    {
-        exporter.attrs.insert("push".to_owned(), "true".to_owned());
+/// One place pushes. On the containerd store it is BuildKit's exporter, with what it just made, all
+/// platforms included; elsewhere the Engine API after the build.
+fn settle_push(request: &mut SolveRequest, exporter_pushes: bool) {
+    if exporter_pushes {
+        request.push.clear();
+    } else {
+        for exporter in &mut request.options.exporters {
+            exporter.attrs.remove(PUSH);
+        }
     }
 }

@@ -204,9 +204,11 @@ async fn build(
     cancel: &CancellationToken,
 ) -> TargetOutcome {
     let (sender, mut statuses) = mpsc::channel::<SolveStatus>(256);
+    let refused = CancellationToken::new();
     let follower = {
         let (control, build_ref) = (control.clone(), job.options.build_ref.clone());
-        tokio::spawn(async move { control.follow(build_ref, sender).await })
+        let refused = refused.clone();
+        tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
     let mut forwarder = {
         let (events, target) = (events.clone(), job.name.clone());
@@ -228,6 +230,9 @@ async fn build(
         solved = control.solve(job.options.clone()) => Some(solved),
         () = cancel.cancelled() => None,
     };
+    if matches!(solved, Some(Err(_))) {
+        refused.cancel();
+    }
     let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
     let failed = match tokio::time::timeout(drain, &mut forwarder).await {
         Ok(failed) => failed,

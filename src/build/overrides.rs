@@ -6,6 +6,7 @@ use crate::build::from_compose::TargetSet;
 use crate::build::select::glob;
 use crate::build::target::Target;
 use crate::compose::ComposeError;
+use crate::compose::parse_bool;
 
 /// One parsed override.
 struct Override<'a> {
@@ -123,11 +124,7 @@ impl Override<'_> {
     }
 
     fn flag(&self) -> Result<bool, String> {
-        match self.value.as_str() {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-            other => Err(format!("`{other}` is neither true nor false")),
-        }
+        parse_bool(&self.value).ok_or_else(|| format!("`{}` is neither true nor false", self.value))
     }
 
     fn entry(self, map: &mut BTreeMap<String, String>) -> Result<(), String> {

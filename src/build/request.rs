@@ -10,6 +10,7 @@ use crate::build::plan::TARGET_CONTEXT;
 use crate::build::spec::{self, SecretSpec, SpecError, Typed};
 use crate::build::target::Target;
 use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
+use crate::compose::parse_bool;
 
 /// What a request depends on besides its target.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,7 @@ pub struct SolveRequest {
     pub ssh: Vec<(String, String)>,
     /// Files or directories that exporters write on this machine, by exporter id.
     pub exports: BTreeMap<String, Export>,
-    /// References to push when the engine's exporter cannot do it itself.
+    /// References to push through the Engine API, unless the engine's exporter does it itself.
     pub push: Vec<String>,
     /// The result is an image in the engine.
     pub loads_image: bool,
@@ -309,8 +310,8 @@ impl Writer<'_> {
             }
             self.request.options.cache_exports.push(entry(spec));
         }
-        let inline = target.args.get("BUILDKIT_INLINE_CACHE").map(String::as_str);
-        if matches!(inline, Some("1" | "t" | "T" | "true" | "TRUE" | "True")) {
+        let inline = target.args.get("BUILDKIT_INLINE_CACHE");
+        if inline.and_then(|value| parse_bool(value)) == Some(true) {
             let inline = CacheEntry { kind: "inline".to_owned(), ..CacheEntry::default() };
             self.request.options.cache_exports.push(inline);
         }
@@ -353,15 +354,20 @@ impl Writer<'_> {
         for text in outputs {
             let mut spec = self.spec(spec::output(text))?;
             let dest = spec.attrs.remove("dest");
-            let push = match spec.kind.as_str() {
-                "registry" => true,
-                _ => spec.attrs.remove("push").is_some_and(|value| value == "true"),
+            let push = match (spec.kind.as_str(), spec.attrs.remove("push")) {
+                ("registry", _) => true,
+                (_, None) => false,
+                (_, Some(value)) => parse_bool(&value).ok_or_else(|| {
+                    self.unsupported("output", format!("push={value} is neither true nor false"))
+                })?,
             };
             match (spec.kind.as_str(), dest) {
                 ("docker" | "image" | "registry" | "moby", None) => {
-                    spec.attrs.entry("name".to_owned()).or_insert_with(|| target.tags.join(","));
+                    let names = spec.attrs.entry("name".to_owned());
+                    let names = names.or_insert_with(|| target.tags.join(","));
                     if push {
-                        self.request.push.clone_from(&target.tags);
+                        self.request.push.extend(names.split(',').map(str::to_owned));
+                        spec.attrs.insert(PUSH.to_owned(), "true".to_owned());
                     }
                     self.request.loads_image = true;
                     "moby".clone_into(&mut spec.kind);
@@ -396,6 +402,9 @@ impl Writer<'_> {
 
 /// Stands for the engine's own address in `extra_hosts`, until [`crate::build::engine_fit`] asks it.
 pub const HOST_GATEWAY: &str = "host-gateway";
+
+/// Attribute of an image exporter that pushes what it made (BuildKit `exporter/containerimage`).
+pub const PUSH: &str = "push";
 
 /// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
 const MAIN_CONTEXT: &str = "context";

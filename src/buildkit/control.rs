@@ -1,10 +1,12 @@
 //! The Control API: Solve and Status.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use super::convert;
@@ -18,6 +20,8 @@ use crate::progress::SolveStatus;
 const SUBREQUEST: &str = "requestid";
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first status of a solve that failed at once may be on its way.
+const STATUS_GRACE: Duration = Duration::from_millis(200);
 
 /// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
 const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
@@ -102,8 +106,8 @@ impl Control {
         Ok(Self { channel, client })
     }
 
-    /// Builds; answers what the exporters said, or the frontend where it is asked a question. Dropping the future cancels the build: the engine
-    /// kills its running steps at once.
+    /// Builds; answers what the exporters said, or the frontend where it is asked a question.
+    /// Dropping the future cancels the build: the engine kills its running steps at once.
     ///
     /// # Errors
     /// The build failed, or the connection was lost.
@@ -139,25 +143,51 @@ impl Control {
     }
 
     /// Sends the statuses of build `build_ref` until the engine ends the stream or the receiver
-    /// goes. Statuses are a by-product: a lost stream is not an error, the solve tells.
-    pub async fn follow(&self, build_ref: String, to: mpsc::Sender<SolveStatus>) {
+    /// goes. Statuses are a by-product: a lost stream is not an error, the solve tells. `refused`
+    /// says that the solve has failed: if nothing has come by then, it was never registered.
+    pub async fn follow(
+        &self,
+        build_ref: String,
+        to: mpsc::Sender<SolveStatus>,
+        refused: CancellationToken,
+    ) {
+        let seen = AtomicBool::new(false);
+        let never_registered = async {
+            refused.cancelled().await;
+            tokio::time::sleep(STATUS_GRACE).await;
+            if seen.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = self.forward_statuses(&build_ref, &to, &seen) => {}
+            () = never_registered => {}
+        }
+    }
+
+    async fn forward_statuses(
+        &self,
+        build_ref: &str,
+        to: &mpsc::Sender<SolveStatus>,
+        seen: &AtomicBool,
+    ) {
         let started = tokio::time::Instant::now();
         let mut client = self.client.clone();
         loop {
-            let request = pb::StatusRequest { r#ref: build_ref.clone() };
-            let mut seen = false;
+            let request = pb::StatusRequest { r#ref: build_ref.to_owned() };
             if let Ok(stream) = client.status(request).await {
                 let mut stream = stream.into_inner();
                 while let Ok(Some(message)) = stream.message().await {
-                    seen = true;
+                    seen.store(true, Ordering::Relaxed);
                     if to.send(convert::solve_status(message)).await.is_err() {
                         return;
                     }
                 }
             }
             // Status may be asked before Solve has registered the ref: engines up to 23 then
-            // answer "no such job" at once.
-            if seen || to.is_closed() || started.elapsed() > STATUS_PATIENCE {
+            // answer "no such job" at once, later ones after seconds.
+            if seen.load(Ordering::Relaxed) || to.is_closed() || started.elapsed() > STATUS_PATIENCE
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(15)).await;

@@ -1,5 +1,6 @@
 //! The engine a command talks to, and what its errors mean to the user.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use crate::buildkit::TransportError;
@@ -36,6 +37,21 @@ pub fn docker_config(environment: &Environment) -> Result<DockerConfig, CommandE
             .map_err(|error| CommandError::new(ExitKind::Usage, error.to_string())),
         None => Ok(DockerConfig::default()),
     }
+}
+
+/// The proxies that docker's configuration has for builds on this engine, as build arguments.
+///
+/// # Errors
+/// The configuration or the choice of an engine is invalid.
+pub fn proxy_args(
+    global: &GlobalArgs,
+    environment: &Environment,
+) -> Result<BTreeMap<String, String>, CommandError> {
+    let config = docker_config(environment)?;
+    if config.proxies.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(config.proxy_args(&connector(global, environment)?.address()))
 }
 
 /// An Engine API error as the user sees it.

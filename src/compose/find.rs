@@ -9,6 +9,7 @@ use super::LoadRequest;
 use super::dotenv;
 use super::error::ComposeError;
 use super::paths;
+use super::scalar::parse_bool;
 
 const DEFAULT_FILES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -115,14 +116,10 @@ fn keep_dash(file: &Path, absolute: impl Fn(&Path) -> PathBuf) -> PathBuf {
 }
 
 fn env_file_disabled(request: &LoadRequest) -> Result<bool, ComposeError> {
-    match request.environment.get("COMPOSE_DISABLE_ENV_FILE").map(String::as_str) {
-        None => Ok(false),
-        Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(false),
-        Some(other) => Err(ComposeError::new(format!(
-            "COMPOSE_DISABLE_ENV_FILE must be true or false, not `{other}`"
-        ))),
-    }
+    let Some(value) = request.environment.get("COMPOSE_DISABLE_ENV_FILE") else { return Ok(false) };
+    parse_bool(value).ok_or_else(|| {
+        ComposeError::new(format!("COMPOSE_DISABLE_ENV_FILE must be true or false, not `{value}`"))
+    })
 }
 
 /// Adds the variables of `files` that are not set yet.

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ComposeError, Place};
 pub use model::{BuildSection, Dependency, Project, Secret, SecretUse, Service, Ulimit};
+pub use scalar::parse_bool;
 
 use decode::Decoder;
 use document::{Loading, Scope, Source};

@@ -4,6 +4,15 @@
 
 use super::node::Value;
 
+/// A truth value in an option or a variable, as Go's `strconv.ParseBool` reads it.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Resolves an unquoted scalar without an explicit tag.
 pub(super) fn resolve_plain(text: &str) -> Value {
     match text {

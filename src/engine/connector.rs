@@ -213,6 +213,11 @@ impl Connector {
         &self.inner.description
     }
 
+    /// The engine's address as the docker CLI writes it, the key of `proxies` in its configuration.
+    pub fn address(&self) -> String {
+        self.inner.host.to_string()
+    }
+
     /// Something about the choice of the engine the user may not expect, one sentence.
     pub fn notice(&self) -> Option<&str> {
         self.inner.notice.as_deref()

@@ -19,6 +19,25 @@ pub struct DockerConfig {
     pub creds_store: Option<String>,
     /// Suffix of the helper program by registry; beats `creds_store`.
     pub cred_helpers: BTreeMap<String, String>,
+    /// Proxies for builds by address of the engine; `default` for all others.
+    pub proxies: BTreeMap<String, Proxies>,
+}
+
+/// One entry of `proxies`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Proxies {
+    http_proxy: String,
+    https_proxy: String,
+    no_proxy: String,
+    ftp_proxy: String,
+    all_proxy: String,
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxies(redacted)")
+    }
 }
 
 /// One login of `auths`.
@@ -92,6 +111,28 @@ impl DockerConfig {
             DockerConfigError::Syntax { path, detail }
         })
     }
+
+    /// Build arguments for the proxies of the engine at `address`, each in upper and lower case, as
+    /// the docker CLI passes them (docker docs, "Configure the Docker client").
+    pub fn proxy_args(&self, address: &str) -> BTreeMap<String, String> {
+        let Some(proxies) = self.proxies.get(address).or_else(|| self.proxies.get("default"))
+        else {
+            return BTreeMap::new();
+        };
+        [
+            ("HTTP_PROXY", &proxies.http_proxy),
+            ("HTTPS_PROXY", &proxies.https_proxy),
+            ("NO_PROXY", &proxies.no_proxy),
+            ("FTP_PROXY", &proxies.ftp_proxy),
+            ("ALL_PROXY", &proxies.all_proxy),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .flat_map(|(name, value)| {
+            [name.to_owned(), name.to_lowercase()].map(|name| (name, value.clone()))
+        })
+        .collect()
+    }
 }
 
 /// The docker CLI's configuration directory: DOCKER_CONFIG, else `~/.docker`.
@@ -121,6 +162,19 @@ mod tests {
         assert_eq!(config.auths["r.example"].auth.as_deref(), Some("dTpw"));
         assert_eq!(config.cred_helpers["gcr.io"], "gcloud");
         assert!(!format!("{config:?}").contains("dTpw"));
+    }
+
+    #[test]
+    fn proxies_of_this_engine_beat_the_default() {
+        let config: DockerConfig = serde_json::from_str(
+            r#"{"proxies": {"default": {"httpProxy": "http://d:1"},
+                "tcp://e:2376": {"httpsProxy": "http://e:2", "noProxy": "local"}}}"#,
+        )
+        .unwrap();
+        let names = |address: &str| config.proxy_args(address).into_keys().collect::<Vec<_>>();
+        assert_eq!(names("unix:///s"), ["HTTP_PROXY", "http_proxy"]);
+        assert_eq!(names("tcp://e:2376"), ["HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"]);
+        assert!(DockerConfig::default().proxy_args("unix:///s").is_empty());
     }
 
     #[test]

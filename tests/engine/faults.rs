@@ -222,3 +222,17 @@ fn a_full_disk() {
         says(&text, &["the engine's disk is full", "hint: free space", "clean"]);
     }
 }
+
+#[test]
+fn a_build_the_engine_refuses_at_once_is_reported_at_once() {
+    // A solve that is refused before it is registered has no statuses to wait for: the error comes
+    // first, the engine's own wait for a status stream (seconds) does not.
+    on_every_engine(|engine| {
+        let project = project(engine, "FROM {BASE}\n");
+        project.write(
+            "compose.yaml",
+            "services:\n  api:\n    build: {context: ., entitlements: [nonsense]}\n",
+        );
+        says(&fails(project.command(&["build"]), 1), &["nonsense"]);
+    });
+}

@@ -121,24 +121,16 @@ fn the_ssh_agent_answers_a_step() {
 }
 
 #[test]
-fn arguments_labels_hosts_and_limits_reach_the_step() {
+fn arguments_labels_and_hosts_reach_the_step() {
     on_every_engine(|engine| {
         let project = project(
             engine,
-            "args: {A: one two}, labels: {l: v}, extra_hosts: ['db=10.1.2.3', 'six=::1'], shm_size: 8m, \
-             ulimits: {nofile: {soft: 111, hard: 222}}",
-            "ARG A\nRUN echo $A > /f; grep -w db /etc/hosts >> /f; grep -w six /etc/hosts >> /f; \
-             df -k /dev/shm | awk 'END {print $2}' >> /f; ulimit -n >> /f; ulimit -Hn >> /f",
+            "args: {A: one two}, labels: {l: v}, extra_hosts: ['db=10.1.2.3', 'six=::1']",
+            "ARG A\nRUN echo $A > /f; grep -w db /etc/hosts >> /f; grep -w six /etc/hosts >> /f",
         );
         let seen = built(&project);
         let words: Vec<&str> = seen.split_whitespace().collect();
-        let limits: &[&str] = &["8192", "111", "222"];
-        let hosts = ["one", "two", "10.1.2.3", "db", "::1", "six"];
-        // BuildKit of 20.10 knows neither shm-size nor ulimit.
-        assert_eq!(words[..6], hosts, "{}: {seen}", engine.name);
-        if engine.name != "20.10" {
-            assert_eq!(&words[6..], limits, "{}: {seen}", engine.name);
-        }
+        assert_eq!(words, ["one", "two", "10.1.2.3", "db", "::1", "six"], "{}", engine.name);
         let label = engine.docker_ok(&[
             "image",
             "inspect",
@@ -147,6 +139,47 @@ fn arguments_labels_hosts_and_limits_reach_the_step() {
             &image(&project),
         ]);
         assert_eq!(label, "v");
+    });
+}
+
+#[test]
+fn limits_reach_the_step_or_are_refused_by_key() {
+    on_every_engine(|engine| {
+        let limits = [
+            ("shm_size", "shm_size: 8m", "df -k /dev/shm | awk 'END {print $2}'", "8192"),
+            (
+                "ulimits",
+                "ulimits: {nofile: {soft: 111, hard: 222}}",
+                "ulimit -n; ulimit -Hn",
+                "111 222",
+            ),
+        ];
+        for (key, section, command, expected) in limits {
+            let project = project(engine, section, &format!("RUN {{ {command}; }} > /f"));
+            // BuildKit of 20.10 ignores both.
+            if engine.name == "20.10" {
+                refused(&project, &["build"], 5, &[key, "20.10", "too old"]);
+            } else {
+                let seen = built(&project);
+                let words: Vec<&str> = seen.split_whitespace().collect();
+                assert_eq!(words.join(" "), expected, "{}", engine.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn proxies_of_dockers_configuration_are_build_arguments() {
+    on_every_engine(|engine| {
+        let project = project(
+            engine,
+            "args: {https_proxy: 'http://mine:2'}",
+            "RUN echo $HTTP_PROXY $http_proxy $https_proxy > /f",
+        );
+        let config =
+            r#"{"proxies": {"default": {"httpProxy": "http://p:1", "httpsProxy": "http://p:2"}}}"#;
+        std::fs::write(project.home().join("docker/config.json"), config).unwrap();
+        assert_eq!(built(&project), "http://p:1 http://p:1 http://mine:2", "{}", engine.name);
     });
 }
 

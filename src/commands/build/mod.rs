@@ -10,7 +10,7 @@ use crate::build::plan::BuildPlan;
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
-use crate::commands::{check, progress_mode, project, sources};
+use crate::commands::{check, connect, progress_mode, project, sources};
 use crate::error::{CommandError, ExitKind};
 use crate::report::{self, Progress};
 use crate::ui::Ui;
@@ -28,7 +28,8 @@ pub async fn run(
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let project = project::load(&global.project, environment, ui)?;
-    let set = from_compose(&project, &settings::target_options(args)).map_err(project::invalid)?;
+    let options = settings::target_options(args, connect::proxy_args(global, environment)?);
+    let set = from_compose(&project, &options).map_err(project::invalid)?;
     for warning in &set.warnings {
         ui.warn(warning);
     }

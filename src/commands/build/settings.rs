@@ -10,8 +10,12 @@ use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
-/// What the options change in the targets of the compose file.
-pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
+/// What the options change in the targets of the compose file; `proxy_args` come from docker's
+/// configuration.
+pub(super) fn target_options(
+    args: &BuildArgs,
+    proxy_args: BTreeMap<String, String>,
+) -> TargetOptions {
     TargetOptions {
         services: args.services.clone(),
         with_dependencies: args.with_dependencies,
@@ -21,7 +25,7 @@ pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
         check: args.check,
         build_args: args.build_arg.clone(),
         ssh: args.ssh.clone(),
-        proxy_args: BTreeMap::new(),
+        proxy_args,
         target: args.target.clone(),
         platforms: args.platform.clone(),
         no_cache_filter: args.no_cache_filter.clone(),
