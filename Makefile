@@ -1,6 +1,6 @@
 # `make demo` shows the program on the bundled example; `make test` runs everything CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test engines engines-stop bench lint lock
+.PHONY: help demo demo-clean test engines engines-stop bench lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,3 @@ engines-stop: ## stop the test engines and remove their data
 
 bench: ## compare with buildx bake, compose build and docker build
 	@scripts/bench
-
-lock: ## pin the example's Python packages again (needs uv)
-	@for d in api workers; do (cd examples/doc2md/$$d && uv pip compile --quiet --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header requirements.in --output-file requirements.lock) || exit 1; done

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import redis
 from fastapi import FastAPI, HTTPException, Response, UploadFile
 
-from shared.jobs import CONVERT, FORMATS, REDIS_URL, document, markdown, queue
+from shared.jobs import CONVERT, FORMATS, MODEL_FORMATS, REDIS_URL, document, markdown, queue
 
 app = FastAPI(title="Doc2MD")
 store = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
@@ -28,7 +28,8 @@ def upload(file: UploadFile) -> dict[str, str]:
     """Queues a document; answers the job's id."""
     suffix = PurePath(file.filename or "").suffix.lower()
     if suffix not in FORMATS:
-        raise HTTPException(415, f"cannot convert '{suffix}' without Docling's models; can convert: {' '.join(sorted(FORMATS))}")
+        why = "needs the worker with Docling's models: build and start with DOC2MD_FULL=1" if suffix in MODEL_FORMATS else "is no format this can convert"
+        raise HTTPException(415, f"'{suffix}' {why}; can convert: {' '.join(sorted(FORMATS))}")
     job = uuid4()
     with document(job, suffix).open("wb") as target:
         shutil.copyfileobj(file.file, target)

@@ -12,7 +12,9 @@ DATA = Path(os.environ.get("DOC2MD_DATA", "/data"))
 # The API sends the task by name: it never imports the worker's code, nor Docling.
 CONVERT = "doc2md.convert"
 
-FORMATS = {".docx", ".html", ".pptx", ".xlsx", ".csv", ".md"}
+# PDF and pictures need Docling's models: only the full worker (DOC2MD_FULL=1) converts these.
+MODEL_FORMATS = {".pdf", ".png", ".jpg", ".jpeg", ".tiff"}
+FORMATS = {".docx", ".html", ".pptx", ".xlsx", ".csv", ".md"} | (MODEL_FORMATS if os.environ.get("DOC2MD_FULL") else set())
 
 queue = Celery("doc2md", broker=REDIS_URL, backend=REDIS_URL)
 queue.conf.update(

@@ -1,9 +1,11 @@
-"""Documents to Markdown with Docling's backends, without torch.
+"""Documents to Markdown with Docling.
 
-Docling's `DocumentConverter` imports torch even for a CSV file, so each format's backend is used on its own.
-PDF and pictures need Docling's models, and with them torch: not in this variant.
+Office and web formats: Docling's `DocumentConverter` imports torch even for a CSV file, so each format's backend is
+used on its own; this works in both variants of the worker. PDF and pictures need Docling's models and with them
+torch: only the full worker has these.
 """
 
+import importlib.util
 from pathlib import Path
 
 from docling.backend.csv_backend import CsvDocumentBackend
@@ -16,6 +18,8 @@ from docling.backend.noop_backend import NoOpBackend
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
 
+from shared.jobs import MODEL_FORMATS
+
 BACKENDS = {
     ".csv": (InputFormat.CSV, CsvDocumentBackend),
     ".docx": (InputFormat.DOCX, MsWordDocumentBackend),
@@ -26,8 +30,14 @@ BACKENDS = {
 }
 
 
+class Unsupported(Exception):
+    """A document this worker cannot convert."""
+
+
 def to_markdown(path: Path) -> str:
     """Markdown of one document; its format is told by its suffix."""
+    if path.suffix in MODEL_FORMATS:
+        return _with_models(path)
     kind, backend = BACKENDS[path.suffix]
     # The input's own backend stays a no-op, or the document would be parsed twice.
     source = InputDocument(path_or_stream=path, format=kind, backend=NoOpBackend)
@@ -36,3 +46,12 @@ def to_markdown(path: Path) -> str:
         return parser.convert().export_to_markdown()
     finally:
         parser.unload()
+
+
+def _with_models(path: Path) -> str:
+    if importlib.util.find_spec("torch") is None:
+        raise Unsupported(f"{path.suffix} needs Docling's models, which this worker was built without: build it with DOC2MD_FULL=1")
+    # Imported for the first such document: it takes seconds, and office formats do not need it.
+    from docling.document_converter import DocumentConverter
+
+    return DocumentConverter().convert(path).document.export_to_markdown()
