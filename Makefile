@@ -1,6 +1,6 @@
 # `make demo` shows the program on the bundled example; `make test` runs everything CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test engines engines-stop bench lint
+.PHONY: help demo demo-clean test engines engines-stop bench lint lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,3 +27,7 @@ engines-stop: ## stop the test engines and remove their data
 
 bench: ## compare with buildx bake, compose build and docker build
 	@scripts/bench
+
+lock: ## pin the example's Python packages again (needs an engine)
+	cargo build --locked --release
+	cd examples/doc2md && ../../target/release/doc2md-docker lock

@@ -8,6 +8,7 @@
 //! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`build`]: targets, the plan, the executor, outcomes.
+//! - [`lock`]: requirement files to lock files in two parts.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
 //!   place that prints.
 
@@ -20,6 +21,7 @@ pub mod compose;
 pub mod dockerfile;
 pub mod engine;
 pub mod error;
+pub mod lock;
 pub mod progress;
 pub mod report;
 pub mod signal;

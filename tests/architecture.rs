@@ -39,6 +39,7 @@ const RULES: &[Rule] = &[
     Rule { room: "dockerfile", never: OUTSIDE },
     Rule { room: "build_context", never: OUTSIDE },
     Rule { room: "progress", never: OUTSIDE },
+    Rule { room: "lock", never: OUTSIDE },
     Rule { room: "build/plan.rs", never: OUTSIDE },
     Rule { room: "build/request.rs", never: OUTSIDE },
     Rule { room: "build/target.rs", never: OUTSIDE },

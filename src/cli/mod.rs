@@ -1,6 +1,7 @@
 //! Command line types. Nothing but clap.
 
 pub mod build;
+pub mod lock;
 pub mod project;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Build the images of the project.
     Build(build::BuildArgs),
+    /// Pin Python requirements, heavy ones apart, with uv in a build.
+    Lock(lock::LockArgs),
 }
 
 /// Options of every command.

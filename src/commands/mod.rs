@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod connect;
 pub mod environment;
+pub mod lock;
 pub mod project;
 pub mod sources;
 
@@ -20,6 +21,7 @@ use crate::ui::Ui;
 pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), CommandError> {
     match &cli.command {
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
+        Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
     }
 }
 

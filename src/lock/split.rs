@@ -1,0 +1,250 @@
+//! uv's answer in two parts, by the size of wheels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+/// What pylock.toml (PEP 751) says of sizes; the rest of it is not read.
+#[derive(Debug, Deserialize)]
+struct Pylock {
+    #[serde(default)]
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    #[serde(default)]
+    wheels: Vec<File>,
+    sdist: Option<File>,
+    archive: Option<File>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    #[serde(default)]
+    url: String,
+    size: Option<u64>,
+}
+
+impl File {
+    fn fits_linux(&self) -> bool {
+        let name = self.url.rsplit('/').next().unwrap_or_default();
+        name.contains("linux") || name.contains("-any.whl")
+    }
+}
+
+/// Bytes of each package's largest file that a Linux image may download, by normalised name;
+/// `None` where the index tells no size.
+///
+/// # Errors
+/// `text` is no pylock.toml.
+pub fn sizes(text: &str) -> Result<BTreeMap<String, Option<u64>>, toml::de::Error> {
+    let lock: Pylock = toml::from_str(text)?;
+    let mut sizes: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    for package in lock.packages {
+        let wheels: Vec<&File> = package.wheels.iter().filter(|wheel| wheel.fits_linux()).collect();
+        // A source distribution is only taken where no wheel fits; what has neither is for other
+        // systems and never downloaded.
+        let sources = || package.sdist.iter().chain(&package.archive);
+        let size = if !wheels.is_empty() {
+            wheels.iter().filter_map(|wheel| wheel.size).max()
+        } else if sources().next().is_some() {
+            sources().find_map(|file| file.size)
+        } else {
+            (!package.wheels.is_empty()).then_some(0)
+        };
+        let known = sizes.entry(normalised(&package.name)).or_default();
+        // One package may be there in several versions, by markers.
+        *known = (*known).max(size);
+    }
+    Ok(sizes)
+}
+
+/// A resolution in two parts; each in the order and words of uv.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Text of the light part.
+    pub light: String,
+    /// Text of the heavy part.
+    pub heavy: String,
+    /// Number of light packages.
+    pub light_count: usize,
+    /// Number of heavy packages.
+    pub heavy_count: usize,
+    /// Bytes of the heavy packages' largest Linux wheels.
+    pub heavy_bytes: u64,
+    /// Packages without a known size: they count as light.
+    pub unknown: Vec<String>,
+}
+
+/// Splits `pins`, uv's requirements format: what has wheels of at least `threshold` bytes is heavy.
+pub fn split(pins: &str, sizes: &BTreeMap<String, Option<u64>>, threshold: u64) -> Split {
+    let mut split = Split::default();
+    let mut heavy_names = BTreeSet::new();
+    let mut light_names = BTreeSet::new();
+    for block in blocks(pins) {
+        let name = name(block);
+        let size = sizes.get(&name).copied().flatten();
+        if size.is_none() && !split.unknown.contains(&name) {
+            split.unknown.push(name.clone());
+        }
+        match size {
+            Some(size) if size >= threshold => {
+                split.heavy.push_str(block);
+                if heavy_names.insert(name) {
+                    split.heavy_bytes += size;
+                }
+            }
+            _ => {
+                split.light.push_str(block);
+                light_names.insert(name);
+            }
+        }
+    }
+    (split.light_count, split.heavy_count) = (light_names.len(), heavy_names.len());
+    split
+}
+
+/// What changed from one resolution to the next, sorted: `a 1 -> 2`, `+ b 1`, `- c 1`.
+pub fn changes(before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (versions(before), versions(after));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names
+        .into_iter()
+        .filter_map(|name| match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) if old != new => Some(format!("{name} {old} -> {new}")),
+            (None, Some(new)) => Some(format!("+ {name} {new}")),
+            (Some(old), None) => Some(format!("- {name} {old}")),
+            _ => None,
+        })
+        .collect()
+}
+
+fn versions(pins: &str) -> BTreeMap<String, String> {
+    let mut versions: BTreeMap<String, String> = BTreeMap::new();
+    for block in blocks(pins) {
+        let line = block.lines().next().unwrap_or_default();
+        let line = line.split(';').next().unwrap_or_default().trim_end_matches(['\\', ' ']);
+        let version = line.split_once("==").or_else(|| line.split_once(" @ "));
+        let version = version.map_or("", |(_, version)| version.trim());
+        versions
+            .entry(name(block))
+            .and_modify(|known| {
+                known.push('|');
+                known.push_str(version);
+            })
+            .or_insert_with(|| version.to_owned());
+    }
+    versions
+}
+
+/// The text package by package: each begins at the start of a line and goes on indented.
+fn blocks(pins: &str) -> Vec<&str> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in pins.split_inclusive('\n') {
+        if line.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain([pins.len()]);
+    starts.iter().zip(ends).map(|(&start, end)| &pins[start..end]).collect()
+}
+
+fn name(block: &str) -> String {
+    let end = block
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
+        .unwrap_or(block.len());
+    normalised(&block[..end])
+}
+
+/// A package's name as PEP 503 compares it.
+fn normalised(name: &str) -> String {
+    let mut normal = String::new();
+    for c in name.chars() {
+        match c {
+            '.' | '_' | '-' if normal.ends_with('-') => {}
+            '.' | '_' | '-' => normal.push('-'),
+            c => normal.push(c.to_ascii_lowercase()),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const PINS: &str = "amqp==5.4.2 \\\n    --hash=sha256:aa\n    # via kombu\n\
+        numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:bb\n\
+        numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:cc\n\
+        Own_Thing @ https://example.org/own.whl \\\n    --hash=sha256:dd\n\
+        torch==2.15.0 \\\n    --hash=sha256:ee\n    # via\n    #   docling\n";
+    const PYLOCK: &str = r#"
+lock-version = "1.0"
+[[packages]]
+name = "amqp"
+sdist = { url = "https://h/amqp.tar.gz", size = 133663 }
+wheels = [{ url = "https://h/amqp-5-py3-none-any.whl", size = 51956 }]
+[[packages]]
+name = "numpy"
+wheels = [{ url = "https://h/numpy-2.4.6-cp311-manylinux_2_27_x86_64.whl", size = 16000000 },
+  { url = "https://h/numpy-2.4.6-cp311-win_amd64.whl", size = 99000000 }]
+[[packages]]
+name = "numpy"
+wheels = [{ url = "https://h/numpy-2.5.5-cp312-manylinux_2_27_x86_64.whl", size = 9000000 }]
+[[packages]]
+name = "own-thing"
+archive = { url = "https://example.org/own.whl" }
+[[packages]]
+name = "torch"
+wheels = [{ url = "https://h/torch-2.15.0-cp311-manylinux_2_28_x86_64.whl", size = 539000000 }]
+[[packages]]
+name = "pywin32"
+wheels = [{ url = "https://h/pywin32-312-cp311-win_amd64.whl", size = 99000000 }]
+"#;
+
+    #[test]
+    fn wheels_of_other_systems_do_not_count() {
+        let sizes = sizes(PYLOCK).unwrap();
+        assert_eq!(sizes["amqp"], Some(51_956));
+        assert_eq!(sizes["numpy"], Some(16_000_000));
+        assert_eq!(sizes["pywin32"], Some(0));
+        assert_eq!(sizes["own-thing"], None);
+    }
+
+    #[test]
+    fn nothing_is_lost_and_all_versions_of_a_package_stay_together() {
+        let parts = split(PINS, &sizes(PYLOCK).unwrap(), 10_000_000);
+        assert!(parts.heavy.starts_with("numpy==2.4.6") && parts.heavy.contains("numpy==2.5.5"));
+        assert!(parts.heavy.ends_with("#   docling\n"));
+        assert!(parts.light.starts_with("amqp") && parts.light.contains("Own_Thing @"));
+        assert_eq!((parts.light_count, parts.heavy_count), (2, 2));
+        assert_eq!(parts.heavy_bytes, 555_000_000);
+        assert_eq!(parts.unknown, ["own-thing"]);
+        assert_eq!(parts.light.len() + parts.heavy.len(), PINS.len());
+    }
+
+    #[test]
+    fn the_threshold_itself_is_heavy() {
+        let sizes = sizes(PYLOCK).unwrap();
+        assert_eq!(split(PINS, &sizes, 51_956).light_count, 1);
+        assert_eq!(split(PINS, &sizes, 51_957).light_count, 2);
+    }
+
+    #[test]
+    fn changes_are_told_by_package() {
+        let after = PINS.replace("amqp==5.4.2", "amqp==5.5").replace("torch==2.15.0", "zstd==1");
+        let told = changes(PINS, &after);
+        assert_eq!(told, ["amqp 5.4.2 -> 5.5", "- torch 2.15.0", "+ zstd 1"]);
+        assert!(changes(PINS, PINS).is_empty());
+    }
+
+    #[test]
+    fn names_are_compared_as_the_index_does() {
+        assert_eq!(normalised("Own__Thing.x"), "own-thing-x");
+    }
+}
