@@ -302,6 +302,7 @@ async fn push(
         message,
         vertex: None,
         excerpt: None,
+        place: None,
         hint: Some(format!("run `docker login {registry}`, or check the reference")),
     };
     let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;

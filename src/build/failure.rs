@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::build::diagnose::{self, Dockerfile, EngineFailure};
 use crate::build::executor::Job;
-use crate::build::outcome::BuildFailure;
+use crate::build::outcome::{BuildFailure, DockerfilePlace};
 use crate::buildkit::SolveError;
 use crate::progress::FailureKind;
 
@@ -30,6 +30,7 @@ pub(super) fn explain(
             message: unsent.reason,
             vertex,
             excerpt: None,
+            place: None,
             hint: None,
         };
     }
@@ -67,11 +68,14 @@ pub(super) fn explain(
         failure.paths = &paths;
         explained = diagnose::explain(&failure);
     }
+    let file = dockerfile.map(|file| file.name.to_owned());
+    let place = file.zip(explained.place).map(|(file, place)| DockerfilePlace { file, place });
     BuildFailure {
         kind: explained.kind,
         message: explained.message,
         vertex,
         excerpt: explained.excerpt,
+        place,
         hint: explained.hint,
     }
 }
@@ -83,6 +87,7 @@ fn refused(job: &Job, message: &str) -> Option<BuildFailure> {
         message,
         vertex: None,
         excerpt: None,
+        place: None,
         hint: Some(hint.to_owned()),
     };
     if message.contains("invalid UTF-8") {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::dockerfile::Place;
 use crate::progress::FailureKind;
 
 /// How one target ended.
@@ -39,6 +40,17 @@ pub struct BuildFailure {
     pub vertex: Option<String>,
     /// Place in the Dockerfile with an excerpt and a caret, ready to show.
     pub excerpt: Option<String>,
+    /// The same place for those who show it their own way.
+    pub place: Option<DockerfilePlace>,
     /// What the user could do.
     pub hint: Option<String>,
+}
+
+/// Where in which Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfilePlace {
+    /// The file as it is shown: a path where it is on this machine.
+    pub file: String,
+    /// Where in it.
+    pub place: Place,
 }

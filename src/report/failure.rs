@@ -192,6 +192,7 @@ mod tests {
             message: message.into(),
             vertex: None,
             excerpt: None,
+            place: None,
             hint: Some("check the network".into()),
         })
     }

@@ -61,6 +61,7 @@ fn failed() -> TargetOutcome {
         message: "process \"/bin/sh -c ...\" did not complete successfully: exit code: 3".into(),
         vertex: None,
         excerpt: Some("Dockerfile.fail:4\n   3 | COPY app.txt ./\n   4 | RUN for i in ...".into()),
+        place: None,
         hint: Some("the step's own output says more".into()),
     })
 }

@@ -40,6 +40,8 @@ pub struct Explanation {
     pub message: String,
     /// Place in the Dockerfile, ready to show.
     pub excerpt: Option<String>,
+    /// The same place by its lines.
+    pub place: Option<Place>,
     /// What the user could do.
     pub hint: Option<String>,
     /// A path of the context is missing: calling again with `paths` filled gives a better hint.
@@ -64,11 +66,13 @@ pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
         }
         _ => {}
     }
-    let excerpt = failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file));
+    let (place, excerpt) =
+        failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file)).unzip();
     Explanation {
         kind: diagnosis.kind,
         message: diagnosis.message,
         excerpt,
+        place,
         hint: diagnosis.hint,
         wants_paths,
     }
@@ -94,7 +98,7 @@ fn place_excerpt(
     failure: &EngineFailure<'_>,
     diagnosis: &Diagnosis,
     file: Dockerfile<'_>,
-) -> Option<String> {
+) -> Option<(Place, String)> {
     // The engine is gone or its disk is full: no line of the Dockerfile is to blame.
     if matches!(diagnosis.kind, FailureKind::EngineLost | FailureKind::DiskFull) {
         return None;
@@ -107,7 +111,8 @@ fn place_excerpt(
     let lines =
         lines.or_else(|| failure.lines.clone()).or_else(|| locate(file.source, failure.step?))?;
     let place = place(file.source, &lines, word);
-    Some(excerpt(file.source, file.name, place)).filter(|text| !text.is_empty())
+    let text = excerpt(file.source, file.name, place);
+    (!text.is_empty()).then_some((place, text))
 }
 
 /// Lines, narrowed to the word if it stands in one of them.
