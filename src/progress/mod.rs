@@ -1,6 +1,7 @@
 //! What happens during a run, as plain data: BuildKit's statuses, the events services emit, and
 //! the folding of statuses into steps. Knows neither the engine nor how anything is shown.
 
+pub mod estimate;
 pub mod event;
 pub mod lines;
 pub mod rate;

@@ -54,6 +54,20 @@ impl StepName {
             )
     }
 
+    /// What makes steps of different builds the same one: stage and instruction, without its
+    /// number (an instruction added above shifts it) and without the digest of a base image.
+    pub fn key(&self) -> String {
+        let stage = match self.position {
+            Some(_) => self.stage.as_deref().unwrap_or_default(),
+            None => &self.tag,
+        };
+        let instruction = match self.instruction.split_once("@sha256:") {
+            Some((reference, _)) if self.is_base() => reference,
+            _ => &self.instruction,
+        };
+        format!("[{stage}] {instruction}")
+    }
+
     /// Whether this is a `FROM`.
     pub fn is_base(&self) -> bool {
         self.is_instruction() && self.instruction.starts_with("FROM ")
@@ -113,6 +127,10 @@ pub struct Step {
     pub warnings: Vec<VertexWarning>,
     /// When the first start was seen, since the start of the run by the caller's clock.
     pub seen_at: Option<Duration>,
+    /// When its latest start was seen.
+    pub started_at: Option<Duration>,
+    /// When its latest end was seen.
+    pub ended_at: Option<Duration>,
     members: IndexMap<String, Member>,
     /// Digests of the vertexes it reads.
     inputs: Vec<String>,
@@ -161,8 +179,14 @@ impl Step {
         member.weak = vertex.progress_group.as_ref().is_some_and(|group| group.weak);
         if let Some(started) = vertex.started {
             let end = vertex.completed.map(Timestamp::as_nanosecond);
-            member.intervals.insert(started.as_nanosecond(), end);
+            let known = member.intervals.insert(started.as_nanosecond(), end);
             self.seen_at.get_or_insert(at);
+            if known.is_none() {
+                self.started_at = Some(at);
+            }
+            if end.is_some() && known != Some(end) {
+                self.ended_at = Some(at);
+            }
         }
     }
 

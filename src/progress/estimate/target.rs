@@ -1,0 +1,241 @@
+//! Time left for one target that builds.
+//!
+//! The longest way through the build graph the engine announced, where a step that is over costs
+//! nothing, one that runs what is usually left of it after so long, and one that waits what it
+//! cost in earlier builds from the moment its inputs were there; then the export.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::past::{Cost, Reference, is_graph, keys, median};
+use crate::progress::{Step, StepState, TargetTrace};
+
+/// Earlier builds that are like this one: so many of the newest are asked.
+const ASKED: usize = 5;
+
+/// With fewer figures than this, builds that are less alike are asked, too.
+const ENOUGH: usize = 3;
+
+/// Seconds of work as expected that this run's own pace is weighed against: one short step that
+/// was slow says nothing on the machine.
+const STEADY: f64 = 4.0;
+
+/// A step that makes a layer of a few files or none, where nothing is known of it: seconds.
+const SMALL_STEP: f64 = 0.1;
+
+/// Usual seconds of a whole target, for one that has not started.
+pub(super) fn whole(references: &[Reference]) -> Option<f64> {
+    let built = references.iter().filter(|reference| reference.built).take(ASKED);
+    median(built.map(|reference| reference.seconds).collect())
+}
+
+/// Seconds left; `None` where too little is known.
+pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration) -> Option<f64> {
+    let started = target.started?;
+    let steps: Vec<&Step> = target.trace.steps().collect();
+    let keys = keys(steps.iter().map(|step| &step.label));
+    let alike = alike(&steps, &keys, references);
+    let elapsed = at.saturating_sub(started).as_secs_f64();
+    let asked = || alike.iter().filter(|reference| reference.built).take(ASKED);
+    if !steps.iter().any(|step| step.label.is_instruction()) {
+        // The Dockerfile is being read: the graph is not known yet.
+        let seconds = median(asked().map(|reference| reference.seconds).collect())?;
+        return Some((seconds - elapsed).max(0.0));
+    }
+    let mut graph = Graph {
+        places: steps.iter().enumerate().map(|(place, step)| (step.id.as_str(), place)).collect(),
+        pace: pace(&steps, &keys, &alike),
+        steps: &steps,
+        keys: &keys,
+        alike: &alike,
+        now: at.as_secs_f64(),
+        known: vec![None; steps.len()],
+    };
+    let mut end = 0.0_f64;
+    for (place, step) in steps.iter().enumerate() {
+        if is_graph(&step.label) {
+            end = end.max(graph.finish(place, 0)?.end);
+        }
+    }
+    let now = at.as_secs_f64();
+    let (export, outside) = (
+        median(asked().map(|reference| reference.export).collect())?,
+        median(asked().map(|reference| reference.outside).collect())?,
+    );
+    // What lies before the first vertex is over.
+    let first = steps.iter().filter_map(|step| step.seen_at).min().unwrap_or(started);
+    let after = (outside - first.saturating_sub(started).as_secs_f64()).max(0.0);
+    let tail = export * graph.pace + after;
+    Some(if end > now {
+        end - now + tail
+    } else {
+        // All steps are over; the export has been going on since the last of them ended.
+        let last = steps.iter().filter(|step| is_graph(&step.label)).filter_map(|s| s.ended_at);
+        let since = last.max().map_or(0.0, |last| at.saturating_sub(last).as_secs_f64());
+        (tail - since).max(0.0)
+    })
+}
+
+/// What became of a step in this run; `None` while it is not certain.
+fn cached(step: &Step) -> Option<bool> {
+    match step.state() {
+        StepState::Cached => Some(true),
+        // A base is resolved for a moment before it turns out to be there.
+        StepState::Running if step.label.is_base() => None,
+        StepState::Running => Some(false),
+        StepState::Done => step.counts_as_cached().or(Some(false)),
+        StepState::Waiting | StepState::Failed | StepState::Cancelled => None,
+    }
+}
+
+/// Earlier builds in which the fewest steps differ from what is known of this one, newest first,
+/// then those with one more difference, and so on.
+fn alike<'a>(steps: &[&Step], keys: &[String], references: &'a [Reference]) -> Vec<&'a Reference> {
+    let differences = |reference: &Reference| {
+        let differs = |(step, key): (&&Step, &String)| {
+            let (Some(now), true) = (cached(step), step.label.is_instruction()) else {
+                return false;
+            };
+            reference.steps.get(key).is_none_or(|then| then.cached != now)
+        };
+        steps.iter().zip(keys).filter(|pair| differs(*pair)).count()
+    };
+    let mut ordered: Vec<(usize, &Reference)> =
+        references.iter().map(|reference| (differences(reference), reference)).collect();
+    ordered.sort_by_key(|(differences, _)| *differences);
+    // Others are not asked where some agree.
+    let least = ordered.first().map(|(differences, _)| *differences);
+    let close = ordered.iter().filter(|(differences, _)| Some(*differences) == least);
+    if close.clone().filter(|(_, reference)| reference.built).count() >= ENOUGH {
+        return close.map(|(_, reference)| *reference).collect();
+    }
+    ordered.into_iter().map(|(_, reference)| reference).collect()
+}
+
+/// How slow this run is compared with earlier ones: 1 is as usual.
+fn pace(steps: &[&Step], keys: &[String], alike: &[&Reference]) -> f64 {
+    let (mut took, mut usual) = (STEADY, STEADY);
+    for (step, key) in steps.iter().zip(keys) {
+        let ran = step.state() == StepState::Done && step.label.is_instruction();
+        let samples = samples(alike, key, |cost| !cost.cached, |cost| cost.since_start);
+        if let (true, Some(seconds)) = (ran, median(samples)) {
+            took += step.duration().as_secs_f64();
+            usual += seconds;
+        }
+    }
+    (took / usual).clamp(0.5, 2.0)
+}
+
+/// Figures of a step from the builds most alike.
+fn samples(
+    alike: &[&Reference],
+    key: &str,
+    wanted: impl Fn(&Cost) -> bool,
+    figure: impl Fn(&Cost) -> f64,
+) -> Vec<f64> {
+    let costs = alike.iter().filter_map(|reference| reference.steps.get(key));
+    costs.filter(|cost| wanted(cost)).take(ASKED).map(figure).collect()
+}
+
+/// When a step will be over.
+#[derive(Debug, Clone, Copy)]
+struct Finish {
+    /// Seconds since the start of the run.
+    end: f64,
+    /// Whether it ran, runs or will run.
+    runs: bool,
+}
+
+struct Graph<'a> {
+    places: HashMap<&'a str, usize>,
+    pace: f64,
+    steps: &'a [&'a Step],
+    keys: &'a [String],
+    alike: &'a [&'a Reference],
+    now: f64,
+    known: Vec<Option<Finish>>,
+}
+
+impl Graph<'_> {
+    /// When the step at `place` will be over; `None` where it cannot be told.
+    fn finish(&mut self, place: usize, depth: usize) -> Option<Finish> {
+        if let Some(known) = self.known[place] {
+            return Some(known);
+        }
+        // A graph has no circles; what an engine sends might.
+        if depth > self.steps.len() {
+            return None;
+        }
+        let step = self.steps[place];
+        let finish = match step.state() {
+            StepState::Cached => Finish { end: self.now, runs: false },
+            StepState::Done => Finish { end: self.now, runs: cached(step) == Some(false) },
+            StepState::Failed | StepState::Cancelled => Finish { end: self.now, runs: true },
+            StepState::Running => self.running(place),
+            StepState::Waiting => self.waiting(place, depth)?,
+        };
+        self.known[place] = Some(finish);
+        Some(finish)
+    }
+
+    fn running(&self, place: usize) -> Finish {
+        let step = self.steps[place];
+        let since = step.started_at.map_or(0.0, |at| (self.now - at.as_secs_f64()).max(0.0));
+        let ran = |cost: &Cost| !cost.cached || step.label.is_base();
+        let all = samples(self.alike, &self.keys[place], ran, |cost| cost.since_start * self.pace);
+        let longer: Vec<f64> = all.iter().copied().filter(|seconds| *seconds > since).collect();
+        let left = match (median(all.clone()), median(longer)) {
+            (Some(usual), _) if usual > since => usual - since,
+            // Longer than usual: only builds that took longer still can tell.
+            (_, Some(longer)) => longer - since,
+            // Longer than ever: the longer, the less certain.
+            (Some(_), None) => since * 0.1,
+            // Never seen to run. What it transfers may tell, otherwise it counts as just done.
+            (None, _) => by_bytes(step, since).unwrap_or(0.0),
+        };
+        Finish { end: self.now + left, runs: cached(step) == Some(false) }
+    }
+
+    fn waiting(&mut self, place: usize, depth: usize) -> Option<Finish> {
+        let step = self.steps[place];
+        let (mut ready, mut input_runs) = (self.now, false);
+        for input in step.inputs() {
+            let Some(&input) = self.places.get(input.as_str()) else { continue };
+            let finish = self.finish(input, depth + 1)?;
+            ready = ready.max(finish.end);
+            input_runs |= finish.runs && self.steps[input].label.is_instruction();
+        }
+        let runs = self.will_run(&self.keys[place], input_runs);
+        let wanted = |cost: &Cost| cost.cached != runs;
+        let figures = samples(self.alike, &self.keys[place], wanted, |cost| cost.since_ready);
+        let seconds = match median(figures) {
+            Some(seconds) => seconds * self.pace,
+            None if !runs => 0.0,
+            None if step.label.instruction.starts_with("RUN ") => return None,
+            None => SMALL_STEP,
+        };
+        Some(Finish { end: ready + seconds, runs })
+    }
+
+    /// Whether a step that waits will run. What it reads is new if an input ran; otherwise it does
+    /// what it did in the builds that are most alike so far.
+    fn will_run(&self, key: &str, input_runs: bool) -> bool {
+        if input_runs {
+            return true;
+        }
+        let known = self.alike.iter().filter_map(|reference| reference.steps.get(key));
+        let (mut ran, mut all) = (0, 0);
+        for cost in known.take(ASKED) {
+            ran += usize::from(!cost.cached);
+            all += 1;
+        }
+        all == 0 || ran * 2 > all
+    }
+}
+
+/// Seconds left by how fast a step transfers and how much it expects to.
+fn by_bytes(step: &Step, since: f64) -> Option<f64> {
+    let (current, total) = step.bytes();
+    (current > 0 && total > current && since > 0.5)
+        .then(|| since * (total - current) as f64 / current as f64)
+}
