@@ -21,31 +21,42 @@ const STDERR_LINES: usize = 4;
 /// Columns of the line that names the step where stderr is no terminal.
 const COLUMNS: usize = 120;
 
-/// Writes the last output of every step that failed.
-pub(crate) fn show(ui: &Ui, run: &RunTrace) {
+/// How much of a failed step's output is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that is there: it was not shown before.
+    Whole,
+    /// The last lines: all of it stands further up.
+    Last,
+}
+
+/// Writes the output of every step that failed.
+pub(crate) fn show(ui: &Ui, run: &RunTrace, extent: Extent) {
     let mut shown: Vec<&str> = Vec::new();
     for target in run.targets() {
         let Some((failure, step)) = failed_step(target) else { continue };
+        if step.tail.total() == 0 {
+            continue;
+        }
         // Targets that share a step fail together; its output is worth showing once.
         if !shown.contains(&step.id.as_str()) {
             shown.push(&step.id);
-            ui.say(&block(ui, target, step, failure));
+            ui.say(&block(ui, target, step, failure, extent));
         }
     }
 }
 
-fn failed_step(target: &TargetTrace) -> Option<(&BuildFailure, &Step)> {
+pub(crate) fn failed_step(target: &TargetTrace) -> Option<(&BuildFailure, &Step)> {
     let Some(TargetOutcome::Failed(failure)) = &target.outcome else { return None };
     let named = failure.vertex.as_deref().and_then(|digest| target.trace.step_of(digest));
     let step = named.or_else(|| target.trace.failed())?;
-    (step.tail.total() > 0).then_some((failure, step))
+    Some((failure, step))
 }
 
 /// The last lines, with their numbers from 0. Where the step's last words on stderr come before
 /// them (its outputs are separate pipes, so order is not certain), they take some of the room.
-fn worth_repeating(tail: &LogTail) -> Vec<(u64, &LogLine)> {
-    let first = tail.total() - tail.lines().len() as u64;
-    let numbered: Vec<(u64, &LogLine)> = (first..).zip(tail.lines()).collect();
+pub(crate) fn worth_repeating(tail: &LogTail) -> Vec<(u64, &LogLine)> {
+    let numbered = numbered(tail);
     let split = numbered.len().saturating_sub(TAIL_LINES - STDERR_LINES);
     let (before, last) = numbered.split_at(split);
     let errors = before.iter().rev().filter(|(_, line)| line.stream == Stream::Stderr);
@@ -60,7 +71,19 @@ fn worth_repeating(tail: &LogTail) -> Vec<(u64, &LogLine)> {
     chosen
 }
 
-fn block(ui: &Ui, target: &TargetTrace, step: &Step, failure: &BuildFailure) -> String {
+/// The lines that were kept, with their numbers from 0.
+fn numbered(tail: &LogTail) -> Vec<(u64, &LogLine)> {
+    let first = tail.total() - tail.lines().len() as u64;
+    (first..).zip(tail.lines()).collect()
+}
+
+fn block(
+    ui: &Ui,
+    target: &TargetTrace,
+    step: &Step,
+    failure: &BuildFailure,
+    extent: Extent,
+) -> String {
     let (bold, faint) = (SHADES.bold, SHADES.faint);
     let mut text = String::new();
     let name = &target.info.name;
@@ -69,7 +92,11 @@ fn block(ui: &Ui, target: &TargetTrace, step: &Step, failure: &BuildFailure) -> 
     let title = ui.foreign(&format::cut(&line::title(step), room));
     let _ = write!(text, "\n{bold}{name} {title}{bold:#}");
     let mut told = 0;
-    for (number, line) in worth_repeating(&step.tail) {
+    let lines = match extent {
+        Extent::Whole => numbered(&step.tail),
+        Extent::Last => worth_repeating(&step.tail),
+    };
+    for (number, line) in lines {
         if number > told {
             let out = number - told;
             let noun = if out == 1 { "line" } else { "lines" };

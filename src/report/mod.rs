@@ -1,7 +1,9 @@
 //! How a run is shown: consumes events, writes through ui. Knows no engine and reads no clock:
 //! `at` is always the time since the start of the run.
 
+pub mod ci;
 pub mod failure;
+pub mod github;
 pub mod json;
 pub mod line;
 pub mod plain;
@@ -15,7 +17,9 @@ use std::time::Duration;
 
 use crate::build::outcome::TargetOutcome;
 use crate::error::{CommandError, ExitKind};
+use crate::progress::estimate::{Estimator, Past, Schedule};
 use crate::progress::{Event, RunSummary, RunTrace};
+use crate::report::ci::Ci;
 use crate::report::json::RawJson;
 use crate::report::plain::Plain;
 use crate::report::tty::Tty;
@@ -39,33 +43,37 @@ pub enum Progress {
     Quiet,
 }
 
-/// Shows a run while it lasts and when it is over. Closed: what is shown where is one decision.
-pub enum Reporter {
-    /// A line per target, redrawn in place.
-    Tty(Box<Tty>),
-    /// Lines for logs and CI.
-    Plain(Plain),
-    /// JSON lines.
-    RawJson(RawJson),
-    /// Image ids.
-    Quiet(Quiet),
+/// Shows a run while it lasts and when it is over.
+pub struct Reporter {
+    view: View,
+    ui: Ui,
+    ci: Ci,
+    past: Past,
 }
 
-/// Shows nothing until the end.
-pub struct Quiet {
-    ui: Ui,
-    run: RunTrace,
+/// How it is shown. Closed: what is shown where is one decision.
+enum View {
+    /// A block per target, redrawn in place.
+    Tty(Box<Tty>),
+    /// Lines for logs and CI.
+    Plain(Box<Plain>),
+    /// JSON lines.
+    RawJson(RawJson),
+    /// Image ids at the end.
+    Quiet(RunTrace),
 }
 
 impl Reporter {
-    /// A reporter. `is_ci` says whether `CI` is set: a CI's log is no terminal to redraw, even
-    /// where it looks like one.
+    /// A reporter. A CI's log is no terminal to redraw, even where it looks like one.
     ///
     /// # Errors
     ///
     /// `tty` was asked for and stderr is no terminal.
-    pub fn new(progress: Progress, ui: Ui, is_ci: bool) -> Result<Self, CommandError> {
-        Ok(match progress {
+    pub fn new(progress: Progress, ui: Ui, ci: Ci) -> Result<Self, CommandError> {
+        if let Ci::GitHub { token, .. } = &ci {
+            ui.guard_workflow(token);
+        }
+        let view = match progress {
             Progress::Tty if !ui.is_terminal() => {
                 return Err(CommandError::new(
                     ExitKind::Usage,
@@ -73,42 +81,58 @@ impl Reporter {
                 )
                 .hint("use --progress plain, or leave it to auto"));
             }
-            Progress::Auto if ui.is_terminal() && !is_ci => Self::Tty(Box::new(Tty::new(ui))),
-            Progress::Tty => Self::Tty(Box::new(Tty::new(ui))),
-            Progress::Auto | Progress::Plain => Self::Plain(Plain::new(ui)),
-            Progress::RawJson => Self::RawJson(RawJson::new(ui)),
-            Progress::Quiet => Self::Quiet(Quiet { ui, run: RunTrace::default() }),
-        })
+            Progress::Auto if ui.is_terminal() && ci == Ci::None => {
+                View::Tty(Box::new(Tty::new(ui.clone())))
+            }
+            Progress::Tty => View::Tty(Box::new(Tty::new(ui.clone()))),
+            Progress::Auto | Progress::Plain => View::Plain(Box::new(Plain::new(ui.clone(), &ci))),
+            Progress::RawJson => View::RawJson(RawJson::new(ui.clone())),
+            Progress::Quiet => View::Quiet(RunTrace::default()),
+        };
+        Ok(Self { view, ui, ci, past: Past::default() })
+    }
+
+    /// Whether earlier builds are of any use to it; reading them costs time.
+    pub fn wants_past(&self) -> bool {
+        matches!(self.view, View::Tty(_)) || matches!(self.ci, Ci::GitHub { .. })
+    }
+
+    /// Tells it of earlier builds and of what may run at the same time. May come at any time.
+    pub fn expect(&mut self, past: Past, schedule: Schedule) {
+        if let View::Tty(tty) = &mut self.view {
+            tty.expect(Estimator::new(&past, schedule));
+        }
+        self.past = past;
     }
 
     /// Shows an event that happened `at`.
     pub fn handle(&mut self, event: &Event, at: Duration) {
-        match self {
-            Self::Tty(tty) => tty.handle(event, at),
-            Self::Plain(plain) => plain.handle(event, at),
-            Self::RawJson(json) => json.handle(event, at),
-            Self::Quiet(quiet) => {
-                quiet.run.apply(event, at);
+        match &mut self.view {
+            View::Tty(tty) => tty.handle(event, at),
+            View::Plain(plain) => plain.handle(event, at),
+            View::RawJson(json) => json.handle(event, at),
+            View::Quiet(run) => {
+                run.apply(event, at);
             }
         }
     }
 
     /// Lets time pass: to be called about ten times a second.
     pub fn tick(&mut self, at: Duration) {
-        match self {
-            Self::Tty(tty) => tty.tick(at),
-            Self::Plain(plain) => plain.tick(at),
-            Self::RawJson(_) | Self::Quiet(_) => {}
+        match &mut self.view {
+            View::Tty(tty) => tty.tick(at),
+            View::Plain(plain) => plain.tick(at),
+            View::RawJson(_) | View::Quiet(_) => {}
         }
     }
 
     /// Everything that was shown, folded.
     pub fn run(&self) -> &RunTrace {
-        match self {
-            Self::Tty(tty) => tty.run(),
-            Self::Plain(plain) => plain.run(),
-            Self::RawJson(json) => json.run(),
-            Self::Quiet(quiet) => &quiet.run,
+        match &self.view {
+            View::Tty(tty) => tty.run(),
+            View::Plain(plain) => plain.run(),
+            View::RawJson(json) => json.run(),
+            View::Quiet(run) => run,
         }
     }
 
@@ -117,23 +141,37 @@ impl Reporter {
         self.run().summary(at)
     }
 
-    /// Shows the end: the table, then the last lines of the steps that failed. The error itself
-    /// is for the caller to print after it (see [`run_error`]), so that it comes last.
+    /// Shows the end: the table, then the output of the steps that failed. The error itself is for
+    /// the caller to print after it (see [`run_error`]), so that it comes last.
     pub fn finish(&mut self, summary: &RunSummary) {
-        match self {
-            Self::Tty(tty) => tty.finish(summary),
-            Self::Plain(plain) => plain.finish(summary),
-            Self::RawJson(_) => {}
-            Self::Quiet(quiet) => {
+        match &mut self.view {
+            View::Tty(tty) => tty.finish(summary),
+            View::Plain(plain) => plain.finish(summary),
+            // Every line is a status: nothing else may come between.
+            View::RawJson(_) => return,
+            View::Quiet(run) => {
                 for target in &summary.targets {
                     if let TargetOutcome::Built(image) = &target.outcome
                         && !image.id.is_empty()
                     {
-                        quiet.ui.data(&format!("{}\n", image.id));
+                        self.ui.data(&format!("{}\n", image.id));
                     }
                 }
-                failure::show(&quiet.ui, &quiet.run);
+                failure::show(&self.ui, run, failure::Extent::Whole);
             }
         }
+        if let Ci::GitHub { workspace, .. } = &self.ci {
+            for command in github::annotations(self.run(), summary, workspace.as_deref()) {
+                self.ui.workflow_command(&command);
+            }
+        }
+    }
+
+    /// What GitHub Actions is told in files: the summary and the outputs of the step. `None`
+    /// elsewhere.
+    pub fn github_files(&self, summary: &RunSummary) -> Option<(String, String)> {
+        let Ci::GitHub { token, .. } = &self.ci else { return None };
+        let page = github::summary(self.run(), summary, &self.past);
+        Some((page, github::outputs(summary, token)))
     }
 }

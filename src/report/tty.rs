@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::build::outcome::TargetOutcome;
+use crate::progress::estimate::Estimator;
 use crate::progress::{Change, Event, RunSummary, RunTrace, StepState, TargetTrace};
 use crate::report::{failure, line, table};
 use crate::ui::control::{Colours, harmless};
@@ -45,6 +46,8 @@ pub struct Tty {
     frame: (usize, Option<Duration>),
     /// Warnings of frontends, told at the end.
     warnings: Vec<String>,
+    /// Knows earlier builds, once they are read.
+    estimator: Option<Estimator>,
 }
 
 impl Tty {
@@ -55,7 +58,18 @@ impl Tty {
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             block.set_style(style);
         }
-        Self { ui, run: RunTrace::default(), block, frame: (0, None), warnings: Vec::new() }
+        Self {
+            ui,
+            run: RunTrace::default(),
+            block,
+            frame: (0, None),
+            warnings: Vec::new(),
+            estimator: None,
+        }
+    }
+
+    pub(super) fn expect(&mut self, estimator: Estimator) {
+        self.estimator = Some(estimator);
     }
 
     pub(super) fn run(&self) -> &RunTrace {
@@ -91,7 +105,7 @@ impl Tty {
             self.ui.warn(warning);
         }
         self.ui.say(&table::render(summary, self.ui.size().0.min(MAX_TABLE)));
-        failure::show(&self.ui, &self.run);
+        failure::show(&self.ui, &self.run, failure::Extent::Whole);
     }
 
     /// The block: a line per target and one for the run, none wider or more than fit.

@@ -7,9 +7,10 @@
 pub mod control;
 pub mod format;
 pub mod screen;
+pub mod workflow;
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 
@@ -129,6 +130,8 @@ pub struct Ui {
     size: Size,
     unicode: bool,
     dumb: bool,
+    /// Set where GitHub Actions reads commands from the log.
+    workflow_token: Arc<OnceLock<String>>,
 }
 
 impl Ui {
@@ -154,6 +157,7 @@ impl Ui {
             size,
             unicode: env.unicode,
             dumb: env.dumb,
+            workflow_token: Arc::default(),
         }
     }
 
@@ -179,7 +183,22 @@ impl Ui {
     pub fn say(&self, text: &str) {
         let mut text = text.to_owned();
         text.push('\n');
+        if let Some(token) = self.workflow_token.get() {
+            text = workflow::without_commands(text, token);
+        }
         self.stderr().write(&text);
+    }
+
+    /// From now on nothing that is said is taken for a command by GitHub Actions, except for what
+    /// [`workflow_command`](Self::workflow_command) writes. `token` ends a passage without
+    /// commands: it must be one that no build can guess. The first one given stays.
+    pub fn guard_workflow(&self, token: &str) {
+        let _ = self.workflow_token.set(token.to_owned());
+    }
+
+    /// Writes a command for GitHub Actions on stderr.
+    pub fn workflow_command(&self, command: &workflow::Command) {
+        self.stderr().write_raw(format!("{command}\n").as_bytes());
     }
 
     /// Writes bytes on stderr, untouched.

@@ -1,5 +1,6 @@
 //! `doc2md-docker build`: project to targets to images.
 
+mod ci;
 mod requests;
 mod results;
 mod run;

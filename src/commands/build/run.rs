@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::requests;
+use super::{ci, requests};
 use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
 use crate::build::plan::BuildPlan;
@@ -59,8 +59,8 @@ impl Run<'_> {
     /// first solve. A target that fails is no error here: the outcome tells.
     pub async fn go(self) -> Result<Finished, CommandError> {
         let started = Instant::now();
-        let is_ci = self.environment.flag("CI");
-        let mut reporter = Reporter::new(self.progress, self.ui.clone(), is_ci)?;
+        let ci = ci::detect(self.environment);
+        let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
         let leftover = signal::Leftover::default();
         let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
             CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
@@ -89,6 +89,9 @@ impl Run<'_> {
         let (outcome, ()) = tokio::join!(run, show(&mut reporter, incoming, started));
         let summary = reporter.summary(started.elapsed());
         reporter.finish(&summary);
+        if let Some((page, outputs)) = reporter.github_files(&summary) {
+            ci::write_github_files(self.environment, self.ui, &page, &outputs);
+        }
         Ok(Finished { outcome, summary })
     }
 

@@ -152,6 +152,20 @@ impl Past {
         median(built.filter(|target| target.built).take(count).map(|past| past.seconds).collect())
     }
 
+    /// Median seconds of the newest `count` times that a step ran to its end; `key` as
+    /// [`StepName::key`] makes it.
+    pub fn median_step(&self, target: &str, key: &str, count: usize) -> Option<f64> {
+        let targets = self.builds.iter().filter_map(|build| build.targets.get(target));
+        let ran = targets.filter_map(|target| {
+            let same = |step: &&PastStep| {
+                step.cached == Some(false) && StepName::parse(&step.name).key() == key
+            };
+            let step = target.steps.iter().find(same)?;
+            Some(step.intervals.iter().map(|(start, end)| end - start).sum())
+        });
+        median(ran.take(count).collect())
+    }
+
     /// Size of a target's image when it was last built.
     pub fn last_size(&self, target: &str) -> Option<u64> {
         let built = self.builds.iter().filter_map(|build| build.targets.get(target));

@@ -69,13 +69,13 @@ impl Terminal {
     }
 }
 
-fn two_targets() -> Vec<(Event, Duration)> {
-    events(&[("api", "28.5-success", built("api")), ("worker", "28.5-failure", failed())])
+fn two_targets() -> Events {
+    events(&[("api", "28.5-success"), ("worker", "28.5-failure")])
 }
 
 fn tty_at(columns: u16, rows: u16, until: Duration) -> String {
     let (ui, mut terminal) = Terminal::new(columns, rows);
-    let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
+    let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
     for (event, at) in two_targets().iter().filter(|(_, at)| *at <= until) {
         reporter.handle(event, *at);
         terminal.assert_tidy();
@@ -111,7 +111,7 @@ fn tty_while_it_runs() {
 #[test]
 fn tty_at_the_end() {
     let (ui, mut terminal) = Terminal::new(80, 40);
-    let mut reporter = Reporter::new(Progress::Tty, ui.clone(), false).unwrap();
+    let mut reporter = Reporter::new(Progress::Tty, ui.clone(), Ci::None).unwrap();
     let summary = replay(&mut reporter, &two_targets());
     ui.error(&run_error(&summary).unwrap());
     insta::assert_snapshot!(terminal.rows().join("\n"), @r#"
@@ -150,7 +150,7 @@ fn tty_at_the_end() {
 #[test]
 fn tty_draws_at_most_ten_times_a_second() {
     let (ui, terminal) = Terminal::new(80, 24);
-    let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
+    let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
     reporter.handle(&Event::Planned { targets: vec![info("api")] }, Duration::ZERO);
     for millis in 0..1000 {
         let event = Event::TargetStarted { target: "api".into() };
@@ -166,7 +166,7 @@ fn tty_twelve_targets_on_few_rows() {
     let names: Vec<String> = (1..=12).map(|n| format!("service-{n}")).collect();
     for (rows, lines) in [(24, 13), (8, 7)] {
         let (ui, mut terminal) = Terminal::new(80, rows);
-        let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
+        let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
         let targets = names.iter().map(|name| info(name)).collect();
         reporter.handle(&Event::Planned { targets }, Duration::ZERO);
         for name in &names[8..] {
@@ -185,8 +185,8 @@ fn tty_twelve_targets_on_few_rows() {
 #[test]
 fn tty_survives_a_resize_and_wide_characters() {
     let (ui, mut terminal) = Terminal::new(200, 24);
-    let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
-    let all = events(&[("日本語", "28.5-containerd-warnings", built("x"))]);
+    let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
+    let all = events(&[("日本語", "28.5-containerd-warnings")]);
     let half = all.len() / 2;
     for (event, at) in &all[..half] {
         reporter.handle(event, *at);
@@ -207,7 +207,7 @@ fn tty_survives_a_resize_and_wide_characters() {
 fn tty_has_colours_only_where_they_are_wanted() {
     for (colours, wanted) in [(Colours::Keep, true), (Colours::Drop, false)] {
         let (ui, mut terminal) = Terminal::with_colours(80, 24, colours);
-        let mut reporter = Reporter::new(Progress::Tty, ui, false).unwrap();
+        let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
         for (event, at) in &two_targets() {
             reporter.handle(event, *at);
             terminal.assert_tidy();

@@ -1,0 +1,37 @@
+//! Which CI the program runs in, by the variables each documents, and the files GitHub Actions reads.
+
+use std::io::Write as _;
+
+use crate::buildkit;
+use crate::commands::environment::Environment;
+use crate::report::ci::Ci;
+use crate::ui::Ui;
+
+/// What the environment says.
+pub(super) fn detect(environment: &Environment) -> Ci {
+    if environment.flag("GITHUB_ACTIONS") {
+        return Ci::GitHub {
+            workspace: environment.get("GITHUB_WORKSPACE").map(str::to_owned),
+            token: format!("doc2md-{}", buildkit::new_ref()),
+        };
+    }
+    if environment.flag("GITLAB_CI") {
+        return Ci::GitLab { started: jiff::Timestamp::now().as_second() };
+    }
+    if environment.flag("CI") { Ci::Other } else { Ci::None }
+}
+
+/// Appends to the files that `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT` name. A build is not lost
+/// because one of them cannot be written.
+pub(super) fn write_github_files(environment: &Environment, ui: &Ui, page: &str, outputs: &str) {
+    for (variable, text) in [("GITHUB_STEP_SUMMARY", page), ("GITHUB_OUTPUT", outputs)] {
+        let Some(path) = environment.get(variable) else { continue };
+        let append = || {
+            let mut file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+            file.write_all(text.as_bytes())
+        };
+        if let Err(error) = append() {
+            ui.warn(&format!("cannot write {variable}: {error}"));
+        }
+    }
+}
