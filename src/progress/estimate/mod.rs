@@ -110,8 +110,8 @@ impl Estimator {
             let references = self.references.get(name).map_or(&[][..], Vec::as_slice);
             let seconds = target::whole(references);
             let needed = self.schedule.after.get(name).into_iter().flatten();
-            let needed = needed.map(|other| ends.get(other.as_str()).copied().flatten());
-            let ready = needed.fold(Some(now), |ready, end| Some(ready?.max(end?)));
+            let mut needed = needed.map(|other| ends.get(other.as_str()).copied().flatten());
+            let ready = needed.try_fold(now, |ready, end| Some(ready.max(end?)));
             // The slot that is free first.
             let free = if slots.len() < limit {
                 Some(now)

@@ -42,6 +42,7 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
         let seconds = median(asked().map(|reference| reference.seconds).collect())?;
         return Some((seconds - elapsed).max(0.0));
     }
+    let begin = steps.iter().filter(|step| is_graph(&step.label)).filter_map(|s| s.seen_at).min();
     let mut graph = Graph {
         places: steps.iter().enumerate().map(|(place, step)| (step.id.as_str(), place)).collect(),
         pace: pace(&steps, &keys, &alike),
@@ -49,6 +50,7 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
         keys: &keys,
         alike: &alike,
         now: at.as_secs_f64(),
+        begin: begin.map_or(at, |begin| begin.min(at)).as_secs_f64(),
         known: vec![None; steps.len()],
     };
     let mut end = 0.0_f64;
@@ -57,7 +59,6 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
             end = end.max(graph.finish(place, 0)?.end);
         }
     }
-    let now = at.as_secs_f64();
     let (export, outside) = (
         median(asked().map(|reference| reference.export).collect())?,
         median(asked().map(|reference| reference.outside).collect())?,
@@ -65,15 +66,8 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
     // What lies before the first vertex is over.
     let first = steps.iter().filter_map(|step| step.seen_at).min().unwrap_or(started);
     let after = (outside - first.saturating_sub(started).as_secs_f64()).max(0.0);
-    let tail = export * graph.pace + after;
-    Some(if end > now {
-        end - now + tail
-    } else {
-        // All steps are over; the export has been going on since the last of them ended.
-        let last = steps.iter().filter(|step| is_graph(&step.label)).filter_map(|s| s.ended_at);
-        let since = last.max().map_or(0.0, |last| at.saturating_sub(last).as_secs_f64());
-        (tail - since).max(0.0)
-    })
+    // Where all steps are over, the export has been going on since the last of them ended.
+    Some((end + export * graph.pace + after - at.as_secs_f64()).max(0.0))
 }
 
 /// What became of a step in this run; `None` while it is not certain.
@@ -153,6 +147,8 @@ struct Graph<'a> {
     keys: &'a [String],
     alike: &'a [&'a Reference],
     now: f64,
+    /// When the first step of the graph started.
+    begin: f64,
     known: Vec<Option<Finish>>,
 }
 
@@ -167,10 +163,11 @@ impl Graph<'_> {
             return None;
         }
         let step = self.steps[place];
+        let ended = step.ended_at.map_or(self.now, |at| at.as_secs_f64());
         let finish = match step.state() {
-            StepState::Cached => Finish { end: self.now, runs: false },
-            StepState::Done => Finish { end: self.now, runs: cached(step) == Some(false) },
-            StepState::Failed | StepState::Cancelled => Finish { end: self.now, runs: true },
+            StepState::Cached => Finish { end: ended, runs: false },
+            StepState::Done => Finish { end: ended, runs: cached(step) == Some(false) },
+            StepState::Failed | StepState::Cancelled => Finish { end: ended, runs: true },
             StepState::Running => self.running(place),
             StepState::Waiting => self.waiting(place, depth)?,
         };
@@ -198,7 +195,7 @@ impl Graph<'_> {
 
     fn waiting(&mut self, place: usize, depth: usize) -> Option<Finish> {
         let step = self.steps[place];
-        let (mut ready, mut input_runs) = (self.now, false);
+        let (mut ready, mut input_runs) = (self.begin, false);
         for input in step.inputs() {
             let Some(&input) = self.places.get(input.as_str()) else { continue };
             let finish = self.finish(input, depth + 1)?;
@@ -214,7 +211,8 @@ impl Graph<'_> {
             None if step.label.instruction.starts_with("RUN ") => return None,
             None => SMALL_STEP,
         };
-        Some(Finish { end: ready + seconds, runs })
+        // A step may wait for others to want it; what it waited so far is part of what it costs.
+        Some(Finish { end: (ready + seconds).max(self.now), runs })
     }
 
     /// Whether a step that waits will run. What it reads is new if an input ran; otherwise it does

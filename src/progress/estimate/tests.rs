@@ -1,3 +1,4 @@
+//! Estimates of small made-up builds.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::progress::{Event, SolveStatus, TargetInfo, Vertex};

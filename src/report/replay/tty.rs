@@ -73,13 +73,19 @@ fn two_targets() -> Events {
     events(&[("api", "28.5-success"), ("worker", "28.5-failure")])
 }
 
-fn tty_at(columns: u16, rows: u16, until: Duration) -> String {
-    let (ui, mut terminal) = Terminal::new(columns, rows);
+/// The screen at `until`, after every frame before it was looked at; then the reporter goes away and
+/// must leave nothing.
+fn screen_at(
+    events: &[(Event, Duration)],
+    past: &Past,
+    size: (u16, u16),
+    until: Duration,
+) -> String {
+    let (ui, mut terminal) = Terminal::new(size.0, size.1);
     let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
-    for (event, at) in two_targets().iter().filter(|(_, at)| *at <= until) {
-        reporter.handle(event, *at);
-        terminal.assert_tidy();
-    }
+    reporter.expect(past.clone(), Default::default());
+    let some: Events = events.iter().filter(|(_, at)| *at <= until).cloned().collect();
+    play(&mut reporter, &some, || terminal.assert_tidy());
     reporter.tick(until);
     terminal.assert_tidy();
     let shown = terminal.rows().join("\n");
@@ -89,66 +95,109 @@ fn tty_at(columns: u16, rows: u16, until: Duration) -> String {
     shown
 }
 
-#[test]
-fn tty_while_it_runs() {
-    insta::assert_snapshot!(tty_at(80, 24, Duration::from_millis(700)), @r#"
-    ⠸ api     [build 4/4] RUN echo compiling && sleep 1 && printf '10%%\r5...  0.7s
-    ✘ worker  failed: [4/5] RUN for i in $(seq 1 40); do echo "Collecting...   0.2s
-    1/2 targets  0.7s
-    "#);
-    insta::assert_snapshot!(tty_at(200, 50, Duration::from_millis(700)), @r#"
-    ⠸ api     [build 4/4] RUN echo compiling && sleep 1 && printf '10%%\r50%%\r100%%\n' && cat app.txt > out.txt && echo done                                                                          0.7s
-    ✘ worker  failed: [4/5] RUN for i in $(seq 1 40); do echo "Collecting package-$i"; done; echo "ERROR: No matching distribution found for fastapii" >&2; exit 3                                     0.2s
-    1/2 targets  0.7s
-    "#);
-    insta::assert_snapshot!(tty_at(30, 5, Duration::from_millis(700)), @r"
-    ⠸ api     [build 4/4...  0.7s
-    ✘ worker  failed: [4...  0.2s
-    1/2 targets  0.7s
-    ");
-}
-
-#[test]
-fn tty_at_the_end() {
-    let (ui, mut terminal) = Terminal::new(80, 40);
+/// The screen at the end of a run, its error included.
+fn screen_after(events: &[(Event, Duration)], size: (u16, u16)) -> String {
+    let (ui, mut terminal) = Terminal::new(size.0, size.1);
     let mut reporter = Reporter::new(Progress::Tty, ui.clone(), Ci::None).unwrap();
-    let summary = replay(&mut reporter, &two_targets());
-    ui.error(&run_error(&summary).unwrap());
-    insta::assert_snapshot!(terminal.rows().join("\n"), @r#"
-    IMAGE                 CACHED  RUN  TIME      SIZE  ID
-    doc2md-api:latest          1    6  1.5s  255.3 MB  0123456789ab
-    doc2md-worker:latest       2    2  0.2s         -  failed
-
-    worker [4/5] RUN for i in $(seq 1 40); do echo "Collecting package-$i"; done;...
-      | (22 lines left out)
-      | ERROR: No matching distribution found for fastapii
-      | (3 lines left out)
-      | Collecting package-26
-      | Collecting package-27
-      | Collecting package-28
-      | Collecting package-29
-      | Collecting package-30
-      | Collecting package-31
-      | Collecting package-32
-      | Collecting package-33
-      | Collecting package-34
-      | Collecting package-35
-      | Collecting package-36
-      | Collecting package-37
-      | Collecting package-38
-      | Collecting package-39
-      | Collecting package-40
-    error: failed to build worker: process "/bin/sh -c ..." did not complete success
-    fully: exit code: 3
-    Dockerfile.fail:4
-       3 | COPY app.txt ./
-       4 | RUN for i in ...
-    hint: the step's own output says more
-    "#);
+    let summary = replay(&mut reporter, events);
+    if let Some(error) = run_error(&summary) {
+        ui.error(&error);
+    }
+    drop(reporter);
+    terminal.rows().join("\n")
 }
 
 #[test]
-fn tty_draws_at_most_ten_times_a_second() {
+fn every_recorded_run_at_two_sizes() {
+    for (name, events) in runs() {
+        let end = events.last().unwrap().1;
+        for (columns, rows) in [(80, 24), (200, 50)] {
+            let size = (columns, rows);
+            let times = [0.25, 0.5, 0.75].map(|part| end.mul_f64(part));
+            let mut text = String::new();
+            for at in times {
+                let screen = screen_at(&events, &Past::default(), size, at);
+                text.push_str(&format!("--- {:.2} s\n{screen}\n", at.as_secs_f64()));
+            }
+            // Room for everything, so that the beginning is not scrolled away.
+            text.push_str(&format!("--- end\n{}\n", screen_after(&events, (columns, 100))));
+            insta::assert_snapshot!(format!("tty-{name}-{columns}x{rows}"), text);
+        }
+    }
+}
+
+#[test]
+fn a_narrow_terminal_shows_what_happens_rather_than_figures() {
+    let until = Duration::from_millis(700);
+    let screen = screen_at(&two_targets(), &Past::default(), (30, 5), until);
+    insta::assert_snapshot!("tty-narrow", screen);
+}
+
+/// The recorded run as an earlier build of the same target.
+fn as_past(events: &[(Event, Duration)]) -> Past {
+    use crate::progress::estimate::{PastBuild, PastStep, PastTarget};
+    let mut run = RunTrace::default();
+    for (event, at) in events {
+        run.apply(event, *at);
+    }
+    let target = |target: &crate::progress::TargetTrace| {
+        let steps: Vec<_> = target.trace.steps().collect();
+        let place = |id: &String| steps.iter().position(|step| step.id == *id);
+        let past = steps.iter().map(|step| PastStep {
+            name: step.name.clone(),
+            cached: step.counts_as_cached().or(Some(false)),
+            intervals: step
+                .intervals()
+                .iter()
+                .map(|(start, end)| (*start as f64 / 1e9, *end as f64 / 1e9))
+                .collect(),
+            inputs: step.inputs().iter().filter_map(place).collect(),
+        });
+        let past = PastTarget {
+            built: true,
+            seconds: target.elapsed(Duration::ZERO).as_secs_f64(),
+            size_bytes: None,
+            steps: past.collect(),
+        };
+        (target.info.name.clone(), past)
+    };
+    Past { builds: vec![PastBuild { targets: run.targets().map(target).collect() }] }
+}
+
+#[test]
+fn the_time_left_is_what_an_earlier_build_like_it_took() {
+    for engine in ENGINES {
+        // Without the one that fails: what comes after never ran, so nothing is known of it.
+        let mut events = twelve(engine);
+        events.retain(|(event, _)| match event {
+            Event::Status { target, .. }
+            | Event::TargetStarted { target }
+            | Event::TargetFinished { target, .. } => target != "mail",
+            _ => true,
+        });
+        if let (Event::Planned { targets }, _) = &mut events[0] {
+            targets.retain(|target| target.name != "mail");
+        }
+        let end = events.last().unwrap().1.as_secs_f64();
+        for part in [0.3, 0.5, 0.7] {
+            let at = Duration::from_secs_f64(end * part);
+            let screen = screen_at(&events, &as_past(&events), (80, 24), at);
+            let total = screen.lines().last().unwrap();
+            let left = total.split_once('~').map(|(_, left)| left.trim_end_matches("s left"));
+            let left: f64 = left.unwrap_or_else(|| panic!("{screen}")).parse().unwrap();
+            let expected = end - at.as_secs_f64();
+            assert!((left - expected).abs() <= 0.8, "{engine}: {left}, not {expected}:\n{screen}");
+        }
+        let at = Duration::from_secs_f64(end / 2.0);
+        insta::assert_snapshot!(
+            format!("tty-estimate-{engine}"),
+            screen_at(&events, &as_past(&events), (80, 24), at)
+        );
+    }
+}
+
+#[test]
+fn it_draws_at_most_ten_times_a_second() {
     let (ui, terminal) = Terminal::new(80, 24);
     let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
     reporter.handle(&Event::Planned { targets: vec![info("api")] }, Duration::ZERO);
@@ -162,9 +211,10 @@ fn tty_draws_at_most_ten_times_a_second() {
 }
 
 #[test]
-fn tty_twelve_targets_on_few_rows() {
+fn twelve_targets_on_few_rows() {
     let names: Vec<String> = (1..=12).map(|n| format!("service-{n}")).collect();
-    for (rows, lines) in [(24, 13), (8, 7)] {
+    // Lines: one each, two more for each that runs, and the total; with 8 rows only the most urgent.
+    for (rows, lines) in [(24, 12 + 4 * 2 + 1), (8, 6)] {
         let (ui, mut terminal) = Terminal::new(80, rows);
         let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
         let targets = names.iter().map(|name| info(name)).collect();
@@ -183,28 +233,22 @@ fn tty_twelve_targets_on_few_rows() {
 }
 
 #[test]
-fn tty_survives_a_resize_and_wide_characters() {
+fn a_resize_and_wide_characters_leave_it_tidy() {
     let (ui, mut terminal) = Terminal::new(200, 24);
     let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
     let all = events(&[("日本語", "28.5-containerd-warnings")]);
     let half = all.len() / 2;
-    for (event, at) in &all[..half] {
-        reporter.handle(event, *at);
-    }
-    terminal.assert_tidy();
+    play(&mut reporter, &all[..half], || terminal.assert_tidy());
     terminal.resize(40, 10);
     for (event, at) in &all[half..all.len() - 1] {
         reporter.handle(event, *at + Duration::from_millis(150));
     }
     terminal.assert_tidy();
-    insta::assert_snapshot!(terminal.rows().join("\n"), @r"
-    ⠼ 日本語  exporting to image       0.5s
-    0/1 target  0.5s
-    ");
+    insta::assert_snapshot!("tty-resized", terminal.rows().join("\n"));
 }
 
 #[test]
-fn tty_has_colours_only_where_they_are_wanted() {
+fn colours_are_only_where_they_are_wanted() {
     for (colours, wanted) in [(Colours::Keep, true), (Colours::Drop, false)] {
         let (ui, mut terminal) = Terminal::with_colours(80, 24, colours);
         let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
