@@ -1,4 +1,4 @@
-//! The Dockerfile that runs uv: one stage per requirement file, so they resolve at the same time.
+//! The Dockerfile that runs uv: one stage per requirement file.
 
 use std::fmt::Write as _;
 
@@ -67,7 +67,7 @@ pub fn dockerfile(sources: &[Source], upgrade: &Upgrade) -> String {
              ENV UV_PYTHON_DOWNLOADS=never\n\
              COPY {number} /lock/\n\
              RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/usr/local/bin/uv \\\n    \
-             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv,sharing=shared \\\n    \
+             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv,sharing=locked \\\n    \
              cd /lock/in/{folder} \\\n    \
              && {compile} --generate-hashes{upgrades} {file} --output-file /lock/pins.txt \\\n    \
              && {compile} --no-deps --format pylock.toml {options}/lock/pins.txt --output-file /lock/pylock.toml \\\n    \
