@@ -53,6 +53,8 @@ pub(super) struct Reference {
     pub(super) seconds: f64,
     /// Steps of the build graph by key.
     pub(super) steps: HashMap<String, Cost>,
+    /// How many instructions ran.
+    pub(super) ran: usize,
     /// Seconds from the end of the last step of the build graph to the end of the last vertex:
     /// the export.
     pub(super) export: f64,
@@ -104,6 +106,7 @@ impl Reference {
         let first = first.map(|(start, _)| *start).fold(f64::INFINITY, f64::min);
         let last = target.steps.iter().filter_map(end).fold(f64::NEG_INFINITY, f64::max);
         let mut steps = HashMap::new();
+        let mut ran = 0;
         for ((step, label), key) in target.steps.iter().zip(&labels).zip(keys(labels.iter())) {
             let (Some(cached), Some((start, end))) = (step.cached, step.intervals.last()) else {
                 continue;
@@ -120,6 +123,7 @@ impl Reference {
                 since_ready: (end - ready).max(0.0),
                 since_start: (end - start).max(0.0),
             };
+            ran += usize::from(!cached && label.is_instruction());
             steps.insert(key, cost);
         }
         let span = if last >= first { last - first } else { 0.0 };
@@ -128,6 +132,7 @@ impl Reference {
             built: target.built,
             seconds: target.seconds,
             steps,
+            ran,
             export,
             outside: (target.seconds - span).max(0.0),
         }

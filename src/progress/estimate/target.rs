@@ -13,9 +13,6 @@ use crate::progress::{Step, StepState, TargetTrace};
 /// Earlier builds that are like this one: so many of the newest are asked.
 const ASKED: usize = 5;
 
-/// With fewer figures than this, builds that are less alike are asked, too.
-const ENOUGH: usize = 3;
-
 /// Seconds of work as expected that this run's own pace is weighed against: one short step that
 /// was slow says nothing on the machine.
 const STEADY: f64 = 4.0;
@@ -34,13 +31,11 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
     let started = target.started?;
     let steps: Vec<&Step> = target.trace.steps().collect();
     let keys = keys(steps.iter().map(|step| &step.label));
-    let alike = alike(&steps, &keys, references);
+    let alike = Alike::new(&steps, &keys, references);
     let elapsed = at.saturating_sub(started).as_secs_f64();
-    let asked = || alike.iter().filter(|reference| reference.built).take(ASKED);
     if !steps.iter().any(|step| step.label.is_instruction()) {
         // The Dockerfile is being read: the graph is not known yet.
-        let seconds = median(asked().map(|reference| reference.seconds).collect())?;
-        return Some((seconds - elapsed).max(0.0));
+        return Some((alike.whole(|reference| reference.seconds)? - elapsed).max(0.0));
     }
     let begin = steps.iter().filter(|step| is_graph(&step.label)).filter_map(|s| s.seen_at).min();
     let mut graph = Graph {
@@ -59,10 +54,13 @@ pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration)
             end = end.max(graph.finish(place, 0)?.end);
         }
     }
-    let (export, outside) = (
-        median(asked().map(|reference| reference.export).collect())?,
-        median(asked().map(|reference| reference.outside).collect())?,
-    );
+    let ran = graph.runs() as f64;
+    // Layers that were not made anew are not exported anew.
+    let export = alike.whole(|reference| {
+        let then = reference.ran as f64;
+        if then > ran { reference.export * ran / then } else { reference.export }
+    })?;
+    let outside = alike.whole(|reference| reference.outside)?;
     // What lies before the first vertex is over.
     let first = steps.iter().filter_map(|step| step.seen_at).min().unwrap_or(started);
     let after = (outside - first.saturating_sub(started).as_secs_f64()).max(0.0);
@@ -82,53 +80,84 @@ fn cached(step: &Step) -> Option<bool> {
     }
 }
 
-/// Earlier builds in which the fewest steps differ from what is known of this one, newest first,
-/// then those with one more difference, and so on.
-fn alike<'a>(steps: &[&Step], keys: &[String], references: &'a [Reference]) -> Vec<&'a Reference> {
-    let differences = |reference: &Reference| {
-        let differs = |(step, key): (&&Step, &String)| {
-            let (Some(now), true) = (cached(step), step.label.is_instruction()) else {
-                return false;
+/// Earlier builds by how like this one they are.
+struct Alike<'a> {
+    /// Those in which the fewest steps differ from what is known of this one, newest first.
+    closest: Vec<&'a Reference>,
+    /// The others, the more alike first.
+    others: Vec<&'a Reference>,
+}
+
+impl<'a> Alike<'a> {
+    fn new(steps: &[&Step], keys: &[String], references: &'a [Reference]) -> Self {
+        let differences = |reference: &Reference| {
+            let differs = |(step, key): (&&Step, &String)| {
+                let (Some(now), true) = (cached(step), step.label.is_instruction()) else {
+                    return false;
+                };
+                reference.steps.get(key).is_none_or(|then| then.cached != now)
             };
-            reference.steps.get(key).is_none_or(|then| then.cached != now)
+            steps.iter().zip(keys).filter(|pair| differs(*pair)).count()
         };
-        steps.iter().zip(keys).filter(|pair| differs(*pair)).count()
-    };
-    let mut ordered: Vec<(usize, &Reference)> =
-        references.iter().map(|reference| (differences(reference), reference)).collect();
-    ordered.sort_by_key(|(differences, _)| *differences);
-    // Others are not asked where some agree.
-    let least = ordered.first().map(|(differences, _)| *differences);
-    let close = ordered.iter().filter(|(differences, _)| Some(*differences) == least);
-    if close.clone().filter(|(_, reference)| reference.built).count() >= ENOUGH {
-        return close.map(|(_, reference)| *reference).collect();
+        let mut ordered: Vec<(usize, &Reference)> =
+            references.iter().map(|reference| (differences(reference), reference)).collect();
+        ordered.sort_by_key(|(differences, _)| *differences);
+        let least = ordered.first().map(|(differences, _)| *differences);
+        let (closest, others): (Vec<_>, Vec<_>) =
+            ordered.into_iter().partition(|(differences, _)| Some(*differences) == least);
+        let references = |list: Vec<(usize, &'a Reference)>| {
+            list.into_iter().map(|(_, reference)| reference).collect()
+        };
+        Self { closest: references(closest), others: references(others) }
     }
-    ordered.into_iter().map(|(_, reference)| reference).collect()
+
+    /// Median of a figure of a step: of the closest builds that have it, else of the others.
+    fn median(
+        &self,
+        key: &str,
+        wanted: impl Fn(&Cost) -> bool,
+        figure: impl Fn(&Cost) -> f64,
+    ) -> Option<f64> {
+        median(self.samples(key, wanted, figure))
+    }
+
+    fn samples(
+        &self,
+        key: &str,
+        wanted: impl Fn(&Cost) -> bool,
+        figure: impl Fn(&Cost) -> f64,
+    ) -> Vec<f64> {
+        let of = |references: &[&Reference]| -> Vec<f64> {
+            let costs = references.iter().filter_map(|reference| reference.steps.get(key));
+            costs.filter(|cost| wanted(cost)).take(ASKED).map(&figure).collect()
+        };
+        let closest = of(&self.closest);
+        if closest.is_empty() { of(&self.others) } else { closest }
+    }
+
+    /// Median of a figure of whole builds that succeeded.
+    fn whole(&self, figure: impl Fn(&Reference) -> f64) -> Option<f64> {
+        let of = |references: &[&Reference]| {
+            let built = references.iter().filter(|reference| reference.built).take(ASKED);
+            median(built.map(|reference| figure(reference)).collect())
+        };
+        of(&self.closest).or_else(|| of(&self.others))
+    }
 }
 
 /// How slow this run is compared with earlier ones: 1 is as usual.
-fn pace(steps: &[&Step], keys: &[String], alike: &[&Reference]) -> f64 {
+fn pace(steps: &[&Step], keys: &[String], alike: &Alike<'_>) -> f64 {
     let (mut took, mut usual) = (STEADY, STEADY);
     for (step, key) in steps.iter().zip(keys) {
-        let ran = step.state() == StepState::Done && step.label.is_instruction();
-        let samples = samples(alike, key, |cost| !cost.cached, |cost| cost.since_start);
-        if let (true, Some(seconds)) = (ran, median(samples)) {
+        if step.state() != StepState::Done || !step.label.is_instruction() {
+            continue;
+        }
+        if let Some(seconds) = alike.median(key, |cost| !cost.cached, |cost| cost.since_start) {
             took += step.duration().as_secs_f64();
             usual += seconds;
         }
     }
     (took / usual).clamp(0.5, 2.0)
-}
-
-/// Figures of a step from the builds most alike.
-fn samples(
-    alike: &[&Reference],
-    key: &str,
-    wanted: impl Fn(&Cost) -> bool,
-    figure: impl Fn(&Cost) -> f64,
-) -> Vec<f64> {
-    let costs = alike.iter().filter_map(|reference| reference.steps.get(key));
-    costs.filter(|cost| wanted(cost)).take(ASKED).map(figure).collect()
 }
 
 /// When a step will be over.
@@ -145,7 +174,7 @@ struct Graph<'a> {
     pace: f64,
     steps: &'a [&'a Step],
     keys: &'a [String],
-    alike: &'a [&'a Reference],
+    alike: &'a Alike<'a>,
     now: f64,
     /// When the first step of the graph started.
     begin: f64,
@@ -153,6 +182,16 @@ struct Graph<'a> {
 }
 
 impl Graph<'_> {
+    /// How many instructions run, ran or will run, of those that are known by now.
+    fn runs(&self) -> usize {
+        let known = self.steps.iter().zip(&self.known);
+        known
+            .filter(|(step, finish)| {
+                step.label.is_instruction() && finish.is_some_and(|finish| finish.runs)
+            })
+            .count()
+    }
+
     /// When the step at `place` will be over; `None` where it cannot be told.
     fn finish(&mut self, place: usize, depth: usize) -> Option<Finish> {
         if let Some(known) = self.known[place] {
@@ -179,7 +218,7 @@ impl Graph<'_> {
         let step = self.steps[place];
         let since = step.started_at.map_or(0.0, |at| (self.now - at.as_secs_f64()).max(0.0));
         let ran = |cost: &Cost| !cost.cached || step.label.is_base();
-        let all = samples(self.alike, &self.keys[place], ran, |cost| cost.since_start * self.pace);
+        let all = self.alike.samples(&self.keys[place], ran, |cost| cost.since_start * self.pace);
         let longer: Vec<f64> = all.iter().copied().filter(|seconds| *seconds > since).collect();
         let left = match (median(all.clone()), median(longer)) {
             (Some(usual), _) if usual > since => usual - since,
@@ -204,8 +243,8 @@ impl Graph<'_> {
         }
         let runs = self.will_run(&self.keys[place], input_runs);
         let wanted = |cost: &Cost| cost.cached != runs;
-        let figures = samples(self.alike, &self.keys[place], wanted, |cost| cost.since_ready);
-        let seconds = match median(figures) {
+        let usual = self.alike.median(&self.keys[place], wanted, |cost| cost.since_ready);
+        let seconds = match usual {
             Some(seconds) => seconds * self.pace,
             None if !runs => 0.0,
             None if step.label.instruction.starts_with("RUN ") => return None,
@@ -221,13 +260,8 @@ impl Graph<'_> {
         if input_runs {
             return true;
         }
-        let known = self.alike.iter().filter_map(|reference| reference.steps.get(key));
-        let (mut ran, mut all) = (0, 0);
-        for cost in known.take(ASKED) {
-            ran += usize::from(!cost.cached);
-            all += 1;
-        }
-        all == 0 || ran * 2 > all
+        let then = self.alike.samples(key, |_| true, |cost| f64::from(u8::from(!cost.cached)));
+        then.is_empty() || then.iter().sum::<f64>() * 2.0 > then.len() as f64
     }
 }
 

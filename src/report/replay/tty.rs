@@ -134,7 +134,7 @@ fn a_narrow_terminal_shows_what_happens_rather_than_figures() {
 }
 
 /// The recorded run as an earlier build of the same target.
-fn as_past(events: &[(Event, Duration)]) -> Past {
+pub(super) fn as_past(events: &[(Event, Duration)]) -> Past {
     use crate::progress::estimate::{PastBuild, PastStep, PastTarget};
     let mut run = RunTrace::default();
     for (event, at) in events {
