@@ -1,3 +1,4 @@
 //! Tests of the command line and of compose loading: no engine is needed.
 
 mod compose;
+mod progress;

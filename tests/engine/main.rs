@@ -14,5 +14,6 @@ mod faults;
 mod fidelity;
 mod interrupt;
 mod private_engines;
+mod progress;
 mod registry;
 mod services;

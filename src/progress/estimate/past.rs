@@ -2,8 +2,10 @@
 //! remembers builds, and what is worked out of them once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use crate::progress::StepName;
+use crate::build::outcome::TargetOutcome;
+use crate::progress::{RunTrace, Step, StepName, StepState, TargetTrace};
 
 /// Earlier builds of a project, newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,6 +46,44 @@ pub struct PastStep {
     pub intervals: Vec<(f64, f64)>,
     /// Places in [`PastTarget::steps`] of what it reads.
     pub inputs: Vec<usize>,
+}
+
+impl From<&RunTrace> for PastBuild {
+    /// A run that is over, to be remembered.
+    fn from(run: &RunTrace) -> Self {
+        let sent = run.targets().filter(|target| target.started.is_some());
+        let targets = sent.map(|target| (target.info.name.clone(), PastTarget::from(target)));
+        Self { targets: targets.collect() }
+    }
+}
+
+impl From<&TargetTrace> for PastTarget {
+    fn from(target: &TargetTrace) -> Self {
+        let steps: Vec<&Step> = target.trace.steps().collect();
+        let place = |id: &String| steps.iter().position(|step| step.id == *id);
+        let cached = |step: &Step| match step.state() {
+            StepState::Cached => Some(true),
+            StepState::Done => step.counts_as_cached().or(Some(false)),
+            _ => None,
+        };
+        let seconds = |nanos: i128| nanos as f64 / 1e9;
+        let past = steps.iter().map(|step| PastStep {
+            name: step.name.clone(),
+            cached: cached(step),
+            intervals: step
+                .intervals()
+                .into_iter()
+                .map(|(start, end)| (seconds(start), seconds(end)))
+                .collect(),
+            inputs: step.inputs().iter().filter_map(place).collect(),
+        });
+        let (built, size_bytes) = match &target.outcome {
+            Some(TargetOutcome::Built(image)) => (true, image.size_bytes),
+            _ => (false, None),
+        };
+        let seconds = target.elapsed(Duration::ZERO).as_secs_f64();
+        Self { built, seconds, size_bytes, steps: past.collect() }
+    }
 }
 
 /// A build of one target, worked out.

@@ -134,34 +134,12 @@ fn a_narrow_terminal_shows_what_happens_rather_than_figures() {
 }
 
 /// The recorded run as an earlier build of the same target.
-pub(super) fn as_past(events: &[(Event, Duration)]) -> Past {
-    use crate::progress::estimate::{PastBuild, PastStep, PastTarget};
+fn as_past(events: &[(Event, Duration)]) -> Past {
     let mut run = RunTrace::default();
     for (event, at) in events {
         run.apply(event, *at);
     }
-    let target = |target: &crate::progress::TargetTrace| {
-        let steps: Vec<_> = target.trace.steps().collect();
-        let place = |id: &String| steps.iter().position(|step| step.id == *id);
-        let past = steps.iter().map(|step| PastStep {
-            name: step.name.clone(),
-            cached: step.counts_as_cached().or(Some(false)),
-            intervals: step
-                .intervals()
-                .iter()
-                .map(|(start, end)| (*start as f64 / 1e9, *end as f64 / 1e9))
-                .collect(),
-            inputs: step.inputs().iter().filter_map(place).collect(),
-        });
-        let past = PastTarget {
-            built: true,
-            seconds: target.elapsed(Duration::ZERO).as_secs_f64(),
-            size_bytes: None,
-            steps: past.collect(),
-        };
-        (target.info.name.clone(), past)
-    };
-    Past { builds: vec![PastBuild { targets: run.targets().map(target).collect() }] }
+    Past { builds: vec![(&run).into()] }
 }
 
 #[test]
