@@ -322,9 +322,10 @@ impl Step {
         self.meter.rate(at)
     }
 
-    /// Digests of the vertexes it reads, other members of its group included.
-    pub fn inputs(&self) -> &[String] {
-        &self.inputs
+    /// Digests of the vertexes it reads, without those that are part of it.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        let others = self.inputs.iter().filter(|input| !self.members.contains_key(*input));
+        others.map(String::as_str)
     }
 
     /// What it transfers, by the engine's names.

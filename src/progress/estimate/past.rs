@@ -60,7 +60,7 @@ impl From<&RunTrace> for PastBuild {
 impl From<&TargetTrace> for PastTarget {
     fn from(target: &TargetTrace) -> Self {
         let steps: Vec<&Step> = target.trace.steps().collect();
-        let place = |id: &String| steps.iter().position(|step| step.id == *id);
+        let place = |id: &str| steps.iter().position(|step| step.id == id);
         let cached = |step: &Step| match step.state() {
             StepState::Cached => Some(true),
             StepState::Done => step.counts_as_cached().or(Some(false)),
@@ -75,7 +75,7 @@ impl From<&TargetTrace> for PastTarget {
                 .into_iter()
                 .map(|(start, end)| (seconds(start), seconds(end)))
                 .collect(),
-            inputs: step.inputs().iter().filter_map(place).collect(),
+            inputs: step.inputs().filter_map(place).collect(),
         });
         let (built, size_bytes) = match &target.outcome {
             Some(TargetOutcome::Built(image)) => (true, image.size_bytes),

@@ -236,7 +236,7 @@ impl Graph<'_> {
         let step = self.steps[place];
         let (mut ready, mut input_runs) = (self.begin, false);
         for input in step.inputs() {
-            let Some(&input) = self.places.get(input.as_str()) else { continue };
+            let Some(&input) = self.places.get(input) else { continue };
             let finish = self.finish(input, depth + 1)?;
             ready = ready.max(finish.end);
             input_runs |= finish.runs && self.steps[input].label.is_instruction();
