@@ -9,6 +9,7 @@
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`build`]: targets, the plan, the executor, outcomes.
 //! - [`lock`]: requirement files to lock files in two parts.
+//! - [`init`]: Docker files for a project that has none.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
 //!   place that prints.
 
@@ -21,6 +22,7 @@ pub mod compose;
 pub mod dockerfile;
 pub mod engine;
 pub mod error;
+pub mod init;
 pub mod lock;
 pub mod progress;
 pub mod report;

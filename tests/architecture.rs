@@ -36,6 +36,7 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule { room: "compose", never: OUTSIDE },
+    Rule { room: "init", never: OUTSIDE },
     Rule { room: "dockerfile", never: OUTSIDE },
     Rule { room: "build_context", never: OUTSIDE },
     Rule { room: "progress", never: OUTSIDE },

@@ -1,6 +1,7 @@
 //! Command line types. Nothing but clap.
 
 pub mod build;
+pub mod init;
 pub mod lock;
 pub mod project;
 
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Build the images of the project.
     Build(build::BuildArgs),
+    /// Write Dockerfiles, compose files and a CI workflow for a project.
+    Init(init::InitArgs),
     /// Pin Python requirements, heavy ones apart, with uv in a build.
     Lock(lock::LockArgs),
 }

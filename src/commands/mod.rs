@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod connect;
 pub mod environment;
+pub mod init;
 pub mod lock;
 pub mod project;
 pub mod sources;
@@ -22,6 +23,7 @@ pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), Co
     match &cli.command {
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
+        Command::Init(args) => init::run(&cli.global, args, environment, ui),
     }
 }
 

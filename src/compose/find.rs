@@ -197,7 +197,7 @@ fn forced_name(
 }
 
 /// Lowercase letters, digits, `-` and `_` only, starting with a letter or digit.
-pub(super) fn normalise_name(name: &str) -> String {
+pub fn normalise_name(name: &str) -> String {
     let kept: String = name
         .to_lowercase()
         .chars()

@@ -31,7 +31,9 @@ pub use scalar::parse_bool;
 
 use decode::Decoder;
 use document::{Loading, Scope, Source};
-use find::{Found, normalise_name};
+pub use find::normalise_name;
+
+use find::Found;
 use node::Node;
 
 /// What to load. Relative paths are relative to `working_dir`.

@@ -1,4 +1,5 @@
 //! Tests of the command line and of compose loading: no engine is needed.
 
 mod compose;
+mod init;
 mod progress;

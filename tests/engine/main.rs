@@ -12,6 +12,7 @@ mod executor;
 mod exports;
 mod faults;
 mod fidelity;
+mod init;
 mod interrupt;
 mod private_engines;
 mod progress;

@@ -1,0 +1,162 @@
+//! `doc2md-docker init`: a folder to what is in it, to files for it.
+
+use std::path::Path;
+
+use crate::cli::GlobalArgs;
+use crate::cli::init::InitArgs;
+use crate::commands::environment::Environment;
+use crate::compose;
+use crate::error::{CommandError, ExitKind};
+use crate::init::detect::{self, DetectError, Found, Wanted};
+use crate::init::files;
+use crate::init::plan::{File, Plan};
+use crate::init::tree::Tree;
+use crate::init::write;
+use crate::ui::Ui;
+
+/// Files that compose reads instead of docker-compose.yml.
+const READ_FIRST: [&str; 2] = ["compose.yaml", "compose.yml"];
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no app in the code, or a file is in the way and `--force` is not given.
+pub fn run(
+    global: &GlobalArgs,
+    args: &InitArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let folder = environment.working_dir.join(&args.folder);
+    let failed = |what: &str, error: &std::io::Error| {
+        CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
+    };
+    let tree = Tree::read(&folder).map_err(|error| failed("look at the folder", &error))?;
+    let wanted = Wanted { api: args.api.clone(), worker: args.worker.clone() };
+    let mut found = detect::detect(&tree, &wanted).map_err(|error| no_app(&error))?;
+    if let Some(found) = &mut found {
+        found.note_missing_packages(&tree);
+    }
+    let name = project_name(global, environment, &folder)?;
+    let files = files::files(found.as_ref(), &tree, &name);
+    let plan = plan(&folder, files, args.force)
+        .map_err(|error| failed("look at what is there", &error))?;
+
+    if !global.quiet {
+        say_found(found.as_ref(), &tree, &folder, ui);
+    }
+    ui.data(&plan.text());
+    let conflicts: Vec<&str> = plan.conflicts().map(|step| step.file.path.as_str()).collect();
+    if !conflicts.is_empty() {
+        let message = format!("nothing was written: {} in the way", in_the_way(&conflicts));
+        let error = CommandError::new(ExitKind::Failed, message);
+        let may_force = plan.conflicts().all(|step| step.is_replaceable);
+        return Err(if may_force && !args.force {
+            error.hint("--force overwrites files; move what you want to keep")
+        } else {
+            error.hint("move it, and run init again")
+        });
+    }
+    for name in READ_FIRST {
+        if folder.join(name).exists() {
+            ui.warn(&format!(
+                "{name} is there: compose and this program read it and not docker-compose.yml"
+            ));
+        }
+    }
+    for note in found.iter().flat_map(|found| &found.notes) {
+        ui.warn(note);
+    }
+    if plan.to_write().next().is_none() {
+        if !global.quiet {
+            ui.say("everything is there already");
+        }
+        return Ok(());
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    write::write(&folder, &plan).map_err(|error| failed("write the files", &error))?;
+    if !global.quiet {
+        let place = if args.folder == Path::new(".") {
+            String::new()
+        } else {
+            format!("cd {} && ", args.folder.display())
+        };
+        ui.say(&format!(
+            "\nnext: {place}doc2md-docker build\nthen: docker compose up --no-build, or doc2md-docker dev up"
+        ));
+    }
+    Ok(())
+}
+
+fn plan(folder: &Path, files: Vec<File>, force: bool) -> std::io::Result<Plan> {
+    let looked: std::io::Result<Vec<_>> = files
+        .into_iter()
+        .map(|file| {
+            let existing = write::look(folder, &file.path)?;
+            Ok((file, existing))
+        })
+        .collect();
+    Ok(Plan::new(looked?, force))
+}
+
+fn in_the_way(conflicts: &[&str]) -> String {
+    match conflicts {
+        [one] => format!("{one} is"),
+        all => format!("{} are", all.join(", ")),
+    }
+}
+
+fn no_app(error: &DetectError) -> CommandError {
+    let shown = CommandError::new(ExitKind::Usage, error.to_string());
+    match error {
+        DetectError::NoApp { .. } => shown
+            .hint("name what to start: --api MODULE:VARIABLE for any ASGI app, --worker MODULE for Celery")
+            .hint("in a folder without Python code, init writes a small example"),
+        DetectError::NoModule { .. } => {
+            shown.hint("name it as Python imports it, such as app.main")
+        }
+        DetectError::NoVariable { .. } => shown.hint("use MODULE:VARIABLE, such as app.main:app"),
+    }
+}
+
+/// `--project-name`, else what compose makes of the folder's name.
+fn project_name(
+    global: &GlobalArgs,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<String, CommandError> {
+    let given = global.project.project_name.as_deref();
+    if let Some(name) = given {
+        if compose::normalise_name(name) == name && !name.is_empty() {
+            return Ok(name.to_owned());
+        }
+        return Err(CommandError::new(ExitKind::Usage, format!("invalid project name `{name}`"))
+            .hint("it consists of lowercase letters, digits, hyphens and underscores"));
+    }
+    // The folder may be `.` or lie behind `..`, and need not exist.
+    let folder = fs_err::canonicalize(folder)
+        .unwrap_or_else(|_| compose::join(&environment.working_dir, folder));
+    let last = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = compose::normalise_name(&last.unwrap_or_default());
+    Ok(if name.is_empty() { "doc2md".to_owned() } else { name })
+}
+
+fn say_found(found: Option<&Found>, tree: &Tree, folder: &Path, ui: &Ui) {
+    if tree.truncated {
+        ui.warn(&format!("{} is large: not all of it was looked at", folder.display()));
+    }
+    match found {
+        None => ui.say("no Python code here: a small Doc2MD to start from"),
+        Some(found) => {
+            for (name, service) in found.services() {
+                let packages = service.requirements.files();
+                ui.say(&format!(
+                    "{name}: {} in {}, packages from {}",
+                    service.app, service.file, packages[0]
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Docker files for a project that has none: looks at a folder, decides what to write, writes it.
+//!
+//! Detection, rendering and the plan are pure; only [`tree::Tree::read`] and [`mod@write`] touch the disk.
+
+pub mod detect;
+pub mod dockerfile;
+pub mod files;
+pub mod plan;
+pub mod python;
+pub mod requirements;
+pub mod skeleton;
+pub mod template;
+pub mod tree;
+pub mod write;
