@@ -7,12 +7,14 @@
 //!   [`build_context`]: `.dockerignore` patterns and the walk over a context.
 //! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
+//! - [`attribution`]: whose a record of the build cache is.
 //! - [`build`]: targets, the plan, the executor, outcomes.
 //! - [`lock`]: requirement files to lock files in two parts.
 //! - [`init`]: Docker files for a project that has none.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
 //!   place that prints.
 
+pub mod attribution;
 pub mod build;
 pub mod build_context;
 pub mod buildkit;

@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
             "crate::ui",
         ],
     },
+    Rule { room: "attribution", never: OUTSIDE },
     Rule { room: "compose", never: OUTSIDE },
     Rule { room: "init", never: OUTSIDE },
     Rule { room: "dockerfile", never: OUTSIDE },

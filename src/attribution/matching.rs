@@ -1,0 +1,163 @@
+//! Which step made a record, and which images and mounts of others it belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::input::{Build, Evidence, Owner, Record, RecordKind, Step, StepEnd};
+use super::{Reason, within};
+
+/// Who made a record.
+pub(super) enum Maker<'a> {
+    /// This step of a build of ours.
+    Step(&'a Step),
+    /// One of ours, or somebody's.
+    Ambiguous,
+}
+
+/// The makers of records that steps of ours may have made.
+pub(super) fn made_by_us<'a>(evidence: &'a Evidence) -> BTreeMap<&'a str, Maker<'a>> {
+    let ours = steps(evidence, true);
+    let others = steps(evidence, false);
+    let mut made = BTreeMap::new();
+    // How many records claim a step, by what the records say of themselves: a step makes one of each.
+    let mut claims: BTreeMap<(&str, Timestamp, &str), Vec<&str>> = BTreeMap::new();
+    for record in &evidence.records {
+        let Some(created) = record.created_at else { continue };
+        let fits = |step: &&&Step| within(&step.intervals, created) && describes(record, step);
+        let Some(step) = ours.iter().find(fits) else { continue };
+        // A solve of somebody else shares the step where the digest is the same: then there is one record.
+        if others.iter().any(|other| fits(&other)) {
+            made.insert(record.id.as_str(), Maker::Ambiguous);
+            continue;
+        }
+        let started = step.intervals[0].0;
+        let key = (step.digest.as_str(), started, record.description.as_str());
+        claims.entry(key).or_default().push(&record.id);
+        made.insert(record.id.as_str(), Maker::Step(step));
+    }
+    for ((_, _, description), ids) in claims {
+        let makers = ours.iter().filter(|step| {
+            evidence.records.iter().any(|record| {
+                ids.contains(&record.id.as_str())
+                    && record.created_at.is_some_and(|created| within(&step.intervals, created))
+                    && record.description == description
+                    && describes(record, step)
+            })
+        });
+        let distinct: BTreeSet<&str> = makers.map(|step| step.digest.as_str()).collect();
+        if ids.len() > distinct.len() {
+            for id in ids {
+                made.insert(id, Maker::Ambiguous);
+            }
+        }
+    }
+    made
+}
+
+/// Steps that ran, of the project or of the others; each once though several targets share it.
+fn steps(evidence: &Evidence, ours: bool) -> Vec<&Step> {
+    let mut seen = BTreeSet::new();
+    let builds = evidence.builds.iter().filter(|build| build.is_ours() == ours);
+    builds
+        .flat_map(|build| &build.steps)
+        .filter(|step| step.end == StepEnd::Ran && !step.intervals.is_empty())
+        .filter(|step| seen.insert((step.digest.as_str(), step.intervals[0].0)))
+        .collect()
+}
+
+/// Whether the record's words fit the step. 20.10 says `fileop target` for all that is no RUN.
+pub(super) fn describes(record: &Record, step: &Step) -> bool {
+    let text = record.description.as_str();
+    match record.kind {
+        RecordKind::Regular if step.keyword() == "RUN" => text.starts_with("mount / from exec "),
+        RecordKind::Regular if matches!(step.keyword(), "COPY" | "ADD" | "WORKDIR") => {
+            text == step.name || text == "fileop target"
+        }
+        RecordKind::LocalSource => step.name.starts_with("[internal] load "),
+        RecordKind::CacheMount => {
+            step.mounts.iter().any(|mount| names_mount(text, &mount.id, &mount.target))
+        }
+        RecordKind::Regular | RecordKind::Other => false,
+    }
+}
+
+/// `cached mount TARGET from exec CMD with id "ID"`; 20.10 leaves the id out.
+fn names_mount(description: &str, id: &str, target: &str) -> bool {
+    match description.rsplit_once(" with id \"") {
+        Some((_, rest)) => rest.strip_suffix('"') == Some(id),
+        None => description
+            .strip_prefix("cached mount ")
+            .and_then(|rest| rest.strip_prefix(target))
+            .is_some_and(|rest| rest.starts_with(" from exec ")),
+    }
+}
+
+/// Records whose layer an image of somebody else may hold. Image histories tell a layer's time in whole
+/// seconds, which is the record's creation. Where as many layers are ours alone as records of ours fit,
+/// each of ours has a layer of its own.
+pub(super) fn foreign_images<'a>(
+    evidence: &'a Evidence,
+    made: &BTreeMap<&'a str, Maker<'a>>,
+) -> BTreeMap<&'a str, &'a str> {
+    let mut groups: BTreeMap<(i64, &str), Vec<&str>> = BTreeMap::new();
+    for record in evidence.records.iter().filter(|record| record.kind == RecordKind::Regular) {
+        if let (Some(Maker::Step(step)), Some(created)) =
+            (made.get(record.id.as_str()), record.created_at)
+        {
+            groups.entry((created.as_second(), step.keyword())).or_default().push(&record.id);
+        }
+    }
+    let mut held = BTreeMap::new();
+    for ((second, keyword), records) in groups {
+        let fits = |layer: &&super::ImageLayer| {
+            layer.created.is_some_and(|created| created.as_second() == second)
+                && layer.created_by.split(' ').next() == Some(keyword)
+        };
+        let foreign: BTreeMap<&str, &str> = evidence
+            .layers
+            .iter()
+            .filter(|layer| !layer.ours)
+            .filter(fits)
+            .map(|layer| (layer.chain_id.as_str(), layer.image.as_str()))
+            .collect();
+        let own: BTreeSet<&str> = evidence
+            .layers
+            .iter()
+            .filter(|layer| layer.ours && !foreign.contains_key(layer.chain_id.as_str()))
+            .filter(fits)
+            .map(|layer| layer.chain_id.as_str())
+            .collect();
+        if let Some(image) = foreign.values().next()
+            && own.len() < records.len()
+        {
+            held.extend(records.into_iter().map(|id| (id, *image)));
+        }
+    }
+    held
+}
+
+/// Whether a build of somebody else names the cache mount of this record.
+pub(super) fn foreign_mount(evidence: &Evidence, record: &Record, step: &Step) -> Option<Reason> {
+    if record.kind != RecordKind::CacheMount {
+        return None;
+    }
+    let named = step
+        .mounts
+        .iter()
+        .filter(|mount| names_mount(&record.description, &mount.id, &mount.target));
+    let ids: BTreeSet<&str> = named.map(|mount| mount.id.as_str()).collect();
+    let uses = |build: &&Build| {
+        build
+            .steps
+            .iter()
+            .flat_map(|step| &step.mounts)
+            .any(|mount| ids.contains(mount.id.as_str()))
+    };
+    let other = evidence.builds.iter().filter(|build| !build.is_ours()).find(uses)?;
+    let project = match &other.owner {
+        Owner::Project(name) => Some(name.clone()),
+        Owner::Ours | Owner::Unnamed => None,
+    };
+    Some(Reason::SharedMount { project })
+}

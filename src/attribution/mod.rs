@@ -1,0 +1,161 @@
+//! Whose a record of the build cache is: the pure part of `clean --cache` and of `stats`.
+//!
+//! Records carry no labels. [`attribute`] compares them with what is known of builds, of this project
+//! and of others, and with the layers of images. A record is the project's only where a recorded step
+//! of it made the record and nothing hints at anybody else; everything uncertain is kept with a
+//! reason. Knows no engine, no clock, no files. `docs/design/clean.md` has the measurements behind it.
+
+mod input;
+mod matching;
+#[cfg(test)]
+mod tests;
+mod uses;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+pub use input::{Build, Evidence, ImageLayer, MountName, Owner, Record, RecordKind, Step, StepEnd};
+
+/// Whose a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The project's alone: this step made it.
+    Ours {
+        /// Name of the step.
+        step: String,
+    },
+    /// It stays.
+    Kept(Reason),
+}
+
+/// Why a record stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No recorded build of the project made it.
+    NotRecorded,
+    /// A base image: it belongs to everybody who builds on it, and removing it frees nothing.
+    Base,
+    /// A build uses it now.
+    InUse,
+    /// Another build may have made it: it ran a step of that kind at the same moment.
+    Ambiguous,
+    /// Another build names the same cache mount.
+    SharedMount {
+        /// Its project, where that is known.
+        project: Option<String>,
+    },
+    /// An image that is not the project's has the layer.
+    ForeignImage {
+        /// A reference of it, or its id.
+        image: String,
+    },
+    /// It was used more often, or later, than the project's recorded builds explain.
+    Unexplained {
+        /// Uses the engine counts.
+        uses: u64,
+        /// Uses the recorded builds account for.
+        explained: u64,
+    },
+    /// A record that stays builds on it.
+    Needed {
+        /// Id of that record.
+        by: String,
+    },
+}
+
+/// A verdict for every record, by id.
+pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
+    let made = matching::made_by_us(evidence);
+    let foreign_images = matching::foreign_images(evidence, &made);
+    let exported = exported(evidence, &made);
+    let mut verdicts: BTreeMap<String, Verdict> = evidence
+        .records
+        .iter()
+        .map(|record| {
+            let verdict = match made.get(record.id.as_str()) {
+                _ if record.in_use => Verdict::Kept(Reason::InUse),
+                _ if is_base(record) => Verdict::Kept(Reason::Base),
+                None => Verdict::Kept(Reason::NotRecorded),
+                Some(matching::Maker::Ambiguous) => Verdict::Kept(Reason::Ambiguous),
+                Some(matching::Maker::Step(step)) => {
+                    let other = foreign_images
+                        .get(record.id.as_str())
+                        .map(|image| Reason::ForeignImage { image: (*image).to_owned() })
+                        .or_else(|| matching::foreign_mount(evidence, record, step))
+                        .or_else(|| {
+                            uses::unexplained(
+                                evidence,
+                                &made,
+                                record,
+                                step,
+                                exported.contains(record.id.as_str()),
+                            )
+                        });
+                    other.map_or_else(|| Verdict::Ours { step: step.name.clone() }, Verdict::Kept)
+                }
+            };
+            (record.id.clone(), verdict)
+        })
+        .collect();
+    keep_ancestors(evidence, &mut verdicts);
+    verdicts
+}
+
+/// BuildKit deletes no record that another one builds on: whatever stays keeps its ancestors.
+fn keep_ancestors(evidence: &Evidence, verdicts: &mut BTreeMap<String, Verdict>) {
+    let parents: BTreeMap<&str, &[String]> = evidence
+        .records
+        .iter()
+        .map(|record| (record.id.as_str(), record.parents.as_slice()))
+        .collect();
+    let mut open: Vec<String> = verdicts
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Kept(_)))
+        .map(|(id, _)| id.clone())
+        .collect();
+    while let Some(by) = open.pop() {
+        for parent in parents.get(by.as_str()).copied().unwrap_or_default() {
+            if let Some(verdict @ Verdict::Ours { .. }) = verdicts.get_mut(parent) {
+                *verdict = Verdict::Kept(Reason::Needed { by: by.clone() });
+                open.push(parent.clone());
+            }
+        }
+    }
+}
+
+/// Base images: `from local` for one that the engine holds, no words at all on the containerd store.
+fn is_base(record: &Record) -> bool {
+    record.kind == RecordKind::Regular
+        && record.parents.is_empty()
+        && (record.description.trim() == "from local" || record.description.is_empty())
+}
+
+/// Records of chains that end in a target's result: engines before BuildKit 0.13 count every record
+/// of such a chain as used by a cached build, later ones only the last.
+fn exported<'a>(
+    evidence: &'a Evidence,
+    made: &BTreeMap<&'a str, matching::Maker<'a>>,
+) -> BTreeSet<&'a str> {
+    let by_id: BTreeMap<&str, &Record> =
+        evidence.records.iter().map(|record| (record.id.as_str(), record)).collect();
+    let mut open: Vec<&str> = made
+        .iter()
+        .filter(|(_, maker)| matches!(maker, matching::Maker::Step(step) if step.is_result))
+        .map(|(id, _)| *id)
+        .collect();
+    let mut all = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if all.insert(id)
+            && let Some(record) = by_id.get(id)
+        {
+            open.extend(record.parents.iter().map(String::as_str));
+        }
+    }
+    all
+}
+
+/// Whether `time` lies in one of the intervals.
+fn within(intervals: &[(Timestamp, Timestamp)], time: Timestamp) -> bool {
+    intervals.iter().any(|(start, end)| *start <= time && time <= *end)
+}
