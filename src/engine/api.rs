@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::OnceCell;
 
 use super::Connector;
+use super::http::{Http, HttpError};
 
 /// How long the engine may take to answer a request.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -26,6 +27,31 @@ pub enum EngineError {
         /// What came back.
         #[source]
         source: ApiError,
+    },
+    /// The same for requests that bollard has no model for.
+    #[error("{operation}")]
+    Http {
+        /// What was asked.
+        operation: String,
+        /// What came back.
+        #[source]
+        source: HttpError,
+    },
+    /// The engine took too long.
+    #[error("{operation}: no answer within {limit:?}")]
+    TimedOut {
+        /// What was asked.
+        operation: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// The engine was there, and then answered no question.
+    #[error("{operation}: {why}")]
+    Silent {
+        /// What was asked.
+        operation: String,
+        /// What came back to the first question.
+        why: String,
     },
     /// A push ended with an error in its stream.
     #[error("push {reference}: {message}")]
@@ -63,12 +89,19 @@ pub struct ImageFacts {
 pub struct Engine {
     connector: Connector,
     client: Arc<OnceCell<Docker>>,
+    http: Http,
 }
 
 impl Engine {
     /// The engine behind `connector`.
     pub fn new(connector: &Connector) -> Self {
-        Self { connector: connector.clone(), client: Arc::default() }
+        let http = Http::new(connector);
+        Self { connector: connector.clone(), client: Arc::default(), http }
+    }
+
+    /// Plain requests, for what bollard has no model for.
+    pub(super) fn http(&self) -> &Http {
+        &self.http
     }
 
     async fn docker(&self) -> Result<&Docker, EngineError> {

@@ -1,9 +1,25 @@
 //! The Docker Engine: one dialer for everything, and the Engine API as far as this tool needs it.
 
 pub mod api;
+mod build_cache;
 pub mod connector;
+mod containers;
+mod disk_usage;
 pub mod docker_config;
+mod http;
+mod images;
+mod info;
+mod networks;
+mod observe;
+pub mod snapshot;
 mod transport;
+mod volumes;
 
 pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
+pub use http::{ApiVersion, HttpError};
+pub use snapshot::Snapshot;
+
+/// How many requests run at a time: enough to hide a network's delay, and far from what an engine
+/// or an ssh server's limit on new sessions (OpenSSH `MaxStartups` 10) would refuse.
+const CONCURRENT_REQUESTS: usize = 6;

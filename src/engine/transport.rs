@@ -5,7 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bytes::Bytes;
 use http::Uri;
+use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -41,9 +43,24 @@ impl Connector {
     }
 }
 
+/// A client for plain requests; see [`Connector::http_client`].
+pub(super) type HttpClient = Client<Dial, Full<Bytes>>;
+
+impl Connector {
+    /// A client for requests that bollard has no model for. It keeps as many idle connections as
+    /// requests run at a time, so that a burst of them does not dial for each.
+    pub(super) fn http_client(&self) -> HttpClient {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(super::CONCURRENT_REQUESTS)
+            .build(Dial(self.clone()))
+    }
+}
+
 /// hyper's view of the connector: whatever address is asked for, there is one engine.
 #[derive(Clone)]
-struct Dial(Connector);
+pub(super) struct Dial(Connector);
 
 impl tower_service::Service<Uri> for Dial {
     type Response = EngineIo;
@@ -61,7 +78,7 @@ impl tower_service::Service<Uri> for Dial {
 }
 
 /// A stream of the connector with the traits hyper asks for.
-struct EngineIo(TokioIo<Box<dyn Stream>>);
+pub(super) struct EngineIo(TokioIo<Box<dyn Stream>>);
 
 impl Connection for EngineIo {
     fn connected(&self) -> Connected {

@@ -18,3 +18,4 @@ mod private_engines;
 mod progress;
 mod registry;
 mod services;
+mod snapshot;

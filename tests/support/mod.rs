@@ -9,12 +9,14 @@ mod engine;
 mod private_engine;
 mod project;
 mod registry;
+mod slow_socket;
 mod wait;
 
 pub use engine::{Engine, engine, engines, on_every_engine};
 pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};
+pub use slow_socket::SlowSocket;
 pub use wait::eventually;
 
 /// A base image with a static busybox, imported by `scripts/engine base`: nothing is pulled.

@@ -1,0 +1,218 @@
+//! Plain requests to the Engine API, below bollard, over the same dialer.
+//!
+//! For answers that bollard's models lose parts of: the disk usage of engines before API 1.53, and
+//! the parents of cache records, whose name starts with a space. Knows URLs and statuses, not what
+//! the answers mean.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use super::transport::HttpClient;
+use super::{Connector, EngineError};
+
+/// The newest API version whose answers this program has been written for.
+const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 55 };
+
+/// A version of the Engine API, such as 1.51.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiVersion {
+    /// Before the point; always 1 so far.
+    pub major: u32,
+    /// Behind the point.
+    pub minor: u32,
+}
+
+impl ApiVersion {
+    /// The version `1.minor`.
+    pub const fn v1(minor: u32) -> Self {
+        Self { major: 1, minor }
+    }
+
+    /// Reads `1.51`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What `/_ping` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ping {
+    /// The version to speak: the engine's, but none newer than this program knows.
+    pub(super) api_version: ApiVersion,
+    /// Release, from the `Server` header; empty where there is none.
+    pub(super) release: String,
+    /// Operating system of the containers.
+    pub(super) os: String,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The engine answered with an error.
+    #[error("the engine answered {status}: {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The engine's message.
+        message: String,
+    },
+    /// The answer is not what the API describes.
+    #[error("the answer cannot be understood")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// Plain requests to one engine. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: HttpClient,
+    ping: Arc<OnceCell<Ping>>,
+}
+
+impl Http {
+    pub(super) fn new(connector: &Connector) -> Self {
+        Self { client: connector.http_client(), ping: Arc::default() }
+    }
+
+    /// Asks once which version the engine speaks.
+    pub(super) async fn ping(&self) -> Result<&Ping, EngineError> {
+        self.ping.get_or_try_init(|| self.ask_ping()).await
+    }
+
+    async fn ask_ping(&self) -> Result<Ping, EngineError> {
+        let failed = failed("ask the engine's version");
+        let response = match self.client.request(request(Method::GET, "/_ping")).await {
+            Ok(response) => response,
+            Err(error) => return Err(failed(HttpError::Connection(error.into()))),
+        };
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        let version = ApiVersion::parse(header("Api-Version")).map_or(ApiVersion::v1(41), |own| {
+            if own.cmp(&NEWEST) == Ordering::Greater { NEWEST } else { own }
+        });
+        let release = header("Server").strip_prefix("Docker/").unwrap_or_default();
+        Ok(Ping {
+            api_version: version,
+            release: release.split(' ').next().unwrap_or_default().to_owned(),
+            os: header("Ostype").to_owned(),
+        })
+    }
+
+    /// GET of `path` (which starts with `/`, without the version), decoded.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+    ) -> Result<T, EngineError> {
+        let body = self.send(Method::GET, operation, path).await?;
+        serde_json::from_slice(&body).map_err(HttpError::Answer).map_err(failed(operation))
+    }
+
+    /// The body of a successful answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        operation: &str,
+        path: &str,
+    ) -> Result<Bytes, EngineError> {
+        let version = self.ping().await?.api_version;
+        let request = request(method, &format!("/v{version}{path}"));
+        self.exchange(request).await.map_err(failed(operation))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, HttpError> {
+        let response = match self.client.request(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(HttpError::Connection(error.into())),
+        };
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| HttpError::Connection(error.into()))?.to_bytes();
+        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+    }
+}
+
+fn failed(operation: &str) -> impl Fn(HttpError) -> EngineError {
+    let operation = operation.to_owned();
+    move |source| EngineError::Http { operation: operation.clone(), source }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> HttpError {
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let message = match serde_json::from_slice::<Message>(body) {
+        Ok(answer) => answer.message,
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    HttpError::Refused { status: status.as_u16(), message }
+}
+
+fn request(method: Method, path: &str) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(method)
+        // The host part is what Go's client sends for sockets too; the dialer never looks at it.
+        .uri(format!("http://docker{path}"))
+        .body(Full::default())
+        .expect("paths are made of constants and percent-encoded values")
+}
+
+/// `text` as one part of a URL's path or query: all but letters, digits and `-_.~` encoded (RFC 3986).
+pub(super) fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{ApiVersion, HttpError, encoded, refused};
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(ApiVersion::parse("1.9").unwrap() < ApiVersion::v1(41));
+        assert_eq!(ApiVersion::parse("1.51").unwrap().to_string(), "1.51");
+        assert_eq!(ApiVersion::parse("dev"), None);
+    }
+
+    #[test]
+    fn names_survive_a_url() {
+        assert_eq!(encoded("doc2md/api:1 ü"), "doc2md%2Fapi%3A1%20%C3%BC");
+    }
+
+    #[test]
+    fn the_engines_message_is_kept_with_and_without_json() {
+        for body in [r#"{"message":"no such thing"}"#, "no such thing\n"] {
+            let error = refused(http::StatusCode::NOT_FOUND, body.as_bytes());
+            let HttpError::Refused { status, message } = error else { panic!("{error}") };
+            assert_eq!((status, message.as_str()), (404, "no such thing"));
+        }
+    }
+}

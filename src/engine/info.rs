@@ -1,0 +1,100 @@
+//! What the engine tells about itself.
+
+use serde::Deserialize;
+
+use super::http::{Http, Ping};
+use super::snapshot::{EngineFacts, Store};
+use super::{ApiVersion, EngineError};
+
+/// `GET /info`, as far as it is needed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct InfoRow {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+    server_version: Option<String>,
+    driver: Option<String>,
+    driver_status: Option<Vec<Vec<String>>>,
+    #[serde(rename = "OSType")]
+    os_type: Option<String>,
+    architecture: Option<String>,
+    docker_root_dir: Option<String>,
+}
+
+pub(super) async fn fetch(http: &Http) -> Result<InfoRow, EngineError> {
+    http.get("ask the engine's settings", "/info").await
+}
+
+impl EngineFacts {
+    /// What the first answer of an engine tells.
+    pub(super) fn from_ping(ping: &Ping) -> Self {
+        Self {
+            id: String::new(),
+            version: ping.release.clone(),
+            api_version: ping.api_version,
+            // There was no other one before (containerd's came with 24, API 1.43, as an experiment).
+            store: if ping.api_version < ApiVersion::v1(42) {
+                Store::GraphDriver
+            } else {
+                Store::Unknown
+            },
+            driver: String::new(),
+            os: ping.os.clone(),
+            architecture: String::new(),
+            data_root: String::new(),
+        }
+    }
+
+    /// The same with what `/info` adds.
+    pub(super) fn with_info(self, info: InfoRow) -> Self {
+        // `[["driver-type", "io.containerd.snapshotter.v1"]]` is how the CLI tells them apart too.
+        let containerd = info
+            .driver_status
+            .iter()
+            .flatten()
+            .flatten()
+            .any(|text| text.starts_with("io.containerd.snapshotter"));
+        Self {
+            id: info.id.unwrap_or_default(),
+            version: info.server_version.filter(|text| !text.is_empty()).unwrap_or(self.version),
+            api_version: self.api_version,
+            store: if containerd { Store::Containerd } else { Store::GraphDriver },
+            driver: info.driver.unwrap_or_default(),
+            os: info.os_type.filter(|text| !text.is_empty()).unwrap_or(self.os),
+            architecture: info.architecture.unwrap_or_default(),
+            data_root: info.docker_root_dir.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{EngineFacts, InfoRow, Ping};
+    use crate::engine::ApiVersion;
+    use crate::engine::snapshot::Store;
+
+    fn facts(info: &str) -> EngineFacts {
+        let ping = Ping {
+            api_version: ApiVersion::v1(51),
+            release: "28.5.2".to_owned(),
+            os: "linux".to_owned(),
+        };
+        let info: InfoRow = serde_json::from_str(info).unwrap();
+        EngineFacts::from_ping(&ping).with_info(info)
+    }
+
+    #[test]
+    fn the_driver_status_tells_the_stores_apart() {
+        let containerd = facts(
+            r#"{"ID":"d24a","Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],"ServerVersion":"28.5.2+dfsg4"}"#,
+        );
+        assert_eq!(containerd.store, Store::Containerd);
+        assert_eq!(containerd.version, "28.5.2+dfsg4");
+        let graph = facts(
+            r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"]],"OSType":""}"#,
+        );
+        assert_eq!((graph.store, graph.os.as_str()), (Store::GraphDriver, "linux"));
+        assert_eq!(graph.version, "28.5.2");
+    }
+}

@@ -1,0 +1,213 @@
+//! Takes a snapshot: all questions at once, in a time box.
+//!
+//! A part that fails or comes late is left out and named, with the plain list in its place where
+//! there is one: half an answer beats none, and nothing waits for an engine without end.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::disk_usage::{self, DiskUsage};
+use super::snapshot::{EngineFacts, Gap, Lost, Network, Part, Snapshot};
+use super::{
+    ConnectError, Engine, EngineError, HttpError, containers, images, info, networks, volumes,
+};
+
+/// First wait before a question is asked again; it doubles.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// It doubles up to this.
+const RETRY_AT_MOST: Duration = Duration::from_millis(800);
+/// How often the engine may miss something while it measures before it is believed.
+const ATTEMPTS: u32 = 6;
+
+/// Until when to wait for measured answers, and until when for anything.
+#[derive(Debug, Clone, Copy)]
+struct TimeBox {
+    limit: Duration,
+    measured: Instant,
+    end: Instant,
+}
+
+impl Engine {
+    /// What the engine holds now. It takes no longer than about `limit`: parts that are late by
+    /// then are empty or without sizes, and [`Snapshot::gaps`] names them.
+    ///
+    /// # Errors
+    /// The engine cannot be reached, or tells nothing at all within `limit`.
+    pub async fn snapshot(&self, limit: Duration) -> Result<Snapshot, EngineError> {
+        let start = Instant::now();
+        // The plain lists answer fast even where measuring does not: they get the last fifth.
+        let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
+        let ping = match timeout_at(time.end, self.http().ping()).await {
+            Ok(ping) => ping?,
+            Err(_) => return Err(timed_out("ask the engine's version", limit)),
+        };
+        let questions = disk_usage::questions(ping.api_version);
+        let usages =
+            join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
+        let lists = self.networks(time);
+        let info = async { within(time.end, limit, info::fetch(self.http())).await };
+        let (usages, networks, info) = tokio::join!(usages, lists, info);
+
+        let mut gaps = Vec::new();
+        let facts = EngineFacts::from_ping(ping);
+        let facts = match info {
+            Ok(info) => facts.with_info(info),
+            Err(error) => {
+                gaps.push(gap(Part::Engine, Lost::Everything, &error));
+                facts
+            }
+        };
+        let networks = networks.unwrap_or_else(|error| {
+            gaps.push(gap(Part::Networks, Lost::Everything, &error));
+            Vec::new()
+        });
+        let mut all = DiskUsage::default();
+        for (usage, missing) in usages {
+            all.layers_bytes = all.layers_bytes.or(usage.layers_bytes);
+            all.images.extend(usage.images);
+            all.containers.extend(usage.containers);
+            all.volumes.extend(usage.volumes);
+            all.cache.extend(usage.cache);
+            gaps.extend(missing);
+        }
+        let unknown =
+            |part| gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);
+        let parts = [Part::Images, Part::Containers, Part::Volumes, Part::Networks, Part::Cache];
+        if parts.into_iter().all(unknown) {
+            let why = gaps.swap_remove(0).why;
+            return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
+        }
+        Ok(linked(facts, all, networks, gaps))
+    }
+
+    async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
+        within(time.end, time.limit, networks::list(self.http())).await
+    }
+
+    /// One disk usage answer, with plain lists in place of what it does not tell.
+    async fn measure(&self, path: &str, parts: &[Part], time: TimeBox) -> (DiskUsage, Vec<Gap>) {
+        let error = match within(time.measured, time.limit, self.disk_usage(path, parts)).await {
+            Ok(usage) => return (usage, Vec::new()),
+            Err(error) => error,
+        };
+        let mut usage = DiskUsage::default();
+        let mut gaps = Vec::new();
+        for part in parts {
+            let http = self.http();
+            let TimeBox { limit, end, .. } = time;
+            let listed = match part {
+                Part::Images => {
+                    within(end, limit, images::list(http)).await.map(|list| usage.images = list)
+                }
+                Part::Containers => within(end, limit, containers::list(http))
+                    .await
+                    .map(|list| usage.containers = list),
+                Part::Volumes => {
+                    within(end, limit, volumes::list(http)).await.map(|list| usage.volumes = list)
+                }
+                Part::Cache | Part::Networks | Part::Engine => Err(timed_out("", limit)),
+            };
+            let lost = if listed.is_ok() { Lost::Sizes } else { Lost::Everything };
+            gaps.push(gap(*part, lost, &error));
+        }
+        (usage, gaps)
+    }
+
+    async fn disk_usage(&self, path: &str, parts: &[Part]) -> Result<DiskUsage, EngineError> {
+        let names: Vec<String> = parts.iter().map(Part::to_string).collect();
+        let operation = format!("measure {}", names.join(", "));
+        let mut wait = RETRY_AFTER;
+        let mut attempt = 1;
+        loop {
+            match self.http().send(Method::GET, &operation, path).await {
+                Ok(body) => {
+                    return disk_usage::decode(&body).map_err(|error| EngineError::Http {
+                        operation,
+                        source: HttpError::Answer(error),
+                    });
+                }
+                Err(error) if is_busy(&error) || (attempt < ATTEMPTS && will_pass(&error)) => {
+                    sleep(wait).await;
+                    attempt += 1;
+                    wait = RETRY_AT_MOST.min(wait * 2);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether the engine measures for somebody else: 20.10 does so for one client at a time. The time
+/// box ends the wait.
+fn is_busy(error: &EngineError) -> bool {
+    refusal(error).is_some_and(|(_, message)| message.contains("already running"))
+}
+
+/// Whether a refusal passes by itself: the containerd store misses what a build or prune removes
+/// while it is being measured.
+fn will_pass(error: &EngineError) -> bool {
+    refusal(error).is_some_and(|(status, message)| {
+        status == 404
+            || (matches!(status, 409 | 500)
+                && ["does not exist", "not found"].iter().any(|words| message.contains(words)))
+    })
+}
+
+fn refusal(error: &EngineError) -> Option<(u16, &str)> {
+    match error {
+        EngineError::Http { source: HttpError::Refused { status, message }, .. } => {
+            Some((*status, message))
+        }
+        _ => None,
+    }
+}
+
+async fn within<T>(
+    end: Instant,
+    limit: Duration,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    timeout_at(end, work).await.unwrap_or_else(|_| Err(timed_out("", limit)))
+}
+
+fn timed_out(operation: &str, limit: Duration) -> EngineError {
+    EngineError::TimedOut { operation: operation.to_owned(), limit }
+}
+
+fn gap(part: Part, lost: Lost, error: &EngineError) -> Gap {
+    let why = match error {
+        EngineError::TimedOut { limit, .. } => format!("no answer within {limit:?}"),
+        EngineError::Http { source, .. } => {
+            ConnectError::find(source).map_or_else(|| source.to_string(), ConnectError::to_string)
+        }
+        other => other.to_string(),
+    };
+    Gap { part, lost, why }
+}
+
+/// Puts the parts together and notes on each thing which containers use it.
+fn linked(engine: EngineFacts, all: DiskUsage, networks: Vec<Network>, gaps: Vec<Gap>) -> Snapshot {
+    let DiskUsage { layers_bytes, mut images, containers, mut volumes, cache } = all;
+    let mut networks = networks;
+    for container in &containers {
+        for image in images.iter_mut().filter(|image| image.id == container.image_id) {
+            image.containers.push(container.id.clone());
+        }
+        let mounted: BTreeSet<&str> =
+            container.mounts.iter().filter_map(|mount| mount.volume.as_deref()).collect();
+        for volume in volumes.iter_mut().filter(|volume| mounted.contains(volume.name.as_str())) {
+            volume.containers.push(container.id.clone());
+        }
+        for network in networks.iter_mut().filter(|network| {
+            container.networks.iter().any(|used| *used == network.id || *used == network.name)
+        }) {
+            network.containers.push(container.id.clone());
+        }
+    }
+    Snapshot { engine, images, containers, volumes, networks, cache, layers_bytes, gaps }
+}

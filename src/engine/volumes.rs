@@ -1,0 +1,57 @@
+//! Volumes, as the list and the disk usage answer show them.
+
+use serde::Deserialize;
+
+use super::EngineError;
+use super::disk_usage::{bytes, time};
+use super::http::Http;
+use super::snapshot::{Labels, Volume};
+
+/// One volume of `GET /volumes` or of the disk usage answer.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumeRow {
+    name: String,
+    #[serde(default)]
+    driver: String,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    labels: Option<Labels>,
+    #[serde(default)]
+    usage_data: Option<UsageRow>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UsageRow {
+    /// -1 where the driver cannot tell.
+    #[serde(default)]
+    size: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListRow {
+    #[serde(default)]
+    volumes: Option<Vec<VolumeRow>>,
+}
+
+/// All volumes, without sizes.
+pub(super) async fn list(http: &Http) -> Result<Vec<Volume>, EngineError> {
+    let list: ListRow = http.get("list volumes", "/volumes").await?;
+    Ok(list.volumes.into_iter().flatten().map(Volume::from).collect())
+}
+
+impl From<VolumeRow> for Volume {
+    fn from(row: VolumeRow) -> Self {
+        Self {
+            name: row.name,
+            driver: row.driver,
+            created: time(row.created_at),
+            size_bytes: row.usage_data.and_then(|usage| bytes(usage.size)),
+            labels: row.labels.unwrap_or_default(),
+            containers: Vec::new(),
+        }
+    }
+}

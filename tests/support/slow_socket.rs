@@ -1,0 +1,78 @@
+//! A real engine behind a socket that holds some requests back.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A unix socket in front of an engine. Requests whose path contains a word wait before they are passed on,
+/// until the time is over or the socket is dropped.
+pub struct SlowSocket {
+    path: PathBuf,
+    _release: Sender<()>,
+    _folder: TempDir,
+}
+
+impl SlowSocket {
+    /// In front of the engine at `engine`: requests with `word` in their first line wait for `delay`.
+    pub fn new(engine: &Path, word: &str, delay: Duration) -> Self {
+        let folder = TempDir::with_prefix("d2m-slow-").unwrap();
+        let path = folder.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (release, released) = channel();
+        let released = Arc::new(Mutex::new(released));
+        let (engine, word) = (engine.to_owned(), word.to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (engine, word, released) = (engine.clone(), word.clone(), released.clone());
+                std::thread::spawn(move || pass_on(client, &engine, &word, delay, &released));
+            }
+        });
+        Self { path, _release: release, _folder: folder }
+    }
+
+    /// Where to connect.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Requests have no bodies here: a head ends with an empty line.
+fn pass_on(
+    client: UnixStream,
+    engine: &Path,
+    word: &str,
+    delay: Duration,
+    released: &Mutex<Receiver<()>>,
+) {
+    let Ok(mut to_engine) = UnixStream::connect(engine) else { return };
+    let (Ok(mut from_engine), Ok(mut to_client)) = (to_engine.try_clone(), client.try_clone())
+    else {
+        return;
+    };
+    std::thread::spawn(move || {
+        let mut buffer = [0; 65536];
+        while let Ok(count @ 1..) = from_engine.read(&mut buffer) {
+            if to_client.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+    });
+    let mut lines = BufReader::new(client);
+    let mut line = Vec::new();
+    while let Ok(1..) = lines.read_until(b'\n', &mut line) {
+        if line.starts_with(b"GET ") && String::from_utf8_lossy(&line).contains(word) {
+            // Ends at once when the test drops the socket.
+            let _ = released.lock().unwrap().recv_timeout(delay);
+        }
+        if to_engine.write_all(&line).is_err() {
+            break;
+        }
+        line.clear();
+    }
+    let _ = to_engine.shutdown(std::net::Shutdown::Both);
+}
