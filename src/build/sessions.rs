@@ -83,7 +83,7 @@ impl Sessions {
                 providers.environment.clone(),
             );
             let mut services = Services::default()
-                .with(files, &["DiffCopy"])
+                .with_diff_copy(files)
                 .with(logins.into_service(), auth::METHODS);
             let secrets = secrets(&members, &providers)?;
             if !secrets.is_empty() {
@@ -95,7 +95,7 @@ impl Sessions {
             }
             let destinations = destinations(&members, &mut providers);
             if !destinations.is_empty() {
-                services = services.with(FileSend::new(destinations), &["DiffCopy"]);
+                services = services.with_diff_copy(FileSend::new(destinations));
             }
             let key = members.iter().map(|request| request.shared_key.as_str()).max();
             let key = format!("doc2md-docker-{}", key.unwrap_or_default());

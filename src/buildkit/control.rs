@@ -1,6 +1,6 @@
 //! The Control API: Solve and Status.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use super::convert;
-use super::error_details::{self, SourceLocation};
+use super::solve::{self, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, MESSAGE_LIMIT, TransportError};
 use crate::engine::Connector;
@@ -25,66 +25,6 @@ const STATUS_GRACE: Duration = Duration::from_millis(200);
 
 /// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
 const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
-
-/// What to solve, in BuildKit's own terms.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SolveOptions {
-    /// Id of this build, see [`super::new_ref`].
-    pub build_ref: String,
-    /// Id of the session that serves it.
-    pub session: String,
-    /// Frontend such as `dockerfile.v0`.
-    pub frontend: String,
-    /// Frontend attributes (`filename`, `build-arg:KEY`, ...).
-    pub frontend_attrs: BTreeMap<String, String>,
-    /// Where the result goes.
-    pub exporters: Vec<ExporterSpec>,
-    /// Cache imports.
-    pub cache_imports: Vec<CacheEntry>,
-    /// Cache exports.
-    pub cache_exports: Vec<CacheEntry>,
-    /// Entitlements granted to the build.
-    pub entitlements: Vec<String>,
-}
-
-/// One exporter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExporterSpec {
-    /// Type such as `moby`, `image`, `tar`.
-    pub kind: String,
-    /// Attributes.
-    pub attrs: BTreeMap<String, String>,
-}
-
-/// One cache import or export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CacheEntry {
-    /// Type such as `registry`, `inline`, `local`.
-    pub kind: String,
-    /// Attributes.
-    pub attrs: BTreeMap<String, String>,
-}
-
-/// A solve that failed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct SolveError {
-    /// gRPC code.
-    pub code: tonic::Code,
-    /// The engine's message.
-    pub message: String,
-    /// Digest of the failed vertex, where the engine tells it (not on 20.10).
-    pub vertex: Option<String>,
-    /// Place in the Dockerfile, where the engine tells it (not on 20.10).
-    pub location: Option<SourceLocation>,
-}
-
-impl SolveError {
-    /// Whether the connection broke instead of the build.
-    pub fn engine_is_gone(&self) -> bool {
-        self.code == tonic::Code::Unavailable
-    }
-}
 
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
 #[derive(Clone)]
@@ -118,21 +58,10 @@ impl Control {
         let solved = if options.frontend_attrs.contains_key(SUBREQUEST) {
             subrequest::ask(self.channel.clone(), options).await
         } else {
-            let response = self.client.clone().solve(solve_request(options)).await;
+            let response = self.client.clone().solve(solve::request(options)).await;
             response.map(|response| response.into_inner().exporter_response.into_iter().collect())
         };
-        match solved {
-            Ok(answers) => Ok(answers),
-            Err(status) => {
-                let details = error_details::parse(status.details());
-                Err(SolveError {
-                    code: status.code(),
-                    message: status.message().to_owned(),
-                    vertex: details.vertex,
-                    location: details.source,
-                })
-            }
-        }
+        solved.map_err(SolveError::from)
     }
 
     /// The address that `host-gateway` stands for; `None` where the engine does not tell one (20.10).
@@ -193,40 +122,4 @@ impl Control {
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
-}
-
-fn solve_request(options: SolveOptions) -> pb::SolveRequest {
-    let exporters: Vec<pb::Exporter> = options
-        .exporters
-        .into_iter()
-        .map(|exporter| pb::Exporter { r#type: exporter.kind, attrs: map(exporter.attrs) })
-        .collect();
-    let first = exporters.first().cloned().unwrap_or_default();
-    let entries = |entries: Vec<CacheEntry>| {
-        entries
-            .into_iter()
-            .map(|entry| pb::CacheOptionsEntry { r#type: entry.kind, attrs: map(entry.attrs) })
-            .collect()
-    };
-    pb::SolveRequest {
-        r#ref: options.build_ref,
-        session: options.session,
-        frontend: options.frontend,
-        frontend_attrs: map(options.frontend_attrs),
-        // Engines before 25 know only the single exporter.
-        exporter_deprecated: first.r#type,
-        exporter_attrs_deprecated: first.attrs,
-        exporters,
-        cache: Some(pb::CacheOptions {
-            imports: entries(options.cache_imports),
-            exports: entries(options.cache_exports),
-            ..Default::default()
-        }),
-        entitlements: options.entitlements,
-        ..Default::default()
-    }
-}
-
-fn map(from: BTreeMap<String, String>) -> HashMap<String, String> {
-    from.into_iter().collect()
 }

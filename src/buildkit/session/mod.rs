@@ -5,9 +5,11 @@
 //! not announced in the headers counts as unsupported by the engine.
 
 pub mod auth;
+mod diff_copy;
 pub mod file_send;
 pub mod file_sync;
 mod health;
+mod packet;
 pub mod secrets;
 pub mod ssh;
 
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 
+use self::diff_copy::{DiffCopy, Served};
 use super::transport::{self, CONNECTION_WINDOW, STREAM_WINDOW, TransportError};
 use crate::engine::Connector;
 
@@ -53,6 +56,12 @@ impl Services {
         self.methods.extend(methods.iter().map(|method| format!("/{}/{method}", S::NAME)));
         self.routes.add_service(service);
         self
+    }
+
+    /// Adds [`file_sync::FileSync`] or [`file_send::FileSend`].
+    #[must_use]
+    pub fn with_diff_copy(self, service: impl DiffCopy) -> Self {
+        self.with(Served(service), &["DiffCopy"])
     }
 }
 

@@ -9,11 +9,9 @@ mod file;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,9 +19,8 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::Streaming;
-use tonic::server::NamedService;
 
-use super::file_sync::grpc::{self, Out};
+use super::diff_copy::{self, DiffCopy, Out};
 
 /// Where the output of an exporter goes.
 pub enum Destination {
@@ -35,7 +32,7 @@ pub enum Destination {
     Stream(Box<dyn Write + Send>),
 }
 
-/// The service; register it with the method `DiffCopy`.
+/// The service.
 #[derive(Clone, Default)]
 pub struct FileSend {
     destinations: Arc<Mutex<BTreeMap<String, Destination>>>,
@@ -104,35 +101,15 @@ impl FileSend {
     }
 }
 
-impl NamedService for FileSend {
+impl DiffCopy for FileSend {
     const NAME: &'static str = "moby.filesync.v1.FileSend";
-}
 
-impl tower_service::Service<http::Request<Body>> for FileSend {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = grpc::Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let path = request.uri().path();
-        let answer = if path != "/moby.filesync.v1.FileSend/DiffCopy" {
-            grpc::unimplemented(path)
-        } else {
-            match self.choose(request.headers()) {
-                Err(status) => status.into_http(),
-                Ok((id, destination)) => {
-                    let report = self.report.clone();
-                    grpc::stream(request, |_, incoming, out| {
-                        receive(id, destination, incoming, out, report)
-                    })
-                }
-            }
-        };
-        std::future::ready(Ok(answer))
+    fn diff_copy(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let (id, destination) = self.choose(request.headers())?;
+        let report = self.report.clone();
+        Ok(diff_copy::stream(request, |_, incoming, out| {
+            receive(id, destination, incoming, out, report)
+        }))
     }
 }
 
@@ -186,7 +163,7 @@ async fn receive(
         Ok(Ok(bytes)) => {
             let mut finished = report.finished.lock().unwrap_or_else(PoisonError::into_inner);
             finished.push(Exported { id, bytes });
-            return grpc::ok();
+            return diff_copy::ok();
         }
         Ok(Err(reason)) => reason,
         Err(e) => e.to_string(),

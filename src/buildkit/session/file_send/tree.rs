@@ -17,8 +17,8 @@ use super::{Incoming, Messages};
 use crate::build_context::glob;
 use crate::build_context::root::{Root, open_child, split_parent, stat_child};
 use crate::build_context::stat::go_mode;
-use crate::buildkit::session::file_sync::grpc::{Out, Outgoing};
-use crate::buildkit::session::file_sync::packet::{self, Packet, WireStat, kind};
+use crate::buildkit::session::diff_copy::{Out, Outgoing};
+use crate::buildkit::session::packet::{self, Packet, WireStat, kind};
 
 /// Files asked for and not yet complete. The engine queues 128 requests and then reads no more
 /// until it has sent something (fsutil `send.go`): with more than that both sides could wait for

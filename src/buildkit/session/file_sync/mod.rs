@@ -6,23 +6,19 @@
 //! sent fails the build with its name; the reason is also in the [`SyncReport`].
 //! Protocol: BuildKit `session/filesync`, fsutil `send.go`.
 
-pub(crate) mod grpc;
-pub(crate) mod packet;
 mod report;
 mod sender;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::HeaderMap;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::server::NamedService;
 
 pub use report::{SyncFailure, SyncReport, Transfer};
 
+use super::diff_copy::{self, DiffCopy};
 use crate::build_context::filter::FilterRequest;
 
 /// A directory the engine may read.
@@ -34,7 +30,7 @@ pub struct LocalDir {
     pub path: PathBuf,
 }
 
-/// The service; register it with the method `DiffCopy`.
+/// The service.
 #[derive(Debug, Clone)]
 pub struct FileSync {
     dirs: Arc<[LocalDir]>,
@@ -62,42 +58,20 @@ impl FileSync {
     }
 }
 
-impl NamedService for FileSync {
+impl DiffCopy for FileSync {
     const NAME: &'static str = "moby.filesync.v1.FileSync";
-}
 
-impl tower_service::Service<http::Request<Body>> for FileSync {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = grpc::Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let path = request.uri().path();
-        let answer = if path.strip_prefix('/').and_then(|path| path.strip_prefix(Self::NAME))
-            != Some("/DiffCopy")
-        {
-            grpc::unimplemented(path)
-        } else {
-            match self.dir(request.headers()) {
-                Err(status) => status.into_http(),
-                Ok(dir) => {
-                    let report = self.report.clone();
-                    grpc::stream(request, |headers, incoming, out| {
-                        let request = FilterRequest {
-                            include: values(&headers, "include-patterns"),
-                            exclude: values(&headers, "exclude-patterns"),
-                            follow: values(&headers, "followpaths"),
-                        };
-                        sender::send(dir, request, incoming, out, report)
-                    })
-                }
-            }
-        };
-        std::future::ready(Ok(answer))
+    fn diff_copy(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let dir = self.dir(request.headers())?;
+        let report = self.report.clone();
+        Ok(diff_copy::stream(request, |headers, incoming, out| {
+            let request = FilterRequest {
+                include: values(&headers, "include-patterns"),
+                exclude: values(&headers, "exclude-patterns"),
+                follow: values(&headers, "followpaths"),
+            };
+            sender::send(dir, request, incoming, out, report)
+        }))
     }
 }
 

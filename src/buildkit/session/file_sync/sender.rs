@@ -16,14 +16,14 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tonic::Status;
 use tonic::codec::Streaming;
 
-use super::grpc::{Out, Outgoing};
-use super::packet::{self, FRAME_HEADER, Packet, kind};
+use super::LocalDir;
 use super::report::{Counters, SyncFailure, SyncReport};
-use super::{LocalDir, grpc};
 use crate::build_context::filter::{Filter, FilterRequest};
 use crate::build_context::root::Root;
 use crate::build_context::stat::{Kind, Stat, go_mode};
 use crate::build_context::walk::{Entry, Stop, WalkError, walk};
+use crate::buildkit::session::diff_copy::{self, Out, Outgoing};
+use crate::buildkit::session::packet::{self, FRAME_HEADER, Packet, kind};
 
 /// Bytes of STATs that travel together.
 const STAT_BATCH: usize = 32 << 10;
@@ -72,7 +72,7 @@ pub(super) async fn send(
     let transfer =
         Transfer { counters: report.begin(&dir.name), sent: Mutex::default(), out: out.clone() };
     match run(&dir, request, incoming, Arc::new(transfer)).await {
-        Ok(()) => grpc::ok(),
+        Ok(()) => diff_copy::ok(),
         Err(SendError { path, reason }) => {
             report.fail(SyncFailure { dir_name: dir.name, path, reason: reason.clone() });
             let data = reason.clone().into();

@@ -1,10 +1,11 @@
-//! The bare gRPC streams under FileSync and FileSend.
+//! Services whose one method, `DiffCopy`, is a bare gRPC stream: FileSync and FileSend.
 //!
 //! The generated services encode message by message; here whole batches of frames go out as they
 //! were written, and the same method can carry packets or plain bytes.
 
 use std::convert::Infallible;
 use std::future::Ready;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -16,12 +17,51 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tonic::codec::Streaming;
+use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use super::packet::RawDecoder;
 
-/// The answer of a call of these services.
-pub(crate) type Answer = Ready<Result<Response<Body>, Infallible>>;
+/// A service that offers `DiffCopy` and nothing else.
+pub trait DiffCopy: Clone + Send + Sync + 'static {
+    /// Its full name.
+    const NAME: &'static str;
+
+    /// Answers one call, usually with [`stream`].
+    ///
+    /// # Errors
+    /// The call names something that is not offered.
+    fn diff_copy(&self, request: http::Request<Body>) -> Result<Response<Body>, Status>;
+}
+
+/// Such a service as the server wants it.
+#[derive(Clone)]
+pub(super) struct Served<S>(pub(super) S);
+
+impl<S: DiffCopy> NamedService for Served<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S: DiffCopy> tower_service::Service<http::Request<Body>> for Served<S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(S::NAME));
+        let answer = if method == Some("/DiffCopy") {
+            self.0.diff_copy(request)
+        } else {
+            Err(Status::unimplemented(format!("{path} is not offered")))
+        };
+        std::future::ready(Ok(answer.unwrap_or_else(|status| status.into_http())))
+    }
+}
 
 /// What goes out on a stream.
 pub(crate) enum Outgoing {
@@ -85,9 +125,4 @@ fn trailers(status: &Status) -> http::HeaderMap {
 /// The successful end.
 pub(crate) fn ok() -> Status {
     Status::new(Code::Ok, "")
-}
-
-/// The answer to a method that is not offered.
-pub(crate) fn unimplemented(path: &str) -> Response<Body> {
-    Status::unimplemented(format!("{path} is not offered")).into_http()
 }
