@@ -17,7 +17,7 @@ test: ## unit, command line and engine tests, on four private engines
 lint: ## format, lints, licences
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: licences not checked"; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; else echo "cargo-deny is not installed: licences not checked"; fi
 
 engines: ## start the test engines and leave them running
 	@scripts/test --engines-only

@@ -68,7 +68,7 @@ pub fn classify(message: &str) -> Diagnosis {
 }
 
 /// Prefixes that name layers of BuildKit and gRPC, not causes.
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 9] = [
     "failed to build: ",
     "failed to solve: ",
     "failed to solve with frontend dockerfile.v0: ",
@@ -77,6 +77,7 @@ const PREFIXES: [&str; 8] = [
     "failed to load cache key: ",
     "failed to compute cache key: ",
     "failed to load LLB: ",
+    "error from receiver: ",
 ];
 
 fn clean(message: &str) -> &str {

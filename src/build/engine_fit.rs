@@ -125,8 +125,12 @@ fn needs_containerd_store(
     if attested("sbom") || target.attest.iter().any(|text| !is_known_attestation(text)) {
         return Some(("sbom", "an attestation"));
     }
-    if options.exporters.iter().any(|exporter| exporter.kind == "oci") {
-        return Some(("output", "type=oci"));
+    for exporter in &options.exporters {
+        match exporter.kind.as_str() {
+            "oci" => return Some(("output", "type=oci")),
+            "docker" => return Some(("output", "type=docker with dest=")),
+            _ => {}
+        }
     }
     if options.cache_exports.iter().any(|cache| cache.kind != "inline") {
         return Some(("cache_to", "a cache export other than type=inline"));

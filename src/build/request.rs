@@ -361,6 +361,13 @@ impl Writer<'_> {
                     self.unsupported("output", format!("push={value} is neither true nor false"))
                 })?,
             };
+            let tar = spec.attrs.get("tar").map(|value| parse_bool(value));
+            if matches!(spec.kind.as_str(), "oci" | "docker")
+                && tar.is_some_and(|tar| tar != Some(true))
+            {
+                let why = "an unpacked layout (tar=false) needs a content store in the session; use the tar file";
+                return Err(self.unsupported("output", why));
+            }
             match (spec.kind.as_str(), dest) {
                 ("docker" | "image" | "registry" | "moby", None) => {
                     let names = spec.attrs.entry("name".to_owned());

@@ -69,3 +69,55 @@ fn a_tar_as_file_and_on_stdout() {
         assert_eq!(listed(&copy), names, "{}", engine.name);
     });
 }
+
+#[test]
+fn an_oci_archive_or_a_refusal_by_key() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        for kind in ["oci", "docker"] {
+            let output = format!("app.output=type={kind},dest=image.tar");
+            let run = project.run(&["build", "--set", &output]);
+            let archive = project.dir().join("image.tar");
+            if engine.name != "28.5-containerd" {
+                let said = run.code(5).get_output().stderr.clone();
+                let said = String::from_utf8(said).unwrap();
+                let key = format!("output is not supported: type={kind}");
+                assert!(said.contains(&key), "{}: {said}", engine.name);
+                assert!(said.contains("containerd image store") && !archive.exists(), "{said}");
+                continue;
+            }
+            run.success();
+            let listed = Command::new("tar").arg("tf").arg(&archive).output().unwrap();
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            assert!(listed.lines().any(|line| line == "index.json"), "{listed}");
+            assert_eq!(
+                listed.lines().any(|line| line == "manifest.json"),
+                kind == "docker",
+                "{listed}"
+            );
+            fs::remove_file(archive).unwrap();
+        }
+        let said = project.run(&["build", "--set", "app.output=type=oci,dest=x,tar=false"]).code(5);
+        let said = String::from_utf8(said.get_output().stderr.clone()).unwrap();
+        assert!(said.contains("tar=false"), "{}: {said}", engine.name);
+    });
+}
+
+#[test]
+fn what_cannot_be_written_fails_by_name() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        for (output, reason) in [
+            ("type=local,dest=Dockerfile", "cannot write to Dockerfile: File exists"),
+            ("type=tar,dest=/dev/full", "cannot write /dev/full: "),
+            ("type=tar,dest=compose.yaml/x", "cannot write compose.yaml/x: "),
+        ] {
+            let set = format!("app.output={output}");
+            let said = project.run(&["build", "--progress", "plain", "--set", &set]).code(1);
+            let said = String::from_utf8(said.get_output().stderr.clone()).unwrap();
+            let line = format!("error: failed to build app: {reason}");
+            assert!(said.contains(&line), "{}: {said}", engine.name);
+        }
+        assert_eq!(names(&project.dir()), ["Dockerfile", "compose.yaml", "d"], "{}", engine.name);
+    });
+}
