@@ -64,6 +64,7 @@ pub fn classify(message: &str) -> Diagnosis {
         .or_else(|| dockerfile(text))
         .or_else(|| engine_lost(text))
         .or_else(|| not_allowed(text))
+        .or_else(|| no_checks(text))
         .unwrap_or_else(|| Diagnosis::new(FailureKind::Engine, text))
 }
 
@@ -104,6 +105,15 @@ fn disk_full(text: &str) -> Option<Diagnosis> {
     text.contains("no space left on device").then(|| {
         Diagnosis::new(FailureKind::DiskFull, format!("the engine's disk is full: {text}")).hint(
             "free space on the engine's disk: `doc2md-docker clean --cache` removes build cache",
+        )
+    })
+}
+
+fn no_checks(text: &str) -> Option<Diagnosis> {
+    text.contains("unsupported request frontend.lint").then(|| {
+        Diagnosis::new(FailureKind::Engine, "this engine's Dockerfile frontend has no checks").hint(
+            "use Docker 27.1 or newer, or name a newer frontend in the first line of the Dockerfile: \
+             # syntax=docker/dockerfile:1",
         )
     })
 }

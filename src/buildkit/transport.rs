@@ -11,7 +11,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::engine::Connector;
+use crate::engine::{Connector, told};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -41,7 +41,7 @@ pub enum TransportError {
         path: &'static str,
         /// HTTP status.
         status: StatusCode,
-        /// Body, usually JSON with a message.
+        /// What its body says.
         body: String,
     },
     /// The gRPC channel could not be set up.
@@ -71,11 +71,7 @@ pub(super) async fn upgrade(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = response.status();
         let body = response.into_body().collect().await.map_err(http_error)?.to_bytes();
-        return Err(TransportError::Refused {
-            path,
-            status,
-            body: String::from_utf8_lossy(&body).trim().to_owned(),
-        });
+        return Err(TransportError::Refused { path, status, body: told(&body) });
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
     drop(driver);

@@ -156,15 +156,26 @@ fn failed(operation: &str) -> impl Fn(HttpError) -> EngineError {
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> HttpError {
+    HttpError::Refused { status: status.as_u16(), message: told(body) }
+}
+
+/// What the body of a refusal says: the engine's message, or the text of whoever else answered.
+pub(crate) fn told(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Message {
         message: String,
     }
-    let message = match serde_json::from_slice::<Message>(body) {
-        Ok(answer) => answer.message,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
-    };
-    HttpError::Refused { status: status.as_u16(), message }
+    if let Ok(answer) = serde_json::from_slice::<Message>(body) {
+        return answer.message;
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    // A page is for a browser: whatever answered here, it is no engine.
+    if text.starts_with('<') {
+        "a web page, not a Docker Engine's answer".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 fn request(method: Method, path: &str) -> Request<Full<Bytes>> {
@@ -193,7 +204,7 @@ pub(super) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{ApiVersion, HttpError, encoded, refused};
+    use super::{ApiVersion, HttpError, encoded, refused, told};
 
     #[test]
     fn versions_compare_by_number() {
@@ -214,5 +225,6 @@ mod tests {
             let HttpError::Refused { status, message } = error else { panic!("{error}") };
             assert_eq!((status, message.as_str()), (404, "no such thing"));
         }
+        assert!(told(b"<!DOCTYPE HTML>\n<html>").contains("not a Docker Engine"));
     }
 }

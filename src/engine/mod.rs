@@ -17,6 +17,7 @@ mod volumes;
 
 pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
+pub(crate) use http::told;
 pub use http::{ApiVersion, HttpError};
 pub use snapshot::Snapshot;
 

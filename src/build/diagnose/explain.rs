@@ -55,6 +55,14 @@ pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
     if failure.unavailable && diagnosis.kind == FailureKind::Engine {
         diagnosis = lost();
     }
+    // A misspelt `--from=` is an image to the engine, which it then cannot fetch.
+    if diagnosis.kind == FailureKind::Registry
+        && let Some((line, word, stage)) =
+            failure.dockerfile.and_then(|file| misspelt(failure, file.source))
+    {
+        diagnosis.hint = Some(format!("there is no stage `{word}`: did you mean `{stage}`?"));
+        diagnosis.subject = Some(Subject::Line(line, Some(word)));
+    }
     let mut wants_paths = false;
     match &diagnosis.subject {
         Some(Subject::Path(path)) => {
@@ -92,6 +100,27 @@ fn stage_hint(missing: &str, source: &str) -> Option<String> {
         return Some(format!("did you mean `{near}`?"));
     }
     (!names.is_empty()).then(|| format!("its stages are: {}", names.join(", ")))
+}
+
+/// The line of an image that was asked for, if its name looks like a stage's: line, name, stage.
+fn misspelt(failure: &EngineFailure<'_>, source: &str) -> Option<(usize, String, String)> {
+    let stages: Vec<String> = stages(source).into_iter().flatten().collect();
+    source.lines().enumerate().find_map(|(index, line)| {
+        let mut words = line.split_whitespace();
+        let first = words.next()?;
+        let name = if first.eq_ignore_ascii_case("from") {
+            words.find(|word| !word.starts_with("--"))?
+        } else {
+            line.split_whitespace().find_map(|word| word.strip_prefix("--from="))?
+        };
+        let asked = [format!("/{name}:"), format!("/{name}/manifests/")];
+        let failed = asked.iter().any(|asked| {
+            failure.message.contains(asked) || failure.step.is_some_and(|step| step.contains(asked))
+        });
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let stage = nearest(name, stages.iter().map(String::as_str)).filter(|_| failed && plain)?;
+        Some((index + 1, name.to_owned(), stage))
+    })
 }
 
 fn place_excerpt(

@@ -412,3 +412,30 @@ fn digits_of_a_digest_are_no_status() {
     hint: `docker login h:1`, and check the image's name: registries answer the same for images that do not exist
     ");
 }
+
+#[test]
+fn a_misspelt_stage_is_an_image_to_the_engine() {
+    let source = "FROM x AS build\nRUN make\nFROM x\nCOPY --from=biuld /a /\n";
+    let explained = |image: &str| {
+        let url = format!("https://registry-1.docker.io/v2/library/{image}/manifests/latest");
+        let why = "dial tcp: lookup registry-1.docker.io: no such host";
+        explain(&EngineFailure {
+            message: &format!("failed to do request: Head \"{url}\": {why}"),
+            dockerfile: Some(Dockerfile { name: "Dockerfile", source }),
+            ..EngineFailure::default()
+        })
+    };
+    let told = explained("biuld");
+    assert!(told.excerpt.unwrap().ends_with("4 | COPY --from=biuld /a /\n  |      ^^^^^^^^^^^^"));
+    assert_eq!(told.hint.unwrap(), "there is no stage `biuld`: did you mean `build`?");
+    // An image that is named like nothing here keeps its own hint.
+    assert!(explained("redis").hint.unwrap().contains("network"));
+}
+
+#[test]
+fn checks_that_the_frontend_does_not_have() {
+    insta::assert_snapshot!(told("unsupported request frontend.lint"), @r"
+    Engine: this engine's Dockerfile frontend has no checks
+    hint: use Docker 27.1 or newer, or name a newer frontend in the first line of the Dockerfile: # syntax=docker/dockerfile:1
+    ");
+}
