@@ -9,6 +9,7 @@
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`attribution`]: whose a record of the build cache is.
 //! - [`build`]: targets, the plan, the executor, outcomes.
+//! - [`prune`]: what of a project goes and what stays, and its removal.
 //! - [`lock`]: requirement files to lock files in two parts.
 //! - [`init`]: Docker files for a project that has none.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
@@ -27,6 +28,7 @@ pub mod error;
 pub mod init;
 pub mod lock;
 pub mod progress;
+pub mod prune;
 pub mod report;
 pub mod signal;
 pub mod ui;

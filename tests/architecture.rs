@@ -36,6 +36,13 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule { room: "attribution", never: OUTSIDE },
+    Rule { room: "prune/plan.rs", never: OUTSIDE },
+    Rule { room: "prune/select.rs", never: OUTSIDE },
+    Rule { room: "prune/space.rs", never: OUTSIDE },
+    Rule {
+        room: "prune",
+        never: &["bollard", "hyper", "crate::report", "crate::cli", "crate::ui", "std::env"],
+    },
     Rule { room: "compose", never: OUTSIDE },
     Rule { room: "init", never: OUTSIDE },
     Rule { room: "dockerfile", never: OUTSIDE },

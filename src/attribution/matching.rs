@@ -72,7 +72,10 @@ pub(super) fn describes(record: &Record, step: &Step) -> bool {
     match record.kind {
         RecordKind::Regular if step.keyword() == "RUN" => text.starts_with("mount / from exec "),
         RecordKind::Regular if matches!(step.keyword(), "COPY" | "ADD" | "WORKDIR") => {
-            text == step.name || text == "fileop target"
+            // Image histories have no brackets.
+            text == step.name
+                || text == "fileop target"
+                || text.ends_with(&format!("] {}", step.name))
         }
         RecordKind::LocalSource => step.name.starts_with("[internal] load "),
         RecordKind::CacheMount => {

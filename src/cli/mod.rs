@@ -1,6 +1,7 @@
 //! Command line types. Nothing but clap.
 
 pub mod build;
+pub mod clean;
 pub mod init;
 pub mod lock;
 pub mod project;
@@ -26,6 +27,8 @@ pub struct Cli {
 pub enum Command {
     /// Build the images of the project.
     Build(build::BuildArgs),
+    /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
+    Clean(clean::CleanArgs),
     /// Write Dockerfiles, compose files and a CI workflow for a project.
     Init(init::InitArgs),
     /// Pin Python requirements, heavy ones apart, with uv in a build.

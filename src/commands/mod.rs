@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod check;
+pub mod clean;
 pub mod connect;
 pub mod environment;
 pub mod init;
@@ -23,6 +24,7 @@ pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), Co
     match &cli.command {
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
+        Command::Clean(args) => clean::run(&cli.global, args, environment, ui).await,
         Command::Init(args) => init::run(&cli.global, args, environment, ui),
     }
 }

@@ -11,6 +11,7 @@ mod images;
 mod info;
 mod networks;
 mod observe;
+pub mod removal;
 pub mod snapshot;
 mod transport;
 mod volumes;

@@ -118,7 +118,11 @@ impl Engine {
         (usage, gaps)
     }
 
-    async fn disk_usage(&self, path: &str, parts: &[Part]) -> Result<DiskUsage, EngineError> {
+    pub(super) async fn disk_usage(
+        &self,
+        path: &str,
+        parts: &[Part],
+    ) -> Result<DiskUsage, EngineError> {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
         let mut wait = RETRY_AFTER;

@@ -2,6 +2,7 @@
 //! `at` is always the time since the start of the run.
 
 pub mod ci;
+pub mod clean;
 pub mod failure;
 pub mod github;
 pub mod json;

@@ -6,6 +6,7 @@
 
 pub mod control;
 pub mod format;
+pub mod prompt;
 pub mod screen;
 pub mod workflow;
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod check;
+mod clean;
 mod connect;
 mod executor;
 mod exports;

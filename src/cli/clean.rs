@@ -1,0 +1,102 @@
+//! `doc2md-docker clean`: removes what belongs to the project.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+/// Arguments of `clean`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Removes stopped containers, networks, built and dangling images and volumes of the project, in \
+    this order, and with --cache its build cache. What other projects use stays, and what is uncertain too: the plan \
+    says why. It asks before it removes anything; without a terminal it needs --force or CI=true.\n\n\
+    doc2md-docker clean --dry-run            show what would go, and what stays and why\n\
+    doc2md-docker clean --volumes=false      everything but the volumes\n\
+    doc2md-docker clean --only cache         the project's build cache alone\n\
+    doc2md-docker clean --max-used-space 5GB the least recently used build cache of the project above 5 GB\n\
+    doc2md-docker clean -p NAME              a project whose files are gone"
+)]
+pub struct CleanArgs {
+    /// Compose file; repeat to add overrides, `-` reads standard input [env: COMPOSE_FILE].
+    // The same argument as the global one, without `-f`: that is `--force`, as in docker.
+    #[arg(id = "files", long = "file", value_name = "FILE", help_heading = "Project options")]
+    pub files: Vec<PathBuf>,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub force: bool,
+    /// Show what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove the project's build cache, too; `all` removes that of everybody on the engine.
+    #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub cache: Option<CacheChoice>,
+    /// Whether to remove containers.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub containers: Option<bool>,
+    /// Whether to remove networks.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub networks: Option<bool>,
+    /// Whether to remove images.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub images: Option<bool>,
+    /// Whether to remove volumes.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub volumes: Option<bool>,
+    /// Remove things of this kind alone; repeatable.
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["containers", "networks", "images", "volumes"])]
+    pub only: Vec<OnlyKind>,
+    /// Remove images that the project only pulls, too.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Stop running containers and remove them, too.
+    #[arg(long)]
+    pub stop: bool,
+    /// `until=48h` or `until=2026-11-01T00:00:00Z`: only what is older (build cache: unused for longer).
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Remove build cache of the project, least recently used first, until it fits in this size, such as 5GB.
+    #[arg(long, value_name = "BYTES", alias = "keep-storage")]
+    pub max_used_space: Option<String>,
+    /// How to print the plan and the result.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CleanFormat::Table)]
+    pub format: CleanFormat,
+}
+
+/// Whose build cache goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CacheChoice {
+    /// The project's.
+    True,
+    /// Nobody's.
+    False,
+    /// Everybody's on the engine.
+    All,
+}
+
+/// Kinds of things to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnlyKind {
+    /// Containers.
+    #[value(alias = "container")]
+    Containers,
+    /// Networks.
+    #[value(alias = "network")]
+    Networks,
+    /// Images.
+    #[value(alias = "image")]
+    Images,
+    /// Volumes.
+    #[value(alias = "volume")]
+    Volumes,
+    /// Build cache.
+    Cache,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CleanFormat {
+    /// For people.
+    Table,
+    /// For programs, schema `doc2md-docker/clean/v1`.
+    Json,
+}

@@ -1,0 +1,245 @@
+//! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
+
+mod evidence;
+mod project;
+mod settings;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::GlobalArgs;
+use crate::cli::clean::{CleanArgs, CleanFormat};
+use crate::commands::connect;
+use crate::commands::environment::Environment;
+use crate::engine::snapshot::{ImageDetails, Lost, Part, Snapshot};
+use crate::engine::{Connector, Engine, EngineError};
+use crate::error::{CommandError, ExitKind};
+use crate::prune::execute::{self, Stop};
+use crate::prune::space::Space;
+use crate::prune::{self, Kind, Outcome, Plan, Project, Request};
+use crate::report::clean::{self as report, CleanResult};
+use crate::signal;
+use crate::ui::{Ui, format, prompt};
+
+/// How long the engine may take to measure what it holds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the command.
+///
+/// # Errors
+/// Options or files are invalid, the engine cannot be reached, nobody is there to be asked, or
+/// something could not be removed.
+pub async fn run(
+    global: &GlobalArgs,
+    args: &CleanArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let request = settings::request(args, Timestamp::now())?;
+    let mut notes = Vec::new();
+    let project = project::project(global, environment, ui, &mut notes)?;
+    let connector = connect::connector(global, environment)?;
+    if let Some(notice) = connector.notice() {
+        ui.warn(notice);
+    }
+    let interrupt = signal::cancel_on_interrupt(signal::Leftover::default()).map_err(|error| {
+        CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
+    })?;
+    let engine = Engine::new(&connector);
+    let observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
+    let (plan, others) = decide(&observed, &project, &request, &mut notes);
+    let clean = Clean { args, ui, project: &project, plan: &plan, notes: &notes };
+    if !global.quiet {
+        for note in &notes {
+            ui.say(&format!("note: {note}"));
+        }
+    }
+    if args.dry_run || plan.remove.is_empty() {
+        clean.show_plan(global, true);
+        if args.format == CleanFormat::Json {
+            let nothing = CleanResult::default();
+            let result = (!args.dry_run).then_some(&nothing);
+            ui.data(&report::json(&project.name, &plan, result, &notes));
+        }
+        return Ok(());
+    }
+    clean.show_plan(global, false);
+    clean.confirm(environment, others.as_deref(), &interrupt).await?;
+    let outcome = execute::execute(&engine, &plan, &interrupt, |item| {
+        if global.verbose > 0 && item.kind != Kind::Cache {
+            ui.say(&ui.foreign(&format!("removing {} {}", item.kind, item.name)));
+        }
+    })
+    .await;
+    let freed = match outcome.stopped {
+        Some(Stop::Engine(_)) => 0,
+        _ => match observe(&engine, &connector).await {
+            Ok(after) => observed.footprint().saturating_sub(after.footprint()),
+            Err(error) => {
+                ui.warn(&format!("what that freed is not known: {}", error.message));
+                0
+            }
+        },
+    };
+    clean.finish(&connector, outcome, freed, global.quiet)
+}
+
+/// What the engine holds, and what its images are made of.
+struct Observed {
+    snapshot: Snapshot,
+    details: Vec<ImageDetails>,
+}
+
+impl Observed {
+    fn footprint(&self) -> u64 {
+        Space::new(&self.snapshot, &self.details).footprint(&self.snapshot)
+    }
+}
+
+async fn observe(engine: &Engine, connector: &Connector) -> Result<Observed, CommandError> {
+    let failed = |error: EngineError| connect::engine_error(connector, &error);
+    let snapshot = engine.snapshot(PATIENCE).await.map_err(failed)?;
+    let blind =
+        snapshot.gaps.iter().find(|gap| gap.lost == Lost::Everything && gap.part != Part::Engine);
+    if let Some(gap) = blind {
+        // What is not seen may use what would be removed.
+        let message = format!("nothing is removed without knowing what is there: {gap}");
+        return Err(CommandError::new(ExitKind::EngineUnreachable, message));
+    }
+    let ids: Vec<String> = snapshot.images.iter().map(|image| image.id.clone()).collect();
+    let details = engine.image_details(&ids).await.map_err(failed)?;
+    Ok(Observed { snapshot, details })
+}
+
+/// The plan, and whom else it hits.
+fn decide(
+    observed: &Observed,
+    project: &Project,
+    request: &Request,
+    notes: &mut Vec<String>,
+) -> (Plan, Option<String>) {
+    let Observed { snapshot, details } = observed;
+    for gap in &snapshot.gaps {
+        notes.push(gap.to_string());
+    }
+    let known = evidence::Known::default();
+    let verdicts = evidence::verdicts(snapshot, details, project, known);
+    let plan = prune::plan(snapshot, details, &verdicts, project, request);
+    let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
+    (plan, hits.then(|| evidence::others_hit(snapshot, &verdicts, project)))
+}
+
+async fn or_interrupt<T>(
+    interrupt: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, CommandError> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = interrupt.cancelled() => {
+            Err(CommandError::new(ExitKind::Interrupted, "interrupted: nothing was removed"))
+        }
+    }
+}
+
+struct Clean<'a> {
+    args: &'a CleanArgs,
+    ui: &'a Ui,
+    project: &'a Project,
+    plan: &'a Plan,
+    notes: &'a [String],
+}
+
+impl Clean<'_> {
+    fn show_plan(&self, global: &GlobalArgs, is_result: bool) {
+        if self.args.format == CleanFormat::Json || (global.quiet && !is_result) {
+            return;
+        }
+        let (columns, _) = self.ui.size();
+        let text = report::table(self.plan, columns, global.verbose > 0);
+        self.ui.data(&self.ui.foreign(&text));
+    }
+
+    /// Goes on only where somebody agrees, now or by an option.
+    async fn confirm(
+        &self,
+        environment: &Environment,
+        others: Option<&str>,
+        interrupt: &CancellationToken,
+    ) -> Result<(), CommandError> {
+        if self.args.force || environment.flag("CI") {
+            if let Some(others) = others {
+                self.ui.warn(others);
+            }
+            return Ok(());
+        }
+        if !self.ui.can_ask() {
+            let message = "nothing was removed: there is no terminal to ask on";
+            return Err(CommandError::new(ExitKind::Usage, message)
+                .hint("--force removes without asking, --dry-run only shows the plan"));
+        }
+        self.ui.ask(&report::question(self.plan, others));
+        let answered = or_interrupt(interrupt, tokio::task::spawn_blocking(prompt::answer)).await?;
+        match answered {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(CommandError::new(ExitKind::Failed, "nothing was removed")),
+            Ok(Err(error)) => {
+                Err(CommandError::new(ExitKind::Failed, "failed to read the answer")
+                    .caused_by(&error))
+            }
+            Err(error) => {
+                Err(CommandError::new(ExitKind::Failed, "failed to read the answer")
+                    .caused_by(&error))
+            }
+        }
+    }
+
+    /// Tells what became of the plan.
+    fn finish(
+        &self,
+        connector: &Connector,
+        outcome: Outcome,
+        freed_bytes: u64,
+        quiet: bool,
+    ) -> Result<(), CommandError> {
+        let result = CleanResult { remains: &outcome.remains, freed_bytes };
+        if self.args.format == CleanFormat::Json {
+            let text = report::json(&self.project.name, self.plan, Some(&result), self.notes);
+            self.ui.data(&text);
+        } else if !quiet || outcome.stopped.is_some() {
+            let removed = report::things(outcome.removed);
+            let freed = match outcome.stopped {
+                Some(Stop::Engine(_)) => String::new(),
+                _ => format!(", freed {}", format::bytes(freed_bytes)),
+            };
+            self.ui.say(&format!("removed {removed}{freed}"));
+        }
+        if outcome.bystanders > 0 {
+            self.ui.warn(&format!(
+                "{} cache records that are not in the plan went meanwhile: another prune or the engine's \
+                 garbage collection ran",
+                outcome.bystanders
+            ));
+        }
+        let left = outcome.remains.len();
+        match &outcome.stopped {
+            None if left == 0 => return Ok(()),
+            None => {
+                for remaining in &outcome.remains {
+                    let (kind, name) = (remaining.item.kind, &remaining.item.name);
+                    self.ui.warn(&format!("kept {kind} {name}: {}", remaining.why));
+                }
+                let message =
+                    format!("{} of {} remain", left, report::things(self.plan.remove.len()));
+                Err(CommandError::new(ExitKind::Failed, message))
+            }
+            Some(Stop::Interrupted) => {
+                let message = format!("interrupted: {} remain", report::things(left));
+                Err(CommandError::new(ExitKind::Interrupted, message))
+            }
+            Some(Stop::Engine(error)) => Err(connect::engine_error(connector, error)),
+        }
+        .map_err(|error: CommandError| error.hint("run clean again to remove what remains"))
+    }
+}

@@ -1,0 +1,164 @@
+//! What the options of `clean` ask for. Knows no engine.
+
+use std::collections::BTreeSet;
+
+use bytesize::ByteSize;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cli::clean::{CacheChoice, CleanArgs, OnlyKind};
+use crate::error::{CommandError, ExitKind};
+use crate::prune::{Kind, Request};
+
+/// What is to be removed.
+///
+/// # Errors
+/// An option cannot be understood, or options contradict each other.
+pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, CommandError> {
+    let cache_limit = match &args.max_used_space {
+        None => None,
+        Some(text) => Some(size(text)?),
+    };
+    Ok(Request {
+        kinds: kinds(args, cache_limit.is_some())?,
+        whole_cache: args.cache == Some(CacheChoice::All),
+        pulled_images: args.all,
+        stop: args.stop,
+        until: until(&args.filter, now)?,
+        cache_limit,
+    })
+}
+
+fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError> {
+    if !args.only.is_empty() {
+        let mut kinds: BTreeSet<Kind> = args
+            .only
+            .iter()
+            .map(|kind| match kind {
+                OnlyKind::Containers => Kind::Container,
+                OnlyKind::Networks => Kind::Network,
+                OnlyKind::Images => Kind::Image,
+                OnlyKind::Volumes => Kind::Volume,
+                OnlyKind::Cache => Kind::Cache,
+            })
+            .collect();
+        if matches!(args.cache, Some(CacheChoice::True | CacheChoice::All)) {
+            kinds.insert(Kind::Cache);
+        }
+        return Ok(kinds);
+    }
+    // A size goal is about the cache: nothing else goes unless it is asked for.
+    let default = !limited;
+    let cache = match args.cache {
+        None => limited,
+        Some(choice) => choice != CacheChoice::False,
+    };
+    if limited && !cache {
+        let message = "--max-used-space is about the build cache, and --cache=false keeps that";
+        return Err(CommandError::new(ExitKind::Usage, message));
+    }
+    let chosen = [
+        (Kind::Container, args.containers.unwrap_or(default)),
+        (Kind::Network, args.networks.unwrap_or(default)),
+        (Kind::Image, args.images.unwrap_or(default)),
+        (Kind::Volume, args.volumes.unwrap_or(default)),
+        (Kind::Cache, cache),
+    ];
+    Ok(chosen.into_iter().filter_map(|(kind, wanted)| wanted.then_some(kind)).collect())
+}
+
+fn size(text: &str) -> Result<u64, CommandError> {
+    text.trim().parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| {
+        CommandError::new(
+            ExitKind::Usage,
+            format!("--max-used-space is {text:?}, which is no size"),
+        )
+        .hint("use a number and a unit, such as 5GB or 512MiB")
+    })
+}
+
+/// `until=` as docker knows it: a duration back from now, or a moment.
+fn until(filters: &[String], now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
+    let mut until: Option<Timestamp> = None;
+    for filter in filters {
+        let wrong = |why: &str| {
+            CommandError::new(ExitKind::Usage, format!("--filter {filter}: {why}"))
+                .hint("use until=48h, or until=2026-11-01T00:00:00Z")
+        };
+        let Some(("until", value)) = filter.split_once('=') else {
+            return Err(wrong("the only filter is until"));
+        };
+        let moment = match (value.parse::<SignedDuration>(), value.parse::<Timestamp>()) {
+            (Ok(age), _) if age.is_negative() => return Err(wrong("an age is not negative")),
+            (Ok(age), _) => now.checked_sub(age).map_err(|_| wrong("so long ago nothing was"))?,
+            (_, Ok(moment)) => moment,
+            _ => return Err(wrong("neither a duration nor a moment")),
+        };
+        until = Some(until.map_or(moment, |other| other.min(moment)));
+    }
+    Ok(until)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn asked(options: &str) -> Result<Request, String> {
+        let line = ["doc2md-docker", "clean"].into_iter().chain(options.split_whitespace());
+        let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
+        let Command::Clean(args) = cli.command else { panic!() };
+        request(&args, Timestamp::from_second(1_000_000).unwrap()).map_err(|error| error.message)
+    }
+
+    fn kinds_of(options: &str) -> String {
+        let kinds: Vec<String> =
+            asked(options).unwrap().kinds.iter().map(Kind::to_string).collect();
+        kinds.join(" ")
+    }
+
+    #[test]
+    fn kinds_are_chosen_in_dockers_manner() {
+        assert_eq!(kinds_of(""), "container network image volume");
+        assert_eq!(kinds_of("--cache"), "container network image volume cache");
+        assert_eq!(
+            kinds_of("--cache=true --images=false --volumes=false"),
+            "container network cache"
+        );
+        assert_eq!(kinds_of("--only cache --only image"), "image cache");
+        assert_eq!(kinds_of("--only cache --cache=all"), "cache");
+        assert!(asked("--cache=all").unwrap().whole_cache);
+        assert_eq!(kinds_of("--max-used-space 5GB"), "cache");
+        assert_eq!(kinds_of("--max-used-space 5GB --images"), "image cache");
+        assert_eq!(asked("--keep-storage 1KiB").unwrap().cache_limit, Some(1024));
+        assert!(asked("--only cache --images=false").is_err());
+        assert!(asked("--max-used-space 5GB --cache=false").is_err());
+        assert!(asked("--max-used-space many").is_err());
+    }
+
+    #[test]
+    fn an_age_counts_from_now_and_the_strictest_wins() {
+        let until = |options: &str| asked(options).unwrap().until.unwrap().as_second();
+        assert_eq!(until("--filter until=100s"), 999_900);
+        assert_eq!(until("--filter until=1h30m --filter until=10s"), 994_600);
+        assert_eq!(until("--filter until=1970-01-02T00:00:00Z"), 86_400);
+        for wrong in ["until=", "until=-5s", "label=a", "until"] {
+            assert!(asked(&format!("--filter {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn f_is_force_and_the_file_option_is_long() {
+        let parse = |line: &[&str]| Cli::try_parse_from(line).unwrap();
+        let cli = parse(&["x", "clean", "-f", "--file", "a.yaml"]);
+        assert_eq!(cli.global.project.files, [std::path::PathBuf::from("a.yaml")]);
+        let Command::Clean(args) = cli.command else { panic!() };
+        assert!(args.force);
+        let cli = parse(&["x", "-f", "b.yaml", "clean"]);
+        assert_eq!(cli.global.project.files, [std::path::PathBuf::from("b.yaml")]);
+        let Command::Clean(args) = cli.command else { panic!() };
+        assert!(!args.force);
+    }
+}

@@ -1,0 +1,203 @@
+//! Removing single things, each by its id, and records of the build cache by their ids.
+//!
+//! What is gone already counts as removed, what something uses is left and said to be in use. Nothing
+//! here takes a filter that an engine may not know: `docs/design/clean.md` names those that wipe all.
+
+use http::Method;
+
+use super::http::encoded;
+use super::snapshot::{CacheRecord, Part};
+use super::{Engine, EngineError, HttpError};
+
+/// Ids in one prune request: about 26 bytes each, far from the 1 MiB that Go's servers take as a head.
+const IDS_PER_REQUEST: usize = 1_000;
+/// A size no cache has.
+const EVERYTHING: &str = "9000000000000000000";
+/// Words that no record has.
+const NOBODY: &str = "doc2md-docker-asks-whether-ids-count";
+
+/// What became of a thing that was to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// It was removed.
+    Removed,
+    /// It was gone before.
+    Gone,
+    /// It stays, for this reason of the engine's.
+    InUse(String),
+}
+
+impl Engine {
+    /// Stops a container: SIGTERM, and after its grace period SIGKILL.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn stop_container(&self, id: &str) -> Result<Removal, EngineError> {
+        let path = format!("/containers/{}/stop", encoded(id));
+        self.removal(Method::POST, &format!("stop container {id}"), &path).await
+    }
+
+    /// Removes a container that does not run, and with `anonymous_volumes` those nobody else has.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn remove_container(
+        &self,
+        id: &str,
+        anonymous_volumes: bool,
+    ) -> Result<Removal, EngineError> {
+        let query = if anonymous_volumes { "?v=1" } else { "" };
+        let path = format!("/containers/{}{query}", encoded(id));
+        self.removal(Method::DELETE, &format!("remove container {id}"), &path).await
+    }
+
+    /// Removes a network.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn remove_network(&self, id: &str) -> Result<Removal, EngineError> {
+        let path = format!("/networks/{}", encoded(id));
+        self.removal(Method::DELETE, &format!("remove network {id}"), &path).await
+    }
+
+    /// Removes a volume.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn remove_volume(&self, name: &str) -> Result<Removal, EngineError> {
+        let path = format!("/volumes/{}", encoded(name));
+        self.removal(Method::DELETE, &format!("remove volume {name}"), &path).await
+    }
+
+    /// Removes an image, or one reference of it while others remain. Its parents stay.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn remove_image(&self, image: &str) -> Result<Removal, EngineError> {
+        let path = format!("/images/{}?noprune=1", encoded(image));
+        self.removal(Method::DELETE, &format!("remove image {image}"), &path).await
+    }
+
+    async fn removal(
+        &self,
+        method: Method,
+        operation: &str,
+        path: &str,
+    ) -> Result<Removal, EngineError> {
+        match self.http().send(method, operation, path).await {
+            Ok(_) => Ok(Removal::Removed),
+            Err(EngineError::Http { source: HttpError::Refused { status, message }, .. })
+                if refusal(status, &message).is_some() =>
+            {
+                Ok(refusal(status, &message).unwrap_or(Removal::Gone))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a prune by id removes only records with these ids. The question itself can remove
+    /// nothing: it names two ids, which engines that look at ids refuse, and three conditions
+    /// that no record meets.
+    ///
+    /// # Errors
+    /// The engine cannot be reached.
+    pub async fn prunes_by_id(&self) -> Result<bool, EngineError> {
+        let filters = serde_json::json!({"id": [NOBODY, EVERYTHING], "type": [NOBODY], "description": [NOBODY]});
+        let path = format!(
+            "/build/prune?keep-storage={EVERYTHING}&reserved-space={EVERYTHING}\
+             &max-used-space={EVERYTHING}&filters={}",
+            encoded(&filters.to_string())
+        );
+        match self.http().send(Method::POST, "ask whether cache is removed by id", &path).await {
+            Ok(_) => Ok(false),
+            // moby `daemon/internal/builder-next/builder.go`, `errMultipleFilterValues`.
+            Err(EngineError::Http {
+                source: HttpError::Refused { status: 400, message }, ..
+            }) => Ok(message.contains("only one value")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes records of the build cache and nothing else. `ids` must hold all that build on a
+    /// record before that record: BuildKit keeps what something builds on, without a word. What
+    /// went is for [`Engine::cache_records`] to say.
+    ///
+    /// # Errors
+    /// An id is none of BuildKit's, or the engine refused or cannot be reached.
+    pub async fn prune_cache(&self, ids: &[String]) -> Result<(), EngineError> {
+        let operation = format!("remove {} records of the build cache", ids.len());
+        if let Some(odd) = ids.iter().find(|id| !is_record_id(id)) {
+            return Err(EngineError::Silent { operation, why: format!("{odd:?} is no record id") });
+        }
+        for ids in ids.chunks(IDS_PER_REQUEST) {
+            // One value, a regular expression: more than one is refused.
+            let filters = serde_json::json!({"id": [format!("^({})$", ids.join("|"))]});
+            let path = format!("/build/prune?all=1&filters={}", encoded(&filters.to_string()));
+            self.http().send(Method::POST, &operation, &path).await?;
+        }
+        Ok(())
+    }
+
+    /// Records of the build cache as they are now.
+    ///
+    /// # Errors
+    /// The engine refused, or cannot be reached.
+    pub async fn cache_records(&self) -> Result<Vec<CacheRecord>, EngineError> {
+        let version = self.http().ping().await?.api_version;
+        for (path, parts) in super::disk_usage::questions(version) {
+            if parts.contains(&Part::Cache) {
+                return Ok(self.disk_usage(&path, &parts).await?.cache);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Whether BuildKit may have made this id (`identity.NewID`): nothing in it means anything in a regular
+/// expression.
+pub fn is_record_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// What a refusal means: 404 is gone, 304 stopped already, 409 in use. Networks in use answer 403.
+fn refusal(status: u16, message: &str) -> Option<Removal> {
+    let in_use = || Some(Removal::InUse(message.trim().to_owned()));
+    match status {
+        304 | 404 => Some(Removal::Gone),
+        // A removal of the same container that has begun already.
+        409 if message.contains("already in progress") => Some(Removal::Gone),
+        409 => in_use(),
+        403 if message.contains("active endpoints") => in_use(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn gone_is_no_failure_and_in_use_tells_why() {
+        assert_eq!(refusal(404, "No such image: a"), Some(Removal::Gone));
+        assert_eq!(refusal(304, ""), Some(Removal::Gone));
+        assert_eq!(
+            refusal(409, "removal of container a is already in progress"),
+            Some(Removal::Gone)
+        );
+        let used = "volume is in use - [a]";
+        assert_eq!(refusal(409, used), Some(Removal::InUse(used.into())));
+        let network = "error while removing network: network a has active endpoints";
+        assert_eq!(refusal(403, network), Some(Removal::InUse(network.into())));
+        assert_eq!(refusal(403, "forbidden by policy"), None);
+        assert_eq!(refusal(500, "no"), None);
+    }
+
+    #[test]
+    fn ids_cannot_smuggle_an_expression() {
+        assert!(is_record_id("ztzmqo2zvsnqnml5jbx9p8lga"));
+        for odd in ["", "a|b", ".*", "a b", "A"] {
+            assert!(!is_record_id(odd), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Removing what belongs to one project: a plan of what goes and what stays, and its execution.
+//!
+//! [`plan`] decides and is pure: the engine's state, the project and whose each cache record is come
+//! in as values. [`execute`] carries a plan out and decides nothing. [`space`] knows what removing a
+//! thing frees where layers are shared. `docs/design/clean.md` has the rules and the measurements.
+
+pub mod execute;
+pub mod plan;
+mod select;
+pub mod space;
+#[cfg(test)]
+mod tests;
+
+pub use execute::{Outcome, Remaining};
+pub use plan::{Action, Item, Kind, Plan, Project, Request, plan};

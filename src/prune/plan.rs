@@ -1,0 +1,518 @@
+//! What goes and what stays, with bytes and reasons. Pure: the same state gives the same plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::select::{last_use, select};
+use super::space::Space;
+use crate::attribution::{Reason, Verdict};
+use crate::engine::removal::is_record_id;
+use crate::engine::snapshot::{CacheRecord, Container, Image, ImageDetails, Labels, Snapshot};
+
+/// Label that compose and this program put on what belongs to a project.
+pub const PROJECT_LABEL: &str = "com.docker.compose.project";
+/// Label with the service's name.
+const SERVICE_LABEL: &str = "com.docker.compose.service";
+/// Label of volumes that nobody named.
+const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+
+/// Kinds of things, in the order in which they can go: each is used by those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A container.
+    Container,
+    /// A network.
+    Network,
+    /// An image, or one of its names.
+    Image,
+    /// A volume.
+    Volume,
+    /// A record of the build cache.
+    Cache,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Container => "container",
+            Self::Network => "network",
+            Self::Image => "image",
+            Self::Volume => "volume",
+            Self::Cache => "cache",
+        })
+    }
+}
+
+/// The project, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// Compose project name.
+    pub name: String,
+    /// References of the images its compose files build.
+    pub built: BTreeSet<String>,
+    /// References of the images its compose files only pull.
+    pub pulled: BTreeSet<String>,
+    /// Ids of images that recorded builds of it made.
+    pub built_ids: BTreeSet<String>,
+}
+
+/// What is to be removed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Kinds of things.
+    pub kinds: BTreeSet<Kind>,
+    /// All cache records instead of the project's.
+    pub whole_cache: bool,
+    /// Images that are only pulled, too.
+    pub pulled_images: bool,
+    /// Running containers, too: they are stopped first.
+    pub stop: bool,
+    /// Only what was made (cache: last used) before.
+    pub until: Option<Timestamp>,
+    /// Remove cache records, least recently used first, until no more bytes than these are left of them.
+    pub cache_limit: Option<u64>,
+}
+
+/// One call of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Remove a container.
+    Container {
+        /// Whether it has to be stopped first.
+        stop: bool,
+        /// Whether the volumes nobody named go with it.
+        anonymous_volumes: bool,
+    },
+    /// Remove a network.
+    Network,
+    /// Remove an image.
+    Image {
+        /// The name to remove; the id where it has none.
+        reference: Option<String>,
+    },
+    /// Remove a volume.
+    Volume,
+    /// Remove a cache record.
+    Cache,
+}
+
+/// A thing that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item<A = Action> {
+    /// What to do; nothing for what stays.
+    pub action: A,
+    /// What it is.
+    pub kind: Kind,
+    /// The engine's id; the name of a volume.
+    pub id: String,
+    /// What a person would call it.
+    pub name: String,
+    /// For what goes: bytes that this frees. For what stays: bytes it takes, where they are known.
+    pub bytes: Option<u64>,
+    /// Why it goes or stays.
+    pub reason: String,
+}
+
+/// What goes, in the order of removal, and what stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What goes.
+    pub remove: Vec<Item>,
+    /// Things of the project, and records of the build cache, that stay.
+    pub keep: Vec<Item<()>>,
+}
+
+impl Plan {
+    /// Bytes that removing everything frees.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.remove.iter().filter_map(|item| item.bytes).sum()
+    }
+
+    /// What goes of one kind.
+    pub fn removes(&self, kind: Kind) -> impl Iterator<Item = &Item> {
+        self.remove.iter().filter(move |item| item.kind == kind)
+    }
+}
+
+/// Decides. `verdicts` say whose each cache record is, `details` describe the images.
+pub fn plan(
+    snapshot: &Snapshot,
+    details: &[ImageDetails],
+    verdicts: &BTreeMap<String, Verdict>,
+    project: &Project,
+    request: &Request,
+) -> Plan {
+    let mut planner = Planner { snapshot, project, request, plan: Plan::default() };
+    planner.containers();
+    planner.networks();
+    planner.images();
+    planner.volumes();
+    planner.cache(verdicts);
+    let mut plan = planner.plan;
+    measure(&mut plan, snapshot, details);
+    plan
+}
+
+struct Planner<'a> {
+    snapshot: &'a Snapshot,
+    project: &'a Project,
+    request: &'a Request,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn wants(&self, kind: Kind) -> bool {
+        self.request.kinds.contains(&kind)
+    }
+
+    fn remove(&mut self, action: Action, kind: Kind, id: &str, name: &str, reason: String) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.plan.remove.push(Item { action, kind, id, name, bytes: None, reason });
+    }
+
+    fn keep(&mut self, kind: Kind, id: &str, name: &str, bytes: Option<u64>, reason: String) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.plan.keep.push(Item { action: (), kind, id, name, bytes, reason });
+    }
+
+    fn is_ours(&self, labels: &Labels) -> bool {
+        labels.get(PROJECT_LABEL) == Some(&self.project.name)
+    }
+
+    /// The reason to keep what is too young.
+    fn too_young(&self, created: Option<Timestamp>) -> Option<String> {
+        let until = self.request.until?;
+        match created {
+            Some(created) if created < until => None,
+            Some(created) => Some(format!("made {}, which --filter until spares", day(created))),
+            None => Some("nobody knows when it was made, and --filter until is given".to_owned()),
+        }
+    }
+
+    fn containers(&mut self) {
+        if !self.wants(Kind::Container) {
+            return;
+        }
+        for container in &self.snapshot.containers {
+            if !self.is_ours(&container.labels) {
+                continue;
+            }
+            let running = container.is_running();
+            let reason = match self.too_young(container.created) {
+                None if running && !self.request.stop => {
+                    Some(format!("{}; --stop stops and removes it", container.state))
+                }
+                young => young,
+            };
+            let (kind, id, name) = (Kind::Container, &container.id, &container.name);
+            match reason {
+                Some(reason) => self.keep(kind, id, name, container.size_rw_bytes, reason),
+                None => {
+                    let action = Action::Container {
+                        stop: running,
+                        anonymous_volumes: self.wants(Kind::Volume) && self.request.until.is_none(),
+                    };
+                    let state = if running { "runs, is stopped first" } else { &container.state };
+                    self.remove(action, kind, id, name, format!("of the project; {state}"));
+                }
+            }
+        }
+    }
+
+    /// Containers with these ids that stay.
+    fn staying<'c>(&'c self, ids: &'c [String]) -> impl Iterator<Item = &'c Container> {
+        let all = self.snapshot.containers.iter().filter(|it| ids.contains(&it.id));
+        all.filter(|it| !self.plan.removes(Kind::Container).any(|item| item.id == it.id))
+    }
+
+    /// The reason to keep what a container uses.
+    fn used_by(&self, containers: &[String]) -> Option<String> {
+        let container = self.staying(containers).next()?;
+        let owner = match container.labels.get(PROJECT_LABEL) {
+            Some(name) if *name == self.project.name => String::new(),
+            Some(name) => format!(" of project {name}"),
+            None => " of nobody's project".to_owned(),
+        };
+        Some(format!("container {}{owner} uses it", container.name))
+    }
+
+    fn networks(&mut self) {
+        if !self.wants(Kind::Network) {
+            return;
+        }
+        for network in &self.snapshot.networks {
+            if !self.is_ours(&network.labels) {
+                continue;
+            }
+            let reason =
+                self.used_by(&network.containers).or_else(|| self.too_young(network.created));
+            match reason {
+                Some(why) => self.keep(Kind::Network, &network.id, &network.name, None, why),
+                None => {
+                    let why = "of the project".to_owned();
+                    self.remove(Action::Network, Kind::Network, &network.id, &network.name, why);
+                }
+            }
+        }
+    }
+
+    fn images(&mut self) {
+        if !self.wants(Kind::Image) {
+            return;
+        }
+        for image in &self.snapshot.images {
+            if image.references.is_empty() {
+                self.unnamed_image(image);
+                continue;
+            }
+            for reference in &image.references {
+                if let Some(why) = self.names_ours(image, reference) {
+                    self.named_image(image, reference, why);
+                }
+            }
+        }
+    }
+
+    /// Why an image under this name belongs to the project: `Ok` to remove it, `Err` to keep it. A
+    /// label alone does not make it so: images built upon this project's inherit it.
+    fn names_ours(&self, image: &Image, reference: &str) -> Option<Result<String, String>> {
+        let project = self.project;
+        let label = image.labels.get(PROJECT_LABEL);
+        if project.built.contains(reference) {
+            return Some(match label {
+                Some(other) if *other != project.name => {
+                    Err(format!("project {other} built the image of this name"))
+                }
+                _ => Ok("the compose file builds it".to_owned()),
+            });
+        }
+        if project.pulled.contains(reference) {
+            return Some(if self.request.pulled_images {
+                Ok("the compose file uses it".to_owned())
+            } else {
+                Err("only pulled; --all removes it".to_owned())
+            });
+        }
+        if label != Some(&project.name) {
+            return None;
+        }
+        let service = image.labels.get(SERVICE_LABEL).map_or("", String::as_str);
+        let repository = reference.rsplit_once(':').map_or(reference, |(name, _)| name);
+        let by_name = ["-", "_"].iter().any(|gap| {
+            !service.is_empty() && repository == format!("{}{gap}{service}", project.name)
+        });
+        if by_name || project.built_ids.contains(&image.id) {
+            return Some(Ok(format!("built for service {service} of the project")));
+        }
+        let why = "has the project's label, perhaps from an image it is built on";
+        Some(Err(format!("{why}; the compose file names no such image")))
+    }
+
+    fn named_image(&mut self, image: &Image, reference: &str, why: Result<String, String>) {
+        let why = why.and_then(|why| match self.used_by(&image.containers) {
+            Some(used) => Err(used),
+            None => self.too_young(image.created).map_or(Ok(why), Err),
+        });
+        match why {
+            Ok(why) => {
+                let action = Action::Image { reference: Some(reference.to_owned()) };
+                self.remove(action, Kind::Image, &image.id, reference, why);
+            }
+            Err(why) => self.keep(Kind::Image, &image.id, reference, image.size_bytes, why),
+        }
+    }
+
+    fn unnamed_image(&mut self, image: &Image) {
+        let recorded = self.project.built_ids.contains(&image.id);
+        if !image.digests.is_empty() || !(self.is_ours(&image.labels) || recorded) {
+            return;
+        }
+        let why = if self.is_ours(&image.labels) {
+            Ok("dangling, with the project's label".to_owned())
+        } else {
+            Ok("dangling, built by the project".to_owned())
+        };
+        let why = why.and_then(|why| match self.used_by(&image.containers) {
+            Some(used) => Err(used),
+            None => self.too_young(image.created).map_or(Ok(why), Err),
+        });
+        match why {
+            Ok(why) => {
+                let action = Action::Image { reference: None };
+                self.remove(action, Kind::Image, &image.id, "<none>", why);
+            }
+            Err(why) => self.keep(Kind::Image, &image.id, "<none>", image.size_bytes, why),
+        }
+    }
+
+    fn volumes(&mut self) {
+        if !self.wants(Kind::Volume) {
+            return;
+        }
+        for volume in &self.snapshot.volumes {
+            let anonymous = volume.labels.contains_key(ANONYMOUS_LABEL)
+                || (volume.name.len() == 64
+                    && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let users =
+                || self.snapshot.containers.iter().filter(|it| volume.containers.contains(&it.id));
+            // Nobody labels these: they belong to the containers that they were made for.
+            let with_container = anonymous
+                && users().next().is_some()
+                && users().all(|container| self.is_ours(&container.labels));
+            if !self.is_ours(&volume.labels) && !with_container {
+                continue;
+            }
+            let reason = self.used_by(&volume.containers).or_else(|| {
+                self.request.until.map(|_| "--filter until says nothing on volumes".to_owned())
+            });
+            match reason {
+                Some(why) => {
+                    self.keep(Kind::Volume, &volume.name, &volume.name, volume.size_bytes, why);
+                }
+                None => {
+                    let why = if with_container { "of its container" } else { "of the project" };
+                    let why = why.to_owned();
+                    self.remove(Action::Volume, Kind::Volume, &volume.name, &volume.name, why);
+                }
+            }
+        }
+    }
+
+    fn cache(&mut self, verdicts: &BTreeMap<String, Verdict>) {
+        if !self.wants(Kind::Cache) {
+            return;
+        }
+        let snapshot = self.snapshot;
+        let mut may_go: BTreeMap<&str, String> = BTreeMap::new();
+        let mut stays: BTreeMap<&str, String> = BTreeMap::new();
+        for record in &snapshot.cache {
+            let verdict = verdicts.get(&record.id);
+            match verdict {
+                _ if !is_record_id(&record.id) => {
+                    stays.insert(&record.id, "an engine would not find it by its id".to_owned());
+                }
+                Some(Verdict::Ours { step }) => {
+                    may_go.insert(&record.id, format!("made by {step}"));
+                }
+                _ if self.request.whole_cache && !record.in_use => {
+                    let whose = match verdict {
+                        Some(Verdict::Kept(reason)) => format!(", although {}", words(reason)),
+                        _ => String::new(),
+                    };
+                    may_go.insert(&record.id, format!("--cache=all{whose}"));
+                }
+                Some(Verdict::Kept(reason)) => {
+                    stays.insert(&record.id, words(reason));
+                }
+                None => {
+                    stays.insert(&record.id, words(&Reason::NotRecorded));
+                }
+            }
+        }
+        let ids: BTreeSet<&str> = may_go.keys().copied().collect();
+        let selected = select(&snapshot.cache, &ids, self.request.until, self.request.cache_limit);
+        for record in &selected {
+            let why = may_go.remove(record.id.as_str()).unwrap_or_default();
+            let name = name_of(record);
+            self.remove(Action::Cache, Kind::Cache, &record.id, name, why);
+        }
+        for record in &snapshot.cache {
+            let why = match stays.remove(record.id.as_str()) {
+                Some(why) => why,
+                None if may_go.contains_key(record.id.as_str()) => self.spared(record),
+                None => continue,
+            };
+            self.keep(Kind::Cache, &record.id, name_of(record), Some(record.size_bytes), why);
+        }
+    }
+
+    /// Why a record that could go does not.
+    fn spared(&self, record: &CacheRecord) -> String {
+        match self.request.until {
+            Some(until) if last_use(record).is_none_or(|used| used >= until) => {
+                "used lately, which --filter until spares".to_owned()
+            }
+            _ if self.request.cache_limit.is_some() => {
+                "within --max-used-space, or something that stays builds on it".to_owned()
+            }
+            _ => "a record that stays builds on it".to_owned(),
+        }
+    }
+}
+
+/// Notes what removing each thing frees.
+fn measure(plan: &mut Plan, snapshot: &Snapshot, details: &[ImageDetails]) {
+    let space = Space::new(snapshot, details);
+    let removed: BTreeSet<&str> =
+        plan.removes(Kind::Image).map(|item| item.name.as_str()).collect();
+    // An image goes with its last name.
+    let images: Vec<&str> = snapshot
+        .images
+        .iter()
+        .filter(|image| {
+            let planned = plan.removes(Kind::Image).any(|item| item.id == image.id);
+            planned && image.references.iter().all(|name| removed.contains(name.as_str()))
+        })
+        .map(|image| image.id.as_str())
+        .collect();
+    let records: BTreeSet<&str> = plan.removes(Kind::Cache).map(|item| item.id.as_str()).collect();
+    let mut freed = space.freed(snapshot, &images, &records);
+    let images: Vec<String> = images.into_iter().map(str::to_owned).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    for item in &mut plan.remove {
+        item.bytes = match item.kind {
+            Kind::Container => snapshot
+                .containers
+                .iter()
+                .find(|it| it.id == item.id)
+                .and_then(|it| it.size_rw_bytes),
+            Kind::Volume => {
+                snapshot.volumes.iter().find(|it| it.name == item.id).and_then(|it| it.size_bytes)
+            }
+            Kind::Network => None,
+            Kind::Image if !images.contains(&item.id.as_str()) => {
+                item.reason.push_str("; another name keeps the image");
+                Some(0)
+            }
+            // With several names the first has taken the bytes.
+            Kind::Image => Some(freed.remove(&item.id).unwrap_or(0)),
+            Kind::Cache => {
+                let bytes = freed.remove(&item.id).unwrap_or(0);
+                if bytes == 0 && space.held_by_other_image(&item.id, &images) {
+                    item.reason.push_str("; frees nothing, an image that stays has the layer");
+                }
+                Some(bytes)
+            }
+        };
+    }
+}
+
+fn name_of(record: &CacheRecord) -> &str {
+    match record.description.trim() {
+        "" => record.kind.word(),
+        text => text,
+    }
+}
+
+/// A reason of the attribution as a fragment.
+fn words(reason: &Reason) -> String {
+    match reason {
+        Reason::NotRecorded => "no known build of the project made it".to_owned(),
+        Reason::Base => "a base image: it belongs to all who build on it".to_owned(),
+        Reason::InUse => "a build uses it now".to_owned(),
+        Reason::Ambiguous => "another build may have made it".to_owned(),
+        Reason::SharedMount { project: Some(name) } => format!("project {name} mounts it too"),
+        Reason::SharedMount { project: None } => "another build mounts it too".to_owned(),
+        Reason::ForeignImage { image } => format!("image {image} has the layer"),
+        Reason::Unexplained { uses, explained } => {
+            format!("used {uses} times, {explained} by known builds of the project")
+        }
+        Reason::Needed { .. } => "a record that stays builds on it".to_owned(),
+    }
+}
+
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}

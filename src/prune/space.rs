@@ -1,0 +1,188 @@
+//! What things take on the disk, and what removing them frees.
+//!
+//! A layer that two images or an image and a cache record hold is there once (Docker's own store), or
+//! its blob is (containerd store); it goes with the last one that holds it. Engines do not say which
+//! record is which layer: creation time, instruction and size tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::snapshot::{CacheKind, CacheRecord, ImageDetails, Snapshot, Store};
+
+/// A layer that images have.
+#[derive(Debug)]
+struct LayerSpace {
+    /// Bytes unpacked.
+    unpacked: u64,
+    /// Bytes of its blob: of the image's content, in the proportion of the unpacked sizes. 0 where
+    /// the store keeps none.
+    blob: u64,
+    /// When its step ran, in seconds.
+    created: Option<i64>,
+    /// First word of its instruction.
+    keyword: String,
+}
+
+/// Layers, who holds them, and which record is which of them.
+#[derive(Debug)]
+pub struct Space {
+    has_blobs: bool,
+    layers: BTreeMap<String, LayerSpace>,
+    /// Layers of each image, by the image's id.
+    images: BTreeMap<String, Vec<String>>,
+    /// Layer of a record, by the record's id.
+    records: BTreeMap<String, String>,
+}
+
+impl Space {
+    /// Puts together what the engine tells.
+    pub fn new(snapshot: &Snapshot, details: &[ImageDetails]) -> Self {
+        let has_blobs = snapshot.engine.store == Store::Containerd;
+        let mut layers = BTreeMap::new();
+        let mut images = BTreeMap::new();
+        for image in details {
+            let content = image.content_bytes.filter(|_| has_blobs).unwrap_or(0);
+            let all: u64 = image.layers.iter().filter_map(|layer| layer.size_bytes).sum();
+            for layer in &image.layers {
+                let unpacked = layer.size_bytes.unwrap_or(0);
+                let blob = u128::from(content) * u128::from(unpacked) / u128::from(all.max(1));
+                let step = layer.step.and_then(|step| image.history.get(step));
+                let created_by = step.map_or("", |step| step.created_by.as_str());
+                layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
+                    unpacked,
+                    blob: u64::try_from(blob).unwrap_or(content),
+                    created: step.and_then(|step| step.created).map(|time| time.as_second()),
+                    keyword: created_by.split(' ').next().unwrap_or_default().to_owned(),
+                });
+            }
+            let chain = image.layers.iter().map(|layer| layer.chain_id.clone()).collect();
+            images.insert(image.id.clone(), chain);
+        }
+        let mut space = Self { has_blobs, layers, images, records: BTreeMap::new() };
+        space.match_records(&snapshot.cache);
+        space
+    }
+
+    /// Each layer is that of one record at most: the one whose size is nearest to what it should be.
+    fn match_records(&mut self, records: &[CacheRecord]) {
+        let mut pairs = Vec::new();
+        for record in records.iter().filter(|record| record.kind == CacheKind::Regular) {
+            let Some(created) = record.created_at.map(|time| time.as_second()) else { continue };
+            for (chain, layer) in &self.layers {
+                if layer.created == Some(created)
+                    && fits(&record.description, &layer.keyword)
+                    && (self.has_blobs || record.shared)
+                {
+                    let distance = record.size_bytes.abs_diff(layer.unpacked + layer.blob);
+                    pairs.push((distance, record.id.clone(), chain.clone()));
+                }
+            }
+        }
+        pairs.sort();
+        let mut taken = BTreeSet::new();
+        for (_, record, chain) in pairs {
+            if !self.records.contains_key(&record) && taken.insert(chain.clone()) {
+                self.records.insert(record, chain);
+            }
+        }
+    }
+
+    /// Bytes of everything in the snapshot that this was made of: each layer and blob once.
+    pub fn footprint(&self, snapshot: &Snapshot) -> u64 {
+        let held: BTreeSet<&String> = self.records.values().collect();
+        let layers: u64 = self
+            .layers
+            .iter()
+            .map(|(chain, layer)| {
+                let blob_counted = self.has_blobs && held.contains(chain);
+                layer.unpacked + if blob_counted { 0 } else { layer.blob }
+            })
+            .sum();
+        let cache: u64 = snapshot
+            .cache
+            .iter()
+            .filter(|record| self.has_blobs || !record.shared)
+            .map(|record| record.size_bytes)
+            .sum();
+        let containers = snapshot.containers.iter().filter_map(|it| it.size_rw_bytes).sum::<u64>();
+        let volumes = snapshot.volumes.iter().filter_map(|it| it.size_bytes).sum::<u64>();
+        layers + cache + containers + volumes
+    }
+
+    /// What removing these images and records frees, for each of them: what several of them hold
+    /// is counted with the first. `images` and `records` are ids.
+    pub fn freed(
+        &self,
+        snapshot: &Snapshot,
+        images: &[&str],
+        records: &BTreeSet<&str>,
+    ) -> BTreeMap<String, u64> {
+        let mut staying: BTreeSet<&str> = BTreeSet::new();
+        for (id, chain) in &self.images {
+            if !images.contains(&id.as_str()) {
+                staying.extend(chain.iter().map(String::as_str));
+            }
+        }
+        let holder: BTreeMap<&str, &str> =
+            self.records.iter().map(|(record, chain)| (chain.as_str(), record.as_str())).collect();
+        let mut freed = BTreeMap::new();
+        let mut counted: BTreeSet<&str> = BTreeSet::new();
+        for id in images {
+            let mut bytes = 0;
+            for chain in self.images.get(*id).into_iter().flatten() {
+                if staying.contains(chain.as_str()) || !counted.insert(chain) {
+                    continue;
+                }
+                let Some(layer) = self.layers.get(chain) else { continue };
+                let record = holder.get(chain.as_str());
+                bytes += match (self.has_blobs, record) {
+                    // The record has its own snapshot, and keeps the blob or goes with it.
+                    (true, Some(_)) => layer.unpacked,
+                    (true, None) => layer.unpacked + layer.blob,
+                    (false, Some(record)) if !records.contains(record) => 0,
+                    (false, _) => layer.unpacked,
+                };
+            }
+            freed.insert((*id).to_owned(), bytes);
+        }
+        for record in &snapshot.cache {
+            if !records.contains(record.id.as_str()) {
+                continue;
+            }
+            let layer = self.records.get(&record.id);
+            let bytes = match layer {
+                Some(chain) if self.has_blobs => {
+                    let blob = self.layers.get(chain).map_or(0, |layer| layer.blob);
+                    let blob_stays = staying.contains(chain.as_str());
+                    record.size_bytes - if blob_stays { blob.min(record.size_bytes) } else { 0 }
+                }
+                None if self.has_blobs => record.size_bytes,
+                // With the image, or not at all.
+                _ if record.shared => 0,
+                _ => record.size_bytes,
+            };
+            freed.insert(record.id.clone(), bytes);
+        }
+        freed
+    }
+
+    /// Whether an image that is not among `images` has the layer of this record.
+    pub fn held_by_other_image(&self, record: &str, images: &[&str]) -> bool {
+        let Some(chain) = self.records.get(record) else { return false };
+        self.images
+            .iter()
+            .any(|(id, chains)| !images.contains(&id.as_str()) && chains.contains(chain))
+    }
+}
+
+/// Whether a record may be the layer of an instruction. 20.10 says `fileop target` for all but RUN.
+fn fits(description: &str, keyword: &str) -> bool {
+    let text = match description.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest.trim_start(),
+        None => description,
+    };
+    match keyword {
+        "RUN" => text.starts_with("mount / from exec "),
+        "COPY" | "ADD" | "WORKDIR" => text == "fileop target" || text.starts_with(keyword),
+        _ => false,
+    }
+}

@@ -1,0 +1,423 @@
+//! Plans as text, from states as engines report them.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::plan::{PROJECT_LABEL, plan};
+use super::*;
+use crate::attribution::{Reason, Verdict};
+use crate::engine::ApiVersion;
+use crate::engine::snapshot::{
+    CacheKind, CacheRecord, Container, EngineFacts, HistoryStep, Image, ImageDetails, Labels,
+    Layer, Mount, Network, Snapshot, Store, Volume,
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000 + second).unwrap()
+}
+
+fn labels(project: &str, service: &str) -> Labels {
+    [(PROJECT_LABEL, project), ("com.docker.compose.service", service)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn image(id: &str, references: &[&str], labels: Labels) -> Image {
+    Image {
+        id: id.into(),
+        references: references.iter().map(|name| (*name).to_owned()).collect(),
+        digests: Vec::new(),
+        created: Some(at(0)),
+        size_bytes: Some(1_000),
+        shared_bytes: None,
+        labels,
+        parent: None,
+        containers: Vec::new(),
+    }
+}
+
+/// Layers as `(chain, second, instruction, bytes)`.
+fn details(id: &str, layers: &[(&str, i64, &str, u64)], content: Option<u64>) -> ImageDetails {
+    ImageDetails {
+        id: id.into(),
+        size_bytes: None,
+        content_bytes: content,
+        layers: layers
+            .iter()
+            .enumerate()
+            .map(|(index, (chain, _, _, size))| Layer {
+                diff_id: (*chain).into(),
+                chain_id: (*chain).into(),
+                size_bytes: Some(*size),
+                step: Some(index),
+            })
+            .collect(),
+        history: layers
+            .iter()
+            .map(|(_, second, created_by, size)| HistoryStep {
+                created: Some(at(*second)),
+                created_by: (*created_by).into(),
+                size_bytes: *size,
+                comment: String::new(),
+            })
+            .collect(),
+    }
+}
+
+fn record(id: &str, parents: &[&str], description: &str, second: i64, size: u64) -> CacheRecord {
+    CacheRecord {
+        id: id.into(),
+        parents: parents.iter().map(|id| (*id).to_owned()).collect(),
+        kind: CacheKind::Regular,
+        description: description.into(),
+        size_bytes: size,
+        in_use: false,
+        shared: false,
+        created_at: Some(at(second)),
+        last_used_at: Some(at(second)),
+        usage_count: 1,
+    }
+}
+
+fn container(id: &str, project: &str, state: &str, image: &str, volumes: &[&str]) -> Container {
+    Container {
+        id: id.into(),
+        name: format!("{id}-name"),
+        image_id: image.into(),
+        image: String::new(),
+        state: state.into(),
+        created: Some(at(0)),
+        size_rw_bytes: Some(5),
+        labels: labels(project, ""),
+        mounts: volumes
+            .iter()
+            .map(|name| Mount {
+                kind: "volume".into(),
+                volume: Some((*name).into()),
+                destination: "/d".into(),
+            })
+            .collect(),
+        networks: vec!["net".into()],
+    }
+}
+
+fn volume(name: &str, project: &str) -> Volume {
+    Volume {
+        name: name.into(),
+        driver: "local".into(),
+        created: None,
+        size_bytes: Some(70),
+        labels: labels(project, ""),
+        containers: Vec::new(),
+    }
+}
+
+/// Links containers to what they use, as a snapshot does.
+fn snapshot(
+    store: Store,
+    mut images: Vec<Image>,
+    containers: Vec<Container>,
+    mut volumes: Vec<Volume>,
+    cache: Vec<CacheRecord>,
+) -> Snapshot {
+    let ids = |uses: &dyn Fn(&Container) -> bool| -> Vec<String> {
+        containers.iter().filter(|it| uses(it)).map(|it| it.id.clone()).collect()
+    };
+    for image in &mut images {
+        image.containers = ids(&|it| it.image_id == image.id);
+    }
+    for volume in &mut volumes {
+        volume.containers =
+            ids(&|it| it.mounts.iter().any(|mount| mount.volume.as_ref() == Some(&volume.name)));
+    }
+    let network = Network {
+        id: "net".into(),
+        name: "p_default".into(),
+        driver: "bridge".into(),
+        created: Some(at(0)),
+        labels: labels("p", ""),
+        containers: ids(&|it| it.networks.contains(&"net".to_owned())),
+    };
+    Snapshot {
+        engine: EngineFacts {
+            id: "e".into(),
+            version: "28.5.2".into(),
+            api_version: ApiVersion::v1(51),
+            store,
+            driver: "overlay2".into(),
+            os: "linux".into(),
+            architecture: "x86_64".into(),
+            data_root: String::new(),
+        },
+        images,
+        containers,
+        volumes,
+        networks: vec![network],
+        cache,
+        layers_bytes: None,
+        gaps: Vec::new(),
+    }
+}
+
+fn everything() -> Request {
+    Request {
+        kinds: [Kind::Container, Kind::Network, Kind::Image, Kind::Volume, Kind::Cache].into(),
+        whole_cache: false,
+        pulled_images: false,
+        stop: false,
+        until: None,
+        cache_limit: None,
+    }
+}
+
+fn project() -> Project {
+    Project {
+        name: "p".into(),
+        built: BTreeSet::from(["p-api:latest".to_owned()]),
+        pulled: BTreeSet::from(["redis:7".to_owned()]),
+        built_ids: BTreeSet::new(),
+    }
+}
+
+fn ours(ids: &[&str]) -> BTreeMap<String, Verdict> {
+    ids.iter().map(|id| ((*id).to_owned(), Verdict::Ours { step: "RUN make".into() })).collect()
+}
+
+fn text(plan: &Plan) -> String {
+    let line = |sign: &str, kind: Kind, name: &str, bytes: Option<u64>, reason: &str| {
+        let bytes = bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
+        format!("{sign} {kind} {name} {bytes}: {reason}\n")
+    };
+    let gone = plan.remove.iter().map(|it| line("-", it.kind, &it.name, it.bytes, &it.reason));
+    let kept = plan.keep.iter().map(|it| line("=", it.kind, &it.name, it.bytes, &it.reason));
+    gone.chain(kept).collect()
+}
+
+#[test]
+fn only_what_is_the_projects_is_in_the_plan() {
+    let state = snapshot(
+        Store::GraphDriver,
+        vec![
+            image("1", &["p-api:latest"], labels("p", "api")),
+            image("2", &[], labels("p", "api")),
+            image("3", &[], labels("q", "api")),
+            image("4", &["redis:7"], Labels::new()),
+            image("5", &["q-api:latest"], labels("q", "api")),
+            // Built on an image of ours: it inherits the label.
+            image("6", &["tool:1"], labels("p", "api")),
+        ],
+        vec![
+            container("a", "p", "exited", "1", &["data"]),
+            container("b", "q", "exited", "5", &[]),
+        ],
+        vec![volume("data", "p"), volume("theirs", "q"), volume("free", "")],
+        vec![],
+    );
+    insta::assert_snapshot!(text(&plan(&state, &[], &BTreeMap::new(), &project(), &everything())), @r"
+    - container a-name 5: of the project; exited
+    - image p-api:latest 0: the compose file builds it
+    - image <none> 0: dangling, with the project's label
+    - volume data 70: of the project
+    = network p_default ?: container b-name of project q uses it
+    = image redis:7 1000: only pulled; --all removes it
+    = image tool:1 1000: has the project's label, perhaps from an image it is built on; the compose file names no such image
+    ");
+}
+
+#[test]
+fn what_something_that_stays_uses_stays() {
+    let state = snapshot(
+        Store::GraphDriver,
+        vec![
+            image("1", &["p-api:latest"], labels("p", "api")),
+            image("2", &[], labels("p", "api")),
+        ],
+        vec![
+            container("a", "p", "running", "1", &["data"]),
+            container("b", "q", "exited", "2", &["shared"]),
+        ],
+        vec![volume("data", "p"), volume("shared", "p")],
+        vec![],
+    );
+    let request = everything();
+    insta::assert_snapshot!(text(&plan(&state, &[], &BTreeMap::new(), &project(), &request)), @r"
+    = container a-name 5: running; --stop stops and removes it
+    = network p_default ?: container a-name uses it
+    = image p-api:latest 1000: container a-name uses it
+    = image <none> 1000: container b-name of project q uses it
+    = volume data 70: container a-name uses it
+    = volume shared 70: container b-name of project q uses it
+    ");
+    let request = Request { stop: true, ..request };
+    insta::assert_snapshot!(text(&plan(&state, &[], &BTreeMap::new(), &project(), &request)), @r"
+    - container a-name 5: of the project; runs, is stopped first
+    - image p-api:latest 0: the compose file builds it
+    - volume data 70: of the project
+    = network p_default ?: container b-name of project q uses it
+    = image <none> 1000: container b-name of project q uses it
+    = volume shared 70: container b-name of project q uses it
+    ");
+}
+
+#[test]
+fn an_image_goes_with_its_last_name_and_another_projects_name_is_not_ours() {
+    let mut state = snapshot(
+        Store::GraphDriver,
+        vec![image("1", &["mine:1", "p-api:latest"], labels("p", "api"))],
+        vec![],
+        vec![],
+        vec![],
+    );
+    let layers = [details("1", &[("x", 0, "RUN make", 900)], None)];
+    insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"
+    - network p_default ?: of the project
+    - image p-api:latest 0: the compose file builds it; another name keeps the image
+    = image mine:1 1000: has the project's label, perhaps from an image it is built on; the compose file names no such image
+    ");
+    state.images[0].references.remove(0);
+    insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"
+    - network p_default ?: of the project
+    - image p-api:latest 900: the compose file builds it
+    ");
+    state.images[0].labels = labels("q", "api");
+    insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"
+    - network p_default ?: of the project
+    = image p-api:latest 1000: project q built the image of this name
+    ");
+}
+
+/// A base, a layer of ours in an image of ours, one in an image of theirs, one in none.
+fn cached(store: Store, size: impl Fn(u64) -> u64) -> (Snapshot, Vec<ImageDetails>) {
+    let content = (store == Store::Containerd).then_some(1_000);
+    let mut cache = vec![
+        record("base", &[], "from local ", 0, size(100)),
+        record("own", &["base"], "mount / from exec make", 10, size(400)),
+        record("both", &["base"], "[2/3] COPY f /f", 20, size(500)),
+        record("mid", &["base"], "mount / from exec mid", 30, 77),
+    ];
+    for record in &mut cache[..3] {
+        record.shared = store == Store::GraphDriver;
+    }
+    let state = snapshot(
+        store,
+        vec![
+            image("1", &["p-api:latest"], labels("p", "api")),
+            image("2", &["q:1"], Labels::new()),
+        ],
+        vec![],
+        vec![],
+        cache,
+    );
+    let layers = [("0", 0, "FROM", 100), ("o", 10, "RUN make", 400), ("b", 20, "COPY f /f", 500)];
+    let all = vec![
+        details("1", &layers, content),
+        details("2", &[layers[0], layers[2]], content.map(|_| 600)),
+    ];
+    (state, all)
+}
+
+#[test]
+fn a_layer_is_freed_with_the_last_that_holds_it() {
+    let (state, details) = cached(Store::GraphDriver, |size| size);
+    let mut verdicts = ours(&["own", "both", "mid"]);
+    let estimate = |verdicts: &BTreeMap<String, Verdict>, kinds: &[Kind]| {
+        let request = Request { kinds: kinds.iter().copied().collect(), ..everything() };
+        plan(&state, &details, verdicts, &project(), &request).estimated_bytes()
+    };
+    assert_eq!(estimate(&verdicts, &[Kind::Image]), 0, "the cache keeps the layer");
+    assert_eq!(estimate(&verdicts, &[Kind::Cache]), 77, "the images keep the others");
+    assert_eq!(estimate(&verdicts, &[Kind::Image, Kind::Cache]), 477);
+    let text_of_all = text(&plan(&state, &details, &verdicts, &project(), &everything()));
+    insta::assert_snapshot!(text_of_all, @r"
+    - network p_default ?: of the project
+    - image p-api:latest 400: the compose file builds it
+    - cache mount / from exec make 0: made by RUN make
+    - cache [2/3] COPY f /f 0: made by RUN make; frees nothing, an image that stays has the layer
+    - cache mount / from exec mid 77: made by RUN make
+    = cache from local 100: no known build of the project made it
+    ");
+    verdicts.remove("own");
+    assert_eq!(estimate(&verdicts, &[Kind::Image, Kind::Cache]), 77);
+}
+
+#[test]
+fn containerd_has_a_snapshot_for_each_and_one_blob() {
+    let (state, details) = cached(Store::Containerd, |size| 2 * size);
+    let verdicts = ours(&["own", "both", "mid"]);
+    let estimate = |kinds: &[Kind]| {
+        let request = Request { kinds: kinds.iter().copied().collect(), ..everything() };
+        plan(&state, &details, &verdicts, &project(), &request).estimated_bytes()
+    };
+    assert_eq!(estimate(&[Kind::Image]), 400, "its snapshot; the cache keeps the blob");
+    assert_eq!(estimate(&[Kind::Cache]), 400 + 500 + 77, "snapshots; the images keep the blobs");
+    assert_eq!(estimate(&[Kind::Image, Kind::Cache]), 400 + 800 + 500 + 77);
+}
+
+#[test]
+fn the_footprint_before_less_that_after_is_the_estimate() {
+    for (store, factor) in [(Store::GraphDriver, 1), (Store::Containerd, 2)] {
+        let (mut state, mut details) = cached(store, |size| factor * size);
+        let verdicts = ours(&["own", "mid"]);
+        let plan = plan(&state, &details, &verdicts, &project(), &everything());
+        let footprint = |state: &Snapshot, details: &[ImageDetails]| {
+            space::Space::new(state, details).footprint(state)
+        };
+        let before = footprint(&state, &details);
+        state.cache.retain(|record| plan.removes(Kind::Cache).all(|item| item.id != record.id));
+        state.images.remove(0);
+        details.remove(0);
+        assert_eq!(before - footprint(&state, &details), plan.estimated_bytes(), "{store}");
+    }
+}
+
+fn removed(
+    state: &Snapshot,
+    verdicts: &BTreeMap<String, Verdict>,
+    request: Request,
+) -> Vec<String> {
+    let plan = plan(state, &[], verdicts, &project(), &request);
+    plan.removes(Kind::Cache).map(|item| item.id.clone()).collect()
+}
+
+#[test]
+fn cache_goes_least_recently_used_first_and_children_before_parents() {
+    let cache = vec![
+        record("a", &[], "x", 0, 10),
+        record("b", &["a"], "x", 1, 10),
+        record("c", &["a"], "x", 9, 10),
+        record("d", &[], "x", 5, 10),
+    ];
+    let state = snapshot(Store::GraphDriver, vec![], vec![], vec![], cache);
+    let verdicts = ours(&["a", "b", "c", "d"]);
+    let limit = |most| Request { cache_limit: Some(most), ..everything() };
+    assert_eq!(removed(&state, &verdicts, everything()), ["b", "d", "c", "a"]);
+    assert_eq!(removed(&state, &verdicts, limit(30)), ["b"]);
+    assert_eq!(removed(&state, &verdicts, limit(29)), ["b", "d"]);
+    assert_eq!(removed(&state, &verdicts, limit(40)), [""; 0]);
+    let until = Request { until: Some(at(6)), ..everything() };
+    assert_eq!(removed(&state, &verdicts, until), ["b", "d"], "c is young and needs a");
+}
+
+#[test]
+fn all_of_the_cache_is_everything_but_what_a_build_uses() {
+    let mut used = record("u", &["a"], "x", 0, 10);
+    used.in_use = true;
+    let cache = vec![
+        record("a", &[], "x", 0, 10),
+        record("b", &["a"], "x", 1, 10),
+        used,
+        record("Z*", &[], "x", 1, 1),
+    ];
+    let state = snapshot(Store::GraphDriver, vec![], vec![], vec![], cache);
+    let verdicts: BTreeMap<String, Verdict> = [
+        ("a".to_owned(), Verdict::Kept(Reason::Base)),
+        ("u".to_owned(), Verdict::Kept(Reason::InUse)),
+    ]
+    .into();
+    assert_eq!(removed(&state, &verdicts, everything()), [""; 0]);
+    assert_eq!(removed(&state, &verdicts, Request { whole_cache: true, ..everything() }), ["b"]);
+}
