@@ -11,6 +11,7 @@
 //! - [`build`]: targets, the plan, the executor, outcomes.
 //! - [`prune`]: what of a project goes and what stays, and its removal.
 //! - [`lock`]: requirement files to lock files in two parts.
+//! - [`stats`]: what a project takes on disk, as plain data, and budgets on it.
 //! - [`init`]: Docker files for a project that has none.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
 //!   place that prints.
@@ -31,6 +32,7 @@ pub mod progress;
 pub mod prune;
 pub mod report;
 pub mod signal;
+pub mod stats;
 pub mod ui;
 
 use std::ffi::OsString;

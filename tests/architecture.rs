@@ -46,6 +46,8 @@ const RULES: &[Rule] = &[
     Rule { room: "compose", never: OUTSIDE },
     Rule { room: "init", never: OUTSIDE },
     Rule { room: "dockerfile", never: OUTSIDE },
+    Rule { room: "stats", never: OUTSIDE },
+    Rule { room: "stats", never: &["crate::report", "crate::ui", "crate::cli", "crate::buildkit"] },
     Rule { room: "build_context", never: OUTSIDE },
     Rule { room: "progress", never: OUTSIDE },
     Rule { room: "lock", never: OUTSIDE },

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use super::convert;
+use super::gc_policy::GcPolicy;
 use super::solve::{self, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, MESSAGE_LIMIT, TransportError};
@@ -69,6 +70,15 @@ impl Control {
         let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;
         let workers = workers.ok()?.into_inner().record;
         workers.into_iter().find_map(|mut worker| worker.labels.remove(HOST_GATEWAY_LABEL))
+    }
+
+    /// The rules of the engine's garbage collection in the order in which they apply; `None` where
+    /// it does not tell.
+    pub async fn gc_policies(&self) -> Option<Vec<GcPolicy>> {
+        let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;
+        // The engine has one worker.
+        let worker = workers.ok()?.into_inner().record.into_iter().next()?;
+        Some(worker.gc_policy.into_iter().map(GcPolicy::from).collect())
     }
 
     /// Sends the statuses of build `build_ref` until the engine ends the stream or the receiver

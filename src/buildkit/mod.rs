@@ -5,6 +5,7 @@
 mod control;
 mod convert;
 mod error_details;
+mod gc_policy;
 pub mod session;
 mod solve;
 mod subrequest;
@@ -12,6 +13,7 @@ mod transport;
 
 pub use control::Control;
 pub use error_details::SourceLocation;
+pub use gc_policy::GcPolicy;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
 pub use transport::TransportError;
 

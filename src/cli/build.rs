@@ -75,7 +75,7 @@ pub struct BuildArgs {
 }
 
 /// Reads a duration as docker's flags do: numbers with units `h`, `m`, `s`, `ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration such as 90s, 10m or 1h30m");
     let mut total = Duration::ZERO;
     let mut rest = text;

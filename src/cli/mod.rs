@@ -5,6 +5,7 @@ pub mod clean;
 pub mod init;
 pub mod lock;
 pub mod project;
+pub mod stats;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -33,6 +34,8 @@ pub enum Command {
     Init(init::InitArgs),
     /// Pin Python requirements, heavy ones apart, with uv in a build.
     Lock(lock::LockArgs),
+    /// Show what images, containers, volumes and build cache take, and check budgets.
+    Stats(stats::StatsArgs),
 }
 
 /// Options of every command.

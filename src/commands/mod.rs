@@ -9,6 +9,7 @@ pub mod init;
 pub mod lock;
 pub mod project;
 pub mod sources;
+pub mod stats;
 
 use crate::cli::{Cli, Command, GlobalArgs, ProgressMode};
 use crate::commands::environment::Environment;
@@ -25,6 +26,7 @@ pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), Co
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
         Command::Clean(args) => clean::run(&cli.global, args, environment, ui).await,
+        Command::Stats(args) => stats::run(&cli.global, args, environment, ui).await,
         Command::Init(args) => init::run(&cli.global, args, environment, ui),
     }
 }

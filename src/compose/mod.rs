@@ -31,7 +31,7 @@ pub use scalar::parse_bool;
 
 use decode::Decoder;
 use document::{Loading, Scope, Source};
-pub use find::normalise_name;
+pub use find::{NO_FILE, normalise_name};
 
 use find::Found;
 use node::Node;

@@ -9,14 +9,14 @@ use parse_dockerfile::{Instruction, parse_iter};
 pub type Span = RangeInclusive<usize>;
 
 /// One instruction of a Dockerfile.
-struct Step<'a> {
+pub(super) struct Step<'a> {
     /// As in `RUN`, upper case.
-    keyword: &'a str,
-    lines: Span,
+    pub(super) keyword: &'a str,
+    pub(super) lines: Span,
     /// The instruction in one line: continuations joined, blanks collapsed.
-    text: String,
+    pub(super) text: String,
     /// Index of its stage; `None` before the first FROM.
-    stage: Option<usize>,
+    pub(super) stage: Option<usize>,
     /// The number of its vertex within the stage, for instructions that make one.
     number: Option<usize>,
 }
@@ -81,7 +81,7 @@ fn position(label: &str, source: &str) -> Option<(usize, usize)> {
     Some((stage, number))
 }
 
-fn steps(source: &str) -> Vec<Step<'_>> {
+pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut starts = Vec::new();

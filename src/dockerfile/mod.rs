@@ -5,12 +5,16 @@
 
 mod excerpt;
 mod fingerprint;
+mod history;
 mod locate;
+mod mounts;
 mod nearest;
 mod parse_error;
 
 pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;
+pub use history::{history_instruction, history_lines, instructions};
 pub use locate::{Span, locate, stages};
+pub use mounts::{CacheMountSpec, cache_mounts};
 pub use nearest::{nearest, nearest_path};
 pub use parse_error::parse_error;

@@ -8,6 +8,7 @@ pub mod github;
 pub mod json;
 pub mod line;
 pub mod plain;
+pub mod stats;
 pub mod table;
 pub mod tty;
 

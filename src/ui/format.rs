@@ -27,6 +27,16 @@ pub fn seconds(seconds: f64) -> String {
     duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
+/// How long ago, or how long until then, in one unit: `12s`, `5m`, `30h`, `4d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// The first 12 hex digits of a digest, as docker shortens them.
 pub fn short_id(id: &str) -> &str {
     let hex = id.split_once(':').map_or(id, |(_, hex)| hex);
@@ -77,6 +87,14 @@ mod tests {
     fn durations_round_before_they_choose_a_unit() {
         let all = [0.04, 0.35, 12.34, 59.94, 59.96, 192.0, 3599.0, 3720.0].map(seconds);
         assert_eq!(all, ["0.0s", "0.4s", "12.3s", "59.9s", "1m00s", "3m12s", "59m59s", "1h02m"]);
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        assert_eq!(
+            [0, 59, 60, 7199, 172_799, 172_800].map(age),
+            ["0s", "59s", "1m", "1h", "47h", "2d"]
+        );
     }
 
     #[test]

@@ -20,3 +20,4 @@ mod progress;
 mod registry;
 mod services;
 mod snapshot;
+mod stats;

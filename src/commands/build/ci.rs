@@ -8,7 +8,7 @@ use crate::report::ci::Ci;
 use crate::ui::Ui;
 
 /// What the environment says.
-pub(super) fn detect(environment: &Environment) -> Ci {
+pub(in crate::commands) fn detect(environment: &Environment) -> Ci {
     if environment.flag("GITHUB_ACTIONS") {
         return Ci::GitHub {
             workspace: environment.get("GITHUB_WORKSPACE").map(str::to_owned),
@@ -23,7 +23,12 @@ pub(super) fn detect(environment: &Environment) -> Ci {
 
 /// Appends to the files that `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT` name. A build is not lost
 /// because one of them cannot be written.
-pub(super) fn write_github_files(environment: &Environment, ui: &Ui, page: &str, outputs: &str) {
+pub(in crate::commands) fn write_github_files(
+    environment: &Environment,
+    ui: &Ui,
+    page: &str,
+    outputs: &str,
+) {
     for (variable, text) in [("GITHUB_STEP_SUMMARY", page), ("GITHUB_OUTPUT", outputs)] {
         let Some(path) = environment.get(variable) else { continue };
         let append = || {

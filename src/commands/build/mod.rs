@@ -1,6 +1,6 @@
 //! `doc2md-docker build`: project to targets to images.
 
-mod ci;
+pub(super) mod ci;
 mod requests;
 mod results;
 mod run;

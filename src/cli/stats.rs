@@ -1,0 +1,45 @@
+//! `doc2md-docker stats`: what the project takes on disk.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::build::duration;
+
+/// Arguments of `stats`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Sizes are those of the engine, in bytes where a script reads them. With -v every layer and every \
+    cache record is listed. Without compose files here, -p NAME goes by labels.\n\n\
+    Budgets: NAME is a service, `total` (the project's images, shared layers counted once), `cache` (the engine's \
+    build cache) or `project-cache`. They can stand in doc2md-docker.toml beside the compose file:\n\n    \
+    [budgets]\n    api = \"300MB\"\n    total = \"7GB\"\n    max-growth = \"10%\"\n\n\
+    A broken budget ends the command with exit code 4, one that cannot be measured with 1."
+)]
+pub struct StatsArgs {
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = StatsFormat::Table)]
+    pub format: StatsFormat,
+    /// Limit on a size, such as api=300MB, total=7GB or cache=5GB; repeatable.
+    #[arg(long, value_name = "NAME=SIZE")]
+    pub budget: Vec<String>,
+    /// By how much an image may be larger than the last build's, such as 10%.
+    #[arg(long, value_name = "PERCENT")]
+    pub max_growth: Option<String>,
+    /// Wait this long for the engine to measure; what is late is left out.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20s")]
+    pub timeout: Duration,
+}
+
+/// How statistics are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// Tables for people.
+    Table,
+    /// One JSON document, doc2md-docker/stats/v1.
+    Json,
+    /// Tables for pages.
+    Markdown,
+    /// Metrics in Prometheus' text format.
+    Prometheus,
+}

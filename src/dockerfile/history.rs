@@ -1,0 +1,243 @@
+//! From an image's history to the Dockerfile: what `docker history` calls a step, and on which line
+//! its instruction stands.
+
+use super::locate::{Step, steps};
+
+/// How alike two texts of one instruction are at least. Variables and flags make them differ.
+const ALIKE: f64 = 0.4;
+
+/// The instruction of a history entry as one would write it: without the builder's mark, the shell and
+/// the values of build arguments, which may be secret. Empty where the entry is.
+pub fn history_instruction(created_by: &str) -> String {
+    let text = created_by.trim();
+    let text = text.strip_suffix("# buildkit").unwrap_or(text).trim_end();
+    // The classic builder: `/bin/sh -c #(nop) COPY ...`, and the bare command for RUN.
+    if let Some((_, instruction)) = text.split_once("#(nop)") {
+        return instruction.trim().to_owned();
+    }
+    if let Some(command) = text.strip_prefix("/bin/sh -c ") {
+        return format!("RUN {}", command.trim());
+    }
+    match text.strip_prefix("RUN ") {
+        Some(command) => format!("RUN {}", without_shell(command).trim()),
+        None => text.to_owned(),
+    }
+}
+
+/// `|1 A=1 /bin/sh -c make` to `make`: what is up to `-c` comes from the builder where the word before
+/// it is a shell's.
+fn without_shell(command: &str) -> &str {
+    let (before, after) = match command.split_once(" -c ") {
+        Some((before, after)) => (before, after),
+        None => return command,
+    };
+    let is_shell = |word: &str| word.starts_with('/') && word.ends_with("sh");
+    let has_args = command.starts_with('|');
+    let mut words = before.split_whitespace();
+    let shell = if has_args { words.any(is_shell) } else { words.next().is_some_and(is_shell) };
+    if shell { after } else { command }
+}
+
+/// For each entry of a history (oldest first) the line of its instruction in the Dockerfile `source`,
+/// built up to `stage`. Entries of the base image get the line of the FROM that names it; what fits
+/// no instruction gets none.
+pub fn history_lines(source: &str, stage: Option<&str>, history: &[&str]) -> Vec<Option<usize>> {
+    let all = steps(source);
+    let Some(chain) = Chain::of(&all, stage) else { return vec![None; history.len()] };
+    let entries: Vec<String> = history.iter().map(|entry| history_instruction(entry)).collect();
+    let pairs = aligned(&entries, &chain.steps);
+    // Each instruction has one entry, so what is left at the beginning is the base image's.
+    let of_base = entries.len().saturating_sub(chain.steps.len());
+    let first = pairs.iter().position(Option::is_some).unwrap_or(of_base).min(of_base);
+    pairs
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| match pair {
+            Some(step) => Some(*chain.steps[*step].lines.start()),
+            None if index < first => chain.base,
+            None => None,
+        })
+        .collect()
+}
+
+/// The instructions a stage is made of, those of the stages it builds on first.
+struct Chain<'a> {
+    steps: Vec<&'a Step<'a>>,
+    /// Line of the FROM with the base image.
+    base: Option<usize>,
+}
+
+impl<'a> Chain<'a> {
+    fn of(all: &'a [Step<'a>], stage: Option<&str>) -> Option<Self> {
+        let froms: Vec<&Step> = all.iter().filter(|step| step.keyword == "FROM").collect();
+        let mut wanted = match stage {
+            None => froms.len().checked_sub(1)?,
+            Some(name) => stage_index(&froms, name, froms.len())?,
+        };
+        let mut groups = Vec::new();
+        loop {
+            let own =
+                all.iter().filter(|step| step.stage == Some(wanted) && step.keyword != "FROM");
+            groups.push(own.collect::<Vec<_>>());
+            let (image, _) = words(froms[wanted]);
+            match stage_index(&froms, image, wanted) {
+                Some(below) => wanted = below,
+                None => {
+                    let base = Some(*froms[wanted].lines.start());
+                    groups.reverse();
+                    let base = base.filter(|_| image != "scratch");
+                    return Some(Self { steps: groups.concat(), base });
+                }
+            }
+        }
+    }
+}
+
+/// Index of the stage `name` among those before `before`.
+fn stage_index(froms: &[&Step], name: &str, before: usize) -> Option<usize> {
+    let named = froms[..before]
+        .iter()
+        .rposition(|from| words(from).1.is_some_and(|own| own.eq_ignore_ascii_case(name)));
+    named.or_else(|| name.parse().ok().filter(|index| *index < before))
+}
+
+/// Image and stage name of a FROM.
+fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
+    let mut words = from.text.split(' ').skip(1).skip_while(|word| word.starts_with("--"));
+    let image = words.next().unwrap_or_default();
+    let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and(words.next());
+    (image, name)
+}
+
+/// Pairs entries with instructions in their order, so that most are paired, and best alike.
+fn aligned(entries: &[String], steps: &[&Step]) -> Vec<Option<usize>> {
+    let (rows, columns) = (entries.len(), steps.len());
+    // best[i][j]: of entries from i and steps from j.
+    let mut best = vec![vec![0.0_f64; columns + 1]; rows + 1];
+    let mut fits = vec![vec![None; columns]; rows];
+    for i in (0..rows).rev() {
+        for j in (0..columns).rev() {
+            fits[i][j] = likeness(&entries[i], steps[j]);
+            let pair = fits[i][j].map_or(0.0, |likeness| 1.0 + likeness + best[i + 1][j + 1]);
+            best[i][j] = pair.max(best[i + 1][j]).max(best[i][j + 1]);
+        }
+    }
+    let mut pairs = vec![None; rows];
+    let (mut i, mut j) = (0, 0);
+    while i < rows && j < columns {
+        // Later entries first: those of the base image may look the same.
+        if best[i][j] <= best[i + 1][j] {
+            i += 1;
+        } else if best[i][j] <= best[i][j + 1] {
+            j += 1;
+        } else {
+            pairs[i] = Some(j);
+            (i, j) = (i + 1, j + 1);
+        }
+    }
+    pairs
+}
+
+/// How alike an entry and an instruction are; `None` where one cannot come from the other.
+fn likeness(entry: &str, step: &Step) -> Option<f64> {
+    let (keyword, entry) = entry.split_once(' ').unwrap_or((entry, ""));
+    if !keyword.eq_ignore_ascii_case(step.keyword) {
+        return None;
+    }
+    let rest = step.text.split_once(' ').map_or("", |(_, rest)| rest);
+    let (entry, rest) = (plain(entry), plain(rest));
+    let likeness = strsim::sorensen_dice(&entry, &rest);
+    // The values of variables may be anything.
+    (likeness >= ALIKE || rest.contains('$') || rest.contains("<<")).then_some(likeness)
+}
+
+/// Without flags, quotes and brackets, blanks collapsed.
+fn plain(text: &str) -> String {
+    let words = text.split_whitespace().skip_while(|word| word.starts_with("--"));
+    let words: Vec<&str> = words.collect();
+    words.join(" ").replace(['"', '\'', '[', ']', ','], "")
+}
+
+/// The instructions of a Dockerfile in order, each in one line.
+pub fn instructions(source: &str) -> Vec<String> {
+    steps(source).into_iter().map(|step| step.text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_lose_what_the_builder_added() {
+        for (entry, expected) in [
+            ("COPY . /app # buildkit", "COPY . /app"),
+            ("RUN /bin/sh -c pip install -r x # buildkit", "RUN pip install -r x"),
+            ("RUN |2 TOKEN=s3cret B=two words /bin/sh -c make -c x # buildkit", "RUN make -c x"),
+            ("RUN /bin/bash -o pipefail -c a | b # buildkit", "RUN a | b"),
+            ("RUN python -c print(1) # buildkit", "RUN python -c print(1)"),
+            ("/bin/sh -c #(nop)  CMD [\"sh\"]", "CMD [\"sh\"]"),
+            ("/bin/sh -c apt-get update", "RUN apt-get update"),
+            ("", ""),
+        ] {
+            assert_eq!(history_instruction(entry), expected);
+        }
+    }
+
+    const WORKER: &str = r#"ARG BASE=python:3.12
+FROM ${BASE} AS base
+ENV A=1
+WORKDIR /app
+
+FROM base AS builder
+RUN make
+
+FROM base
+# what changes most comes last
+COPY --from=builder --chown=1:1 /out /app/out
+ARG WHO
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install \
+    -r "$WHO"
+COPY shared /app/shared
+CMD ["sh"]
+"#;
+
+    #[test]
+    fn entries_find_their_lines_over_stages() {
+        let history = [
+            "/bin/sh -c #(nop) ADD file:1 in / ",
+            "CMD [\"bash\"]",
+            "ENV A=1",
+            "WORKDIR /app",
+            "COPY --chown=1:1 /out /app/out # buildkit",
+            "ARG WHO=x",
+            "RUN |1 WHO=x /bin/sh -c pip install     -r \"$WHO\" # buildkit",
+            "COPY shared /app/shared # buildkit",
+            "CMD [\"sh\"]",
+        ];
+        let lines = history_lines(WORKER, None, &history);
+        let some = |lines: &[usize]| lines.iter().copied().map(Some).collect::<Vec<_>>();
+        assert_eq!(lines, some(&[2, 2, 3, 4, 11, 12, 13, 16, 17]));
+        assert_eq!(history_lines(WORKER, Some("BASE"), &history[..4]), some(&[2, 2, 3, 4]));
+        assert_eq!(history_lines(WORKER, Some("nothing"), &history[..1]), [None]);
+    }
+
+    #[test]
+    fn a_file_that_was_edited_since_gives_no_wrong_lines() {
+        let history = ["", "COPY a.txt /a.txt # buildkit", "RUN /bin/sh -c make all # buildkit"];
+        let lines =
+            history_lines("FROM x\nCOPY other-folder/ /srv\nRUN make all\n", None, &history);
+        assert_eq!(lines, [Some(1), None, Some(3)]);
+        let lines = history_lines("FROM scratch\nRUN make all\n", None, &history);
+        assert_eq!(lines, [None, None, Some(2)]);
+        assert_eq!(history_lines("nonsense", None, &history), [None; 3]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(source in "(FROM [a-z]{1,3}( AS [a-z])?\n|COPY [a-z] /\n|RUN [a-z]\n){0,9}", entry in "\\PC{0,30}") {
+            let entries = [entry.as_str(), "COPY a / # buildkit", "RUN |1 /bin/sh -c x"];
+            proptest::prop_assert_eq!(history_lines(&source, None, &entries).len(), 3);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Cache mounts of a RUN, as its text tells.
+
+/// A `--mount=type=cache`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMountSpec {
+    /// `id=`; by default the cleaned target (BuildKit `dockerfile2llb`).
+    pub id: String,
+    /// Where it is mounted, cleaned.
+    pub target: String,
+    /// `shared`, `private` or `locked`.
+    pub sharing: String,
+}
+
+/// The cache mounts of an instruction, in one line as the engine writes it in the names of steps:
+/// with the values of variables. Anything else than a RUN has none.
+pub fn cache_mounts(instruction: &str) -> Vec<CacheMountSpec> {
+    let mut words = instruction.split_whitespace();
+    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("RUN")) {
+        return Vec::new();
+    }
+    words
+        .take_while(|word| word.starts_with("--"))
+        .filter_map(|word| cache_mount(word.strip_prefix("--mount=")?))
+        .collect()
+}
+
+/// One mount; `None` for one of another type or without a target.
+fn cache_mount(fields: &str) -> Option<CacheMountSpec> {
+    let fields = fields.trim_matches(['"', '\'']);
+    let (mut is_cache, mut id, mut target, mut sharing) = (false, None, None, "shared".to_owned());
+    for field in fields.split(',') {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        let value = value.trim_matches(['"', '\'']);
+        match key.trim_matches(['"', '\'']).to_ascii_lowercase().as_str() {
+            "type" => is_cache = value.eq_ignore_ascii_case("cache"),
+            "id" => id = Some(value.to_owned()).filter(|id| !id.is_empty()),
+            "target" | "dst" | "destination" => target = Some(clean(value)),
+            "sharing" => sharing = value.to_ascii_lowercase(),
+            _ => {}
+        }
+    }
+    let target = target.filter(|_| is_cache)?;
+    Some(CacheMountSpec { id: id.unwrap_or_else(|| target.clone()), target, sharing })
+}
+
+/// Go's `path.Clean`.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let rooted = path.starts_with('/');
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    let path = parts.join("/");
+    match (rooted, path.is_empty()) {
+        (true, _) => format!("/{path}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(text: &str) -> Vec<[String; 3]> {
+        cache_mounts(text).into_iter().map(|it| [it.id, it.target, it.sharing]).collect()
+    }
+
+    #[test]
+    fn ids_default_to_the_target() {
+        assert_eq!(
+            mounts("RUN --mount=type=cache,target=/root/.cache/pip/ pip install x"),
+            [["/root/.cache/pip", "/root/.cache/pip", "shared"]]
+        );
+        assert_eq!(
+            mounts(
+                "RUN --mount=type=cache,id=apt,dst=/var/cache/../cache/apt,sharing=locked --network=none \
+                 --mount=type=secret,id=token --mount=type=cache,destination=rel/x make --mount=type=cache,target=/no"
+            ),
+            [["apt", "/var/cache/apt", "locked"], ["rel/x", "rel/x", "shared"]]
+        );
+    }
+
+    #[test]
+    fn other_mounts_and_instructions_have_none() {
+        for text in [
+            "COPY --mount=type=cache,target=/x a b",
+            "RUN --mount=type=bind,target=/x make",
+            "RUN --mount=type=cache make",
+            "RUN",
+            "",
+        ] {
+            assert!(mounts(text).is_empty(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "(RUN )?(--mount=)?[a-z=,./\" -]{0,40}") {
+            let _ = cache_mounts(&text);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the calculation is told.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::gc::Rules;
+use crate::engine::snapshot::{ImageDetails, Snapshot};
+
+/// Everything that is known.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// Compose project name.
+    pub project: &'a str,
+    /// Services that the project builds; empty where its files are gone.
+    pub services: &'a [ServiceFacts],
+    /// What the engine holds.
+    pub snapshot: &'a Snapshot,
+    /// Layers and history of the images that [`super::wanted`] names, as far as they came in time.
+    pub details: &'a [ImageDetails],
+    /// Images that recorded builds of the project made, newest first.
+    pub past: &'a [PastImage],
+    /// Ids of the cache records that are this project's; `None` where nobody can tell.
+    pub own_records: Option<&'a BTreeSet<String>>,
+    /// The rules of the engine's garbage collection; `None` where it did not tell.
+    pub gc: Option<&'a Rules>,
+    /// Whether every cache record is to be listed.
+    pub with_records: bool,
+    /// The moment of the snapshot, by this machine's clock.
+    pub now: Timestamp,
+    /// What else is to be said, as fragments.
+    pub notes: &'a [String],
+}
+
+/// A service that the project builds.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceFacts {
+    /// Its name.
+    pub name: String,
+    /// Reference of its image.
+    pub reference: String,
+    /// Further references its build gives.
+    pub tags: Vec<String>,
+    /// Its Dockerfile, where that is a file on this machine or stands in the compose file.
+    pub dockerfile: Option<DockerfileFacts>,
+}
+
+/// A Dockerfile.
+#[derive(Debug, Clone)]
+pub struct DockerfileFacts {
+    /// As the user would name it.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// Stage that is built, where not the last one.
+    pub stage: Option<String>,
+}
+
+/// An image that a recorded build made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastImage {
+    /// Service.
+    pub service: String,
+    /// `sha256:...`.
+    pub id: String,
+    /// Its size then.
+    pub size_bytes: u64,
+}
