@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::input::{Build, Evidence, Owner, Record, RecordKind, Step, StepEnd};
-use super::{Reason, within};
+use super::input::{Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd};
+use super::{Reason, within, words};
 
 /// Who made a record.
 pub(super) enum Maker<'a> {
@@ -70,7 +70,7 @@ fn steps(evidence: &Evidence, ours: bool) -> Vec<&Step> {
 pub(super) fn describes(record: &Record, step: &Step) -> bool {
     let text = record.description.as_str();
     match record.kind {
-        RecordKind::Regular if step.keyword() == "RUN" => text.starts_with("mount / from exec "),
+        RecordKind::Regular if step.keyword() == "RUN" => words::is_result_of_run(text, step),
         RecordKind::Regular if matches!(step.keyword(), "COPY" | "ADD" | "WORKDIR") => {
             // Image histories have no brackets.
             text == step.name
@@ -97,44 +97,59 @@ fn names_mount(description: &str, id: &str, target: &str) -> bool {
 }
 
 /// Records whose layer an image of somebody else may hold. Image histories tell a layer's time in whole
-/// seconds, which is the record's creation. Where as many layers are ours alone as records of ours fit,
-/// each of ours has a layer of its own.
+/// seconds, which is the record's creation, and its instruction. Where as many layers are ours alone
+/// as records of ours fit, each of ours has a layer of its own.
 pub(super) fn foreign_images<'a>(
     evidence: &'a Evidence,
     made: &BTreeMap<&'a str, Maker<'a>>,
 ) -> BTreeMap<&'a str, &'a str> {
-    let mut groups: BTreeMap<(i64, &str), Vec<&str>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i64, &str), Vec<(&str, String)>> = BTreeMap::new();
     for record in evidence.records.iter().filter(|record| record.kind == RecordKind::Regular) {
         if let (Some(Maker::Step(step)), Some(created)) =
             (made.get(record.id.as_str()), record.created_at)
         {
-            groups.entry((created.as_second(), step.keyword())).or_default().push(&record.id);
+            let words = words::of_record(record, step);
+            groups
+                .entry((created.as_second(), step.keyword()))
+                .or_default()
+                .push((&record.id, words));
         }
     }
     let mut held = BTreeMap::new();
     for ((second, keyword), records) in groups {
-        let fits = |layer: &&super::ImageLayer| {
+        let of_group = evidence.layers.iter().filter(|layer| {
             layer.created.is_some_and(|created| created.as_second() == second)
                 && layer.created_by.split(' ').next() == Some(keyword)
-        };
-        let foreign: BTreeMap<&str, &str> = evidence
-            .layers
-            .iter()
-            .filter(|layer| !layer.ours)
-            .filter(fits)
-            .map(|layer| (layer.chain_id.as_str(), layer.image.as_str()))
-            .collect();
-        let own: BTreeSet<&str> = evidence
-            .layers
-            .iter()
-            .filter(|layer| layer.ours && !foreign.contains_key(layer.chain_id.as_str()))
-            .filter(fits)
-            .map(|layer| layer.chain_id.as_str())
-            .collect();
-        if let Some(image) = foreign.values().next()
-            && own.len() < records.len()
-        {
-            held.extend(records.into_iter().map(|id| (id, *image)));
+        });
+        let layers: Vec<(&ImageLayer, String)> =
+            of_group.map(|layer| (layer, words::plain(&layer.created_by))).collect();
+        // Layers of these words, and, for records that none has the words of, those nobody else has.
+        let strange = |words: &str| !records.iter().any(|(_, own)| own == words);
+        for (id, words) in &records {
+            let exact = layers.iter().any(|(_, of_layer)| of_layer == words);
+            let fits =
+                |of_layer: &String| if exact { of_layer == words } else { strange(of_layer) };
+            let rivals =
+                records
+                    .iter()
+                    .filter(|(_, own)| {
+                        if exact { own == words } else { !layers.iter().any(|(_, it)| it == own) }
+                    })
+                    .count();
+            let fitting = || layers.iter().filter(|(_, it)| fits(it)).map(|(layer, _)| *layer);
+            let foreign: BTreeMap<&str, &str> = fitting()
+                .filter(|layer| !layer.ours)
+                .map(|layer| (layer.chain_id.as_str(), layer.image.as_str()))
+                .collect();
+            let own: BTreeSet<&str> = fitting()
+                .filter(|layer| layer.ours && !foreign.contains_key(layer.chain_id.as_str()))
+                .map(|layer| layer.chain_id.as_str())
+                .collect();
+            if let Some(image) = foreign.values().next()
+                && own.len() < rivals
+            {
+                held.insert(*id, *image);
+            }
         }
     }
     held

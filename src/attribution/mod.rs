@@ -10,6 +10,7 @@ mod matching;
 #[cfg(test)]
 mod tests;
 mod uses;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -161,6 +161,22 @@ fn a_layer_of_somebody_elses_image_stays() {
     assert_eq!(ours(&evidence), ["copy", "run"]);
 }
 
+#[test]
+fn another_instruction_of_the_same_second_is_another_layer() {
+    let mut evidence = one_build();
+    evidence.layers = vec![layer("b:1", false, "x")];
+    evidence.layers[0].created_by = "RUN |1 A=b /bin/sh -c make  # buildkit".into();
+    assert_eq!(reason(&evidence, "run"), Reason::ForeignImage { image: "b:1".into() });
+    evidence.layers.push(layer("b:1", false, "y"));
+    evidence.layers[0].created_by = "RUN /bin/sh -c test # buildkit".into();
+    evidence.layers[1].created_by = "RUN /bin/sh -c make # buildkit".into();
+    evidence.layers[1].ours = true;
+    assert_eq!(ours(&evidence), ["copy", "run"], "ours has the words, theirs has not");
+    // Words that nobody has may be ours in another spelling.
+    evidence.layers.remove(1);
+    assert_eq!(reason(&evidence, "run"), Reason::ForeignImage { image: "b:1".into() });
+}
+
 /// 20.10: nothing tells of a plain `docker buildx build`, except that the engine counts it.
 #[test]
 fn an_unknown_build_shows_in_the_count() {

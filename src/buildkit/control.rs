@@ -1,5 +1,7 @@
 //! The Control API: Solve and Status.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +18,8 @@ use super::subrequest;
 use super::transport::{self, MESSAGE_LIMIT, TransportError};
 use crate::engine::Connector;
 use crate::progress::SolveStatus;
+
+pub use history::{PastBuild, PastBuilds};
 
 /// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
 const SUBREQUEST: &str = "requestid";

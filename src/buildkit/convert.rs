@@ -84,6 +84,6 @@ pub(super) fn range(from: ops::Range) -> SourceRange {
     SourceRange { start: position(from.start), end: position(from.end) }
 }
 
-fn time(from: Option<WireTime>) -> Option<Timestamp> {
+pub(super) fn time(from: Option<WireTime>) -> Option<Timestamp> {
     from.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
 }

@@ -11,7 +11,7 @@ mod solve;
 mod subrequest;
 mod transport;
 
-pub use control::Control;
+pub use control::{Control, PastBuild, PastBuilds};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};

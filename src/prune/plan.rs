@@ -9,7 +9,9 @@ use super::select::{last_use, select};
 use super::space::Space;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::removal::is_record_id;
-use crate::engine::snapshot::{CacheRecord, Container, Image, ImageDetails, Labels, Snapshot};
+use crate::engine::snapshot::{
+    CacheKind, CacheRecord, Container, Image, ImageDetails, Labels, Snapshot, Store,
+};
 
 /// Label that compose and this program put on what belongs to a project.
 pub const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -411,6 +413,12 @@ impl Planner<'_> {
                 }
             }
         }
+        if self.prune_hits_others(verdicts, &may_go) {
+            let why = "on the containerd image store a prune makes BuildKit forget what others have cached, too; \
+                       --cache=all removes all";
+            stays.extend(may_go.keys().map(|id| (*id, why.to_owned())));
+            may_go.clear();
+        }
         let ids: BTreeSet<&str> = may_go.keys().copied().collect();
         let selected = select(&snapshot.cache, &ids, self.request.until, self.request.cache_limit);
         for record in &selected {
@@ -426,6 +434,24 @@ impl Planner<'_> {
             };
             self.keep(Kind::Cache, &record.id, name_of(record), Some(record.size_bytes), why);
         }
+    }
+
+    /// Whether removing some records costs others theirs: on the containerd image store, BuildKit
+    /// loses every result that is built on a base image as soon as one record goes, whoever
+    /// removes it (measured on 28.5.2, docs/design/clean.md). The records stay and are never found again.
+    fn prune_hits_others(
+        &self,
+        verdicts: &BTreeMap<String, Verdict>,
+        may_go: &BTreeMap<&str, String>,
+    ) -> bool {
+        let is_lost = |record: &&CacheRecord| {
+            record.kind == CacheKind::Regular
+                && !may_go.contains_key(record.id.as_str())
+                && verdicts.get(&record.id) != Some(&Verdict::Kept(Reason::Base))
+        };
+        self.snapshot.engine.store == Store::Containerd
+            && !self.request.whole_cache
+            && self.snapshot.cache.iter().any(|record| is_lost(&record))
     }
 
     /// Why a record that could go does not.

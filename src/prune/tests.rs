@@ -183,8 +183,10 @@ fn project() -> Project {
     }
 }
 
+/// These are ours; `base` is a base image.
 fn ours(ids: &[&str]) -> BTreeMap<String, Verdict> {
-    ids.iter().map(|id| ((*id).to_owned(), Verdict::Ours { step: "RUN make".into() })).collect()
+    let own = ids.iter().map(|id| ((*id).to_owned(), Verdict::Ours { step: "RUN make".into() }));
+    own.chain([("base".to_owned(), Verdict::Kept(Reason::Base))]).collect()
 }
 
 fn text(plan: &Plan) -> String {
@@ -338,7 +340,7 @@ fn a_layer_is_freed_with_the_last_that_holds_it() {
     - cache mount / from exec make 0: made by RUN make
     - cache [2/3] COPY f /f 0: made by RUN make; frees nothing, an image that stays has the layer
     - cache mount / from exec mid 77: made by RUN make
-    = cache from local 100: no known build of the project made it
+    = cache from local 100: a base image: it belongs to all who build on it
     ");
     verdicts.remove("own");
     assert_eq!(estimate(&verdicts, &[Kind::Image, Kind::Cache]), 77);
@@ -361,7 +363,7 @@ fn containerd_has_a_snapshot_for_each_and_one_blob() {
 fn the_footprint_before_less_that_after_is_the_estimate() {
     for (store, factor) in [(Store::GraphDriver, 1), (Store::Containerd, 2)] {
         let (mut state, mut details) = cached(store, |size| factor * size);
-        let verdicts = ours(&["own", "mid"]);
+        let verdicts = ours(&["own", "both", "mid"]);
         let plan = plan(&state, &details, &verdicts, &project(), &everything());
         let footprint = |state: &Snapshot, details: &[ImageDetails]| {
             space::Space::new(state, details).footprint(state)
@@ -420,4 +422,16 @@ fn all_of_the_cache_is_everything_but_what_a_build_uses() {
     .into();
     assert_eq!(removed(&state, &verdicts, everything()), [""; 0]);
     assert_eq!(removed(&state, &verdicts, Request { whole_cache: true, ..everything() }), ["b"]);
+}
+
+/// What is kept there would never be found again.
+#[test]
+fn on_the_containerd_store_no_record_goes_while_others_have_some() {
+    let (mut state, _) = cached(Store::Containerd, |size| size);
+    let verdicts = ours(&["own", "both"]);
+    assert_eq!(removed(&state, &verdicts, everything()), [""; 0]);
+    let all = Request { whole_cache: true, ..everything() };
+    assert_eq!(removed(&state, &verdicts, all).len(), 4);
+    state.cache.pop();
+    assert_eq!(removed(&state, &verdicts, everything()), ["own", "both"]);
 }

@@ -2,13 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use doc2md_docker::engine::snapshot::CacheRecord;
+use doc2md_docker::engine::{Connector, Engine as Client};
 use serde_json::Value;
 
-use crate::support::{BUSYBOX, Project, on_every_engine};
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
+
+/// A project whose containers, networks and volumes go when the test ends, however it does.
+struct Owned(Project);
+
+impl std::ops::Deref for Owned {
+    type Target = Project;
+
+    fn deref(&self) -> &Project {
+        &self.0
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let mut down =
+            self.0.engine().docker(&["compose", "-p", self.0.name(), "down", "-v", "-t0"]);
+        drop(down.current_dir("/").output());
+    }
+}
 
 /// A project with an image on a layer that all of these share, one of its own, a cache mount, a
 /// volume and a network; `mark` makes its own steps its own.
-fn project(engine: &crate::support::Engine, shared: &str) -> Project {
+fn project(engine: &Engine, shared: &str) -> Owned {
     let project = Project::new(engine);
     let name = project.name().to_owned();
     project
@@ -31,6 +52,15 @@ fn project(engine: &crate::support::Engine, shared: &str) -> Project {
             "services:\n  app:\n    build: .\n    command: [sh, -c, 'echo kept > /data/file; sleep 600']\n    \
              volumes: [data:/data, /anonymous]\nvolumes:\n  data: {}\n",
         );
+    Owned(project)
+}
+
+/// The same without a network: every one of them takes of the few address ranges of this machine.
+fn without_network(engine: &Engine, shared: &str) -> Owned {
+    let project = project(engine, shared);
+    let compose = std::fs::read_to_string(project.dir().join("compose.yaml")).unwrap();
+    let compose = compose.replace("    build: .\n", "    build: .\n    network_mode: none\n");
+    project.write("compose.yaml", compose);
     project
 }
 
@@ -55,6 +85,35 @@ fn things(project: &Project) -> BTreeSet<String> {
     all.extend(list("volume", "{{.Name}}", &[]));
     all.extend(list("image", "{{.Repository}}:{{.Tag}} {{.ID}}", &[]));
     all
+}
+
+/// Names of the instructions that a build ran instead of taking them from the cache.
+fn ran(project: &Project) -> Vec<String> {
+    let built = project.run(&["build", "--progress", "rawjson"]).success();
+    let output = built.get_output();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut names = BTreeSet::new();
+    for line in lines {
+        for vertex in line["vertexes"].as_array().into_iter().flatten() {
+            let name = vertex["name"].as_str().unwrap_or_default();
+            let instruction = [" RUN ", " COPY "].iter().any(|word| name.contains(word));
+            if instruction && !vertex["completed"].is_null() && vertex["cached"] != true {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// Records of the build cache that speak of a project.
+fn records(project: &Project) -> Vec<CacheRecord> {
+    let client = Client::new(&Connector::unix(project.engine().socket()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut records = runtime.block_on(client.cache_records()).unwrap();
+    records.retain(|record| record.description.contains(project.name()));
+    records
 }
 
 fn json(assert: assert_cmd::assert::Assert) -> Value {
@@ -119,5 +178,43 @@ fn what_runs_stays_unless_it_may_be_stopped() {
         let said = String::from_utf8_lossy(&gone.get_output().stderr).into_owned();
         assert!(said.contains("no compose file here"), "{said}");
         assert_eq!(things(&project), BTreeSet::new(), "{}", engine.name);
+    });
+}
+
+#[test]
+fn the_cache_of_one_goes_and_the_other_builds_from_its_own() {
+    on_every_engine(|engine| {
+        let shared = format!("cache-{}-{}", engine.name, std::process::id());
+        let ours = without_network(engine, &shared);
+        let theirs = without_network(engine, &shared);
+        for project in [&ours, &theirs] {
+            project.run(&["build"]).success();
+            create(project);
+        }
+        let (others, mounts) = (things(&theirs), records(&theirs).len());
+        assert!(mounts > 0, "{}", engine.name);
+        let shown =
+            json(ours.run(&["clean", "--cache", "--dry-run", "--format", "json"]).success());
+        assert_eq!(shown["freed_bytes"], Value::Null);
+        let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
+        assert_eq!(done["remaining"].as_array().unwrap().len(), 0, "{}: {done:#}", engine.name);
+        assert_eq!(things(&theirs), others, "{}", engine.name);
+        assert_eq!(records(&theirs).len(), mounts, "{}", engine.name);
+        assert_eq!(ran(&theirs), [""; 0], "{}: theirs is cached", engine.name);
+        let again = ran(&ours);
+        if engine.name == "28.5-containerd" {
+            // There a prune of one record costs everybody theirs, and the engine has others'.
+            assert_eq!(again, [""; 0]);
+            return;
+        }
+        if engine.name == "20.10" {
+            // Only the times of image layers tell of builds there: what others made in the same
+            // second may be kept with ours.
+            return;
+        }
+        let made = again.iter().any(|name| name.contains("/own && echo"));
+        assert!(made, "{}: {again:?} {done:#}", engine.name);
+        let shared_ran = again.iter().any(|name| name.contains("/shared"));
+        assert!(!shared_ran, "{}: {again:?}", engine.name);
     });
 }

@@ -20,7 +20,8 @@ impl Project {
     pub fn new(engine: &Engine) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("d2mt-{}-{number}", std::process::id());
+        // All of one length: what goes by the prefix of one name must not reach another.
+        let name = format!("d2mt-{}-{number:04}", std::process::id());
         let folder = TempDir::with_prefix(&name).unwrap();
         std::fs::create_dir_all(folder.path().join("home/docker")).unwrap();
         std::fs::create_dir_all(folder.path().join("project")).unwrap();

@@ -1,5 +1,6 @@
 //! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
 
+mod builds;
 mod evidence;
 mod project;
 mod settings;
@@ -49,7 +50,12 @@ pub async fn run(
     })?;
     let engine = Engine::new(&connector);
     let observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
-    let (plan, others) = decide(&observed, &project, &request, &mut notes);
+    let known = if request.kinds.contains(&Kind::Cache) {
+        or_interrupt(&interrupt, builds::known(&connector, &project.name, &mut notes)).await?
+    } else {
+        evidence::Known::default()
+    };
+    let (plan, others) = decide(&observed, known, &project, &request, &mut notes);
     let clean = Clean { args, ui, project: &project, plan: &plan, notes: &notes };
     if !global.quiet {
         for note in &notes {
@@ -116,6 +122,7 @@ async fn observe(engine: &Engine, connector: &Connector) -> Result<Observed, Com
 /// The plan, and whom else it hits.
 fn decide(
     observed: &Observed,
+    known: evidence::Known,
     project: &Project,
     request: &Request,
     notes: &mut Vec<String>,
@@ -124,7 +131,6 @@ fn decide(
     for gap in &snapshot.gaps {
         notes.push(gap.to_string());
     }
-    let known = evidence::Known::default();
     let verdicts = evidence::verdicts(snapshot, details, project, known);
     let plan = prune::plan(snapshot, details, &verdicts, project, request);
     let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();

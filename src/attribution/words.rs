@@ -1,0 +1,136 @@
+//! The same instruction in the words of a step, of a cache record and of an image's history.
+//!
+//! A step's name has the values of variables where the other two have `$NAME`; records and histories
+//! name the shell, steps do not.
+
+use super::input::{Record, Step};
+
+/// What records of a RUN's result say before its command.
+const EXEC: &str = "mount / from exec ";
+/// The shell before a command that is not in exec form.
+const SHELL: &str = "/bin/sh -c ";
+
+/// Whether a record may be the result of this RUN.
+pub(super) fn is_result_of_run(description: &str, step: &Step) -> bool {
+    let Some(command) = description.strip_prefix(EXEC) else { return false };
+    let command = command.strip_prefix(SHELL).unwrap_or(command);
+    let mut words = step.instruction().split(' ');
+    words.next();
+    let rest: Vec<&str> = words.skip_while(|word| word.starts_with("--")).collect();
+    let shown = rest.join(" ");
+    if shown.contains("<<") {
+        // A step's name has only the beginning of a here-document.
+        return command.contains("<<") || command.contains("/dev/pipes/");
+    }
+    let shown = shown.strip_prefix(SHELL).unwrap_or(&shown);
+    fills(&squeezed(command), &squeezed(shown))
+}
+
+/// Without what quoting and line breaks change.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|char| !char.is_whitespace() && !"\"'\\[],".contains(*char)).collect()
+}
+
+/// Whether `text` is `pattern` with something in the place of each `$NAME` and `${...}`.
+fn fills(pattern: &str, text: &str) -> bool {
+    let mut pieces = Vec::new();
+    let mut rest = pattern;
+    let mut literal = String::new();
+    while let Some(at) = rest.find('$') {
+        literal.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let length = if after.starts_with('{') {
+            after.find('}').map_or(0, |end| end + 1)
+        } else {
+            after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()
+        };
+        if length == 0 {
+            literal.push('$');
+        } else {
+            pieces.push(std::mem::take(&mut literal));
+        }
+        rest = &after[length..];
+    }
+    literal.push_str(rest);
+    let Some(first) = pieces.first() else { return literal == text };
+    let (Some(middle), true) = (text.strip_prefix(first.as_str()), text.ends_with(&literal)) else {
+        return false;
+    };
+    let Some(mut middle) = middle.strip_suffix(literal.as_str()) else { return false };
+    for piece in &pieces[1..] {
+        let Some(at) = middle.find(piece.as_str()) else { return false };
+        middle = &middle[at + piece.len()..];
+    }
+    true
+}
+
+/// What a record's step did, in the words that [`plain`] makes of an image's history.
+pub(super) fn of_record(record: &Record, step: &Step) -> String {
+    match record.description.strip_prefix(EXEC) {
+        Some(command) => plain(&format!("RUN {command}")),
+        None => plain(step.instruction()),
+    }
+}
+
+/// An instruction without its keyword, flags, build arguments (`|1 A=b`), shell and builder's mark.
+pub(super) fn plain(text: &str) -> String {
+    let text = text.strip_suffix(" # buildkit").unwrap_or(text);
+    if text.starts_with("RUN ")
+        && let Some((_, command)) = text.split_once(SHELL)
+    {
+        return command.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    let mut words = text.split_whitespace();
+    words.next();
+    words.skip_while(|word| word.starts_with("--")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::StepEnd;
+
+    fn step(name: &str) -> Step {
+        Step {
+            digest: String::new(),
+            name: name.into(),
+            end: StepEnd::Ran,
+            intervals: Vec::new(),
+            inputs: Vec::new(),
+            mounts: Vec::new(),
+            is_result: false,
+        }
+    }
+
+    #[test]
+    fn a_run_is_known_by_its_command() {
+        for (description, name, same) in [
+            ("mount / from exec /bin/sh -c make all", "[2/3] RUN make all", true),
+            ("mount / from exec /bin/sh -c make", "[2/3] RUN make all", false),
+            (
+                "mount / from exec /bin/sh -c make   a",
+                "[b 2/3] RUN --mount=type=cache,target=/c make a",
+                true,
+            ),
+            ("mount / from exec python -m x", "[2/3] RUN [\"python\", \"-m\", \"x\"]", true),
+            (
+                "mount / from exec /bin/sh -c echo $A-${B:-c} > f$(x)",
+                "[2/3] RUN echo 1-c > f$(x)",
+                true,
+            ),
+            ("mount / from exec /bin/sh -c echo $A-b", "[2/3] RUN echo 1-c", false),
+            ("mount / from exec /bin/sh -c echo $UNSET", "[2/3] RUN echo $UNSET", true),
+            ("mount / from exec /bin/sh -c <<EOF\nmake\nEOF", "[2/3] RUN <<EOF (make...)", true),
+            ("[2/3] COPY f /f", "[2/3] RUN f /f", false),
+        ] {
+            assert_eq!(is_result_of_run(description, &step(name)), same, "{description} / {name}");
+        }
+    }
+
+    #[test]
+    fn histories_lose_what_steps_do_not_say() {
+        assert_eq!(plain("RUN |1 A=b /bin/sh -c make  all # buildkit"), "make all");
+        assert_eq!(plain("COPY --chown=a f /f # buildkit"), "f /f");
+        assert_eq!(plain("COPY --from=mid --link /f /f"), "/f /f");
+    }
+}

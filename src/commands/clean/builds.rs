@@ -1,0 +1,84 @@
+//! What is known of builds on an engine: from its own history, as attribution takes it.
+
+use jiff::Timestamp;
+
+use super::evidence::Known;
+use crate::attribution::{Build, MountName, Owner, Step, StepEnd};
+use crate::buildkit::{Control, PastBuild};
+use crate::dockerfile;
+use crate::engine::Connector;
+use crate::progress::{self, StepState};
+use crate::prune::plan::PROJECT_LABEL;
+
+/// Everything known of builds on the engine. What cannot be asked is left out and said in `notes`:
+/// less is known then, and more is kept.
+pub(super) async fn known(connector: &Connector, project: &str, notes: &mut Vec<String>) -> Known {
+    let past = match Control::connect(connector).await {
+        Ok(control) => control.past_builds().await.map_err(|error| error.message().to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    match past {
+        Ok(Some(past)) => Known {
+            builds: past.builds.iter().map(|build| of_history(build, project)).collect(),
+            complete_since: past.complete_since,
+        },
+        Ok(None) => Known::default(),
+        Err(why) => {
+            notes.push(format!("the engine's build history cannot be read: {why}"));
+            Known::default()
+        }
+    }
+}
+
+fn of_history(build: &PastBuild, project: &str) -> Build {
+    let owner = match build.frontend_attrs.get(&format!("label:{PROJECT_LABEL}")) {
+        Some(name) if name == project => Owner::Ours,
+        Some(name) => Owner::Project(name.clone()),
+        None => Owner::Unnamed,
+    };
+    let namespace = build.frontend_attrs.get("build-arg:BUILDKIT_CACHE_MOUNT_NS");
+    let namespace = namespace.map_or("", String::as_str);
+    let mut steps: Vec<Step> = build.trace.steps().map(|step| of_trace(step, namespace)).collect();
+    mark_result(&mut steps);
+    Build { owner, steps }
+}
+
+fn of_trace(step: &progress::Step, namespace: &str) -> Step {
+    let mounts = dockerfile::cache_mounts(&step.label.instruction);
+    let time = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok();
+    let end = match (step.counts_as_cached(), step.state()) {
+        (Some(true), _) | (None, StepState::Cached) => StepEnd::Cached,
+        (_, StepState::Done | StepState::Cached) => StepEnd::Ran,
+        (_, StepState::Waiting | StepState::Running | StepState::Failed | StepState::Cancelled) => {
+            StepEnd::Unfinished
+        }
+    };
+    Step {
+        digest: step.id.clone(),
+        name: step.name.clone(),
+        end,
+        intervals: step
+            .intervals()
+            .into_iter()
+            .filter_map(|(start, end)| Some((time(start)?, time(end)?)))
+            .collect(),
+        inputs: step.inputs().map(str::to_owned).collect(),
+        mounts: mounts
+            .into_iter()
+            .map(|mount| MountName {
+                id: format!("{namespace}/{}", mount.id),
+                target: mount.target,
+            })
+            .collect(),
+        is_result: false,
+    }
+}
+
+/// The result of a build is an instruction that no other one reads; exports read nothing.
+pub(super) fn mark_result(steps: &mut [Step]) {
+    let read: Vec<String> = steps.iter().flat_map(|step| step.inputs.clone()).collect();
+    for step in steps {
+        let is_instruction = progress::StepName::parse(&step.name).is_instruction();
+        step.is_result = is_instruction && !read.contains(&step.digest);
+    }
+}
