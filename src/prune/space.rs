@@ -13,8 +13,7 @@ use crate::engine::snapshot::{CacheKind, CacheRecord, ImageDetails, Snapshot, St
 struct LayerSpace {
     /// Bytes unpacked.
     unpacked: u64,
-    /// Bytes of its blob: of the image's content, in the proportion of the unpacked sizes. 0 where
-    /// the store keeps none.
+    /// Bytes of its blob: 0 where the store keeps none.
     blob: u64,
     /// When its step ran, in seconds.
     created: Option<i64>,
@@ -40,16 +39,12 @@ impl Space {
         let mut layers = BTreeMap::new();
         let mut images = BTreeMap::new();
         for image in details {
-            let content = image.content_bytes.filter(|_| has_blobs).unwrap_or(0);
-            let all: u64 = image.layers.iter().filter_map(|layer| layer.size_bytes).sum();
             for layer in &image.layers {
-                let unpacked = layer.size_bytes.unwrap_or(0);
-                let blob = u128::from(content) * u128::from(unpacked) / u128::from(all.max(1));
                 let step = layer.step.and_then(|step| image.history.get(step));
                 let created_by = step.map_or("", |step| step.created_by.as_str());
                 layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
-                    unpacked,
-                    blob: u64::try_from(blob).unwrap_or(content),
+                    unpacked: layer.size_bytes.unwrap_or(0),
+                    blob: 0,
                     created: step.and_then(|step| step.created).map(|time| time.as_second()),
                     keyword: created_by.split(' ').next().unwrap_or_default().to_owned(),
                 });
@@ -59,6 +54,9 @@ impl Space {
         }
         let mut space = Self { has_blobs, layers, images, records: BTreeMap::new() };
         space.match_records(&snapshot.cache);
+        if has_blobs {
+            space.tell_blobs(&snapshot.cache, details);
+        }
         space
     }
 
@@ -72,7 +70,8 @@ impl Space {
                     && fits(&record.description, &layer.keyword)
                     && (self.has_blobs || record.shared)
                 {
-                    let distance = record.size_bytes.abs_diff(layer.unpacked + layer.blob);
+                    let copies = if self.has_blobs { 2 } else { 1 };
+                    let distance = record.size_bytes.abs_diff(copies * layer.unpacked);
                     pairs.push((distance, record.id.clone(), chain.clone()));
                 }
             }
@@ -82,6 +81,42 @@ impl Space {
         for (_, record, chain) in pairs {
             if !self.records.contains_key(&record) && taken.insert(chain.clone()) {
                 self.records.insert(record, chain);
+            }
+        }
+    }
+
+    /// Sizes of blobs: of a record's what is not its snapshot, of the others what is left of the
+    /// image's content, in the proportion of the unpacked sizes. Bases come before what is built on them.
+    fn tell_blobs(&mut self, records: &[CacheRecord], details: &[ImageDetails]) {
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        for record in records {
+            if let Some(chain) = self.records.get(&record.id)
+                && let Some(layer) = self.layers.get_mut(chain)
+            {
+                layer.blob = record.size_bytes.saturating_sub(layer.unpacked);
+                told.insert(chain.clone());
+            }
+        }
+        let mut images: Vec<&ImageDetails> = details.iter().collect();
+        images.sort_by_key(|image| (image.layers.len(), image.id.as_str()));
+        for image in images {
+            let chains = || image.layers.iter().map(|layer| layer.chain_id.as_str());
+            let known: u64 = chains()
+                .filter(|chain| told.contains(*chain))
+                .filter_map(|chain| self.layers.get(chain))
+                .map(|layer| layer.blob)
+                .sum();
+            let left = image.content_bytes.unwrap_or(0).saturating_sub(known);
+            let open: Vec<&str> = chains().filter(|chain| !told.contains(*chain)).collect();
+            let all: u64 =
+                open.iter().filter_map(|chain| self.layers.get(*chain)).map(|it| it.unpacked).sum();
+            for chain in open {
+                if let Some(layer) = self.layers.get_mut(chain) {
+                    let share =
+                        u128::from(left) * u128::from(layer.unpacked) / u128::from(all.max(1));
+                    layer.blob = u64::try_from(share).unwrap_or(left);
+                    told.insert(chain.to_owned());
+                }
             }
         }
     }

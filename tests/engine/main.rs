@@ -8,6 +8,7 @@ mod support;
 
 mod check;
 mod clean;
+mod clean_alone;
 mod connect;
 mod executor;
 mod exports;
