@@ -73,6 +73,7 @@ const RULES: &[Rule] = &[
         room: "report",
         never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic", "std::env"],
     },
+    Rule { room: "report/timeline", never: OUTSIDE },
     Rule {
         room: "ui",
         never: &["crate::engine", "crate::buildkit", "crate::cli", "bollard", "tonic"],

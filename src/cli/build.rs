@@ -69,6 +69,12 @@ pub struct BuildArgs {
     /// Write what was built as JSON, as bake does.
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write when each step ran, and what determined the end, as a page of HTML.
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<PathBuf>,
+    /// Write the same in Chrome's trace event format, for Perfetto.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Write the image id; only with one target.
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,

@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the images of the project.
-    Build(build::BuildArgs),
+    Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
     Clean(clean::CleanArgs),
     /// Write Dockerfiles, compose files and a CI workflow for a project.

@@ -152,6 +152,12 @@ struct Member {
     weak: bool,
 }
 
+impl Member {
+    fn ended(&self) -> bool {
+        self.intervals.values().any(Option::is_some)
+    }
+}
+
 impl Step {
     pub(super) fn new(id: &str, name: &str) -> Self {
         Self {
@@ -288,11 +294,14 @@ impl Step {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
     }
 
-    /// Completed intervals in nanoseconds of the engine's clock, ordered, overlaps merged.
+    /// Completed intervals in nanoseconds of the engine's clock, ordered, overlaps merged. Where one
+    /// vertex of the step ran, those that came from the cache say only when that was noticed.
     pub fn intervals(&self) -> Vec<(i128, i128)> {
+        let ran = self.members.values().any(|member| !member.cached && member.ended());
         let mut all: Vec<(i128, i128)> = self
             .members
             .values()
+            .filter(|member| !ran || !member.cached)
             .flat_map(|member| &member.intervals)
             .filter_map(|(start, end)| Some((*start, (*end)?.max(*start))))
             .collect();
@@ -305,6 +314,19 @@ impl Step {
             }
         }
         merged
+    }
+
+    /// Start of the interval that never ended, where there is one, in nanoseconds of the engine's
+    /// clock.
+    pub fn open_since(&self) -> Option<i128> {
+        let all = self.members.values().flat_map(|member| &member.intervals);
+        all.filter(|(_, end)| end.is_none()).map(|(start, _)| *start).min()
+    }
+
+    /// The latest time the engine told of it, in nanoseconds of the engine's clock.
+    pub fn latest(&self) -> Option<i128> {
+        let all = self.members.values().flat_map(|member| &member.intervals);
+        all.map(|(start, end)| end.map_or(*start, |end| end.max(*start))).max()
     }
 
     /// Bytes done and expected over everything the step transfers (0 when unknown).

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::progress::step::{Step, StepState};
+use crate::progress::step::{Step, StepName, StepState};
 use crate::progress::{SolveStatus, Vertex};
 
 /// Steps kept per target; a Dockerfile with more is shown without the rest.
@@ -45,8 +45,11 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     steps: IndexMap<String, Step>,
-    /// Digest of a grouped vertex to the id of its group.
+    /// Digest of a vertex that is part of another step to the id of that: of a grouped vertex to its
+    /// group, of a twin to what was announced first.
     grouped: HashMap<String, String>,
+    /// Names of instructions to the ids of their steps.
+    instructions: HashMap<String, String>,
 }
 
 impl Trace {
@@ -155,7 +158,7 @@ impl Trace {
                 self.grouped.insert(vertex.digest.clone(), group.id.clone());
                 (&group.id, &group.name)
             }
-            None => (&vertex.digest, &vertex.name),
+            None => (&self.own(vertex), &vertex.name),
         };
         if self.steps.len() >= MAX_STEPS && !self.steps.contains_key(id) {
             return;
@@ -173,6 +176,25 @@ impl Trace {
             StepState::Running => changes.push(Change::Started { step: place }),
             _ => changes.push(Change::Ended { step: place }),
         }
+    }
+
+    /// The id of the step that a vertex without a group belongs to: its own digest, or the one of its
+    /// twin. Where two targets come to the same step by different ways (each sends the context,
+    /// say), the engine notices late, does it once and tells both of both vertexes; an instruction
+    /// has its name once in a Dockerfile.
+    fn own(&mut self, vertex: &Vertex) -> String {
+        let digest = &vertex.digest;
+        if let Some(id) = self.grouped.get(digest) {
+            return id.clone();
+        }
+        if self.steps.contains_key(digest) || !StepName::parse(&vertex.name).is_instruction() {
+            return digest.clone();
+        }
+        let id = self.instructions.entry(vertex.name.clone()).or_insert_with(|| digest.clone());
+        if id != digest {
+            self.grouped.insert(digest.clone(), id.clone());
+        }
+        id.clone()
     }
 
     fn place_of(&self, digest: &str) -> Option<usize> {
@@ -284,6 +306,32 @@ mod tests {
         assert_eq!(send(member("b", false, None, None)), (1, false, 1));
         assert_eq!(send(member("b", false, Some(2), None)), (1, true, 0));
         assert_eq!(send(member("b", false, Some(2), Some(2))), (1, true, 1));
+    }
+
+    #[test]
+    fn a_step_that_another_target_did_under_another_digest_counts_once() {
+        let mut trace = Trace::default();
+        let name = "[build 2/3] COPY app.txt /src/";
+        let mut send = |vertex| {
+            trace.update(
+                &SolveStatus { vertexes: vec![vertex], ..SolveStatus::default() },
+                Duration::ZERO,
+            );
+            (trace.steps().len(), trace.counts())
+        };
+        send(vertex("own", name, None, None));
+        send(vertex("theirs", name, Some(1), Some(3)));
+        let cached = Vertex { cached: true, ..vertex("own", name, Some(3), Some(3)) };
+        assert_eq!(send(cached), (1, Counts { cached: 0, run: 1 }));
+        // It waited for theirs, and did nothing when that was over.
+        let late = Vertex { cached: true, ..vertex("own", name, Some(9), Some(9)) };
+        send(late);
+        // What is no instruction has its name more than once.
+        send(vertex("one", "[internal] load x", Some(1), None));
+        assert_eq!(send(vertex("other", "[internal] load x", Some(1), None)).0, 3);
+        let step = trace.step_of("theirs").unwrap();
+        assert_eq!((step.id.as_str(), step.duration()), ("own", Duration::from_secs(2)));
+        assert_eq!(step.intervals().len(), 1);
     }
 
     proptest::proptest! {

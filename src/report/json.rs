@@ -21,6 +21,10 @@ impl RawJson {
         &self.run
     }
 
+    pub(super) fn take_run(&mut self) -> RunTrace {
+        std::mem::take(&mut self.run)
+    }
+
     pub(super) fn handle(&mut self, event: &Event, at: Duration) {
         self.run.apply(event, at);
         match event {

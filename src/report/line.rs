@@ -1,7 +1,7 @@
 //! The words of a step and of a target, shared by every way to show them.
 
 use crate::build::outcome::TargetOutcome;
-use crate::progress::{CancelReason, Step, TargetSummary};
+use crate::progress::{CancelReason, Step, StepName, TargetSummary};
 use crate::ui::format;
 
 /// Target names longer than this are cut where lines are aligned.
@@ -20,7 +20,10 @@ pub(crate) fn name(name: &str, width: usize) -> String {
 /// `[build 3/7]` for a step of the Dockerfile, `[internal]` and the like for others; steps
 /// without brackets are named by their first words.
 pub(crate) fn tag(step: &Step) -> String {
-    let label = &step.label;
+    tag_of(&step.label)
+}
+
+fn tag_of(label: &StepName) -> String {
     match (&label.stage, label.position) {
         // Single stages are called so by BuildKit; the word says nothing.
         (Some(stage), Some((n, of))) if stage != "stage-0" => format!("[{stage} {n}/{of}]"),
@@ -32,10 +35,15 @@ pub(crate) fn tag(step: &Step) -> String {
 
 /// Tag and instruction.
 pub(crate) fn title(step: &Step) -> String {
-    if step.label.tag.is_empty() {
-        step.label.instruction.clone()
+    title_of(&step.label)
+}
+
+/// Tag and instruction of what a name says.
+pub(crate) fn title_of(label: &StepName) -> String {
+    if label.tag.is_empty() {
+        label.instruction.clone()
     } else {
-        format!("{} {}", tag(step), step.label.instruction)
+        format!("{} {}", tag_of(label), label.instruction)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod line;
 pub mod plain;
 pub mod stats;
 pub mod table;
+pub mod timeline;
 pub mod tty;
 
 #[cfg(test)]
@@ -135,6 +136,16 @@ impl Reporter {
             View::Plain(plain) => plain.run(),
             View::RawJson(json) => json.run(),
             View::Quiet(run) => run,
+        }
+    }
+
+    /// The same for those who keep it: to be called once nothing more is to be shown.
+    pub fn into_run(mut self) -> RunTrace {
+        match &mut self.view {
+            View::Tty(tty) => tty.take_run(),
+            View::Plain(plain) => plain.take_run(),
+            View::RawJson(json) => json.take_run(),
+            View::Quiet(run) => std::mem::take(run),
         }
     }
 

@@ -22,3 +22,4 @@ mod registry;
 mod services;
 mod snapshot;
 mod stats;
+mod timeline;

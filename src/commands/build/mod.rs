@@ -51,7 +51,7 @@ pub async fn run(
         progress => progress,
     };
     let finished = Run { global, environment, ui, plan: &plan, settings, progress }.go().await?;
-    results::write(args, &finished.outcome)?;
+    results::write(args, &project, &plan, &finished)?;
     if let Some(error) = report::run_error(&finished.summary) {
         return Err(error);
     }

@@ -2,14 +2,23 @@
 
 use std::path::Path;
 
-use crate::build::executor::RunOutcome;
+use super::{Finished, requests};
 use crate::build::metadata;
 use crate::build::outcome::TargetOutcome;
+use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
+use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::report::timeline::{self, Source, Timeline};
 
-/// Writes `--metadata-file` and `--iidfile`, whole or not at all.
-pub(super) fn write(args: &BuildArgs, outcome: &RunOutcome) -> Result<(), CommandError> {
+/// Writes `--metadata-file`, `--iidfile`, `--timeline` and `--trace`, each whole or not at all.
+pub(super) fn write(
+    args: &BuildArgs,
+    project: &Project,
+    plan: &BuildPlan,
+    finished: &Finished,
+) -> Result<(), CommandError> {
+    let outcome = &finished.outcome;
     if let Some(path) = &args.metadata_file {
         let text = format!("{:#}\n", metadata::document(&outcome.targets));
         write_file(path, &text, "the metadata file")?;
@@ -18,6 +27,39 @@ pub(super) fn write(args: &BuildArgs, outcome: &RunOutcome) -> Result<(), Comman
         && let Some(TargetOutcome::Built(image)) = outcome.targets.values().next()
     {
         write_file(path, &image.id, "the image id file")?;
+    }
+    if args.timeline.is_none() && args.trace.is_none() {
+        return Ok(());
+    }
+    let sources = plan.steps.iter().filter_map(|step| {
+        let (file, text) = requests::dockerfile(&step.target)?;
+        // Within the project, the way from its directory says enough.
+        let inside = Path::new(&file).strip_prefix(&project.working_dir).ok();
+        let file = inside.map_or_else(|| file.clone(), |path| path.display().to_string());
+        Some((step.target.name.clone(), Source { file, text }))
+    });
+    let timeline = Timeline::of_run(
+        &project.name,
+        finished.started,
+        &finished.trace,
+        &finished.summary,
+        &sources.collect(),
+    );
+    write_timeline(&timeline, args.timeline.as_deref(), args.trace.as_deref())
+}
+
+/// Writes a timeline as a page and as a trace, where they are asked for.
+pub(crate) fn write_timeline(
+    timeline: &Timeline,
+    page: Option<&Path>,
+    trace: Option<&Path>,
+) -> Result<(), CommandError> {
+    if let Some(path) = page {
+        write_file(path, &timeline::page::page(timeline), "the timeline")?;
+    }
+    if let Some(path) = trace {
+        let text = format!("{}\n", timeline::chrome::document(timeline));
+        write_file(path, &text, "the trace")?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::commands::connect;
 use crate::commands::environment::Environment;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
-use crate::progress::{Event, RunSummary};
+use crate::progress::{Event, RunSummary, RunTrace};
 use crate::report::{Progress, Reporter};
 use crate::signal;
 use crate::ui::Ui;
@@ -49,6 +49,10 @@ pub struct Finished {
     pub outcome: RunOutcome,
     /// The same as it was shown.
     pub summary: RunSummary,
+    /// When it started.
+    pub started: jiff::Timestamp,
+    /// Every step of it.
+    pub trace: RunTrace,
 }
 
 impl Run<'_> {
@@ -58,7 +62,7 @@ impl Run<'_> {
     /// The engine cannot be reached or cannot do what a target asks, or Ctrl-C came before the
     /// first solve. A target that fails is no error here: the outcome tells.
     pub async fn go(self) -> Result<Finished, CommandError> {
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
         let ci = ci::detect(self.environment);
         let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
         let leftover = signal::Leftover::default();
@@ -92,7 +96,8 @@ impl Run<'_> {
         if let Some((page, outputs)) = reporter.github_files(&summary) {
             ci::write_github_files(self.environment, self.ui, &page, &outputs);
         }
-        Ok(Finished { outcome, summary })
+        let trace = reporter.into_run();
+        Ok(Finished { outcome, summary, started: started_at, trace })
     }
 
     /// Opens connection and sessions, and turns requests to what this engine understands.

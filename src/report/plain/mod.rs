@@ -82,6 +82,10 @@ impl Plain {
         &self.run
     }
 
+    pub(super) fn take_run(&mut self) -> RunTrace {
+        std::mem::take(&mut self.run)
+    }
+
     pub(super) fn handle(&mut self, event: &Event, at: Duration) {
         self.last = at;
         let changes = self.run.apply(event, at);

@@ -15,6 +15,7 @@ use crate::ui::testing::piped;
 mod ci;
 mod plain;
 mod rawjson;
+mod timeline;
 mod tty;
 
 const TRACES: &[&str] = &[

@@ -68,6 +68,10 @@ impl Tty {
         &self.run
     }
 
+    pub(super) fn take_run(&mut self) -> RunTrace {
+        std::mem::take(&mut self.run)
+    }
+
     pub(super) fn handle(&mut self, event: &Event, at: Duration) {
         for change in self.run.apply(event, at) {
             if let Change::Warned { text, .. } = change
