@@ -10,7 +10,8 @@ use super::build::duration;
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Sizes are those of the engine, in bytes where a script reads them. With -v every layer and every \
-    cache record is listed. Without compose files here, -p NAME goes by labels.\n\n\
+    cache record is listed, and which part of the build cache is this project's (as in json, markdown and \
+    prometheus): that asks the engine for its past builds and takes longer. Without compose files here, -p NAME goes by labels.\n\n\
     Budgets: NAME is a service, `total` (the project's images, shared layers counted once), `cache` (the engine's \
     build cache) or `project-cache`. They can stand in doc2md-docker.toml beside the compose file:\n\n    \
     [budgets]\n    api = \"300MB\"\n    total = \"7GB\"\n    max-growth = \"10%\"\n\n\

@@ -213,6 +213,11 @@ impl Budgets {
         self.sizes.is_empty() && self.growth.is_none()
     }
 
+    /// Whether one is on the project's part of the build cache.
+    pub fn need_project_cache(&self) -> bool {
+        self.sizes.iter().any(|budget| budget.subject == Subject::ProjectCache)
+    }
+
     /// What becomes of them.
     ///
     /// # Errors

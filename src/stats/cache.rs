@@ -14,12 +14,6 @@ pub(super) fn cache(facts: &Facts, notes: &mut Vec<String>) -> CacheStats {
     if snapshot.gap(Part::Cache).is_some_and(|gap| gap.lost == Lost::Everything) {
         return CacheStats::default();
     }
-    if facts.own_records.is_none() && !snapshot.cache.is_empty() {
-        notes.push(
-            "no build of this project is recorded: which part of the build cache is its own is unknown"
-                .into(),
-        );
-    }
     let sum = |wanted: &dyn Fn(&CacheRecord) -> bool| -> u64 {
         snapshot.cache.iter().filter(|it| wanted(it)).map(|it| it.size_bytes).sum()
     };

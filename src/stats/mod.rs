@@ -21,6 +21,7 @@ pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
     EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, VolumeStats,
 };
+pub use reference::familiar;
 
 use crate::engine::snapshot::{Container, Labels, Lost, Part, Volume};
 

@@ -2,7 +2,7 @@
 
 /// `name` as `docker image ls` shows it: without Docker Hub's host, with a tag (distribution
 /// `reference/normalize.go`).
-pub(super) fn familiar(reference: &str) -> String {
+pub fn familiar(reference: &str) -> String {
     let mut rest = reference;
     for host in ["docker.io/", "index.docker.io/"] {
         if let Some(path) = rest.strip_prefix(host) {

@@ -12,7 +12,11 @@ use crate::prune::plan::PROJECT_LABEL;
 
 /// Everything known of builds on the engine. What cannot be asked is left out and said in `notes`:
 /// less is known then, and more is kept.
-pub(super) async fn known(connector: &Connector, project: &str, notes: &mut Vec<String>) -> Known {
+pub(in crate::commands) async fn known(
+    connector: &Connector,
+    project: &str,
+    notes: &mut Vec<String>,
+) -> Known {
     let past = match Control::connect(connector).await {
         Ok(control) => control.past_builds().await.map_err(|error| error.message().to_owned()),
         Err(error) => Err(error.to_string()),

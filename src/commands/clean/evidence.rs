@@ -13,15 +13,15 @@ use crate::prune::plan::PROJECT_LABEL;
 
 /// What other sources know of builds on this engine.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(in crate::commands) struct Known {
     /// Builds, of the project and of others.
-    pub(super) builds: Vec<Build>,
+    pub(in crate::commands) builds: Vec<Build>,
     /// Since when these are all builds of the engine, where that is known.
-    pub(super) complete_since: Option<Timestamp>,
+    pub(in crate::commands) complete_since: Option<Timestamp>,
 }
 
 /// Whose each cache record is.
-pub(super) fn verdicts(
+pub(in crate::commands) fn verdicts(
     snapshot: &Snapshot,
     details: &[ImageDetails],
     project: &Project,

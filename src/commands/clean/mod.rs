@@ -1,7 +1,7 @@
 //! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
 
-mod builds;
-mod evidence;
+pub(super) mod builds;
+pub(super) mod evidence;
 mod project;
 mod settings;
 

@@ -1,17 +1,20 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
+mod owner;
 mod project;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::buildkit::Control;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
+use crate::commands::clean::builds;
 use crate::commands::connect;
 use crate::commands::environment::Environment;
 use crate::engine::snapshot::ImageDetails;
@@ -42,15 +45,20 @@ pub async fn run(
     if let Some(notice) = connector.notice() {
         ui.warn(notice);
     }
+    let at_once = args.format == StatsFormat::Table && global.verbose == 0;
+    let whose = match at_once && !budgets.need_project_cache() {
+        true => Whose::Left,
+        false => Whose::Told,
+    };
     let mut notes: Vec<String> = measured.note.iter().cloned().collect();
-    let seen = observe(&connector, &measured, args.timeout, &mut notes).await?;
+    let seen = observe(&connector, &measured, args.timeout, whose, &mut notes).await?;
     let mut report = stats::aggregate(&Facts {
         project: &measured.name,
         services: &measured.services,
         snapshot: &seen.snapshot,
         details: &seen.details,
         past: &[],
-        own_records: None,
+        own_records: seen.own_records.as_ref(),
         gc: seen.gc.as_ref(),
         with_records: global.verbose > 0,
         now: Timestamp::now(),
@@ -69,10 +77,21 @@ pub async fn run(
     verdict(&report)
 }
 
+/// Whether it is asked whose the cache records are. That takes the layers of all images and the engine's
+/// history of builds, seconds where there were many: a glance at the table does not wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// It is.
+    Told,
+    /// It is not.
+    Left,
+}
+
 /// What the engine told in time.
 struct Seen {
     snapshot: Snapshot,
     details: Vec<ImageDetails>,
+    own_records: Option<BTreeSet<String>>,
     gc: Option<gc::Rules>,
 }
 
@@ -80,29 +99,87 @@ async fn observe(
     connector: &Connector,
     measured: &project::Measured,
     limit: Duration,
+    whose: Whose,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
     let (snapshot, gc) = tokio::join!(engine.snapshot(limit), policies);
     let snapshot = snapshot.map_err(|error| connect::engine_error(connector, &error))?;
     let wanted = stats::wanted(&measured.name, &measured.services, &snapshot);
-    let left = limit.saturating_sub(started.elapsed()).max(LAYERS_AT_LEAST);
-    let details = match timeout(left, engine.image_details(&wanted)).await {
-        Ok(Ok(details)) => details,
-        Ok(Err(error)) => {
-            notes.push(format!("layers of images unknown: {error}"));
+    let end = started + limit.max(started.elapsed() + LAYERS_AT_LEAST);
+    let details = match layers(&engine, &wanted, end).await {
+        Ok(details) => details,
+        Err(why) => {
+            notes.push(format!("layers of images unknown: {why}"));
             Vec::new()
         }
-        Err(_) => {
-            notes.push(format!("layers of images unknown: no answer within {left:?}"));
-            Vec::new()
+    };
+    let own_records = match whose {
+        Whose::Told if !details.is_empty() && !snapshot.cache.is_empty() => {
+            own_records(connector, &engine, measured, &snapshot, &details, end, notes).await
+        }
+        Whose::Told => None,
+        Whose::Left => {
+            notes.push("-v also tells which part of the build cache is this project's".to_owned());
+            None
         }
     };
     let gc =
         gc.map(|policies| gc::Rules { policies, disk_free_bytes: disk_free(connector, &snapshot) });
-    Ok(Seen { snapshot, details, gc })
+    Ok(Seen { snapshot, details, own_records, gc })
+}
+
+/// Layers and history of these images, or why they did not come in time.
+async fn layers(
+    engine: &Engine,
+    ids: &[String],
+    end: Instant,
+) -> Result<Vec<ImageDetails>, String> {
+    match timeout_at(end, engine.image_details(ids)).await {
+        Ok(Ok(details)) => Ok(details),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the engine was too slow".to_owned()),
+    }
+}
+
+/// The project's cache records. Layers of all other images tell which of them somebody else has.
+async fn own_records(
+    connector: &Connector,
+    engine: &Engine,
+    measured: &project::Measured,
+    snapshot: &Snapshot,
+    details: &[ImageDetails],
+    end: Instant,
+    notes: &mut Vec<String>,
+) -> Option<BTreeSet<String>> {
+    let is_new = |id: &String| !details.iter().any(|image| image.id == *id);
+    let ids = snapshot.images.iter().map(|image| image.id.clone());
+    let ids: Vec<String> = ids.filter(is_new).collect();
+    let mut told = Vec::new();
+    let (others, known) = tokio::join!(
+        layers(engine, &ids, end),
+        timeout_at(end, builds::known(connector, &measured.name, &mut told)),
+    );
+    notes.append(&mut told);
+    let others = match others {
+        Ok(others) => others,
+        Err(why) => {
+            notes.push(format!("layers of other projects' images unknown: {why}"));
+            return None;
+        }
+    };
+    let known = known.unwrap_or_default();
+    if known.builds.is_empty() {
+        notes.push(
+            "the project's part of the build cache goes by its images' history, as the engine tells of \
+             no builds: it may be larger"
+                .into(),
+        );
+    }
+    let all: Vec<ImageDetails> = details.iter().cloned().chain(others).collect();
+    Some(owner::own_records(measured, snapshot, &all, known))
 }
 
 /// Bytes free on the engine's disk, where that is this machine's.

@@ -214,38 +214,37 @@ fn volumes(report: &StatsReport) -> Section {
 
 fn cache(report: &StatsReport) -> Section {
     let cache = &report.cache;
-    let columns = [
+    let mut columns = vec![
         Column::new("KIND", Shape::CutEnd(12)),
         Column::new("RECORDS", Shape::Right),
         Column::new("SIZE", Shape::Right),
-        Column::new("PROJECT'S", Shape::Right),
         Column::new("IN IMAGES", Shape::Right).drop(1),
         Column::new("RECLAIMABLE", Shape::Right),
     ];
+    let is_told = cache.project_bytes.is_some();
+    if is_told {
+        columns.push(Column::new("PROJECT'S", Shape::Right));
+    }
+    let row = |kind: String, records: usize, sizes: [Option<u64>; 4]| {
+        let [total, shared, free, own] = sizes.map(size);
+        let mut row = vec![kind, records.to_string(), total, shared, free];
+        row.extend(is_told.then_some(own));
+        row
+    };
     let mut rows: Vec<Vec<String>> = cache
         .kinds
         .iter()
         .map(|kind| {
-            vec![
-                cell(&kind.kind),
-                kind.records.to_string(),
-                format::bytes(kind.total_bytes),
-                size(kind.project_bytes),
-                format::bytes(kind.shared_with_images_bytes),
-                format::bytes(kind.reclaimable_bytes),
-            ]
+            let (shared, free) = (kind.shared_with_images_bytes, kind.reclaimable_bytes);
+            let sizes = [Some(kind.total_bytes), Some(shared), Some(free), kind.project_bytes];
+            row(cell(&kind.kind), kind.records, sizes)
         })
         .collect();
     if !rows.is_empty() {
-        let records: usize = cache.kinds.iter().map(|kind| kind.records).sum();
-        rows.push(vec![
-            "total".to_owned(),
-            records.to_string(),
-            size(cache.total_bytes),
-            size(cache.project_bytes),
-            size(cache.shared_with_images_bytes),
-            size(cache.reclaimable_bytes),
-        ]);
+        let records = cache.kinds.iter().map(|kind| kind.records).sum();
+        let (shared, free) = (cache.shared_with_images_bytes, cache.reclaimable_bytes);
+        let sizes = [cache.total_bytes, shared, free, cache.project_bytes];
+        rows.push(row("total".to_owned(), records, sizes));
     }
     section("Build cache of the engine", &columns, rows)
 }
