@@ -51,6 +51,12 @@ const RULES: &[Rule] = &[
     Rule { room: "build_context", never: OUTSIDE },
     Rule { room: "progress", never: OUTSIDE },
     Rule { room: "lock", never: OUTSIDE },
+    Rule { room: "ledger", never: OUTSIDE },
+    Rule {
+        room: "ledger",
+        never: &["crate::engine", "crate::buildkit", "crate::report", "crate::ui", "crate::cli"],
+    },
+    Rule { room: "redact.rs", never: OUTSIDE },
     Rule { room: "build/plan.rs", never: OUTSIDE },
     Rule { room: "build/request.rs", never: OUTSIDE },
     Rule { room: "build/target.rs", never: OUTSIDE },

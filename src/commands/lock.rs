@@ -74,7 +74,8 @@ pub async fn run(
         .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
     let progress = progress_mode(global, environment)?;
     let settings = RunSettings::default();
-    let finished = Run { global, environment, ui, plan: &plan, settings, progress }.go().await?;
+    let run = Run { global, environment, ui, plan: &plan, settings, progress, memory: None };
+    let finished = run.go().await?;
     if let Some(error) = report::run_error(&finished.summary) {
         return Err(error);
     }

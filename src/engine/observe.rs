@@ -85,6 +85,15 @@ impl Engine {
         Ok(linked(facts, all, networks, gaps))
     }
 
+    /// What the engine tells about itself.
+    ///
+    /// # Errors
+    /// The engine cannot be reached or answers with an error.
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let ping = EngineFacts::from_ping(self.http().ping().await?);
+        Ok(ping.with_info(info::fetch(self.http()).await?))
+    }
+
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
         within(time.end, time.limit, networks::list(self.http())).await
     }

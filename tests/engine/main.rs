@@ -16,6 +16,7 @@ mod faults;
 mod fidelity;
 mod init;
 mod interrupt;
+mod ledger;
 mod private_engines;
 mod progress;
 mod registry;

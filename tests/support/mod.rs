@@ -13,7 +13,7 @@ mod slow_socket;
 mod wait;
 mod watched_socket;
 
-pub use engine::{Engine, engine, engines, on_every_engine};
+pub use engine::{Engine, engine, engines, on_every_engine, text};
 pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};

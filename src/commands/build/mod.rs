@@ -1,6 +1,7 @@
 //! `doc2md-docker build`: project to targets to images.
 
 pub(super) mod ci;
+mod memory;
 mod requests;
 mod results;
 mod run;
@@ -16,6 +17,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::report::{self, Progress};
 use crate::ui::Ui;
 
+pub use memory::Memory;
 pub use run::{Finished, Run};
 
 /// Runs the command.
@@ -50,7 +52,10 @@ pub async fn run(
         Progress::Auto if args.check => Progress::Quiet,
         progress => progress,
     };
-    let finished = Run { global, environment, ui, plan: &plan, settings, progress }.go().await?;
+    // A check builds nothing that could be told of later.
+    let memory = if args.check { None } else { Memory::of(&project, environment) };
+    let run = Run { global, environment, ui, plan: &plan, settings, progress, memory };
+    let finished = run.go().await?;
     results::write(args, &project, &plan, &finished)?;
     if let Some(error) = report::run_error(&finished.summary) {
         return Err(error);

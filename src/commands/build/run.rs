@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::{self, Memory};
 use super::{ci, requests};
 use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
@@ -19,6 +21,7 @@ use crate::commands::connect;
 use crate::commands::environment::Environment;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
+use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{Event, RunSummary, RunTrace};
 use crate::report::{Progress, Reporter};
 use crate::signal;
@@ -41,6 +44,8 @@ pub struct Run<'a> {
     pub settings: RunSettings,
     /// How it is shown.
     pub progress: Progress,
+    /// Where builds are remembered, if they are.
+    pub memory: Option<Memory>,
 }
 
 /// A run that came to its end, whether or not its targets were built.
@@ -65,6 +70,9 @@ impl Run<'_> {
         let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
         let ci = ci::detect(self.environment);
         let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
+        // Read beside the build: no build waits for what earlier ones took.
+        let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
+        let past = wanted.map(Memory::past);
         let leftover = signal::Leftover::default();
         let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
             CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
@@ -80,8 +88,10 @@ impl Run<'_> {
         let scratch = scratch.as_ref().map(tempfile::TempDir::path);
         let requests = requests::requests(self.plan, scratch, self.environment)?;
         let engine = Engine::new(&connector);
+        let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
         let (control, jobs, _sessions) =
             self.prepare(&connector, &engine, requests, &interrupt).await?;
+        let facts = memory::target_facts(self.plan, &jobs);
         let (events, incoming) = mpsc::channel::<Event>(512);
         let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
         let run = async {
@@ -90,13 +100,26 @@ impl Run<'_> {
             drop(events);
             outcome
         };
-        let (outcome, ()) = tokio::join!(run, show(&mut reporter, incoming, started));
+        let expected = past.map(|past| (past, memory::schedule(self.plan, &self.settings)));
+        let (outcome, ()) = tokio::join!(run, show(&mut reporter, incoming, started, expected));
         let summary = reporter.summary(started.elapsed());
         reporter.finish(&summary);
         if let Some((page, outputs)) = reporter.github_files(&summary) {
             ci::write_github_files(self.environment, self.ui, &page, &outputs);
         }
         let trace = reporter.into_run();
+        if let (Some(memory), Some(asked)) = (&self.memory, asked) {
+            let ended = memory::Ended {
+                started: started_at,
+                engine: memory::engine_info(asked).await,
+                trace: &trace,
+                summary: &summary,
+                targets: &facts,
+            };
+            if let Err(error) = memory.keep(&ended) {
+                self.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
+            }
+        }
         Ok(Finished { outcome, summary, started: started_at, trace })
     }
 
@@ -133,8 +156,25 @@ impl Run<'_> {
     }
 }
 
-/// Hands every event to the reporter, and lets it redraw, until the last sender has gone.
-async fn show(reporter: &mut Reporter, mut incoming: mpsc::Receiver<Event>, started: Instant) {
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Hands every event to the reporter, and lets it redraw, until the last sender has gone. Tells it
+/// of earlier builds as soon as they are read.
+async fn show(
+    reporter: &mut Reporter,
+    mut incoming: mpsc::Receiver<Event>,
+    started: Instant,
+    mut expected: Option<(JoinHandle<Past>, Schedule)>,
+) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
@@ -142,9 +182,16 @@ async fn show(reporter: &mut Reporter, mut incoming: mpsc::Receiver<Event>, star
                 Some(event) => reporter.handle(&event, started.elapsed()),
                 None => break,
             },
+            Some((past, schedule)) = read(&mut expected) => reporter.expect(past, schedule),
             _ = tick.tick() => reporter.tick(started.elapsed()),
         }
     }
+}
+
+/// The earlier builds, once; `None` where there is nothing (more) to read.
+async fn read(expected: &mut Option<(JoinHandle<Past>, Schedule)>) -> Option<(Past, Schedule)> {
+    let past = (&mut expected.as_mut()?.0).await.unwrap_or_default();
+    expected.take().map(|(_, schedule)| (past, schedule))
 }
 
 /// Opens everything the run needs from the engine, at the same time.

@@ -1,0 +1,145 @@
+//! The ledger beside a build: earlier builds for estimates, this one for later.
+//!
+//! A build never waits for it and never fails because of it: what goes wrong is one warning.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use crate::build::executor::{Job, RunSettings};
+use crate::build::plan::BuildPlan;
+use crate::buildkit;
+use crate::commands::environment::Environment;
+use crate::compose::Project;
+use crate::engine::snapshot::{EngineFacts, Store as ImageStore};
+use crate::engine::{Engine, EngineError};
+use crate::ledger::record::{self, TargetFacts};
+use crate::ledger::{BuildId, EngineInfo, Limits, Store, StoreError, past};
+use crate::progress::estimate::{Past, Schedule};
+use crate::progress::{RunSummary, RunTrace};
+
+/// Builds read for an estimate: enough for medians of ten.
+const BUILDS: usize = 12;
+/// One build in so many looks for what is too much: listing every project costs more than a build.
+const RETAIN_EVERY: i64 = 16;
+
+/// Where a project's builds are remembered.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    store: Store,
+    project: String,
+    directory: String,
+}
+
+impl Memory {
+    /// The memory of `project`; `None` where there is no place for it: no home, and no
+    /// DOC2MD_DOCKER_STATE_DIR.
+    pub fn of(project: &Project, environment: &Environment) -> Option<Self> {
+        Some(Self {
+            store: Store::open(environment.ledger_directory()?),
+            project: project.name.clone(),
+            directory: project.working_dir.display().to_string(),
+        })
+    }
+
+    /// Reads earlier builds on a thread of its own. What cannot be read is as if it was not there.
+    pub(super) fn past(&self) -> JoinHandle<Past> {
+        let (store, project) = (self.store.clone(), self.project.clone());
+        tokio::task::spawn_blocking(move || match store.newest(&project, BUILDS) {
+            Ok((entries, _)) => past::past(&entries),
+            Err(_) => Past::default(),
+        })
+    }
+
+    /// Keeps a run that has ended.
+    ///
+    /// # Errors
+    /// The state directory cannot be written.
+    pub(super) fn keep(&self, run: &Ended<'_>) -> Result<(), StoreError> {
+        let id = BuildId::new(run.started, &buildkit::new_ref());
+        let entry = record::record(&record::Run {
+            id: &id,
+            project: &self.project,
+            project_directory: &self.directory,
+            engine: &run.engine,
+            started: run.started,
+            trace: run.trace,
+            summary: run.summary,
+            targets: run.targets,
+        });
+        self.store.append(&entry)?;
+        if run.started.as_millisecond() % RETAIN_EVERY == 0 {
+            self.store.retain(&self.project, Limits::default(), run.started)?;
+        }
+        Ok(())
+    }
+}
+
+/// A run that has ended, as it is remembered.
+pub(super) struct Ended<'a> {
+    /// When it started.
+    pub(super) started: Timestamp,
+    /// The engine, as far as it told.
+    pub(super) engine: EngineInfo,
+    /// What happened.
+    pub(super) trace: &'a RunTrace,
+    /// How it ended.
+    pub(super) summary: &'a RunSummary,
+    /// What is known of its targets besides, by name.
+    pub(super) targets: &'a BTreeMap<String, TargetFacts>,
+}
+
+/// Asks the engine what it is, while it builds.
+pub(super) fn ask(engine: &Engine) -> JoinHandle<Result<EngineFacts, EngineError>> {
+    let engine = engine.clone();
+    tokio::spawn(async move { engine.facts().await })
+}
+
+/// The engine as it is remembered; unknown where it has not told by the end of the build.
+pub(super) async fn engine_info(asked: JoinHandle<Result<EngineFacts, EngineError>>) -> EngineInfo {
+    if !asked.is_finished() {
+        asked.abort();
+    }
+    let Ok(Ok(facts)) = asked.await else { return EngineInfo::default() };
+    let store = match facts.store {
+        ImageStore::Containerd => "containerd".to_owned(),
+        _ => facts.driver,
+    };
+    EngineInfo { id: facts.id, version: facts.version, store }
+}
+
+/// What is known of the targets of `plan` besides their progress, by name.
+pub(super) fn target_facts(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> {
+    let mut facts = BTreeMap::new();
+    for (step, job) in plan.steps.iter().zip(jobs) {
+        let target = &step.target;
+        let of_step = TargetFacts {
+            service: target.service.clone(),
+            dockerfile: job.dockerfile.clone(),
+            context: target.context.clone(),
+            stage: target.target.clone(),
+            platforms: target.platforms.clone(),
+            args: target.args.clone(),
+            no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
+            secrets: target.secret_env.values().cloned().collect(),
+        };
+        for other in &step.also_serves {
+            let of_other = TargetFacts { service: other.name.clone(), ..of_step.clone() };
+            facts.insert(other.name.clone(), of_other);
+        }
+        facts.insert(target.name.clone(), of_step);
+    }
+    facts
+}
+
+/// What may run at the same time.
+pub(super) fn schedule(plan: &BuildPlan, settings: &RunSettings) -> Schedule {
+    let name = |index: &usize| plan.steps[*index].target.name.clone();
+    let after = plan.steps.iter().filter(|step| !step.after.is_empty());
+    let after: BTreeMap<_, _> = after
+        .map(|step| (step.target.name.clone(), step.after.iter().map(name).collect()))
+        .collect();
+    Schedule { parallel: settings.parallel.map(NonZeroUsize::get), after }
+}

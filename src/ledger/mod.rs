@@ -1,0 +1,22 @@
+//! The memory of past builds: what each used, did and made, one file per build.
+//!
+//! [`entry`] is the data, [`store`] the files, [`record`] makes an entry of what a run left behind,
+//! [`select`] finds the build a user means, [`past`] turns entries to what estimates need. Knows no engine, no clock, no environment,
+//! and nothing of how anything is shown. The format is described in `docs/design/ledger.md`.
+
+pub mod entry;
+pub mod id;
+pub mod past;
+pub mod record;
+pub mod select;
+pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use entry::{
+    BaseImage, CacheMount, CopiedFile, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
+    SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+};
+pub use id::BuildId;
+pub use select::{SelectError, select};
+pub use store::{Limits, ReadError, Store, StoreError, Stored};

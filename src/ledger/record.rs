@@ -1,0 +1,230 @@
+//! From what a run left behind to the entry that is kept. Pure: everything is a parameter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::build::outcome::TargetOutcome;
+use crate::dockerfile;
+use crate::ledger::{
+    BaseImage, BuildId, CacheMount, EngineInfo, Entry, Inputs, Interval, Outcome, SCHEMA,
+    StepEntry, StepResult, StopReason, TargetEntry,
+};
+use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
+use crate::redact::{self, Redactor};
+
+/// A run that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Its id.
+    pub id: &'a BuildId,
+    /// Compose project name.
+    pub project: &'a str,
+    /// The project's directory.
+    pub project_directory: &'a str,
+    /// The engine.
+    pub engine: &'a EngineInfo,
+    /// When it started.
+    pub started: Timestamp,
+    /// What happened.
+    pub trace: &'a RunTrace,
+    /// How it ended.
+    pub summary: &'a RunSummary,
+    /// What is known of its targets besides, by target name.
+    pub targets: &'a BTreeMap<String, TargetFacts>,
+}
+
+/// What is known of a target besides its progress.
+#[derive(Debug, Clone, Default)]
+pub struct TargetFacts {
+    /// Compose service.
+    pub service: String,
+    /// The Dockerfile as far as it is known here: name to show and text.
+    pub dockerfile: Option<(String, String)>,
+    /// Build context.
+    pub context: String,
+    /// Stage to stop at.
+    pub stage: Option<String>,
+    /// Platforms asked for.
+    pub platforms: Vec<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// The layer cache was not to be read.
+    pub no_cache: bool,
+    /// Values that must not be kept.
+    pub secrets: Vec<String>,
+}
+
+/// The entry of a run.
+pub fn record(run: &Run<'_>) -> Entry {
+    // A secret of one target may show up in another's messages.
+    let known = run.targets.values().flat_map(|facts| {
+        let telling = facts.args.iter().filter(|(name, _)| redact::names_a_secret(name));
+        facts.secrets.iter().chain(telling.map(|(_, value)| value)).cloned()
+    });
+    let redactor = Redactor::new(known);
+    let targets: Vec<TargetEntry> = run
+        .summary
+        .targets
+        .iter()
+        .filter_map(|target| run.trace.target(&target.info.name))
+        .map(|trace| target(run, trace, &redactor))
+        .collect();
+    let outcome = match run.summary.cancelled {
+        Some(CancelReason::Interrupted) => Outcome::Cancelled,
+        _ if targets.iter().all(|target| target.outcome == Outcome::Succeeded) => {
+            Outcome::Succeeded
+        }
+        _ => Outcome::Failed,
+    };
+    Entry {
+        schema: SCHEMA.to_owned(),
+        id: run.id.clone(),
+        project: run.project.to_owned(),
+        project_directory: run.project_directory.to_owned(),
+        engine: run.engine.clone(),
+        started: run.started,
+        seconds: run.summary.seconds,
+        outcome,
+        stopped: run.summary.cancelled.map(|reason| match reason {
+            CancelReason::TargetFailed => StopReason::TargetFailed,
+            CancelReason::Interrupted => StopReason::Interrupted,
+            CancelReason::TimedOut => StopReason::TimedOut,
+        }),
+        targets,
+    }
+}
+
+fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntry {
+    let none = TargetFacts::default();
+    let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
+    let at = |at: Duration| run.started + at;
+    let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
+    let finished = trace.started.map(|_| trace.finished.unwrap_or(end));
+    let mut entry = TargetEntry {
+        service: if facts.service.is_empty() { &trace.info.name } else { &facts.service }.clone(),
+        name: trace.info.name.clone(),
+        image: trace.info.image.clone(),
+        same_as: trace.info.same_as.clone(),
+        image_id: None,
+        size_bytes: None,
+        outcome: Outcome::Cancelled,
+        error: None,
+        started: trace.started.map(at),
+        finished: finished.map(at),
+        seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
+        dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
+        steps: trace.trace.steps().map(|of| step(of, facts, redactor)).collect(),
+        inputs: inputs(trace, facts, redactor),
+    };
+    match &trace.outcome {
+        Some(TargetOutcome::Built(image)) => {
+            entry.outcome = Outcome::Succeeded;
+            entry.image_id = Some(image.id.clone()).filter(|id| !id.is_empty());
+            entry.size_bytes = image.size_bytes;
+        }
+        Some(TargetOutcome::Failed(failure)) => {
+            entry.outcome = Outcome::Failed;
+            entry.error = Some(redactor.text(failure.message.trim_end()));
+        }
+        Some(TargetOutcome::Cancelled) | None => {}
+    }
+    entry
+}
+
+fn step(step: &Step, facts: &TargetFacts, redactor: &Redactor) -> StepEntry {
+    let source = facts.dockerfile.as_ref().map(|(_, text)| text.as_str());
+    let is_instruction = step.label.position.is_some();
+    let line = source.filter(|_| is_instruction).and_then(|source| {
+        let span = dockerfile::locate(source, &step.name)?;
+        u32::try_from(*span.start()).ok()
+    });
+    let namespace = facts.args.get("BUILDKIT_CACHE_MOUNT_NS").map_or("", String::as_str);
+    let mounts = dockerfile::cache_mounts(&step.label.instruction);
+    StepEntry {
+        digest: step.id.clone(),
+        name: redactor.text(&step.name),
+        instruction: redactor.text(&step.label.instruction),
+        stage: step.label.stage.clone(),
+        position: step.label.position,
+        line,
+        result: result(step),
+        error: step.error().map(|error| redactor.text(error)),
+        intervals: step.intervals().into_iter().filter_map(interval).collect(),
+        seconds: step.duration().as_secs_f64(),
+        bytes: step.bytes().0,
+        inputs: step.inputs().map(str::to_owned).collect(),
+        cache_mounts: mounts
+            .into_iter()
+            .map(|mount| CacheMount {
+                engine_id: format!("{namespace}/{}", mount.id),
+                id: mount.id,
+                target: mount.target,
+                sharing: mount.sharing,
+            })
+            .collect(),
+        files: None,
+    }
+}
+
+fn result(step: &Step) -> StepResult {
+    match (step.counts_as_cached(), step.state()) {
+        (Some(true), _) | (None, StepState::Cached) => StepResult::Cached,
+        (_, StepState::Failed) => StepResult::Failed,
+        (_, StepState::Done | StepState::Cached) => StepResult::Ran,
+        (_, StepState::Waiting) => StepResult::NotRun,
+        (_, StepState::Running | StepState::Cancelled) => StepResult::Cancelled,
+    }
+}
+
+fn interval((started, completed): (i128, i128)) -> Option<Interval> {
+    let time = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok();
+    Some(Interval { started: time(started)?, completed: time(completed)? })
+}
+
+fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inputs {
+    let args = facts.args.iter().map(|(name, value)| {
+        let secret = redact::names_a_secret(name) && !value.is_empty();
+        let value = if secret { redact::REDACTED.to_owned() } else { redactor.text(value) };
+        (name.clone(), value)
+    });
+    let mut bases: Vec<BaseImage> = Vec::new();
+    for step in trace.trace.steps() {
+        let Some((reference, digest)) = base_of(&step.name) else { continue };
+        if bases.iter().any(|base| base.reference == reference) {
+            continue;
+        }
+        bases.push(BaseImage { reference, digest });
+    }
+    Inputs {
+        context: redact::urls(&facts.context),
+        stage: facts.stage.clone(),
+        platforms: facts.platforms.clone(),
+        args: args.collect(),
+        bases,
+        dockerfile_digest: facts.dockerfile.as_ref().map(|(_, text)| sha256(text.as_bytes())),
+        no_cache: facts.no_cache,
+    }
+}
+
+/// Reference and digest of the image that a step named `name` begins a stage with, if it does.
+pub fn base_of(name: &str) -> Option<(String, Option<String>)> {
+    let label = crate::progress::StepName::parse(name);
+    let mut words = label.instruction.strip_prefix("FROM ").filter(|_| label.is_base())?.split(' ');
+    let image = words.find(|word| !word.starts_with("--"))?;
+    Some(match image.split_once('@') {
+        Some((reference, digest)) => (reference.to_owned(), Some(digest.to_owned())),
+        None => (image.to_owned(), None),
+    })
+}
+
+/// `sha256:` and the hash in hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests;
