@@ -88,7 +88,7 @@ fn things(project: &Project) -> BTreeSet<String> {
 }
 
 /// Names of the instructions that a build ran instead of taking them from the cache.
-fn ran(project: &Project) -> Vec<String> {
+pub(crate) fn ran(project: &Project) -> Vec<String> {
     let built = project.run(&["build", "--progress", "rawjson"]).success();
     let output = built.get_output();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()

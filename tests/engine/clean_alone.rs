@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{BUSYBOX, PrivateEngine, Project};
 
 /// The releases, each on a fresh engine with a base image; all at the same time.
-fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
+pub(crate) fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
     let failed: Vec<&str> = thread::scope(|scope| {
         let runs = ["20.10", "26.1", "28.5", "28.5-containerd"].map(|name| {
             let test = &test;
@@ -26,7 +26,7 @@ fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
     assert!(failed.is_empty(), "failed on: {}", failed.join(", "));
 }
 
-fn snapshot(project: &Project) -> Snapshot {
+pub(crate) fn snapshot(project: &Project) -> Snapshot {
     let client = Client::new(&Connector::unix(project.engine().socket()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut seen = runtime.block_on(client.snapshot(std::time::Duration::from_secs(60))).unwrap();
@@ -39,7 +39,7 @@ fn snapshot(project: &Project) -> Snapshot {
     seen
 }
 
-fn json(project: &Project, args: &[&str]) -> Value {
+pub(crate) fn json(project: &Project, args: &[&str]) -> Value {
     let args = [&["clean", "--format", "json"], args].concat();
     serde_json::from_slice(&project.run(&args).success().get_output().stdout).unwrap()
 }

@@ -9,6 +9,7 @@ mod support;
 mod check;
 mod clean;
 mod clean_alone;
+mod clean_by_chance;
 mod connect;
 mod executor;
 mod exports;
