@@ -24,6 +24,15 @@ const RETRY_AT_MOST: Duration = Duration::from_millis(800);
 /// How often the engine may miss something while it measures before it is believed.
 const ATTEMPTS: u32 = 6;
 
+/// How much is asked of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Images {
+    /// What they share, too.
+    Measured,
+    /// Their own sizes.
+    Listed,
+}
+
 /// Until when to wait for measured answers, and until when for anything.
 #[derive(Debug, Clone, Copy)]
 struct TimeBox {
@@ -39,6 +48,19 @@ impl Engine {
     /// # Errors
     /// The engine cannot be reached, or tells nothing at all within `limit`.
     pub async fn snapshot(&self, limit: Duration) -> Result<Snapshot, EngineError> {
+        self.observe(limit, Images::Measured).await
+    }
+
+    /// The same without what images share and take together, which is most of an engine's work where
+    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all.
+    ///
+    /// # Errors
+    /// Those of [`Self::snapshot`].
+    pub async fn glance(&self, limit: Duration) -> Result<Snapshot, EngineError> {
+        self.observe(limit, Images::Listed).await
+    }
+
+    async fn observe(&self, limit: Duration, images: Images) -> Result<Snapshot, EngineError> {
         let start = Instant::now();
         // The plain lists answer fast even where measuring does not: they get the last fifth.
         let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
@@ -46,12 +68,22 @@ impl Engine {
             Ok(ping) => ping?,
             Err(_) => return Err(timed_out("ask the engine's version", limit)),
         };
-        let questions = disk_usage::questions(ping.api_version);
+        let mut questions = disk_usage::questions(ping.api_version);
+        let asked = questions.len();
+        if images == Images::Listed {
+            questions.retain(|(_, parts)| *parts != [Part::Images]);
+        }
+        let listed = async {
+            if questions.len() == asked {
+                return None;
+            }
+            Some(within(time.end, limit, images::list(self.http())).await)
+        };
         let usages =
             join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
         let lists = self.networks(time);
         let info = async { within(time.end, limit, info::fetch(self.http())).await };
-        let (usages, networks, info) = tokio::join!(usages, lists, info);
+        let (usages, listed, networks, info) = tokio::join!(usages, listed, lists, info);
 
         let mut gaps = Vec::new();
         let facts = EngineFacts::from_ping(ping);
@@ -74,6 +106,11 @@ impl Engine {
             all.volumes.extend(usage.volumes);
             all.cache.extend(usage.cache);
             gaps.extend(missing);
+        }
+        match listed {
+            Some(Ok(list)) => all.images = list,
+            Some(Err(error)) => gaps.push(gap(Part::Images, Lost::Everything, &error)),
+            None => {}
         }
         let unknown =
             |part| gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);

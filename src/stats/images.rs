@@ -20,9 +20,30 @@ struct Found<'a> {
 /// Ids of the images whose layers the report needs.
 pub fn wanted(project: &str, services: &[ServiceFacts], snapshot: &Snapshot) -> Vec<String> {
     let found = found(project, services, snapshot);
-    let ids: BTreeSet<String> =
-        found.iter().filter_map(|it| it.image).map(|image| image.id.clone()).collect();
+    let named = found.iter().filter_map(|it| it.image);
+    let own = |image: &&Image| {
+        image.is_dangling() && image.labels.get(PROJECT_LABEL).is_some_and(|name| name == project)
+    };
+    let unnamed = snapshot.images.iter().filter(own);
+    let ids: BTreeSet<String> = named.chain(unnamed).map(|image| image.id.clone()).collect();
     ids.into_iter().collect()
+}
+
+/// Fills in what the project's images share, where the engine was not asked: the layers that stand in
+/// the chains of another image, of the project or of `others`.
+pub fn add_shared(snapshot: &mut Snapshot, details: &[ImageDetails], others: &[Vec<String>]) {
+    let others: BTreeSet<&str> = others.iter().flatten().map(String::as_str).collect();
+    for image in snapshot.images.iter_mut().filter(|image| image.shared_bytes.is_none()) {
+        let Some(own) = details.iter().find(|details| details.id == image.id) else { continue };
+        let siblings: BTreeSet<&str> = details
+            .iter()
+            .filter(|details| details.id != image.id)
+            .flat_map(|details| details.layers.iter().map(|layer| layer.chain_id.as_str()))
+            .collect();
+        let is_shared = |chain: &str| others.contains(chain) || siblings.contains(chain);
+        let shared = own.layers.iter().filter(|layer| is_shared(&layer.chain_id));
+        image.shared_bytes = shared.map(|layer| layer.size_bytes).sum();
+    }
 }
 
 /// What the project builds, then what else carries its label: other tags, services that are gone.

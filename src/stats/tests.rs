@@ -317,7 +317,7 @@ fn labels_tell_the_services_of_a_project_without_files() {
         report.images.iter().map(|it| (it.service.as_str(), it.reference.as_str())).collect();
     assert_eq!(rows, [("api", "p-api:latest"), ("worker", "p-worker:latest")]);
     assert_eq!(report.total_bytes, Some(1150));
-    assert_eq!(wanted("p", &[], &snapshot), ["sha256:a0", "sha256:b0"]);
+    assert_eq!(wanted("p", &[], &snapshot), ["sha256:a0", "sha256:b0", "sha256:d0"]);
 }
 
 #[test]
@@ -404,4 +404,19 @@ fn a_mount_that_is_about_to_go_is_told_of() {
     assert!(note.contains("goes with the engine's next garbage collection"), "{note}");
     assert!(note.contains("961 B of its own") && note.contains("starts at 10 B"), "{note}");
     assert!(!report.notes.iter().any(|note| note.contains("elsewhere")), "{:?}", report.notes);
+}
+
+#[test]
+fn what_is_shared_is_found_by_chains_where_the_engine_was_not_asked() {
+    let mut snapshot = snapshot(Store::GraphDriver);
+    let details = both_details();
+    for image in &mut snapshot.images {
+        image.shared_bytes = None;
+    }
+    snapshot.images[1].shared_bytes = Some(7);
+    let run = "chain of RUN |1 TOKEN=x /bin/sh -c pip install . # buildkit".to_owned();
+    add_shared(&mut snapshot, &details, &[vec!["elsewhere".to_owned(), run]]);
+    let shared: Vec<_> = snapshot.images.iter().map(|image| image.shared_bytes).collect();
+    // The base and what is copied from `shared`; what the engine told stays; no layers, no answer.
+    assert_eq!(shared, [Some(110), Some(7), None, None]);
 }

@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use doc2md_docker::engine::Connector;
+use doc2md_docker::stats::{add_shared, wanted};
 use serde_json::Value;
 
 use crate::support::{
@@ -172,9 +174,35 @@ fn sizes_are_those_of_inspect_history_and_df() {
             (&true.into(), &name.into()),
             "{at}"
         );
+        a_glance_finds_the_same(engine, name, &df);
         engine.docker_ok(&["rm", "-v", name]);
         cache_is_that_of_df(at, &told["cache"], &df, name);
     });
+}
+
+/// What the plain table does on many engines: sizes without the engine's sums over all images.
+fn a_glance_finds_the_same(engine: &Engine, name: &str, df: &Value) {
+    let client = doc2md_docker::engine::Engine::new(&Connector::unix(engine.socket()));
+    let work = async {
+        let mut seen = client.glance(Duration::from_secs(60)).await.unwrap();
+        let own = wanted(name, &[], &seen);
+        let ids = seen.images.iter().map(|image| image.id.clone());
+        let others: Vec<String> = ids.filter(|id| !own.contains(id)).collect();
+        let details = client.image_details(&own).await.unwrap();
+        add_shared(&mut seen, &details, &client.image_chains(&others).await.unwrap());
+        (seen, own)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (seen, own) = runtime.block_on(work);
+    assert!(own.len() >= 2 && seen.gaps.is_empty(), "{}: {:?}", engine.name, seen.gaps);
+    for row in df["Images"].as_array().unwrap() {
+        let id = row["Id"].as_str().unwrap().to_owned();
+        let image = seen.image(&id).unwrap_or_else(|| panic!("{}: no {id}", engine.name));
+        assert_eq!(image.size_bytes, row["Size"].as_u64(), "{}: {row}", engine.name);
+        if own.contains(&id) {
+            assert_eq!(image.shared_bytes, row["SharedSize"].as_u64(), "{}: {row}", engine.name);
+        }
+    }
 }
 
 fn cache_is_that_of_df(at: &str, cache: &Value, df: &Value, name: &str) {

@@ -105,12 +105,31 @@ async fn observe(
     let started = Instant::now();
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
-    let (snapshot, gc) = tokio::join!(engine.snapshot(limit), policies);
-    let snapshot = snapshot.map_err(|error| connect::engine_error(connector, &error))?;
+    let snapshot = async {
+        match whose {
+            Whose::Told => engine.snapshot(limit).await,
+            Whose::Left => engine.glance(limit).await,
+        }
+    };
+    let (snapshot, gc) = tokio::join!(snapshot, policies);
+    let mut snapshot = snapshot.map_err(|error| connect::engine_error(connector, &error))?;
     let wanted = stats::wanted(&measured.name, &measured.services, &snapshot);
     let end = started + limit.max(started.elapsed() + LAYERS_AT_LEAST);
-    let details = match layers(&engine, &wanted, end).await {
-        Ok(details) => details,
+    let unmeasured =
+        whose == Whose::Left && snapshot.images.iter().any(|it| it.shared_bytes.is_none());
+    let others = snapshot.images.iter().map(|image| image.id.clone());
+    let others: Vec<String> =
+        others.filter(|id| unmeasured && !wanted.is_empty() && !wanted.contains(id)).collect();
+    let (details, chains) =
+        tokio::join!(layers(&engine, &wanted, end), timeout_at(end, engine.image_chains(&others)),);
+    let details = match details {
+        Ok(details) => {
+            match chains {
+                Ok(Ok(chains)) => stats::add_shared(&mut snapshot, &details, &chains),
+                _ => notes.push("what images share is unknown: the engine was too slow".to_owned()),
+            }
+            details
+        }
         Err(why) => {
             notes.push(format!("layers of images unknown: {why}"));
             Vec::new()
