@@ -58,6 +58,8 @@ pub struct Project {
     pub pulled: BTreeSet<String>,
     /// Ids of images that recorded builds of it made.
     pub built_ids: BTreeSet<String>,
+    /// References that recorded builds of it gave their images.
+    pub built_as: BTreeSet<String>,
 }
 
 /// What is to be removed.
@@ -305,7 +307,10 @@ impl Planner<'_> {
         let by_name = ["-", "_"].iter().any(|gap| {
             !service.is_empty() && repository == format!("{}{gap}{service}", project.name)
         });
-        if by_name || project.built_ids.contains(&image.id) {
+        // Another name of the same image is somebody's own doing.
+        let recorded =
+            project.built_ids.contains(&image.id) && project.built_as.contains(reference);
+        if by_name || recorded {
             return Some(Ok(format!("built for service {service} of the project")));
         }
         let why = "has the project's label, perhaps from an image it is built on";

@@ -180,6 +180,7 @@ fn project() -> Project {
         built: BTreeSet::from(["p-api:latest".to_owned()]),
         pulled: BTreeSet::from(["redis:7".to_owned()]),
         built_ids: BTreeSet::new(),
+        built_as: BTreeSet::new(),
     }
 }
 

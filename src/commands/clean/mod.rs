@@ -3,6 +3,7 @@
 pub(super) mod builds;
 pub(super) mod evidence;
 mod project;
+mod remembered;
 mod settings;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::commands::environment::Environment;
 use crate::engine::snapshot::{ImageDetails, Lost, Part, Snapshot};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
+use crate::ledger::Store;
 use crate::prune::execute::{self, Stop};
 use crate::prune::space::Space;
 use crate::prune::{self, Kind, Outcome, Plan, Project, Request};
@@ -40,7 +42,7 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let request = settings::request(args, Timestamp::now())?;
     let mut notes = Vec::new();
-    let project = project::project(global, environment, ui, &mut notes)?;
+    let mut project = project::project(global, environment, ui, &mut notes)?;
     let connector = connect::connector(global, environment)?;
     if let Some(notice) = connector.notice() {
         ui.warn(notice);
@@ -50,11 +52,17 @@ pub async fn run(
     })?;
     let engine = Engine::new(&connector);
     let observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
-    let known = if request.kinds.contains(&Kind::Cache) {
-        or_interrupt(&interrupt, builds::known(&connector, &project.name, &mut notes)).await?
-    } else {
-        evidence::Known::default()
-    };
+    let ledger = environment.ledger_directory().map_or_else(Vec::new, |directory| {
+        remembered::entries(&Store::open(directory), &observed.snapshot.engine.id)
+    });
+    remembered::add_images(&ledger, &mut project);
+    let mut known = evidence::Known::default();
+    if request.kinds.contains(&Kind::Cache) {
+        known =
+            or_interrupt(&interrupt, builds::known(&connector, &project.name, &mut notes)).await?;
+        let remembered = remembered::builds(&ledger, &project.name, &known.builds);
+        known.builds.extend(remembered);
+    }
     let (plan, others) = decide(&observed, known, &project, &request, &mut notes);
     let clean = Clean { args, ui, project: &project, plan: &plan, notes: &notes };
     if !global.quiet {

@@ -61,7 +61,7 @@ fn of_files(project: &ComposeProject) -> Project {
 
 /// A reference as engines list it: with a tag, and without Docker Hub's name (distribution
 /// `reference/normalize.go`, `FamiliarString`).
-fn familiar(reference: &str) -> String {
+pub(super) fn familiar(reference: &str) -> String {
     let name = ["docker.io/", "index.docker.io/"]
         .iter()
         .find_map(|hub| reference.strip_prefix(hub))

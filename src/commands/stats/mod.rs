@@ -1,11 +1,10 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
 mod owner;
-mod past;
 mod project;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +23,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::report::ci::Ci;
 use crate::report::stats::{self as report, Extent};
 use crate::stats::budget::{self, Budget, BudgetError, Budgets, Growth};
-use crate::stats::{self, Facts, PastImage, StatsReport, gc};
+use crate::stats::{self, Facts, StatsReport, gc};
 use crate::ui::Ui;
 
 /// What the layers of images get at least, where measuring took all the time there was.
@@ -52,14 +51,13 @@ pub async fn run(
         false => Whose::Told,
     };
     let mut notes: Vec<String> = measured.note.iter().cloned().collect();
-    let wish = Wish { limit: args.timeout, whose, ledger: environment.ledger_directory() };
-    let seen = observe(&connector, &measured, wish, &mut notes).await?;
+    let seen = observe(&connector, &measured, args.timeout, whose, &mut notes).await?;
     let mut report = stats::aggregate(&Facts {
         project: &measured.name,
         services: &measured.services,
         snapshot: &seen.snapshot,
         details: &seen.details,
-        past: &seen.past,
+        past: &[],
         own_records: seen.own_records.as_ref(),
         gc: seen.gc.as_ref(),
         with_records: global.verbose > 0,
@@ -89,20 +87,10 @@ enum Whose {
     Left,
 }
 
-/// What is looked at.
-struct Wish {
-    /// How long the engine gets.
-    limit: Duration,
-    whose: Whose,
-    /// Where builds are remembered, if anywhere.
-    ledger: Option<PathBuf>,
-}
-
-/// What the engine and the ledger told in time.
+/// What the engine told in time.
 struct Seen {
     snapshot: Snapshot,
     details: Vec<ImageDetails>,
-    past: Vec<PastImage>,
     own_records: Option<BTreeSet<String>>,
     gc: Option<gc::Rules>,
 }
@@ -110,10 +98,10 @@ struct Seen {
 async fn observe(
     connector: &Connector,
     measured: &project::Measured,
-    wish: Wish,
+    limit: Duration,
+    whose: Whose,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
-    let Wish { limit, whose, ledger } = wish;
     let started = Instant::now();
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
@@ -126,7 +114,6 @@ async fn observe(
     let (snapshot, gc) = tokio::join!(snapshot, policies);
     let mut snapshot = snapshot.map_err(|error| connect::engine_error(connector, &error))?;
     let wanted = stats::wanted(&measured.name, &measured.services, &snapshot);
-    let past = past::of(ledger, measured, &snapshot);
     let end = started + limit.max(started.elapsed() + LAYERS_AT_LEAST);
     let unmeasured =
         whose == Whose::Left && snapshot.images.iter().any(|it| it.shared_bytes.is_none());
@@ -160,9 +147,7 @@ async fn observe(
     };
     let gc =
         gc.map(|policies| gc::Rules { policies, disk_free_bytes: disk_free(connector, &snapshot) });
-    let past = past.await.unwrap_or_default();
-    notes.extend(past.note);
-    Ok(Seen { snapshot, details, past: past.images, own_records, gc })
+    Ok(Seen { snapshot, details, own_records, gc })
 }
 
 /// Layers and history of these images, or why they did not come in time.
