@@ -217,14 +217,35 @@ impl Ui {
     /// An error with its causes and hints on stderr.
     pub fn error(&self, error: &CommandError) {
         let Shades { error: red, hint: cyan, .. } = SHADES;
-        let mut text = format!("{red}error:{red:#} {}", self.foreign(error.message.trim_end()));
+        let mut text = format!("{red}error:{red:#} {}", self.fit(error.message.trim_end()));
         for cause in &error.causes {
-            text.push_str(&format!("\n  caused by: {}", self.foreign(cause.trim_end())));
+            text.push_str(&format!("\n  caused by: {}", self.fit(cause.trim_end())));
         }
         for hint in &error.hints {
             text.push_str(&format!("\n{cyan}hint:{cyan:#} {}", self.foreign(hint.trim_end())));
         }
         self.say(&text);
+    }
+
+    /// [`Self::foreign`], with the lines of an excerpt cut at the edge of a terminal: folded, the
+    /// carets would not stand below what they mean.
+    fn fit(&self, text: &str) -> String {
+        let text = self.foreign(text);
+        if !self.is_terminal() {
+            return text;
+        }
+        let columns = self.size().0;
+        let fitted: Vec<String> = text
+            .split('\n')
+            .map(|line| match excerpted(line) {
+                None => line.to_owned(),
+                Some(source) if source.chars().all(|char| matches!(char, ' ' | '^')) => {
+                    line.chars().take(columns).collect::<String>().trim_end().to_owned()
+                }
+                Some(_) => format::cut(line, columns),
+            })
+            .collect();
+        fitted.join("\n")
     }
 
     /// Text from elsewhere (the engine, a step, a file) made fit for stderr: colours stay only
@@ -300,6 +321,14 @@ pub const SHADES: Shades = Shades {
     faint: Style::new().dimmed(),
     bold: Style::new().bold(),
 };
+
+/// What stands right of the gutter, if this is a line of an excerpt: `12 | RUN make`.
+fn excerpted(line: &str) -> Option<&str> {
+    line.trim_start()
+        .trim_start_matches(|char: char| char.is_ascii_digit())
+        .trim_start()
+        .strip_prefix('|')
+}
 
 #[cfg(test)]
 pub(crate) mod testing {
@@ -393,6 +422,24 @@ mod tests {
         warning: the base is old
         ");
         assert_eq!(out.text(), "");
+    }
+
+    #[test]
+    fn on_a_terminal_an_excerpt_is_cut_at_the_edge_and_nothing_else_is() {
+        let err = testing::Captured::default();
+        let stream = |terminal| Stream::new(Box::new(err.clone()), terminal, Colours::Drop);
+        let size = Size::Given(Arc::new(Mutex::new((24, 10))));
+        let env = UiEnv { unicode: true, ..UiEnv::default() };
+        let ui = Ui::new(stream(false), stream(true), size, &env);
+        let message = "failed to build a: it ended with exit code 3\n --> /srv/doc2md/Dockerfile.worker:12\n   |\n12 | RUN pip install everything\n   | ^^^^^^^^^^^^^^^^^^^^^^^^^^";
+        ui.error(&CommandError::new(ExitKind::Failed, message));
+        insta::assert_snapshot!(err.text(), @r"
+        error: failed to build a: it ended with exit code 3
+         --> /srv/doc2md/Dockerfile.worker:12
+           |
+        12 | RUN pip install...
+           | ^^^^^^^^^^^^^^^^^^^
+        ");
     }
 
     #[test]
