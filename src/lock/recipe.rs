@@ -13,7 +13,8 @@ const BASE_IMAGE: &str = "python:3.12-slim";
 pub const UV_STAGE: &str = "FROM ${BASE_IMAGE} AS uv
 ARG UV_VERSION
 RUN --mount=type=cache,id=doc2md-pip,target=/root/.cache/pip,sharing=locked \\
-    pip install --disable-pip-version-check --root-user-action=ignore --target /opt/uv uv==${UV_VERSION}
+    pip install --disable-pip-version-check --root-user-action=ignore --retries 8 --timeout 60 \\
+        --target /opt/uv uv==${UV_VERSION}
 ";
 
 /// One requirement file, as the recipe needs it. The files lie in the build context below the
