@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod clean;
+pub mod history;
 pub mod init;
 pub mod lock;
 pub mod project;
@@ -30,6 +31,8 @@ pub enum Command {
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
     Clean(clean::CleanArgs),
+    /// Show, compare and remove what earlier builds did.
+    History(history::HistoryArgs),
     /// Write Dockerfiles, compose files and a CI workflow for a project.
     Init(init::InitArgs),
     /// Pin Python requirements, heavy ones apart, with uv in a build.

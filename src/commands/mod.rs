@@ -5,6 +5,7 @@ pub mod check;
 pub mod clean;
 pub mod connect;
 pub mod environment;
+pub mod history;
 pub mod init;
 pub mod lock;
 pub mod project;
@@ -27,6 +28,7 @@ pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), Co
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
         Command::Clean(args) => clean::run(&cli.global, args, environment, ui).await,
         Command::Stats(args) => stats::run(&cli.global, args, environment, ui).await,
+        Command::History(args) => history::run(&cli.global, args, environment, ui),
         Command::Init(args) => init::run(&cli.global, args, environment, ui),
     }
 }

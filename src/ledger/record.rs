@@ -116,7 +116,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntr
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
-        steps: trace.trace.steps().map(|of| step(of, facts, redactor)).collect(),
+        steps: in_order(trace.trace.steps().map(|of| step(of, facts, redactor)).collect()),
         inputs: inputs(trace, facts, redactor),
     };
     match &trace.outcome {
@@ -132,6 +132,25 @@ fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntr
         Some(TargetOutcome::Cancelled) | None => {}
     }
     entry
+}
+
+/// The instructions in the order of the Dockerfile, stage by stage; the engine tells them in any. What is no
+/// instruction stays where it was.
+fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
+    let mut first_lines: BTreeMap<Option<String>, u32> = BTreeMap::new();
+    for step in steps.iter().filter(|step| step.position.is_some()) {
+        let line = step.line.unwrap_or(u32::MAX);
+        let first = first_lines.entry(step.stage.clone()).or_insert(line);
+        *first = line.min(*first);
+    }
+    let places: Vec<usize> =
+        (0..steps.len()).filter(|place| steps[*place].position.is_some()).collect();
+    let mut sorted: Vec<StepEntry> = places.iter().map(|place| steps[*place].clone()).collect();
+    sorted.sort_by_cached_key(|step| (first_lines[&step.stage], step.stage.clone(), step.position));
+    for (place, step) in places.into_iter().zip(sorted) {
+        steps[place] = step;
+    }
+    steps
 }
 
 fn step(step: &Step, facts: &TargetFacts, redactor: &Redactor) -> StepEntry {

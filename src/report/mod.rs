@@ -5,6 +5,8 @@ pub mod ci;
 pub mod clean;
 pub mod failure;
 pub mod github;
+mod grid;
+pub mod history;
 pub mod json;
 pub mod line;
 pub mod plain;

@@ -15,6 +15,7 @@ mod executor;
 mod exports;
 mod faults;
 mod fidelity;
+mod history;
 mod init;
 mod interrupt;
 mod ledger;

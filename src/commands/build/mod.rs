@@ -18,6 +18,7 @@ use crate::report::{self, Progress};
 use crate::ui::Ui;
 
 pub use memory::Memory;
+pub(crate) use results::write_timeline;
 pub use run::{Finished, Run};
 
 /// Runs the command.

@@ -61,6 +61,13 @@ fn a_build_keeps_its_times_steps_and_image() {
             assert!(!step.intervals.is_empty() && step.seconds >= 0.0, "{engine}: {step:?}");
             assert!(step.intervals.iter().all(|it| it.started <= it.completed));
         }
+        // In the order of the Dockerfile, whenever the engine told them.
+        let mut stages: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for step in api.steps.iter().filter(|step| step.position.is_some()) {
+            stages.entry(&step.stage).or_default().push(step.position);
+        }
+        assert!(stages.values().any(|places| places.len() > 1), "{engine}");
+        assert!(stages.values().all(|places| places.is_sorted()), "{engine}: {stages:?}");
         // What it reads is part of the entry.
         let known = |digest: &String| api.steps.iter().any(|step| step.digest == *digest);
         assert!(ran.iter().any(|step| step.inputs.iter().any(known)), "{engine}");

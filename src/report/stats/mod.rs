@@ -1,12 +1,12 @@
 //! Statistics of a project in words and in documents. Pure: a report in, text out.
 
-mod grid;
 mod markdown;
 mod prometheus;
 mod sections;
 #[cfg(test)]
 mod tests;
 
+use super::grid;
 use crate::stats::StatsReport;
 use crate::ui::workflow::Command;
 use crate::ui::{SHADES, Shades, format};

@@ -7,6 +7,7 @@
 mod axis;
 pub mod chrome;
 mod critical_path;
+mod from_entry;
 mod from_run;
 pub mod page;
 

@@ -1,0 +1,167 @@
+//! `doc2md-docker history`: the ledger's builds to tables, documents and pages.
+
+use jiff::Timestamp;
+
+use crate::cli::GlobalArgs;
+use crate::cli::history::{
+    CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, RemoveArgs, ShowArgs,
+};
+use crate::commands::build::write_timeline;
+use crate::commands::environment::Environment;
+use crate::commands::project;
+use crate::compose;
+use crate::error::{CommandError, ExitKind};
+use crate::ledger::{Entry, ReadError, Store, StoreError, Stored, select, store};
+use crate::report::history;
+use crate::report::timeline::Timeline;
+use crate::ui::Ui;
+
+/// Runs the command.
+///
+/// # Errors
+/// A build that is not there or not clear, or a ledger that cannot be read.
+pub fn run(
+    global: &GlobalArgs,
+    args: &HistoryArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let Some(directory) = environment.ledger_directory() else {
+        return Err(CommandError::new(
+            ExitKind::Usage,
+            "there is no place for a history of builds",
+        )
+        .hint("set DOC2MD_DOCKER_STATE_DIR or HOME"));
+    };
+    let history = History {
+        store: Store::open(directory),
+        project: project_name(global, environment, ui)?,
+        ui,
+    };
+    match &args.action {
+        None => history.list(&ListArgs::default()),
+        Some(HistoryAction::Ls(args)) => history.list(args),
+        Some(HistoryAction::Show(args)) => history.show(args),
+        Some(HistoryAction::Compare(args)) => history.compare(args),
+        Some(HistoryAction::Rm(args)) => history.remove(args),
+    }
+}
+
+/// The project's name: given, or that of the compose files.
+fn project_name(
+    global: &GlobalArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<String, CommandError> {
+    let given = global.project.project_name.as_deref();
+    match given.or_else(|| environment.get("COMPOSE_PROJECT_NAME")) {
+        Some(name) => Ok(compose::normalise_name(name)),
+        None => match project::load(&global.project, environment, ui) {
+            Ok(project) => Ok(project.name),
+            Err(error) => Err(error.hint("-p NAME names a project whose files are gone")),
+        },
+    }
+}
+
+struct History<'a> {
+    store: Store,
+    project: String,
+    ui: &'a Ui,
+}
+
+impl History<'_> {
+    fn list(&self, args: &ListArgs) -> Result<(), CommandError> {
+        let (entries, skipped) = store::read_all(&self.builds()?, args.limit);
+        self.warn(&skipped);
+        if args.format == HistoryFormat::Json {
+            self.ui.data(&history::list_json(&self.project, &entries));
+        } else if entries.is_empty() {
+            self.ui.say(&format!("no builds of {} are remembered", self.project));
+        } else {
+            let now = Timestamp::now();
+            let (columns, _) = self.ui.size();
+            self.ui.data(&history::list(&entries, now, columns, self.ui.unicode()));
+        }
+        Ok(())
+    }
+
+    fn show(&self, args: &ShowArgs) -> Result<(), CommandError> {
+        let entry = self.read(&self.builds()?, &args.build)?;
+        write_timeline(
+            &Timeline::of_entry(&entry),
+            args.timeline.as_deref(),
+            args.trace.as_deref(),
+        )?;
+        let (columns, _) = self.ui.size();
+        self.ui.data(&match args.format {
+            HistoryFormat::Json => history::document(&entry),
+            HistoryFormat::Table => history::show(&entry, Timestamp::now(), columns),
+        });
+        Ok(())
+    }
+
+    fn compare(&self, args: &CompareArgs) -> Result<(), CommandError> {
+        let builds = self.builds()?;
+        let (a, b) = (self.read(&builds, &args.a)?, self.read(&builds, &args.b)?);
+        let comparison = history::Comparison::of(&a, &b);
+        let (columns, _) = self.ui.size();
+        self.ui.data(&match args.format {
+            HistoryFormat::Json => history::document(&comparison),
+            HistoryFormat::Table => history::comparison(&comparison, columns),
+        });
+        Ok(())
+    }
+
+    fn remove(&self, args: &RemoveArgs) -> Result<(), CommandError> {
+        let builds = self.builds()?;
+        // All names are looked up before anything goes.
+        let meant: Vec<&Stored> = if args.all {
+            builds.iter().collect()
+        } else {
+            let found: Result<_, _> = args.builds.iter().map(|spec| find(&builds, spec)).collect();
+            found?
+        };
+        for build in meant {
+            if self.store.remove(build).map_err(|error| broken(&error))? {
+                self.ui.data(&format!("{}\n", build.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The project's builds, the newest first.
+    fn builds(&self) -> Result<Vec<Stored>, CommandError> {
+        self.store.entries(&self.project).map_err(|error| match error {
+            StoreError::Project(_) => CommandError::new(ExitKind::Usage, error.to_string()),
+            error => broken(&error),
+        })
+    }
+
+    fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
+        find(builds, spec)?.read().map_err(|error| {
+            CommandError::new(ExitKind::Failed, format!("cannot read build {spec}"))
+                .caused_by(&error)
+        })
+    }
+
+    fn warn(&self, skipped: &[ReadError]) {
+        for error in skipped {
+            self.ui.warn(&error.to_string());
+        }
+    }
+}
+
+fn find<'a>(builds: &'a [Stored], spec: &str) -> Result<&'a Stored, CommandError> {
+    if builds.is_empty() {
+        return Err(CommandError::new(ExitKind::Usage, "no builds of this project are remembered")
+            .hint("`doc2md-docker build` starts the history; -p NAME names another project"));
+    }
+    select(builds, spec).map_err(|error| {
+        CommandError::new(ExitKind::Usage, error.to_string())
+            .hint("`doc2md-docker history ls` lists them")
+    })
+}
+
+fn broken(error: &StoreError) -> CommandError {
+    CommandError::new(ExitKind::Failed, "failed to use the history of builds").caused_by(error)
+}

@@ -1,0 +1,109 @@
+//! `history` over builds that took place: listed, shown, compared, drawn and forgotten.
+
+use serde_json::Value;
+
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
+
+fn built_twice(engine: &Engine) -> Project {
+    let project = Project::new(engine);
+    project
+        .write("compose.yaml", "services: {app: {build: {context: ., args: {WORD: '${WORD}'}}}}\n")
+        .write(
+            "Dockerfile",
+            format!(
+                "FROM {BUSYBOX}\nRUN echo {} >/kept\nARG WORD\nRUN echo $WORD >/word\n",
+                project.name()
+            ),
+        );
+    for word in ["one", "two"] {
+        let built = project.command(&["build", "--quiet"]).env("WORD", word).output().unwrap();
+        assert!(built.status.success(), "{}: {}", engine.name, text(&built));
+    }
+    project
+}
+
+fn history(project: &Project, args: &[&str]) -> String {
+    let mut command = project.command(&["history"]);
+    let output = command.args(args).env("WORD", "").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(project: &Project, args: &[&str]) -> Value {
+    serde_json::from_str(&history(project, args)).unwrap()
+}
+
+#[test]
+fn builds_are_listed_shown_and_compared() {
+    on_every_engine(|engine| {
+        let project = built_twice(engine);
+        let listed = json(&project, &["ls", "--format", "json"]);
+        let builds = listed["builds"].as_array().unwrap();
+        assert_eq!(builds.len(), 2, "{listed}");
+        let latest = builds[0]["id"].as_str().unwrap();
+
+        let shown = json(&project, &["show", latest, "--format", "json"]);
+        let steps = shown["targets"][0]["steps"].as_array().unwrap();
+        let results: Vec<(&str, &str)> = steps
+            .iter()
+            .map(|step| (step["instruction"].as_str().unwrap(), step["result"].as_str().unwrap()))
+            .filter(|(instruction, _)| instruction.starts_with("RUN"))
+            .collect();
+        let kept = format!("RUN echo {} >/kept", project.name());
+        assert_eq!(results, [(kept.as_str(), "cached"), ("RUN echo two >/word", "ran")]);
+
+        let compared = history(&project, &["compare"]);
+        let word = compared.lines().find(|line| line.contains(">/word")).unwrap();
+        assert!(word.contains("two") && word.contains("(was RUN echo one"), "{compared}");
+        let argument = compared.lines().find(|line| line.contains("argument WORD"));
+        assert!(argument.is_some_and(|line| line.contains("\"one\" to \"two\"")), "{compared}");
+    });
+}
+
+#[test]
+fn a_remembered_build_is_drawn() {
+    on_every_engine(|engine| {
+        let project = built_twice(engine);
+        history(
+            &project,
+            &["show", "latest~1", "--timeline", "first.html", "--trace", "first.json"],
+        );
+        let page = std::fs::read_to_string(project.dir().join("first.html")).unwrap();
+        assert!(page.contains("&gt;/word") && !page.contains("http://"), "{page}");
+        let trace = std::fs::read(project.dir().join("first.json")).unwrap();
+        let trace: Value = serde_json::from_slice(&trace).unwrap();
+        let names = trace["traceEvents"].as_array().unwrap().iter();
+        let word =
+            names.filter_map(|event| event["name"].as_str()).any(|name| name.contains("/word"));
+        assert!(word, "{trace}");
+    });
+}
+
+#[test]
+fn builds_are_forgotten_by_name_and_all_at_once() {
+    on_every_engine(|engine| {
+        let project = built_twice(engine);
+        let listed = json(&project, &["ls", "--format", "json"]);
+        let first = listed["builds"][1]["id"].as_str().unwrap().to_owned();
+        // One name that is not there, and nothing goes.
+        let mut command = project.command(&["history", "rm", &first, "zzzzzz"]);
+        let output = command.env("WORD", "").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains("history ls"), "{}", text(&output));
+
+        assert_eq!(history(&project, &["rm", &first]).trim(), first);
+        let listed = json(&project, &["ls", "--format", "json"]);
+        let builds = listed["builds"].as_array().unwrap();
+        assert_eq!(builds.len(), 1);
+        assert_ne!(builds[0]["id"], first.as_str());
+
+        // The files gone, the name is enough.
+        std::fs::remove_file(project.dir().join("compose.yaml")).unwrap();
+        history(&project, &["rm", "--all", "-p", project.name()]);
+        let output = project.command(&["history", "-p", project.name()]).output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output));
+        assert!(text(&output).contains("no builds of"), "{}", text(&output));
+        // The image stays: a memory is forgotten, nothing is removed.
+        assert!(engine.image_id(&format!("{}-app", project.name())).is_some());
+    });
+}
