@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod clean;
+pub mod dev;
 pub mod history;
 pub mod init;
 pub mod lock;
@@ -31,6 +32,8 @@ pub enum Command {
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
     Clean(clean::CleanArgs),
+    /// Build the development images and have docker compose run them: up, down, logs.
+    Dev(dev::DevArgs),
     /// Show, compare and remove what earlier builds did.
     History(history::HistoryArgs),
     /// Write Dockerfiles, compose files and a CI workflow for a project.

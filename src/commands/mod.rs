@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod clean;
 pub mod connect;
+pub mod dev;
 pub mod environment;
 pub mod history;
 pub mod init;
@@ -25,6 +26,7 @@ use crate::ui::Ui;
 pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), CommandError> {
     match &cli.command {
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
+        Command::Dev(args) => dev::run(&cli.global, args, environment, ui).await,
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
         Command::Clean(args) => clean::run(&cli.global, args, environment, ui).await,
         Command::Stats(args) => stats::run(&cli.global, args, environment, ui).await,

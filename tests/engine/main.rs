@@ -11,6 +11,7 @@ mod clean;
 mod clean_alone;
 mod clean_by_chance;
 mod connect;
+mod dev;
 mod executor;
 mod exports;
 mod faults;

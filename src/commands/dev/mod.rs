@@ -1,0 +1,165 @@
+//! `doc2md-docker dev`: builds the development images here, and has docker compose run them.
+//!
+//! The one command that starts another program for its work. Compose replaces this process, so the
+//! terminal, every signal and the exit code are compose's.
+
+mod compose_cli;
+mod files;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use compose_cli::ComposeCli;
+
+use crate::build::executor::RunSettings;
+use crate::build::from_compose::{TargetOptions, from_compose};
+use crate::cli::GlobalArgs;
+use crate::cli::dev::{DevAction, DevArgs, DownArgs, LogsArgs, UpArgs};
+use crate::cli::project::ProjectArgs;
+use crate::commands::build::{Memory, Run};
+use crate::commands::environment::Environment;
+use crate::commands::{build, connect, progress_mode, project};
+use crate::compose::Project;
+use crate::error::{CommandError, ExitKind};
+use crate::report;
+use crate::ui::Ui;
+
+/// Runs the command. Where compose is started, this does not return.
+///
+/// # Errors
+/// Whatever stops it before compose runs, with the exit code the README documents.
+pub async fn run(
+    global: &GlobalArgs,
+    args: &DevArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    if global.project.files.iter().any(|file| file == Path::new("-")) {
+        let message = "dev cannot read a compose file from standard input";
+        return Err(CommandError::new(ExitKind::Usage, message)
+            .hint("docker compose reads it a second time: give the name of a file"));
+    }
+    // Before a build that would be for nothing.
+    let compose = ComposeCli::find(environment)?;
+    let chosen = files::choose(&global.project, environment)?;
+    let chosen = ProjectArgs { files: chosen, ..global.project.clone() };
+    let project = project::load(&chosen, environment, ui)?;
+    let up = match &args.action {
+        None => Some(&args.up),
+        Some(DevAction::Up(up)) => Some(up),
+        Some(_) => None,
+    };
+    if let Some(up) = up {
+        build(global, up, &project, environment, ui).await?;
+    }
+    let mut command = compose.command(global, environment);
+    command.args(project_options(&chosen, &project));
+    command.args(match &args.action {
+        None => up_words(&args.up),
+        Some(DevAction::Up(up)) => up_words(up),
+        Some(DevAction::Down(down)) => down_words(down),
+        Some(DevAction::Logs(logs)) => logs_words(logs),
+    });
+    ui.finish()?;
+    Err(replace(command, &compose))
+}
+
+/// Builds what the services need.
+async fn build(
+    global: &GlobalArgs,
+    up: &UpArgs,
+    project: &Project,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let options = TargetOptions {
+        services: up.services.clone(),
+        // Compose starts them, too, and is told to build nothing.
+        with_dependencies: true,
+        proxy_args: connect::proxy_args(global, environment)?,
+        ..TargetOptions::default()
+    };
+    let set = from_compose(project, &options).map_err(project::invalid)?;
+    for warning in &set.warnings {
+        ui.warn(warning);
+    }
+    let plan = build::plan(&set)?;
+    if plan.steps.is_empty() {
+        return Ok(());
+    }
+    let run = Run {
+        global,
+        environment,
+        ui,
+        plan: &plan,
+        settings: RunSettings::default(),
+        progress: progress_mode(global, environment)?,
+        memory: Memory::of(project, environment),
+    };
+    let finished = run.go().await?;
+    report::run_error(&finished.summary).map_or(Ok(()), Err)
+}
+
+/// The options by which compose finds the same project.
+fn project_options(chosen: &ProjectArgs, project: &Project) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    for file in &project.files {
+        words.extend(["--file".into(), file.into()]);
+    }
+    words.extend(["--project-name".into(), (&project.name).into()]);
+    words.extend(["--project-directory".into(), (&project.working_dir).into()]);
+    for profile in &project.profiles {
+        words.extend(["--profile".into(), profile.into()]);
+    }
+    for file in &chosen.env_files {
+        words.extend(["--env-file".into(), file.into()]);
+    }
+    words
+}
+
+fn up_words(up: &UpArgs) -> Vec<OsString> {
+    let mut words = vec!["up", "--no-build"];
+    words.extend(up.detach.then_some("--detach"));
+    with_rest(words, &up.compose, &up.services)
+}
+
+fn down_words(down: &DownArgs) -> Vec<OsString> {
+    let mut words = vec!["down"];
+    words.extend(down.volumes.then_some("--volumes"));
+    with_rest(words, &down.compose, &[])
+}
+
+fn logs_words(logs: &LogsArgs) -> Vec<OsString> {
+    let mut words = vec!["logs"];
+    words.extend(logs.follow.then_some("--follow"));
+    with_rest(words, &logs.compose, &logs.services)
+}
+
+fn with_rest(words: Vec<&str>, options: &[String], services: &[String]) -> Vec<OsString> {
+    let rest = options.iter().chain(services).map(OsString::from);
+    words.into_iter().map(OsString::from).chain(rest).collect()
+}
+
+/// Has `command` take the place of this process. Answers why it could not.
+#[cfg(unix)]
+fn replace(mut command: Command, compose: &ComposeCli) -> CommandError {
+    use std::os::unix::process::CommandExt as _;
+    cannot_run(compose, &command.exec())
+}
+
+/// Runs `command` to its end. Answers why that was no success.
+#[cfg(not(unix))]
+fn replace(mut command: Command, compose: &ComposeCli) -> CommandError {
+    match command.status() {
+        Ok(status) => {
+            CommandError::new(ExitKind::Failed, format!("docker compose ended: {status}"))
+        }
+        Err(error) => cannot_run(compose, &error),
+    }
+}
+
+fn cannot_run(compose: &ComposeCli, error: &std::io::Error) -> CommandError {
+    let message = format!("failed to run {}", compose.path().display());
+    CommandError::new(ExitKind::Failed, message).caused_by(error)
+}
