@@ -17,7 +17,8 @@ test: ## unit, command line and engine tests, on four private engines
 lint: ## format, lints, licences
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; else echo "cargo-deny is not installed: licences not checked"; fi
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --all-features --log-level error check licenses bans sources
 
 engines: ## start the test engines and leave them running
 	@scripts/test --engines-only
