@@ -8,8 +8,10 @@
 //!   they build on; [`ignore_file`]: reading and choosing the ignore file.
 //! - [`root`]: opening things below a directory without ever following a symlink out of it.
 //! - [`filter`]: what a transfer includes; [`follow_links`]: symlinks among the wanted paths.
+//! - [`coverage`]: which entries a COPY or ADD covers.
 //! - [`walk`]: the entries themselves, in the order the engine expects; [`stat`]: their metadata.
 
+pub mod coverage;
 pub mod filter;
 pub mod follow_links;
 pub mod glob;

@@ -11,7 +11,7 @@ use crate::commands::environment::Environment;
 use crate::commands::project;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
-use crate::ledger::{Entry, ReadError, Store, StoreError, Stored, select, store};
+use crate::ledger::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
 use crate::report::history;
 use crate::report::timeline::Timeline;
 use crate::ui::Ui;
@@ -102,7 +102,11 @@ impl History<'_> {
 
     fn compare(&self, args: &CompareArgs) -> Result<(), CommandError> {
         let builds = self.builds()?;
-        let (a, b) = (self.read(&builds, &args.a)?, self.read(&builds, &args.b)?);
+        let (mut a, mut b) = (self.read(&builds, &args.a)?, self.read(&builds, &args.b)?);
+        // What cannot be read tells no contents, that is all.
+        let (others, _) = store::read_all(&builds, usize::MAX);
+        copied::recall(&mut a, &others);
+        copied::recall(&mut b, &others);
         let comparison = history::Comparison::of(&a, &b);
         let (columns, _) = self.ui.size();
         self.ui.data(&match args.format {

@@ -3,6 +3,7 @@
 //! The engine parses Dockerfiles; this room only finds in them what an engine's message is about.
 //! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
 
+mod copies;
 mod excerpt;
 mod fingerprint;
 mod history;
@@ -11,6 +12,7 @@ mod mounts;
 mod nearest;
 mod parse_error;
 
+pub use copies::{CopySources, copy_sources};
 pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};

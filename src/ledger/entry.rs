@@ -248,32 +248,37 @@ pub struct BaseImage {
     pub digest: Option<String>,
 }
 
-/// Files of the build context that an instruction covers.
+/// Files of a directory that an instruction covers, as they were sent to the engine; links and the
+/// like count as files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopiedFiles {
     /// How many, without directories.
     pub count: u64,
     /// Their size together.
     pub bytes: u64,
-    /// SHA-256 over path, mode, size and time of each, directories included: equal when nothing
-    /// was touched. It says nothing on content.
+    /// SHA-256 over path, mode, size and time of each, and path and mode of directories: equal
+    /// when nothing was touched.
     pub digest: String,
-    /// The entries in order of path; absent where there are more than are kept.
+    /// The files in order of path. Where there are more than are kept (256), those that were
+    /// written last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<CopiedFile>,
 }
 
-/// One file, directory or link of the build context.
+/// One file or link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopiedFile {
-    /// Path from the top of the context.
+    /// Path from the top of the directory.
     pub path: String,
     /// Go's `FileMode`: permissions as in Unix, the kind in the high bits.
     pub mode: u32,
-    /// Size; 0 for directories.
+    /// Size.
     pub size: u64,
-    /// Modification time, nanoseconds since the epoch. It is no part of BuildKit's cache key.
-    pub mtime: i64,
+    /// When it was written last. It is no part of BuildKit's cache key.
+    pub modified: Timestamp,
+    /// SHA-256 of its content, where this build sent it and it is small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl Entry {

@@ -1,9 +1,11 @@
 //! The memory of past builds: what each used, did and made, one file per build.
 //!
 //! [`entry`] is the data, [`store`] the files, [`record`] makes an entry of what a run left behind,
-//! [`select`] finds the build a user means, [`past`] turns entries to what estimates need. Knows no engine, no clock, no environment,
+//! [`copied`] of the files a COPY covered, [`select`] finds the build a user means, [`past`] turns
+//! entries to what estimates need. Knows no engine, no clock, no environment,
 //! and nothing of how anything is shown. The format is described in `docs/design/ledger.md`.
 
+pub mod copied;
 pub mod entry;
 pub mod id;
 pub mod past;

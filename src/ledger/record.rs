@@ -1,6 +1,7 @@
 //! From what a run left behind to the entry that is kept. Pure: everything is a parameter.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::build::outcome::TargetOutcome;
 use crate::dockerfile;
 use crate::ledger::{
-    BaseImage, BuildId, CacheMount, EngineInfo, Entry, Inputs, Interval, Outcome, SCHEMA,
-    StepEntry, StepResult, StopReason, TargetEntry,
+    BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
+    SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
 use crate::redact::{self, Redactor};
@@ -55,6 +56,8 @@ pub struct TargetFacts {
     pub no_cache: bool,
     /// Values that must not be kept.
     pub secrets: Vec<String>,
+    /// What its COPYs and ADDs covered, by id of the step.
+    pub files: BTreeMap<String, CopiedFiles>,
 }
 
 /// The entry of a run.
@@ -184,7 +187,7 @@ fn step(step: &Step, facts: &TargetFacts, redactor: &Redactor) -> StepEntry {
                 sharing: mount.sharing,
             })
             .collect(),
-        files: None,
+        files: facts.files.get(&step.id).cloned(),
     }
 }
 
@@ -239,10 +242,20 @@ pub fn base_of(name: &str) -> Option<(String, Option<String>)> {
     })
 }
 
-/// `sha256:` and the hash in hex.
+/// `sha256:` and the hash of `bytes` in hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    digest_text(&Sha256::digest(bytes))
+}
+
+/// `sha256:` and a hash in hex.
+pub(super) fn digest_text(hash: &[u8]) -> String {
+    let mut text = String::with_capacity("sha256:".len() + 2 * hash.len());
+    text.push_str("sha256:");
+    for byte in hash {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 #[cfg(test)]

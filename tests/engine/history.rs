@@ -1,6 +1,6 @@
 //! `history` over builds that took place: listed, shown, compared, drawn and forgotten.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
 
@@ -29,7 +29,7 @@ fn history(project: &Project, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json(project: &Project, args: &[&str]) -> Value {
+fn document(project: &Project, args: &[&str]) -> Value {
     serde_json::from_str(&history(project, args)).unwrap()
 }
 
@@ -37,12 +37,12 @@ fn json(project: &Project, args: &[&str]) -> Value {
 fn builds_are_listed_shown_and_compared() {
     on_every_engine(|engine| {
         let project = built_twice(engine);
-        let listed = json(&project, &["ls", "--format", "json"]);
+        let listed = document(&project, &["ls", "--format", "json"]);
         let builds = listed["builds"].as_array().unwrap();
         assert_eq!(builds.len(), 2, "{listed}");
         let latest = builds[0]["id"].as_str().unwrap();
 
-        let shown = json(&project, &["show", latest, "--format", "json"]);
+        let shown = document(&project, &["show", latest, "--format", "json"]);
         let steps = shown["targets"][0]["steps"].as_array().unwrap();
         let results: Vec<(&str, &str)> = steps
             .iter()
@@ -57,6 +57,85 @@ fn builds_are_listed_shown_and_compared() {
         assert!(word.contains("two") && word.contains("(was RUN echo one"), "{compared}");
         let argument = compared.lines().find(|line| line.contains("argument WORD"));
         assert!(argument.is_some_and(|line| line.contains("\"one\" to \"two\"")), "{compared}");
+    });
+}
+
+#[test]
+fn files_of_a_copy_are_remembered_and_compared() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        // Named contexts came with 23.0.
+        let (contexts, copy, top) = match engine.name.as_str() {
+            "20.10" => ("", "COPY lib /lib", "lib/"),
+            _ => (", additional_contexts: {lib: ./lib}", "COPY --from=lib . /lib", ""),
+        };
+        let [util, more] = ["util.py", "more.py"].map(|file| format!("{top}{file}"));
+        project
+            .write("compose.yaml", format!("services: {{app: {{build: {{context: .{contexts}}}}}}}\n"))
+            .write(
+                "Dockerfile",
+                format!(
+                    "FROM {BUSYBOX}\nARG DIR=src\nCOPY $DIR/*.py /app/\nCOPY [\"link\", \"/link/\"]\n{copy}\nRUN echo {}\n",
+                    project.name()
+                ),
+            )
+            .write(".dockerignore", "**/ignored.py\n")
+            .write("src/main.py", "1")
+            .write("src/ignored.py", "1")
+            .write("src/touched.py", "1")
+            .write("src/deeper/other.py", "1")
+            .write("assets/logo.svg", "<svg/>")
+            .write("lib/util.py", "1");
+        std::os::unix::fs::symlink("assets", project.dir().join("link")).unwrap();
+        let build = || project.run(&["build", "--quiet"]).success();
+        build();
+        build();
+        // Another time, the same content; another content of the same length; one more, one less.
+        project
+            .write("src/main.py", "2")
+            .write("src/touched.py", "1")
+            .write("src/ignored.py", "2")
+            .write("src/new.py", "1")
+            .write("lib/more.py", "1");
+        std::fs::remove_file(project.dir().join("lib/util.py")).unwrap();
+        build();
+
+        let shown = document(&project, &["show", "latest~2", "--format", "json"]);
+        let steps = shown["targets"][0]["steps"].as_array().unwrap();
+        let files: Vec<(&str, Vec<&str>)> = steps
+            .iter()
+            .filter_map(|step| {
+                Some((step["instruction"].as_str()?, step["files"]["entries"].as_array()?))
+            })
+            .map(|(copy, entries)| {
+                (copy, entries.iter().map(|it| it["path"].as_str().unwrap()).collect())
+            })
+            .collect();
+        let expected = [
+            ("COPY src/*.py /app/", vec!["src/main.py", "src/touched.py"]),
+            ("COPY [link, /link/]", vec!["assets/logo.svg", "link"]),
+            (copy, vec![util.as_str()]),
+        ];
+        assert_eq!(files, expected, "{}", engine.name);
+
+        // Nothing was sent for the second build: what it copied is known from the first.
+        for before in ["latest~1", "latest~2"] {
+            let compared = document(&project, &["compare", before, "latest", "--format", "json"]);
+            let steps = compared["targets"][0]["steps"].as_array().unwrap();
+            let files = |start: &str| {
+                let step =
+                    steps.iter().find(|it| it["instruction"].as_str().unwrap().starts_with(start));
+                &step.unwrap()["files"]
+            };
+            let src = files("COPY src");
+            assert_eq!(src["changed"], json!(["src/main.py"]), "{}: {compared:#}", engine.name);
+            assert_eq!(src["new"], json!(["src/new.py"]), "{}", engine.name);
+            assert!(files("COPY [link").is_null(), "{}", engine.name);
+            let lib = files(copy);
+            assert_eq!((&lib["new"], &lib["removed"]), (&json!([more]), &json!([util])));
+        }
+        let table = history(&project, &["compare"]);
+        assert!(table.contains("changed: src/main.py\n"), "{}: {table}", engine.name);
     });
 }
 
@@ -83,7 +162,7 @@ fn a_remembered_build_is_drawn() {
 fn builds_are_forgotten_by_name_and_all_at_once() {
     on_every_engine(|engine| {
         let project = built_twice(engine);
-        let listed = json(&project, &["ls", "--format", "json"]);
+        let listed = document(&project, &["ls", "--format", "json"]);
         let first = listed["builds"][1]["id"].as_str().unwrap().to_owned();
         // One name that is not there, and nothing goes.
         let mut command = project.command(&["history", "rm", &first, "zzzzzz"]);
@@ -92,7 +171,7 @@ fn builds_are_forgotten_by_name_and_all_at_once() {
         assert!(text(&output).contains("history ls"), "{}", text(&output));
 
         assert_eq!(history(&project, &["rm", &first]).trim(), first);
-        let listed = json(&project, &["ls", "--format", "json"]);
+        let listed = document(&project, &["ls", "--format", "json"]);
         let builds = listed["builds"].as_array().unwrap();
         assert_eq!(builds.len(), 1);
         assert_ne!(builds[0]["id"], first.as_str());

@@ -124,6 +124,7 @@ pub(super) fn target_facts(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, T
             args: target.args.clone(),
             no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
             secrets: target.secret_env.values().cloned().collect(),
+            files: BTreeMap::new(),
         };
         for other in &step.also_serves {
             let of_other = TargetFacts { service: other.name.clone(), ..of_step.clone() };

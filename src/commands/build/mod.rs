@@ -1,6 +1,7 @@
 //! `doc2md-docker build`: project to targets to images.
 
 pub(super) mod ci;
+mod copied;
 mod memory;
 mod requests;
 mod results;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::memory::{self, Memory};
-use super::{ci, requests};
+use super::{ci, copied, requests};
 use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
 use crate::build::plan::BuildPlan;
@@ -91,7 +91,8 @@ impl Run<'_> {
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
         let (control, jobs, _sessions) =
             self.prepare(&connector, &engine, requests, &interrupt).await?;
-        let facts = memory::target_facts(self.plan, &jobs);
+        let mut facts = memory::target_facts(self.plan, &jobs);
+        let origins = copied::origins(&jobs);
         let (events, incoming) = mpsc::channel::<Event>(512);
         let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
         let run = async {
@@ -109,6 +110,7 @@ impl Run<'_> {
         }
         let trace = reporter.into_run();
         if let (Some(memory), Some(asked)) = (&self.memory, asked) {
+            copied::add(&origins, &trace, &mut facts);
             let ended = memory::Ended {
                 started: started_at,
                 engine: memory::engine_info(asked).await,

@@ -3,13 +3,17 @@
 use serde::Serialize;
 
 use super::{cell, difference, or_dash, result};
-use crate::ledger::{BuildId, Entry, StepEntry, StepResult, TargetEntry};
+use crate::ledger::copied::Differences;
+use crate::ledger::{BuildId, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 use crate::report::grid::{self, Column, Shape};
 use crate::ui::{SHADES, Shades, format};
 
 /// Schema of the document.
 const SCHEMA: &str = "doc2md-docker/history-compare/v1";
+
+/// Files of one COPY that are named in a table.
+const NAMED: usize = 8;
 
 /// Two builds side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +49,18 @@ struct Step {
     b: Option<Side>,
     /// The instruction of the earlier build, where it was another one.
     was: Option<String>,
+    /// How the files of a COPY or ADD differ, where they do.
+    files: Option<Files>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Files {
+    #[serde(flatten)]
+    differences: Differences,
+    a_count: u64,
+    b_count: u64,
+    a_bytes: u64,
+    b_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -162,10 +178,24 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<Step> {
             .map(|a| &a.instruction)
             .filter(|was| b.is_some() && **was != step.instruction)
             .cloned(),
+        files: a.zip(b).and_then(|(a, b)| files(a.files.as_ref()?, b.files.as_ref()?)),
     };
     let mut rows: Vec<Step> = pairs.iter().map(|(old, step)| row(step, *old, Some(step))).collect();
     rows.extend(before.into_iter().map(|step| row(step, Some(step), None)));
     rows
+}
+
+/// How what an instruction covered differs. That files were only touched is no difference.
+fn files(a: &CopiedFiles, b: &CopiedFiles) -> Option<Files> {
+    let differences = Differences::of(a, b);
+    let told = !differences.is_empty() || (a.count, a.bytes) != (b.count, b.bytes);
+    told.then_some(Files {
+        differences,
+        a_count: a.count,
+        b_count: b.count,
+        a_bytes: a.bytes,
+        b_bytes: b.bytes,
+    })
 }
 
 const COLUMNS: [Column; 6] = [
@@ -204,6 +234,9 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
                 format::cut(&format!("changed: {}", cell(changed)), columns)
             ));
         }
+        for step in &target.steps {
+            text.push_str(&changed_files(step, columns));
+        }
         let told = |step: &&Step| {
             let sides = [step.a, step.b];
             let worth = |side: &Side| side.seconds >= 0.05;
@@ -218,6 +251,27 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
         }
     }
     text
+}
+
+/// Lines on the files of a COPY.
+fn changed_files(step: &Step, columns: usize) -> String {
+    let Some(files) = &step.files else { return String::new() };
+    let Differences { changed, new, removed } = &files.differences;
+    let named = [("changed", changed), ("new", new), ("removed", removed)];
+    let named = named.iter().flat_map(|(word, paths)| paths.iter().map(move |path| (*word, path)));
+    let all = changed.len() + new.len() + removed.len();
+    let mut lines: Vec<String> = named
+        .take(if all > NAMED + 1 { NAMED } else { all })
+        .map(|(word, path)| format!("{word}: {}", cell(path)))
+        .collect();
+    let count = |files: u64, bytes: u64| format!("{files} files of {}", format::bytes(bytes));
+    if all > lines.len() {
+        lines.push(format!("and {} more", all - lines.len()));
+    } else if all == 0 {
+        let (a, b) = (count(files.a_count, files.a_bytes), count(files.b_count, files.b_bytes));
+        lines.push(format!("changed: {a} to {b} ({})", cell(&step.instruction)));
+    }
+    lines.iter().map(|line| format::cut(line, columns) + "\n").collect()
 }
 
 fn row(step: &Step) -> Vec<String> {

@@ -4,8 +4,9 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::ledger::copied::{Collector, Covered};
 use crate::ledger::testing::{build, epoch, step};
-use crate::ledger::{BaseImage, BuildId, Entry, Inputs};
+use crate::ledger::{BaseImage, BuildId, CopiedFiles, Entry, Inputs};
 use crate::report::timeline::Timeline;
 use crate::ui::control::{Colours, harmless};
 
@@ -102,6 +103,47 @@ fn two_builds_stand_side_by_side() {
     let both = Comparison::of(&entries[3], &other);
     let text = plain(&comparison(&both, 80));
     assert!(text.contains("\nworker  ") && text.contains("\napi  "), "{text}");
+}
+
+/// Files of a COPY by name and size.
+fn copied(files: impl IntoIterator<Item = (String, u64)>) -> Option<CopiedFiles> {
+    let mut collector = Collector::default();
+    for (path, size) in files {
+        let covered = Covered { mtime: 1, path: path.into(), mode: 0o644, size, digest: None };
+        collector.add(covered);
+    }
+    Some(collector.finish())
+}
+
+#[test]
+fn files_of_a_copy_that_differ_are_named() {
+    let entries = entries();
+    let (mut a, mut b) = (entries[3].clone(), entries[0].clone());
+    let of =
+        |files: &[(&str, u64)]| copied(files.iter().map(|(path, size)| ((*path).into(), *size)));
+    a.targets[0].steps[2].files = of(&[("api/main.py", 10), ("api/old.py", 3), ("api/same.py", 1)]);
+    b.targets[0].steps[2].files =
+        of(&[("api/main.py", 12), ("api/n\u{1b}[2Jew.py", 3), ("api/same.py", 1)]);
+    let both = Comparison::of(&a, &b);
+    let text = plain(&comparison(&both, 80));
+    for line in ["changed: api/main.py\n", "new: api/new.py\n", "removed: api/old.py\n"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("same.py"), "{text}");
+    let document: serde_json::Value = serde_json::from_str(&document(&both)).unwrap();
+    let files = &document["targets"][0]["steps"][2]["files"];
+    assert_eq!(files["changed"], serde_json::json!(["api/main.py"]));
+    assert_eq!((&files["a_bytes"], &files["b_bytes"]), (&14.into(), &16.into()));
+    assert!(document["targets"][0]["steps"][1]["files"].is_null());
+    // Many are counted; what is not listed is told by its sum.
+    b.targets[0].steps[2].files = copied((0..30).map(|n| (format!("api/{n:02}.py"), 1)));
+    let text = plain(&comparison(&Comparison::of(&a, &b), 80));
+    assert!(text.contains("new: api/07.py\nand 25 more\n"), "{text}");
+    let many =
+        |size: u64| copied((0..900).map(|n| (format!("{n:04}.py"), if n == 0 { size } else { 1 })));
+    (a.targets[0].steps[2].files, b.targets[0].steps[2].files) = (many(1), many(2));
+    let text = plain(&comparison(&Comparison::of(&a, &b), 80));
+    assert!(text.contains("changed: 900 files of 900 B to 900 files of 901 B (COPY"), "{text}");
 }
 
 #[test]

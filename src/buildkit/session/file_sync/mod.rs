@@ -8,6 +8,7 @@
 
 mod report;
 mod sender;
+mod sent;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 pub use report::{SyncFailure, SyncReport, Transfer};
+pub use sent::{SentEntry, SentList};
 
 use super::diff_copy::{self, DiffCopy};
 use crate::build_context::filter::FilterRequest;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::LocalDir;
+use super::sent::SentList;
 
 /// All transfers of a session.
 #[derive(Debug, Default)]
@@ -12,6 +13,7 @@ pub struct SyncReport {
     directories: Vec<LocalDir>,
     transfers: Mutex<Vec<Arc<Counters>>>,
     failures: Mutex<Vec<SyncFailure>>,
+    lists: Mutex<Vec<Arc<SentList>>>,
 }
 
 /// One transfer as it stands.
@@ -58,6 +60,11 @@ impl SyncReport {
         transfers.iter().map(|counters| counters.read()).collect()
     }
 
+    /// What was listed by transfers that are complete, in order.
+    pub fn lists(&self) -> Vec<Arc<SentList>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why transfers failed, in order; empty if none did.
     pub fn failures(&self) -> Vec<SyncFailure> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -85,6 +92,10 @@ impl SyncReport {
         counters
     }
 
+    pub(super) fn keep(&self, list: SentList) {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(list));
+    }
+
     pub(super) fn fail(&self, failure: SyncFailure) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     }
@@ -99,9 +110,15 @@ pub(super) struct Counters {
     pub(super) wire_bytes: AtomicU64,
     pub(super) complete: AtomicBool,
     not_utf8: OnceLock<String>,
+    digested: AtomicU64,
 }
 
 impl Counters {
+    /// Whether `size` more bytes may be digested, at most `most` in all.
+    pub(super) fn may_digest(&self, size: u64, most: u64) -> bool {
+        self.digested.fetch_add(size, Relaxed) + size <= most
+    }
+
     pub(super) fn note_not_utf8(&self, path: &[u8]) {
         self.not_utf8.get_or_init(|| String::from_utf8_lossy(path).into_owned());
     }

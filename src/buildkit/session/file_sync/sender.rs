@@ -5,7 +5,7 @@
 //! them. The STATs that were sent are kept as they were: they are what a file is held against
 //! when its turn comes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -18,6 +18,7 @@ use tonic::codec::Streaming;
 
 use super::LocalDir;
 use super::report::{Counters, SyncFailure, SyncReport};
+use super::sent::{ContentDigest, SentList};
 use crate::build_context::filter::{Filter, FilterRequest};
 use crate::build_context::root::Root;
 use crate::build_context::stat::{Kind, Stat, go_mode};
@@ -71,8 +72,15 @@ pub(super) async fn send(
 ) -> Status {
     let transfer =
         Transfer { counters: report.begin(&dir.name), sent: Mutex::default(), out: out.clone() };
-    match run(&dir, request, incoming, Arc::new(transfer)).await {
-        Ok(()) => diff_copy::ok(),
+    let transfer = Arc::new(transfer);
+    let wanted = if request.follow.is_empty() { &request.include } else { &request.follow }.clone();
+    match run(&dir, request, incoming, transfer.clone()).await {
+        Ok(()) => {
+            if transfer.counters.complete.load(Relaxed) {
+                report.keep(transfer.kept(dir.name, wanted));
+            }
+            diff_copy::ok()
+        }
         Err(SendError { path, reason }) => {
             report.fail(SyncFailure { dir_name: dir.name, path, reason: reason.clone() });
             let data = reason.clone().into();
@@ -161,6 +169,8 @@ struct Sent {
     entries: Vec<Option<Place>>,
     /// Sockets travel as empty files and cannot be opened.
     sockets: HashSet<u32>,
+    /// SHA-256 of files that were sent, by id.
+    digests: HashMap<u32, [u8; 32]>,
 }
 
 /// Batch, and where in it the message begins.
@@ -191,6 +201,14 @@ impl Sent {
 }
 
 impl Transfer {
+    /// What was listed, once it is complete.
+    fn kept(&self, dir_name: String, wanted: Vec<Vec<u8>>) -> SentList {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (batches, digests) =
+            (std::mem::take(&mut sent.batches), std::mem::take(&mut sent.digests));
+        SentList { dir_name, wanted, batches, digests }
+    }
+
     fn send(&self, batch: Bytes) -> Result<(), Stop> {
         self.counters.wire_bytes.fetch_add(batch.len() as u64, Relaxed);
         self.out.blocking_send(Outgoing::Frames(batch)).map_err(|_| Stop)
@@ -275,6 +293,7 @@ impl Transfer {
         listed.check(&file)?;
         let mut chunk = [0_u8; CHUNK];
         let mut total = 0_u64;
+        let mut digest = ContentDigest::of_size(listed.size, &self.counters);
         loop {
             let n = match file.read(&mut chunk) {
                 Ok(0) => break,
@@ -287,6 +306,7 @@ impl Transfer {
                 return Err(ReadError::Changed);
             }
             self.counters.file_bytes.fetch_add(n as u64, Relaxed);
+            digest.update(&chunk[..n]);
             packet::put_data(batch, id, &chunk[..n]);
             if batch.len() >= DATA_BATCH {
                 // More of this file is likely to follow.
@@ -299,7 +319,12 @@ impl Transfer {
             return Err(ReadError::Changed);
         }
         // Same length, other bytes: the time tells.
-        listed.check(&file)
+        listed.check(&file)?;
+        if let Some(digest) = digest.finish() {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.digests.insert(id, digest);
+        }
+        Ok(())
     }
 }
 

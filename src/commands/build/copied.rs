@@ -1,0 +1,91 @@
+//! Which files each COPY and ADD of a run covered: the steps it took, what their text names, and what
+//! was sent for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::build::executor::Job;
+use crate::build_context::coverage::Coverage;
+use crate::buildkit::session::file_sync::{SentList, SyncReport};
+use crate::dockerfile::{self, CopySources};
+use crate::ledger::CopiedFiles;
+use crate::ledger::copied::{Collector, Covered};
+use crate::ledger::record::TargetFacts;
+use crate::progress::RunTrace;
+
+/// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
+const MAIN_CONTEXT: &str = "context";
+
+/// Where the sources of a target's COPYs come from.
+pub(super) struct Origin {
+    sync: Arc<SyncReport>,
+    /// Directories by the name of the context: `--from`, or nothing for the main one.
+    directories: BTreeMap<Option<String>, String>,
+}
+
+/// The origins of `jobs`, by target name.
+pub(super) fn origins(jobs: &[Job]) -> BTreeMap<String, Origin> {
+    let origin = |job: &Job| {
+        let named = job.options.frontend_attrs.iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix("context:")?;
+            Some((Some(name.to_owned()), value.strip_prefix("local:")?.to_owned()))
+        });
+        let main = std::iter::once((None, MAIN_CONTEXT.to_owned()));
+        Origin { sync: job.sync.clone(), directories: main.chain(named).collect() }
+    };
+    jobs.iter().map(|job| (job.name.clone(), origin(job))).collect()
+}
+
+/// What was read, so that targets with the same sources read it once.
+type Known = HashMap<(*const SentList, CopySources), CopiedFiles>;
+
+/// Puts the files of every COPY and ADD of `run` into `targets`.
+pub(super) fn add(
+    origins: &BTreeMap<String, Origin>,
+    run: &RunTrace,
+    targets: &mut BTreeMap<String, TargetFacts>,
+) {
+    let mut known = Known::new();
+    for target in run.targets() {
+        let name = &target.info.name;
+        let (Some(origin), Some(facts)) = (origins.get(name), targets.get_mut(name)) else {
+            continue;
+        };
+        let Some((_, text)) = &facts.dockerfile else { continue };
+        let lists = origin.sync.lists();
+        for step in target.trace.steps().filter(|step| step.label.is_instruction()) {
+            let Some(sources) = dockerfile::copy_sources(text, &step.name) else { continue };
+            if let Some(files) = files(origin, &lists, sources, &mut known) {
+                facts.files.insert(step.id.clone(), files);
+            }
+        }
+    }
+}
+
+fn files(
+    origin: &Origin,
+    lists: &[Arc<SentList>],
+    sources: CopySources,
+    known: &mut Known,
+) -> Option<CopiedFiles> {
+    let directory = origin.directories.get(&sources.from)?;
+    let root = origin.sync.directory(directory)?;
+    let coverage = Coverage::new(root, &sources.paths, &sources.exclude)?;
+    let list = lists
+        .iter()
+        .find(|list| list.dir_name == *directory && coverage.is_part_of(&list.wanted))?;
+    let read = || {
+        let mut collector = Collector::default();
+        for entry in list.entries().filter(|entry| coverage.covers(&entry.path)) {
+            collector.add(Covered {
+                mtime: entry.mtime,
+                path: entry.path,
+                mode: entry.mode,
+                size: entry.size,
+                digest: entry.digest,
+            });
+        }
+        collector.finish()
+    };
+    Some(known.entry((Arc::as_ptr(list), sources)).or_insert_with(read).clone())
+}

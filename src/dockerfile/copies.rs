@@ -1,0 +1,137 @@
+//! What a COPY or ADD takes from where, as its text and the name of its step tell.
+
+use parse_dockerfile::{Flag, Instruction, Source, parse_iter};
+
+use super::locate::locate;
+
+/// The paths that a COPY or ADD takes from one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct CopySources {
+    /// `--from`: a stage, an image or a named context; the build context where `None`.
+    pub from: Option<String>,
+    /// Paths and patterns as they are written, variables replaced. URLs and texts that stand in
+    /// the Dockerfile are left out.
+    pub paths: Vec<String>,
+    /// `--exclude` patterns.
+    pub exclude: Vec<String>,
+}
+
+/// What the step `step_name` of the Dockerfile `source` copies; `None` where it is no COPY or ADD,
+/// cannot be found, or takes no path.
+pub fn copy_sources(source: &str, step_name: &str) -> Option<CopySources> {
+    let text = step_name.split_once("] ").map_or(step_name, |(_, text)| text);
+    if !["COPY ", "ADD "].iter().any(|keyword| text.starts_with(keyword)) {
+        return None;
+    }
+    let line = *locate(source, step_name)?.start();
+    let instruction = parse_iter(source).ok()?.map_while(Result::ok).find(|instruction| {
+        let keyword = match instruction {
+            Instruction::Copy(copy) => &copy.copy,
+            Instruction::Add(add) => &add.add,
+            _ => return false,
+        };
+        source[..keyword.span.start].matches('\n').count() + 1 == line
+    })?;
+    let (flags, sources): (&[Flag<'_>], &[Source<'_>]) = match &instruction {
+        Instruction::Copy(copy) => (&copy.options, &copy.src),
+        Instruction::Add(add) => (&add.options, &add.src),
+        _ => return None,
+    };
+    let values = |name: &'static str| {
+        let named = flags.iter().filter(move |flag| flag.name.value == name);
+        named.filter_map(|flag| flag.value.as_ref()).map(|value| value.value.to_string())
+    };
+    let written = sources.iter().filter_map(|source| match source {
+        Source::Path(path) => Some(path.value.to_string()),
+        _ => None,
+    });
+    let mut paths: Vec<String> = written.collect();
+    if paths.iter().any(|path| path.contains('$')) {
+        // The engine names its steps after the variables are replaced.
+        paths = words(text);
+    }
+    paths.retain(|path| !is_remote(path));
+    (!paths.is_empty()).then(|| CopySources {
+        from: values("from").next(),
+        paths,
+        exclude: values("exclude").collect(),
+    })
+}
+
+/// The sources of an instruction in one line: all words but the keyword, the flags and the last.
+fn words(instruction: &str) -> Vec<String> {
+    let list = instruction.split_once(" [").and_then(|(_, rest)| rest.strip_suffix(']'));
+    let mut words: Vec<String> = match list {
+        Some(list) => list.split(", ").map(|word| word.trim_matches('"').to_owned()).collect(),
+        None => instruction.split_whitespace().skip(1).map(str::to_owned).collect(),
+    };
+    words.retain(|word| !word.starts_with("--") && !word.starts_with("<<"));
+    words.pop();
+    words
+}
+
+/// Whether ADD fetches it from elsewhere.
+fn is_remote(path: &str) -> bool {
+    path.contains("://") || path.starts_with("git@")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const SOURCE: &str = r#"FROM base AS one
+COPY --chown=1:1 a.txt ./b/ \
+  /app/
+COPY --from=one /x /y
+COPY ["two words", "c*", "/app/"]
+ADD https://example.com/x.tar /x
+COPY ${DIR}/main.py $EXTRA /app/
+COPY <<END d /app/
+text
+END
+COPY --exclude=*.md --exclude=tests . /app
+"#;
+
+    fn of(step: &str) -> Option<(Vec<String>, Option<String>)> {
+        copy_sources(SOURCE, step).map(|it| (it.paths, it.from))
+    }
+
+    #[test]
+    fn paths_are_what_is_written() {
+        let paths = |step: &str| of(step).unwrap().0;
+        assert_eq!(paths("[2/8] COPY --chown=1:1 a.txt ./b/   /app/"), ["a.txt", "./b/"]);
+        assert_eq!(paths("[4/8] COPY [two words, c*, /app/]"), ["two words", "c*"]);
+        assert_eq!(paths("[7/8] COPY <<END d /app/"), ["d"]);
+        assert_eq!(of("[3/8] COPY --from=one /x /y").unwrap().1.as_deref(), Some("one"));
+        let all = copy_sources(SOURCE, "[8/8] COPY --exclude=*.md --exclude=tests . /app").unwrap();
+        assert_eq!(
+            (all.paths, all.exclude),
+            (vec![".".into()], vec!["*.md".into(), "tests".into()])
+        );
+    }
+
+    #[test]
+    fn variables_are_taken_from_the_name() {
+        let paths = of("[6/8] COPY api/main.py extra.txt /app/").unwrap().0;
+        assert_eq!(paths, ["api/main.py", "extra.txt"]);
+    }
+
+    #[test]
+    fn what_reads_no_directory_has_no_sources() {
+        for step in ["[5/8] ADD https://example.com/x.tar /x", "[1/8] FROM base", "RUN x", ""] {
+            assert_eq!(of(step), None, "{step}");
+        }
+        assert_eq!(copy_sources("FORM x", "[2/2] COPY a b"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(
+            source in "(FROM|COPY|ADD|\\[|<<E|E|\\\\|\"|\\$|#|\n| |x){0,40}",
+            name in "(\\[[0-9]/[0-9]\\] )?(COPY|ADD) \\PC{0,20}",
+        ) {
+            let _ = copy_sources(&source, &name);
+        }
+    }
+}
