@@ -197,7 +197,7 @@ fn split(block: &Block<'_>, requirements: &Requirements) -> Option<String> {
     let own = block.context_paths();
     let own = own.first()?;
     let file = if own.contains(".heavy.") { heavy } else { file };
-    Some(block.text().replace(&format!("source={own}"), &format!("source={file}")))
+    Some(block.text().replace(&format!("source={own}"), &format!("source={}", word(file))))
 }
 
 /// What restarts a worker in development, where the project's packages do not bring it.
@@ -235,6 +235,7 @@ fn install(block: &Block<'_>, requirements: &Requirements) -> String {
         let is_file = line.contains("type=bind") && !line.contains("from=");
         if is_file && !std::mem::replace(&mut mounted, true) {
             lines.extend(requirements.files().iter().map(|file| {
+                let file = word(file);
                 format!("    --mount=type=bind,source={file},target={MOUNTED}/{file} \\")
             }));
         } else if line.contains("uv pip") {
@@ -246,9 +247,15 @@ fn install(block: &Block<'_>, requirements: &Requirements) -> String {
     lines.join("\n")
 }
 
+/// A path as one word: the frontend's flags and the shell both take quotes off.
+fn word(path: &str) -> String {
+    if path.contains(char::is_whitespace) { format!("\"{path}\"") } else { path.to_owned() }
+}
+
 fn uv_command(requirements: &Requirements) -> String {
     match requirements {
         Requirements::Locked { file, .. } => {
+            let file = word(file);
             format!(
                 "uv pip install --quiet --no-deps --require-hashes --requirement {MOUNTED}/{file}"
             )
@@ -256,11 +263,12 @@ fn uv_command(requirements: &Requirements) -> String {
         Requirements::Files { file, .. }
         | Requirements::Project { file }
         | Requirements::Written { file } => {
+            let file = word(file);
             format!("uv pip install --quiet --requirement {MOUNTED}/{file}")
         }
         Requirements::UvLock { folder } => {
             let folder = join(MOUNTED, folder);
-            let folder = folder.trim_end_matches('/');
+            let folder = word(folder.trim_end_matches('/'));
             format!(
                 "UV_PROJECT_ENVIRONMENT=/opt/venv uv sync --quiet --frozen --no-dev --no-install-project \
                  --project {folder}"
@@ -272,13 +280,25 @@ fn uv_command(requirements: &Requirements) -> String {
 fn copy(service: &Service, tree: &Tree) -> String {
     let (files, folders): (Vec<&String>, Vec<&String>) =
         service.items.iter().partition(|item| tree.has(item));
-    let mut lines: Vec<String> =
-        folders.iter().map(|folder| format!("COPY {folder}/ {folder}/")).collect();
+    let mut lines: Vec<String> = folders
+        .iter()
+        .map(|folder| copy_words(&[&format!("{folder}/"), &format!("{folder}/")]))
+        .collect();
     if !files.is_empty() {
-        let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-        lines.push(format!("COPY {} ./", files.join(" ")));
+        let words: Vec<&str> = files.iter().map(|file| file.as_str()).chain(["./"]).collect();
+        lines.push(copy_words(&words));
     }
     lines.join("\n")
+}
+
+/// Sources and destination; blanks are possible in the form of a list only.
+fn copy_words(words: &[&str]) -> String {
+    if words.iter().any(|word| word.contains(char::is_whitespace)) {
+        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        format!("COPY [{}]", words.join(", "))
+    } else {
+        format!("COPY {}", words.join(" "))
+    }
 }
 
 fn health(kind: Kind, service: &Service) -> String {

@@ -134,16 +134,18 @@ pub fn import_root(tree: &Tree, file: &str) -> String {
     let resolved = |root: &str| {
         sources.iter().flatten().filter(|name| local(tree, root, name).is_some()).count()
     };
-    let mut best = (resolved(""), String::new());
-    for (at, _) in
-        folder.match_indices('/').chain((!folder.is_empty()).then_some((folder.len(), "")))
-    {
-        let count = resolved(&folder[..at]);
-        if count > best.0 {
-            best = (count, folder[..at].to_owned());
+    // No dotted name goes through a folder like `my-api`: Python starts in it, or further down.
+    let can_name = |rest: &str| rest.split('/').all(|part| part.is_empty() || is_identifier(part));
+    let ends = folder.match_indices('/').map(|(at, _)| at);
+    let mut best: Option<(usize, &str)> = None;
+    for at in [0].into_iter().chain(ends).chain([folder.len()]) {
+        let (root, rest) = folder.split_at(at);
+        let count = resolved(root);
+        if can_name(rest) && best.is_none_or(|(most, _)| count > most) {
+            best = Some((count, root));
         }
     }
-    best.1
+    best.map_or(folder, |(_, root)| root).to_owned()
 }
 
 /// The dotted name of `file` when Python starts in `root`.
@@ -216,6 +218,11 @@ mod tests {
         assert_eq!(
             root(&[("src/shop/__init__.py", ""), ("src/shop/web.py", "")], "src/shop/web.py"),
             "src"
+        );
+        assert_eq!(root(&[("my-api/main.py", "")], "my-api/main.py"), "my-api");
+        assert_eq!(
+            root(&[("the apps/one/web/main.py", "")], "the apps/one/web/main.py"),
+            "the apps"
         );
         assert_eq!(module_name("backend", "backend/app/main.py"), "app.main");
         assert_eq!(module_name("", "app/__init__.py"), "app");

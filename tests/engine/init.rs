@@ -54,3 +54,22 @@ fn a_folder_with_an_app_in_a_sub_folder_becomes_images_that_import_it() {
     assert_eq!(in_image(&project, "worker", &["python", "-c", import]), "shop");
     assert_eq!(in_image(&project, "api", &["ls", "/app"]), "backend");
 }
+
+#[test]
+fn blanks_in_names_and_a_src_layout_need_no_editing() {
+    let project = Project::new(&engine("28.5"));
+    project
+        .write("web site/main.py", "from fastapi import FastAPI\n\napp = FastAPI(title='site')\n")
+        .write("web site/requirements.txt", "fastapi\nuvicorn\n")
+        .write("src/jobs/__init__.py", "")
+        .write("src/jobs/queue.py", "from celery import Celery\n\nqueue = Celery('jobs')\n")
+        .write(
+            "pyproject.toml",
+            "[project]\nname = 'jobs'\nversion = '1'\ndependencies = ['celery[redis]']\n",
+        );
+    init_and_build(&project);
+    let import = "import main; print(main.app.title)";
+    assert_eq!(in_image(&project, "api", &["python", "-c", import]), "site");
+    let import = "import jobs.queue; print(jobs.queue.queue.main)";
+    assert_eq!(in_image(&project, "worker", &["python", "-c", import]), "jobs");
+}
