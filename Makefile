@@ -1,6 +1,6 @@
 # `make demo` shows the program on the bundled example; `make test` runs everything CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test engines engines-stop bench lint lock
+.PHONY: help demo demo-clean test test-full engines engines-stop bench lint lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo-clean: ## stop the private engine of `make demo` and remove its data
 
 test: ## unit, command line and engine tests, on four private engines
 	@scripts/test
+
+test-full: ## the example from end to end with all of Docling: gigabytes from PyPI, 20 GB of disk
+	@DOC2MD_TEST_FULL=1 DOC2MD_TEST_NAMES=28.5 scripts/test --test engine doc2md:: -- --nocapture
 
 lint: ## format, lints, licences
 	cargo fmt --all -- --check

@@ -3,15 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{BUSYBOX, Project, eventually, on_every_engine, text};
-
-/// The oracle's compose as a plugin of the project's docker configuration.
-fn install_compose(project: &Project) {
-    let plugins = project.home().join("docker/cli-plugins");
-    std::fs::create_dir_all(&plugins).unwrap();
-    let compose = std::env::var_os("DOC2MD_TEST_COMPOSE").unwrap();
-    std::os::unix::fs::symlink(compose, plugins.join("docker-compose")).unwrap();
-}
+use crate::support::{BUSYBOX, Project, eventually, install_compose, on_every_engine, text};
 
 /// A project whose service says another thing in development.
 fn project(engine: &crate::support::Engine) -> Project {

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use super::Project;
+
 /// One engine of the matrix.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -125,4 +127,12 @@ fn docker_config() -> &'static Path {
         dir
     });
     &CONFIG
+}
+
+/// The oracle's compose as a plugin of a project's own docker configuration, where the program under test finds it.
+pub fn install_compose(project: &Project) {
+    let plugins = project.home().join("docker/cli-plugins");
+    std::fs::create_dir_all(&plugins).unwrap();
+    std::os::unix::fs::symlink(from_env("DOC2MD_TEST_COMPOSE"), plugins.join("docker-compose"))
+        .unwrap();
 }

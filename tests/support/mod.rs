@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod engine;
+pub mod http;
 mod private_engine;
 mod project;
 mod registry;
@@ -13,7 +14,7 @@ mod slow_socket;
 mod wait;
 mod watched_socket;
 
-pub use engine::{Engine, engine, engines, on_every_engine, text};
+pub use engine::{Engine, engine, engines, install_compose, on_every_engine, text};
 pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};

@@ -5,7 +5,9 @@ from pathlib import PurePath
 from uuid import UUID, uuid4
 
 import redis
-from fastapi import FastAPI, HTTPException, Response, UploadFile
+from fastapi import FastAPI, HTTPException, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+from kombu.exceptions import OperationalError
 
 from shared.jobs import CONVERT, FORMATS, MODEL_FORMATS, REDIS_URL, document, markdown, queue
 
@@ -13,13 +15,17 @@ app = FastAPI(title="Doc2MD")
 store = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
 
 
+@app.exception_handler(redis.RedisError)
+@app.exception_handler(OperationalError)
+def no_queue(_request: Request, _error: Exception) -> JSONResponse:
+    """Celery raises its own error when it sends, Redis' when it reads."""
+    return JSONResponse({"detail": "the queue does not answer"}, 503)
+
+
 @app.get("/health")
 def health() -> dict[str, str]:
     """Whether jobs can be accepted."""
-    try:
-        store.ping()
-    except redis.RedisError as error:
-        raise HTTPException(503, "the queue does not answer") from error
+    store.ping()
     return {"status": "ok"}
 
 
@@ -31,9 +37,14 @@ def upload(file: UploadFile) -> dict[str, str]:
         why = "needs the worker with Docling's models: build and start with DOC2MD_FULL=1" if suffix in MODEL_FORMATS else "is no format this can convert"
         raise HTTPException(415, f"'{suffix}' {why}; can convert: {' '.join(sorted(FORMATS))}")
     job = uuid4()
-    with document(job, suffix).open("wb") as target:
-        shutil.copyfileobj(file.file, target)
-    queue.send_task(CONVERT, args=[str(job), suffix], task_id=str(job))
+    source = document(job, suffix)
+    try:
+        with source.open("wb") as target:
+            shutil.copyfileobj(file.file, target)
+        queue.send_task(CONVERT, args=[str(job), suffix], task_id=str(job))
+    except BaseException:
+        source.unlink(missing_ok=True)  # nobody will convert it
+        raise
     return {"job": str(job)}
 
 

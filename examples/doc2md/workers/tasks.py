@@ -25,10 +25,14 @@ def _gone(**_: object) -> None:
 
 @queue.task(name=CONVERT)
 def convert(job: str, suffix: str) -> None:
-    """Writes the Markdown of a job's document next to it."""
+    """Writes the Markdown of a job's document in its place."""
     source = document(UUID(job), suffix)
     target = markdown(UUID(job))
+    if target.exists():
+        return  # given to a second worker, because the first died before it could say that it was done
     partial = target.with_suffix(".part")
-    partial.write_text(to_markdown(source), encoding="utf-8")
-    partial.rename(target)  # a reader sees all of it or nothing
-    source.unlink()
+    try:
+        partial.write_text(to_markdown(source), encoding="utf-8")
+        partial.rename(target)  # a reader sees all of it or nothing
+    finally:
+        source.unlink(missing_ok=True)
