@@ -9,7 +9,7 @@ use crate::build::overrides;
 use crate::build::select::select;
 use crate::build::spec;
 use crate::build::target::Target;
-use crate::compose::{BuildSection, ComposeError, Project, Service, Ulimit};
+use crate::compose::{BuildSection, ComposeError, Project, Service, Ulimit, parse_bool};
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
 /// program reproduces.
@@ -145,6 +145,16 @@ pub fn from_compose(project: &Project, options: &TargetOptions) -> Result<Target
     Ok(set)
 }
 
+/// The service's `image:`, else compose's default name: with a hyphen, or with the underscore of
+/// compose 1 when COMPOSE_COMPATIBILITY asks for it.
+pub fn image_name(project: &Project, service: &Service) -> String {
+    let flag = project.environment.get("COMPOSE_COMPATIBILITY");
+    let old = flag.is_some_and(|flag| parse_bool(&flag.trim().to_lowercase()) == Some(true));
+    let separator = if old { '_' } else { '-' };
+    let default = || format!("{}{separator}{}", project.name, service.name);
+    service.image.clone().unwrap_or_else(default)
+}
+
 /// Target names by service: dots are not allowed in them, and two services must not share one.
 fn target_names<'a>(services: &[&'a Service]) -> BTreeMap<&'a str, String> {
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
@@ -165,8 +175,7 @@ fn target(
     options: &TargetOptions,
     names: &BTreeMap<&str, String>,
 ) -> Result<Target, ComposeError> {
-    let image =
-        service.image.clone().unwrap_or_else(|| format!("{}-{}", project.name, service.name));
+    let image = image_name(project, service);
     let mut tags = build.tags.clone();
     tags.push(image.clone());
     let mut labels = build.labels.clone();
@@ -371,6 +380,10 @@ fn dockerfile_path(context: &str, dockerfile: &str) -> String {
         return dockerfile.to_owned();
     }
     let path = crate::compose::join(Path::new(context), Path::new(dockerfile));
+    if path.is_relative() {
+        // Below an empty context the path is relative to the current directory, and printed so.
+        return path.to_string_lossy().into_owned();
+    }
     let resolved: Option<PathBuf> = path
         .parent()
         .and_then(|directory| fs_err::canonicalize(directory).ok())

@@ -15,4 +15,6 @@ pub mod sessions;
 pub mod spec;
 pub mod target;
 
-pub use from_compose::{COMPOSE_VERSION, TargetOptions, TargetSet, from_compose, print_json};
+pub use from_compose::{
+    COMPOSE_VERSION, TargetOptions, TargetSet, from_compose, image_name, print_json,
+};

@@ -141,15 +141,17 @@ impl Writer<'_> {
     fn sources(&mut self) {
         let target = self.target;
         let remote = is_remote(&target.context);
+        // An empty context is the current directory, as for bake.
+        let context =
+            Path::new(if target.context.is_empty() { "." } else { target.context.as_str() });
         if remote {
             self.attr("context", target.context.clone());
         } else {
             // The frontend's name of the main context is fixed, so what tells contexts apart is the
             // session's shared key. Syncs of one directory with different filters are told apart
             // too: they would evict each other's files.
-            let path = Path::new(&target.context);
-            self.request.directories.insert(MAIN_CONTEXT.to_owned(), path.to_owned());
-            self.request.shared_key = path_digest(path, self.context.fingerprint);
+            self.request.directories.insert(MAIN_CONTEXT.to_owned(), context.to_owned());
+            self.request.shared_key = path_digest(context, self.context.fingerprint);
         }
         let (directory, file) = match (&target.dockerfile_inline, &target.dockerfile) {
             (Some(text), _) => {
@@ -160,8 +162,7 @@ impl Writer<'_> {
             }
             (None, Some(path)) if remote && !Path::new(path).is_absolute() => (None, path.clone()),
             (None, dockerfile) => {
-                let path =
-                    Path::new(&target.context).join(dockerfile.as_deref().unwrap_or("Dockerfile"));
+                let path = context.join(dockerfile.as_deref().unwrap_or("Dockerfile"));
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 (if remote { None } else { path.parent().map(Path::to_owned) }, file)
             }

@@ -26,7 +26,7 @@ pub fn load(
         env_files: args.env_files.clone(),
         environment: environment.variables.clone(),
         working_dir: environment.working_dir.clone(),
-        stdin: stdin(args)?,
+        stdin: stdin(args, environment)?,
     };
     let project = compose::load(&request).map_err(invalid)?;
     for warning in &project.warnings {
@@ -42,9 +42,15 @@ pub fn invalid(error: ComposeError) -> CommandError {
     shown
 }
 
-/// The text of the file `-`.
-fn stdin(args: &ProjectArgs) -> Result<Option<String>, CommandError> {
-    if !args.files.iter().any(|file| file == Path::new("-")) {
+/// The text of the file `-`, which options or COMPOSE_FILE name.
+fn stdin(args: &ProjectArgs, environment: &Environment) -> Result<Option<String>, CommandError> {
+    let named = if args.files.is_empty() {
+        let list = environment.variables.get("COMPOSE_FILE").map_or("", String::as_str);
+        list.split([':', ';', ',']).any(|file| file == "-")
+    } else {
+        args.files.iter().any(|file| file == Path::new("-"))
+    };
+    if !named {
         return Ok(None);
     }
     let mut text = String::new();

@@ -84,6 +84,16 @@ fn build_section(build: &mut Node) -> Result<(), ComposeError> {
         }
         contexts.value = Value::Map(map);
     }
+    // compose 2.40 panics on these.
+    for (name, node) in
+        build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten()
+    {
+        if node.as_str().is_none() {
+            let message =
+                format!("additional context `{name}` must be a string, not {}", node.value.kind());
+            return Err(ComposeError::at(node.start(), message));
+        }
+    }
     if let Some(ssh) = build.get_mut("ssh")
         && let Value::List(items) = &ssh.value
     {

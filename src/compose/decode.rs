@@ -103,7 +103,9 @@ impl Decoder<'_> {
                         Some((name, value)) => (name, Some(value.to_owned())),
                         None => (entry, None),
                     };
-                    if name.ends_with(char::is_whitespace) {
+                    // Without a value the argument vanishes before its name is looked at.
+                    let given = value.is_some() || self.environment.contains_key(name);
+                    if given && name.ends_with(char::is_whitespace) {
                         let message = format!("build argument `{name}` ends with a space");
                         return Err(ComposeError::at(&item.place, message));
                     }

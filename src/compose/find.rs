@@ -101,7 +101,8 @@ pub(super) fn find(request: &LoadRequest) -> Result<Found, ComposeError> {
 
     let profiles = if request.profiles.is_empty() {
         let list = environment.get("COMPOSE_PROFILES").map_or("", String::as_str);
-        list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        // An empty name stays: it enables services with the profile "", as in compose.
+        list.split(',').map(|name| name.trim().to_owned()).collect()
     } else {
         request.profiles.clone()
     };

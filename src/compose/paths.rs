@@ -16,7 +16,7 @@ pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
                 resolve_context(context, base, home);
             }
             for key in values_mut(build, "ssh") {
-                resolve_node(key, base, home);
+                resolve_local_file(key, base, home);
             }
         }
         if let Some(extends) = service.get_mut("extends")
@@ -28,7 +28,7 @@ pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
     }
     for (_, secret) in entries_mut(root, "secrets") {
         if let Some(file) = secret.get_mut("file") {
-            resolve_node(file, base, home);
+            resolve_local_file(file, base, home);
         }
     }
 }
@@ -42,6 +42,17 @@ fn resolve_context(node: &mut Node, base: &Path, home: Option<&str>) {
         .as_str()
         .is_some_and(|text| !text.is_empty() && !text.starts_with("service:") && !is_remote(text));
     if local {
+        resolve_node(node, base, home);
+    }
+}
+
+/// Like `resolve_node`, but compose takes paths of Windows for absolute here.
+fn resolve_local_file(node: &mut Node, base: &Path, home: Option<&str>) {
+    let windows = node.as_str().is_some_and(|text| match text.as_bytes() {
+        [_, b':', b'/' | b'\\', ..] => true,
+        bytes => bytes.starts_with(br"\\"),
+    });
+    if !windows {
         resolve_node(node, base, home);
     }
 }

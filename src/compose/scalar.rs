@@ -92,35 +92,72 @@ fn float(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// `2001-12-14`, with or without a time of day.
+/// The four layouts the Go library tries: a date alone, a date and a time after `T` or `t` with a
+/// zone, and a date and a time after spaces without one. The day must exist.
 fn is_timestamp(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    if bytes.len() < 8 || !bytes[..4].iter().all(u8::is_ascii_digit) || bytes[4] != b'-' {
+    let Some((year, rest)) = text.split_once('-') else { return false };
+    let Some((month, rest)) = rest.split_once('-') else { return false };
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if year.len() != 4 || !digits(year) {
         return false;
     }
-    let (date, time) = match text.split_once(['T', 't', ' ']) {
-        Some((date, time)) => (date, Some(time)),
-        None => (text, None),
-    };
-    let number = |part: &str, range: std::ops::RangeInclusive<u32>| {
-        (1..=2).contains(&part.len())
-            && part.bytes().all(|byte| byte.is_ascii_digit())
-            && part.parse().is_ok_and(|value: u32| range.contains(&value))
-    };
-    let mut parts = date.split('-').skip(1);
-    let (Some(month), Some(day), None) = (parts.next(), parts.next(), parts.next()) else {
+    let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (day, rest) = rest.split_at(length);
+    let (Some(month), Some(day)) = (one_or_two_digits(month), one_or_two_digits(day)) else {
         return false;
     };
-    if !number(month, 1..=12) || !number(day, 1..=31) {
+    let leap = year.parse().is_ok_and(|year: u32| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    });
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return false,
+    };
+    if !(1..=days).contains(&day) {
         return false;
     }
-    let Some(time) = time else { return true };
-    let clock = time.trim_end_matches('Z');
-    let clock = clock.split_once(['+', '-']).map_or(clock, |(clock, _)| clock);
-    let parts: Vec<&str> = clock.split(':').collect();
-    let [hour, minute, second] = parts[..] else { return false };
-    let second = second.split_once('.').map_or(second, |(second, _)| second);
-    number(hour, 0..=23) && number(minute, 0..=59) && number(second, 0..=59)
+    if let Some(time) = rest.strip_prefix(['T', 't']) {
+        time_of_day(time).is_some_and(is_zone)
+    } else {
+        // Go's layout takes any number of spaces for one.
+        rest.is_empty()
+            || rest.starts_with(' ') && time_of_day(rest.trim_start_matches(' ')) == Some("")
+    }
+}
+
+/// What follows `1:2:3`, `01:02:03.4` or `01:02:03,4`.
+fn time_of_day(text: &str) -> Option<&str> {
+    let mut rest = text;
+    for (bound, end) in [(24, ":"), (60, ":"), (60, "")] {
+        let length = rest.bytes().take(2).take_while(u8::is_ascii_digit).count();
+        one_or_two_digits(&rest[..length]).filter(|number| *number < bound)?;
+        rest = rest[length..].strip_prefix(end)?;
+    }
+    let fraction = rest.strip_prefix(['.', ',']).unwrap_or_default();
+    let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    Some(if length == 0 { rest } else { &fraction[length..] })
+}
+
+/// `Z`, or hours and minutes such as `+01:00`.
+fn is_zone(text: &str) -> bool {
+    let number = |range: std::ops::Range<usize>, most: u32| {
+        text.get(range).and_then(one_or_two_digits).is_some_and(|number| number <= most)
+    };
+    text == "Z"
+        || text.len() == 6
+            && text.starts_with(['+', '-'])
+            && text.as_bytes()[3] == b':'
+            && text.bytes().filter(u8::is_ascii_digit).count() == 4
+            && number(1..3, 24)
+            && number(4..6, 60)
+}
+
+fn one_or_two_digits(text: &str) -> Option<u32> {
+    let valid = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -166,10 +203,27 @@ mod tests {
 
     #[test]
     fn reads_dates_as_timestamps() {
-        for text in ["2001-12-14", "2001-1-2T15:04:05Z", "2001-01-02 15:04:05.5"] {
+        for text in [
+            "2001-12-14",
+            "2000-2-29",
+            "2001-1-2T15:04:05Z",
+            "2001-1-2t5:4:5.25+24:60",
+            "2001-01-02   15:04:05,5",
+        ] {
             assert!(matches!(resolve_plain(text), Value::Timestamp(_)), "{text}");
         }
-        for text in ["2001-13-14", "2001-12", "2001-12-14-1", "2001-12-14 noon"] {
+        for text in [
+            "2001-13-14",
+            "2001-2-29",
+            "2001-12",
+            "2001-12-14-1",
+            "2001-12-14 noon",
+            "2001-01-01T10:00:00",
+            "2001-01-01 10:00:00Z",
+            "2001-01-01 10:00:00.",
+            "2001-01-01T10:00:00+1:00",
+            "2001-01-01T25:00:00Z",
+        ] {
             assert!(matches!(resolve_plain(text), Value::Str(_)), "{text}");
         }
     }

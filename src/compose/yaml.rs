@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Vec<Document>, Compos
             let (event, span) = builder.expect()?;
             let raw = builder.node(event, &span, 0)?;
             let mut cleared = Vec::new();
-            if let Some(root) = finish(raw, &mut Vec::new(), &mut cleared)? {
+            if let Some(root) = finish(raw, &mut Vec::new(), &mut cleared, true)? {
                 documents.push(Document { root, cleared });
             }
         }
@@ -175,7 +175,7 @@ impl<'a> Builder<'a> {
             if matches!(event, Event::MappingEnd) {
                 return Ok(entries);
             }
-            let plain = matches!(&event, Event::Scalar(_, ScalarStyle::Plain, _, None));
+            let mergeable = is_mergeable(&event);
             let raw = self.node(event, &span, level + 1)?;
             let Content::Scalar(Value::Str(text)) = raw.content else {
                 return Err(ComposeError::at(&raw.place, "keys must be strings")
@@ -187,7 +187,7 @@ impl<'a> Builder<'a> {
             }
             let (event, span) = self.expect()?;
             let value = self.node(event, &span, level + 1)?;
-            let merge = plain && text == "<<";
+            let merge = mergeable && text == "<<";
             entries.push((Key { text, place: raw.place, merge }, value));
         }
     }
@@ -196,6 +196,17 @@ impl<'a> Builder<'a> {
 fn place_of(file: &Arc<str>, marker: &granit_parser::Marker) -> Place {
     let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Place { file: Arc::clone(file), line: narrow(marker.line()), column: narrow(marker.col() + 1) }
+}
+
+/// Whether the key, if it is `<<`, merges: it is plain, or tagged `!!merge`.
+fn is_mergeable(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(_, style, _, None) => *style == ScalarStyle::Plain,
+        Event::Scalar(.., Some(tag)) => {
+            (tag.handle(), tag.suffix()) == ("tag:yaml.org,2002:", "merge")
+        }
+        _ => false,
+    }
 }
 
 fn mark_of(tag: Option<&Tag>) -> Mark {
@@ -244,19 +255,24 @@ fn scalar(
     Ok((value, mark_of(Some(tag))))
 }
 
-/// Applies `!reset`, records cleared paths, and folds merge keys in.
+/// Applies `!reset`, records cleared paths, and folds merge keys in. Marks count only while `marked`:
+/// below an `!override` compose does not look for them.
 fn finish(
     raw: Raw,
     path: &mut Vec<String>,
     cleared: &mut Vec<Vec<String>>,
+    mut marked: bool,
 ) -> Result<Option<Node>, ComposeError> {
     match raw.mark {
-        Mark::Reset => {
+        Mark::Reset if marked => {
             cleared.push(path.clone());
             return Ok(None);
         }
-        Mark::Override => cleared.push(path.clone()),
-        Mark::None => {}
+        Mark::Override if marked => {
+            cleared.push(path.clone());
+            marked = false;
+        }
+        _ => {}
     }
     let place = raw.place;
     let value = match raw.content {
@@ -265,12 +281,12 @@ fn finish(
             let mut list = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 path.push(index.to_string());
-                list.extend(finish(item, path, cleared)?);
+                list.extend(finish(item, path, cleared, marked)?);
                 path.pop();
             }
             Value::List(list)
         }
-        Content::Map(entries) => Value::Map(finish_map(entries, path, cleared)?),
+        Content::Map(entries) => Value::Map(finish_map(entries, path, cleared, marked)?),
     };
     Ok(Some(Node::new(value, place)))
 }
@@ -279,17 +295,18 @@ fn finish_map(
     entries: Vec<(Key, Raw)>,
     path: &mut Vec<String>,
     cleared: &mut Vec<Vec<String>>,
+    marked: bool,
 ) -> Result<Map, ComposeError> {
     let mut map: Map = IndexMap::with_capacity(entries.len());
     let mut merged = None;
     for (key, raw) in entries {
         if key.merge {
             // Paths inside a merge are those of the mapping it is merged into.
-            merged = finish(raw, path, cleared)?;
+            merged = finish(raw, path, cleared, marked)?;
             continue;
         }
         path.push(key.text.clone());
-        if let Some(mut node) = finish(raw, path, cleared)? {
+        if let Some(mut node) = finish(raw, path, cleared, marked)? {
             node.key = Some(key.place);
             map.insert(key.text, node);
         }

@@ -1,5 +1,6 @@
 //! Which project is cleaned, from its files or from its name alone.
 
+use crate::build::image_name;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::commands::project;
@@ -46,9 +47,7 @@ fn of_files(project: &ComposeProject) -> Project {
     for service in project.services.values() {
         match &service.build {
             Some(build) => {
-                let own = format!("{}-{}", project.name, service.name);
-                let image = service.image.as_ref().unwrap_or(&own);
-                known.built.insert(familiar(image));
+                known.built.insert(familiar(&image_name(project, service)));
                 known.built.extend(build.tags.iter().map(|tag| familiar(tag)));
             }
             None => known.pulled.extend(service.image.iter().map(|image| familiar(image))),

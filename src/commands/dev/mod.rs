@@ -109,7 +109,7 @@ fn project_options(chosen: &ProjectArgs, project: &Project) -> Vec<OsString> {
     }
     words.extend(["--project-name".into(), (&project.name).into()]);
     words.extend(["--project-directory".into(), (&project.working_dir).into()]);
-    for profile in &project.profiles {
+    for profile in project.profiles.iter().filter(|name| !name.is_empty()) {
         words.extend(["--profile".into(), profile.into()]);
     }
     for file in &chosen.env_files {
