@@ -277,7 +277,8 @@ fn set_metadata(file: &impl AsFd, stat: &WireStat) -> rustix::io::Result<()> {
 }
 
 fn unix_mode(mode: u32) -> Mode {
-    let mut unix = mode & 0o777;
+    // 32 bits on Linux, 16 on macOS.
+    let mut unix = (mode & 0o777) as rustix::fs::RawMode;
     for (go, bit) in
         [(go_mode::SETUID, 0o4000), (go_mode::SETGID, 0o2000), (go_mode::STICKY, 0o1000)]
     {
@@ -285,7 +286,7 @@ fn unix_mode(mode: u32) -> Mode {
             unix |= bit;
         }
     }
-    Mode::from(unix)
+    Mode::from_raw_mode(unix)
 }
 
 fn times(stat: &WireStat) -> Timestamps {
