@@ -16,6 +16,9 @@
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
 //!   place that prints.
 
+#[cfg(not(unix))]
+compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within WSL 2");
+
 pub mod attribution;
 pub mod build;
 pub mod build_context;

@@ -142,7 +142,7 @@ fn files_of_environment(
     absolute: impl Fn(&Path) -> PathBuf + Copy,
 ) -> Result<Vec<PathBuf>, ComposeError> {
     let Some(list) = environment.get("COMPOSE_FILE") else { return Ok(Vec::new()) };
-    let default = if cfg!(windows) { ";" } else { ":" };
+    let default = ":";
     let separator = environment
         .get("COMPOSE_PATH_SEPARATOR")
         .map(String::as_str)

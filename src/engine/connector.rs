@@ -236,7 +236,9 @@ impl Connector {
         let inner = &*self.inner;
         match &inner.host {
             Host::Unix(path) => self.open_unix(path).await,
-            Host::NamedPipe(pipe) => self.open_named_pipe(pipe),
+            Host::NamedPipe(_) => Err(self
+                .failed(ConnectErrorKind::Settings, "named pipes exist on Windows only")
+                .hint("from WSL 2, use the engine's unix socket")),
             Host::Tcp { name, port, .. } => {
                 match tokio::time::timeout(CONNECT_TIMEOUT, self.open_tcp(name, *port)).await {
                     Ok(stream) => stream,
@@ -254,30 +256,11 @@ impl Connector {
         }
     }
 
-    #[cfg(unix)]
     async fn open_unix(&self, path: &Path) -> Result<Box<dyn Stream>, ConnectError> {
         match tokio::net::UnixStream::connect(path).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(self.explain_unix(path, &error)),
         }
-    }
-
-    #[cfg(not(unix))]
-    async fn open_unix(&self, _path: &Path) -> Result<Box<dyn Stream>, ConnectError> {
-        Err(self.failed(ConnectErrorKind::Settings, "unix sockets do not exist on this system"))
-    }
-
-    #[cfg(windows)]
-    fn open_named_pipe(&self, pipe: &str) -> Result<Box<dyn Stream>, ConnectError> {
-        match tokio::net::windows::named_pipe::ClientOptions::new().open(pipe) {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(self.explain_any(&error)),
-        }
-    }
-
-    #[cfg(not(windows))]
-    fn open_named_pipe(&self, _pipe: &str) -> Result<Box<dyn Stream>, ConnectError> {
-        Err(self.failed(ConnectErrorKind::Settings, "named pipes exist on Windows only"))
     }
 
     async fn open_tcp(&self, name: &str, port: u16) -> Result<Box<dyn Stream>, ConnectError> {

@@ -71,7 +71,6 @@ fn stage(
             make_folder(parent, made)?;
             let mut file = tempfile::Builder::new();
             file.prefix(".doc2md-docker-");
-            #[cfg(unix)]
             file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
             let mut file = file.tempfile_in(parent)?;
             file.write_all(text.as_bytes())?;
@@ -107,12 +106,9 @@ mod tests {
         assert_eq!(at("file"), Existing::File(b"x".to_vec()));
         assert_eq!(at("folder"), Existing::Obstacle("is a folder".to_owned()));
         assert_eq!(at("file/below"), Existing::Obstacle("file is no folder".to_owned()));
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
-            assert_eq!(at("link"), Existing::Obstacle("is a symbolic link".to_owned()));
-            assert_eq!(at("link/below"), Existing::Obstacle("link is no folder".to_owned()));
-        }
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        assert_eq!(at("link"), Existing::Obstacle("is a symbolic link".to_owned()));
+        assert_eq!(at("link/below"), Existing::Obstacle("link is no folder".to_owned()));
     }
 
     #[test]

@@ -367,7 +367,6 @@ fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
                 tries += 1;
                 let mut builder = std::fs::DirBuilder::new();
                 builder.recursive(true);
-                #[cfg(unix)]
                 std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
                 match builder.create(folder) {
                     // It was there and was removed before it could be looked at.

@@ -120,15 +120,9 @@ impl AgentSource {
     }
 }
 
-#[cfg(unix)]
 fn is_socket(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::FileTypeExt as _;
     Ok(std::fs::metadata(path)?.file_type().is_socket())
-}
-
-#[cfg(not(unix))]
-fn is_socket(path: &Path) -> io::Result<bool> {
-    std::fs::metadata(path).map(|_| false)
 }
 
 /// The agents of a session.

@@ -102,7 +102,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn the_first_that_runs_and_is_new_enough() {
         use std::os::unix::fs::PermissionsExt;

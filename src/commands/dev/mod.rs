@@ -142,24 +142,8 @@ fn with_rest(words: Vec<&str>, options: &[String], services: &[String]) -> Vec<O
 }
 
 /// Has `command` take the place of this process. Answers why it could not.
-#[cfg(unix)]
 fn replace(mut command: Command, compose: &ComposeCli) -> CommandError {
     use std::os::unix::process::CommandExt as _;
-    cannot_run(compose, &command.exec())
-}
-
-/// Runs `command` to its end. Answers why that was no success.
-#[cfg(not(unix))]
-fn replace(mut command: Command, compose: &ComposeCli) -> CommandError {
-    match command.status() {
-        Ok(status) => {
-            CommandError::new(ExitKind::Failed, format!("docker compose ended: {status}"))
-        }
-        Err(error) => cannot_run(compose, &error),
-    }
-}
-
-fn cannot_run(compose: &ComposeCli, error: &std::io::Error) -> CommandError {
     let message = format!("failed to run {}", compose.path().display());
-    CommandError::new(ExitKind::Failed, message).caused_by(error)
+    CommandError::new(ExitKind::Failed, message).caused_by(&command.exec())
 }

@@ -202,18 +202,12 @@ async fn own_records(
 }
 
 /// Bytes free on the engine's disk, where that is this machine's.
-#[cfg(unix)]
 fn disk_free(connector: &Connector, snapshot: &Snapshot) -> Option<u64> {
     if !connector.address().starts_with("unix://") || snapshot.engine.data_root.is_empty() {
         return None;
     }
     let disk = rustix::fs::statvfs(snapshot.engine.data_root.as_str()).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn disk_free(_: &Connector, _: &Snapshot) -> Option<u64> {
-    None
 }
 
 /// The engine's rules for its build cache, where it tells them.

@@ -4,10 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Where the docker CLI looks when nothing is said (docker/cli `opts.DefaultHost`).
-#[cfg(not(windows))]
 pub(crate) const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-#[cfg(windows)]
-pub(crate) const DEFAULT_HOST: &str = "npipe:////./pipe/docker_engine";
 
 /// Port of an engine without TLS.
 const PLAIN_PORT: u16 = 2375;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 /// The hint for a socket this user may not open. `user` is the login name, where known.
-#[cfg(unix)]
 pub(crate) fn hint(socket: &Path, user: Option<&str>) -> String {
     use std::os::unix::fs::MetadataExt as _;
     const GROUP_WRITE: u32 = 0o020;
@@ -19,13 +18,7 @@ pub(crate) fn hint(socket: &Path, user: Option<&str>) -> String {
     membership_hint(&groups, meta.gid(), user)
 }
 
-#[cfg(not(unix))]
-pub(crate) fn hint(_socket: &Path, _user: Option<&str>) -> String {
-    "run as a user who may use the engine".to_owned()
-}
-
 /// `groups` is the text of /etc/group.
-#[cfg_attr(not(unix), allow(dead_code))]
 fn membership_hint(groups: &str, gid: u32, user: Option<&str>) -> String {
     let gid = gid.to_string();
     let group = groups.lines().find_map(|line| {

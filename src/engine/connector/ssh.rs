@@ -76,7 +76,6 @@ pub(crate) fn open(
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     // Ctrl-C in the terminal must reach us alone: the running solve is cancelled through this ssh.
-    #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ConnectError::new(

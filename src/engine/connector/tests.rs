@@ -153,7 +153,7 @@ async fn a_refused_tcp_port_says_so() {
 }
 
 #[tokio::test]
-async fn named_pipes_are_refused_off_windows() {
+async fn named_pipes_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let set = settings(home.path(), &[("DOCKER_HOST", "npipe:////./pipe/docker_engine")]);
     let error = dial_error(&Connector::resolve(&set).unwrap()).await;

@@ -71,14 +71,8 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-#[cfg(unix)]
 pub(super) async fn connect(socket: &Path) -> io::Result<tokio::net::UnixStream> {
     tokio::net::UnixStream::connect(socket).await
-}
-
-#[cfg(not(unix))]
-pub(super) async fn connect(_socket: &Path) -> io::Result<tokio::io::DuplexStream> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "ssh agents are supported on unix only"))
 }
 
 /// An `ssh-agent` of our own that holds the named keys. It ends when dropped.
@@ -118,7 +112,6 @@ impl KeyAgent {
             .stderr(Stdio::null())
             .kill_on_drop(true);
         // Ctrl-C must not take the agent from a step that is being cancelled in order.
-        #[cfg(unix)]
         agent.process_group(0);
         let mut agent = agent.spawn().map_err(|error| failed(not_started("ssh-agent", &error)))?;
         // It prints its address once the socket is there.
