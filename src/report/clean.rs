@@ -177,3 +177,36 @@ pub fn json(project: &str, plan: &Plan, result: Option<&CleanResult>, notes: &[S
     };
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::prune::Action;
+    use crate::report::schema_check;
+
+    fn item<A>(action: A, kind: Kind, bytes: Option<u64>) -> Item<A> {
+        Item { action, kind, id: "id".into(), name: "name".into(), bytes, reason: "why".into() }
+    }
+
+    #[test]
+    fn documents_are_what_their_schema_says() {
+        let schema = serde_json::from_str(include_str!("../../docs/clean.schema.json")).unwrap();
+        let network = item(Action::Network, Kind::Network, None);
+        let plan = Plan {
+            remove: vec![item(Action::Volume, Kind::Volume, Some(7)), network.clone()],
+            keep: vec![item((), Kind::Cache, Some(1)), item((), Kind::Container, None)],
+        };
+        let remains = [Remaining { item: network, why: "in use".into() }];
+        let result = CleanResult { remains: &remains, freed_bytes: 7 };
+        for result in [None, Some(&result)] {
+            let text = json("p", &plan, result, &["note".to_owned()]);
+            let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let mut found = Vec::new();
+            schema_check::faults(&schema, &document, "clean", &mut found);
+            assert!(found.is_empty(), "{found:#?}");
+            assert_eq!(document["freed_bytes"].as_u64(), result.map(|it| it.freed_bytes));
+        }
+    }
+}

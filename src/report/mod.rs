@@ -17,6 +17,8 @@ pub mod tty;
 
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod schema_check;
 
 use std::time::Duration;
 

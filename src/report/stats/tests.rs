@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::report::schema_check;
 use crate::stats::budget::{Budget, Budgets};
 use crate::stats::tests as testing;
 
@@ -40,47 +41,6 @@ fn documents() {
     insta::assert_snapshot!("json", json(&report()));
 }
 
-/// What of `value` the schema does not allow: the part of JSON Schema that ours uses.
-fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
-    let is = |word: &str| match word {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_u64(),
-        "boolean" => value.is_boolean(),
-        _ => value.is_null(),
-    };
-    let fits = match &schema["type"] {
-        Value::String(word) => is(word),
-        Value::Array(words) => words.iter().any(|word| is(word.as_str().unwrap())),
-        _ => {
-            schema["const"] == *value
-                || schema["enum"].as_array().is_some_and(|all| all.contains(value))
-        }
-    };
-    if !fits {
-        found.push(format!("{at} is {value}"));
-    }
-    if schema["format"] == "date-time" && value.as_str().is_some_and(|it| !it.ends_with('Z')) {
-        found.push(format!("{at} is no UTC time: {value}"));
-    }
-    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        faults(&schema["items"], item, &format!("{at}[{index}]"), found);
-    }
-    let Some(fields) = value.as_object() else { return };
-    for name in schema["required"].as_array().into_iter().flatten() {
-        if !fields.contains_key(name.as_str().unwrap()) {
-            found.push(format!("{at} has no {name}"));
-        }
-    }
-    for (name, value) in fields {
-        match schema["properties"].get(name) {
-            Some(schema) => faults(schema, value, &format!("{at}.{name}"), found),
-            None => found.push(format!("{at}.{name} is not in the schema")),
-        }
-    }
-}
-
 #[test]
 fn documents_are_what_their_schema_says() {
     let schema: Value =
@@ -88,13 +48,13 @@ fn documents_are_what_their_schema_says() {
     for report in [report(), testing::full_report()] {
         let document: Value = serde_json::from_str(&json(&report)).unwrap();
         let mut found = Vec::new();
-        faults(&schema, &document, "stats", &mut found);
+        schema_check::faults(&schema, &document, "stats", &mut found);
         assert!(found.is_empty(), "{found:#?}");
     }
     // The check itself finds what is wrong.
     let wrong = serde_json::json!({ "schema": "doc2md-docker/stats/v2", "images": [{ "id": 1 }] });
     let mut found = Vec::new();
-    faults(&schema, &wrong, "stats", &mut found);
+    schema_check::faults(&schema, &wrong, "stats", &mut found);
     let has = |text: &str| found.iter().any(|fault| fault.contains(text));
     assert!(has("stats.schema is") && has("stats.images[0].id is 1") && has("has no \"cache\""));
 }
