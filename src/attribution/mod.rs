@@ -125,11 +125,16 @@ fn keep_ancestors(evidence: &Evidence, verdicts: &mut BTreeMap<String, Verdict>)
     }
 }
 
-/// Base images: `from local` for one that the engine holds, no words at all on the containerd store.
+/// A layer of a base image, and no step's result.
 fn is_base(record: &Record) -> bool {
-    record.kind == RecordKind::Regular
-        && record.parents.is_empty()
-        && (record.description.trim() == "from local" || record.description.is_empty())
+    record.kind == RecordKind::Regular && is_base_layer(&record.description)
+}
+
+/// Whether a record of this description is a layer of a base image: `from local NAME` for one that the engine
+/// holds (nothing at all on the containerd store), `pulled from NAME` for one that BuildKit fetched.
+pub fn is_base_layer(description: &str) -> bool {
+    let text = description.trim();
+    text.is_empty() || text.starts_with("from local") || text.starts_with("pulled from ")
 }
 
 /// Records of chains that end in a target's result: engines before BuildKit 0.13 count every record

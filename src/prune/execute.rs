@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{Action, Item, Kind, Plan};
 use crate::engine::removal::Removal;
+use crate::engine::snapshot::{CacheKind, CacheRecord};
 use crate::engine::{Engine, EngineError, HttpError};
 
 /// A thing that was to go and is still there.
@@ -114,7 +115,7 @@ async fn remove(engine: &Engine, item: &Item) -> Result<Removal, EngineError> {
         Action::Image { reference: None } => engine.remove_image(&item.id).await,
         Action::Volume => engine.remove_volume(&item.id).await,
         // All at once, in `prune`.
-        Action::Cache => Ok(Removal::Gone),
+        Action::Cache { .. } => Ok(Removal::Gone),
     }
 }
 
@@ -122,11 +123,16 @@ async fn remove(engine: &Engine, item: &Item) -> Result<Removal, EngineError> {
 async fn prune(engine: &Engine, records: &[&Item], outcome: &mut Outcome) -> Result<(), Stop> {
     let planned: BTreeSet<&str> = records.iter().map(|item| item.id.as_str()).collect();
     let before = engine.cache_records().await.map_err(Stop::Engine)?;
-    let there: Vec<String> = records
-        .iter()
-        .filter(|item| before.iter().any(|record| record.id == item.id))
-        .map(|item| item.id.clone())
-        .collect();
+    let (mut there, mut used) = (Vec::new(), BTreeSet::new());
+    for item in records {
+        match before.iter().find(|record| record.id == item.id) {
+            Some(record) if is_used_since(record, item) => {
+                used.insert(item.id.as_str());
+            }
+            Some(_) => there.push(item.id.clone()),
+            None => {}
+        }
+    }
     if !there.is_empty() {
         if !engine.prunes_by_id().await.map_err(Stop::Engine)? {
             for item in records {
@@ -140,7 +146,9 @@ async fn prune(engine: &Engine, records: &[&Item], outcome: &mut Outcome) -> Res
     let after = engine.cache_records().await.map_err(Stop::Engine)?;
     let left: BTreeSet<&str> = after.iter().map(|record| record.id.as_str()).collect();
     for item in records {
-        if left.contains(item.id.as_str()) {
+        if used.contains(item.id.as_str()) {
+            outcome.remain(item, "a build has used it since the plan was made".to_owned());
+        } else if left.contains(item.id.as_str()) {
             outcome
                 .remain(item, "the engine kept it: something uses it or builds on it".to_owned());
         } else {
@@ -154,6 +162,14 @@ async fn prune(engine: &Engine, records: &[&Item], outcome: &mut Outcome) -> Res
         })
         .count();
     Ok(())
+}
+
+/// Whether a build uses a record, or has since the plan was made: it may be anybody's.
+fn is_used_since(record: &CacheRecord, item: &Item) -> bool {
+    // Measuring a cache mount for the first time after a run counts as a use.
+    let measured = u64::from(record.kind == CacheKind::CacheMount);
+    let planned = matches!(item.action, Action::Cache { usage_count } if record.usage_count <= usage_count + measured);
+    record.in_use || !planned
 }
 
 /// Whether the engine is there and only this item cannot go.

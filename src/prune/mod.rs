@@ -5,6 +5,7 @@
 //! thing frees where layers are shared. `docs/design/clean.md` has the rules and the measurements.
 
 pub mod execute;
+mod forgotten;
 pub mod plan;
 mod select;
 pub mod space;

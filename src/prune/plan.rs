@@ -5,13 +5,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::forgotten::forgotten;
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::removal::is_record_id;
-use crate::engine::snapshot::{
-    CacheKind, CacheRecord, Container, Image, ImageDetails, Labels, Snapshot, Store,
-};
+use crate::engine::snapshot::{CacheRecord, Container, Image, ImageDetails, Labels, Snapshot};
 
 /// Label that compose and this program put on what belongs to a project.
 pub const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -99,7 +98,10 @@ pub enum Action {
     /// Remove a volume.
     Volume,
     /// Remove a cache record.
-    Cache,
+    Cache {
+        /// How often it had been used when that was decided: one that is used since has become somebody's.
+        usage_count: u64,
+    },
 }
 
 /// A thing that goes.
@@ -153,9 +155,10 @@ pub fn plan(
     planner.networks();
     planner.images();
     planner.volumes();
-    planner.cache(verdicts);
+    let space = Space::new(snapshot, details);
+    planner.cache(verdicts, &space);
     let mut plan = planner.plan;
-    measure(&mut plan, snapshot, details);
+    measure(&mut plan, snapshot, &space);
     plan
 }
 
@@ -387,7 +390,7 @@ impl Planner<'_> {
         }
     }
 
-    fn cache(&mut self, verdicts: &BTreeMap<String, Verdict>) {
+    fn cache(&mut self, verdicts: &BTreeMap<String, Verdict>, space: &Space) {
         if !self.wants(Kind::Cache) {
             return;
         }
@@ -418,18 +421,20 @@ impl Planner<'_> {
                 }
             }
         }
-        if self.prune_hits_others(verdicts, &may_go) {
-            let why = "on the containerd image store a prune makes BuildKit forget what others have cached, too; \
-                       --cache=all removes all";
-            stays.extend(may_go.keys().map(|id| (*id, why.to_owned())));
-            may_go.clear();
-        }
         let ids: BTreeSet<&str> = may_go.keys().copied().collect();
-        let selected = select(&snapshot.cache, &ids, self.request.until, self.request.cache_limit);
+        let mut selected =
+            select(&snapshot.cache, &ids, self.request.until, self.request.cache_limit);
+        if self.costs_what_stays(&selected, space) {
+            let why = "a prune makes BuildKit forget what stays: it is built on a base image that docker pull, load or \
+                       import unpacked; --cache=all removes all";
+            stays.extend(selected.iter().map(|record| (record.id.as_str(), why.to_owned())));
+            selected.clear();
+        }
         for record in &selected {
             let why = may_go.remove(record.id.as_str()).unwrap_or_default();
             let name = name_of(record);
-            self.remove(Action::Cache, Kind::Cache, &record.id, name, why);
+            let action = Action::Cache { usage_count: record.usage_count };
+            self.remove(action, Kind::Cache, &record.id, name, why);
         }
         for record in &snapshot.cache {
             let why = match stays.remove(record.id.as_str()) {
@@ -441,22 +446,17 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether removing some records costs others theirs: on the containerd image store, BuildKit
-    /// loses every result that is built on a base image as soon as one record goes, whoever
-    /// removes it (measured on 28.5.2, docs/design/clean.md). The records stay and are never found again.
-    fn prune_hits_others(
-        &self,
-        verdicts: &BTreeMap<String, Verdict>,
-        may_go: &BTreeMap<&str, String>,
-    ) -> bool {
-        let is_lost = |record: &&CacheRecord| {
-            record.kind == CacheKind::Regular
-                && !may_go.contains_key(record.id.as_str())
-                && verdicts.get(&record.id) != Some(&Verdict::Kept(Reason::Base))
-        };
-        self.snapshot.engine.store == Store::Containerd
-            && !self.request.whole_cache
-            && self.snapshot.cache.iter().any(|record| is_lost(&record))
+    /// Whether removing these records loses the results of some that stay.
+    fn costs_what_stays(&self, selected: &[&CacheRecord], space: &Space) -> bool {
+        let limited = self.request.until.is_some() || self.request.cache_limit.is_some();
+        if selected.is_empty() || (self.request.whole_cache && !limited) {
+            return false;
+        }
+        let mut lost = forgotten(self.snapshot, space);
+        for record in selected {
+            lost.remove(record.id.as_str());
+        }
+        !lost.is_empty()
     }
 
     /// Why a record that could go does not.
@@ -474,8 +474,7 @@ impl Planner<'_> {
 }
 
 /// Notes what removing each thing frees.
-fn measure(plan: &mut Plan, snapshot: &Snapshot, details: &[ImageDetails]) {
-    let space = Space::new(snapshot, details);
+fn measure(plan: &mut Plan, snapshot: &Snapshot, space: &Space) {
     let removed: BTreeSet<&str> =
         plan.removes(Kind::Image).map(|item| item.name.as_str()).collect();
     // An image goes with its last name.

@@ -200,6 +200,17 @@ impl Space {
         freed
     }
 
+    /// Unpacked bytes of the layers from the bottom up to the one that is this record's.
+    pub(super) fn layers_up_to(&self, record: &str) -> Option<Vec<u64>> {
+        let chain = self.records.get(record)?;
+        let (layers, top) = self
+            .images
+            .values()
+            .find_map(|layers| Some((layers, layers.iter().position(|layer| layer == chain)?)))?;
+        let bytes = |layer: &String| self.layers.get(layer).map(|layer| layer.unpacked);
+        layers[..=top].iter().map(bytes).collect()
+    }
+
     /// Whether an image that is not among `images` has the layer of this record.
     pub fn held_by_other_image(&self, record: &str, images: &[&str]) -> bool {
         let Some(chain) = self.records.get(record) else { return false };

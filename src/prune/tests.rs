@@ -427,12 +427,24 @@ fn all_of_the_cache_is_everything_but_what_a_build_uses() {
 
 /// What is kept there would never be found again.
 #[test]
-fn on_the_containerd_store_no_record_goes_while_others_have_some() {
-    let (mut state, _) = cached(Store::Containerd, |size| size);
+fn on_the_containerd_store_no_record_goes_that_costs_what_stays() {
+    let (mut state, layers) = cached(Store::Containerd, |size| 2 * size);
     let verdicts = ours(&["own", "both"]);
-    assert_eq!(removed(&state, &verdicts, everything()), [""; 0]);
-    let all = Request { whole_cache: true, ..everything() };
-    assert_eq!(removed(&state, &verdicts, all).len(), 4);
+    let removed = |state: &Snapshot, request: Request| -> Vec<String> {
+        let plan = plan(state, &layers, &verdicts, &project(), &request);
+        plan.removes(Kind::Cache).map(|item| item.id.clone()).collect()
+    };
+    assert_eq!(removed(&state, everything()), [""; 0], "mid is built on what the engine unpacked");
+    assert_eq!(removed(&state, Request { whole_cache: true, ..everything() }).len(), 4);
+    state.cache[0].description = "pulled from r.example/base@sha256:0".into();
+    assert_eq!(removed(&state, everything()), ["own", "both"], "BuildKit unpacked that itself");
+    // A blob alone, and one that is larger than what it holds.
+    for size in [60, 101] {
+        state.cache[0].size_bytes = size;
+        assert_eq!(removed(&state, everything()), [""; 0], "{size}");
+    }
     state.cache.pop();
-    assert_eq!(removed(&state, &verdicts, everything()), ["own", "both"]);
+    assert_eq!(removed(&state, everything()), ["own", "both"]);
+    let some = Request { cache_limit: Some(1_000), ..everything() };
+    assert_eq!(removed(&state, some), [""; 0], "what is left of ours would be lost, too");
 }

@@ -6,7 +6,7 @@ use doc2md_docker::engine::snapshot::CacheRecord;
 use doc2md_docker::engine::{Connector, Engine as Client};
 use serde_json::Value;
 
-use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
+use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, Registry, engine, on_every_engine};
 
 /// A project whose containers, networks and volumes go when the test ends, however it does.
 struct Owned(Project);
@@ -30,13 +30,17 @@ impl Drop for Owned {
 /// A project with an image on a layer that all of these share, one of its own, a cache mount, a
 /// volume and a network; `mark` makes its own steps its own.
 fn project(engine: &Engine, shared: &str) -> Owned {
+    project_on(engine, BUSYBOX, shared)
+}
+
+fn project_on(engine: &Engine, base: &str, shared: &str) -> Owned {
     let project = Project::new(engine);
     let name = project.name().to_owned();
     project
         .write(
             "Dockerfile",
             format!(
-                "FROM {BUSYBOX} AS base\n\
+                "FROM {base} AS base\n\
                  RUN head -c 300000 /dev/urandom > /shared && echo {shared}\n\
                  FROM base AS made\n\
                  RUN --mount=type=cache,id={name},target=/c echo {name} > /c/kept && cp /c/kept /made\n\
@@ -56,8 +60,8 @@ fn project(engine: &Engine, shared: &str) -> Owned {
 }
 
 /// The same without a network: every one of them takes of the few address ranges of this machine.
-fn without_network(engine: &Engine, shared: &str) -> Owned {
-    let project = project(engine, shared);
+fn without_network(engine: &Engine, base: &str, shared: &str) -> Owned {
+    let project = project_on(engine, base, shared);
     let compose = std::fs::read_to_string(project.dir().join("compose.yaml")).unwrap();
     let compose = compose.replace("    build: .\n", "    build: .\n    network_mode: none\n");
     project.write("compose.yaml", compose);
@@ -205,35 +209,55 @@ fn an_image_that_the_files_no_longer_name_goes_by_the_ledger() {
     });
 }
 
+/// Two projects side by side on the same base and layer, one of them cleaned: what the document of that says, and
+/// what the next build of it ran.
+fn clean_one_of_two(engine: &Engine, base: &str) -> (Value, Vec<String>) {
+    let shared = format!("cache-{}-{}", engine.name, std::process::id());
+    let ours = without_network(engine, base, &shared);
+    let theirs = without_network(engine, base, &shared);
+    for project in [&ours, &theirs] {
+        project.run(&["build"]).success();
+        create(project);
+    }
+    let (others, mounts) = (things(&theirs), records(&theirs).len());
+    assert!(mounts > 0, "{}", engine.name);
+    let shown = json(ours.run(&["clean", "--cache", "--dry-run", "--format", "json"]).success());
+    assert_eq!(shown["freed_bytes"], Value::Null);
+    let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
+    assert_eq!(done["remaining"].as_array().unwrap().len(), 0, "{}: {done:#}", engine.name);
+    assert_eq!(things(&theirs), others, "{}", engine.name);
+    assert_eq!(records(&theirs).len(), mounts, "{}", engine.name);
+    assert_eq!(ran(&theirs), [""; 0], "{}: theirs is cached", engine.name);
+    let again = ran(&ours);
+    (done, again)
+}
+
 #[test]
 fn the_cache_of_one_goes_and_the_other_builds_from_its_own() {
     on_every_engine(|engine| {
-        let shared = format!("cache-{}-{}", engine.name, std::process::id());
-        let ours = without_network(engine, &shared);
-        let theirs = without_network(engine, &shared);
-        for project in [&ours, &theirs] {
-            project.run(&["build"]).success();
-            create(project);
-        }
-        let (others, mounts) = (things(&theirs), records(&theirs).len());
-        assert!(mounts > 0, "{}", engine.name);
-        let shown =
-            json(ours.run(&["clean", "--cache", "--dry-run", "--format", "json"]).success());
-        assert_eq!(shown["freed_bytes"], Value::Null);
-        let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
-        assert_eq!(done["remaining"].as_array().unwrap().len(), 0, "{}: {done:#}", engine.name);
-        assert_eq!(things(&theirs), others, "{}", engine.name);
-        assert_eq!(records(&theirs).len(), mounts, "{}", engine.name);
-        assert_eq!(ran(&theirs), [""; 0], "{}: theirs is cached", engine.name);
-        let again = ran(&ours);
-        if engine.name == "28.5-containerd" {
-            // There a prune of one record costs everybody theirs, and the engine has others'.
-            assert_eq!(again, [""; 0]);
-            return;
-        }
+        let (done, again) = if engine.name.ends_with("containerd") {
+            let (own, registry) = (PrivateEngine::start(&engine.name), Registry::open());
+            let base = own.remote_base(&registry);
+            clean_one_of_two(own.engine(), &base)
+        } else {
+            clean_one_of_two(engine, BUSYBOX)
+        };
         let made = again.iter().any(|name| name.contains("/own && echo"));
         assert!(made, "{}: {again:?} {done:#}", engine.name);
         let shared_ran = again.iter().any(|name| name.contains("/shared"));
         assert!(!shared_ran, "{}: {again:?}", engine.name);
     });
+}
+
+/// There one record less costs everybody what is built on a base that BuildKit did not unpack.
+#[test]
+fn on_the_containerd_store_cache_on_an_imported_base_stays_and_that_is_said() {
+    let (done, again) = clean_one_of_two(&engine("28.5-containerd"), BUSYBOX);
+    assert_eq!(again, [""; 0], "{done:#}");
+    let kept = done["keep"].as_array().unwrap().iter();
+    let reasons = kept.filter(|it| {
+        let reason = it["reason"].as_str().unwrap();
+        reason.contains("docker pull, load or import unpacked")
+    });
+    assert!(reasons.count() > 0, "{done:#}");
 }

@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use crate::support::{BUSYBOX, PrivateEngine, Project};
 
-/// The releases, each on a fresh engine with a base image; all at the same time.
+/// The matrix.
+pub(crate) const ENGINES: [&str; 4] = ["20.10", "26.1", "28.5", "28.5-containerd"];
+
+/// The releases, each a fresh engine; all at the same time.
 pub(crate) fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
     let failed: Vec<&str> = thread::scope(|scope| {
-        let runs = ["20.10", "26.1", "28.5", "28.5-containerd"].map(|name| {
+        let runs = ENGINES.map(|name| {
             let test = &test;
             let run = move || {
-                let engine = PrivateEngine::start(name);
-                engine.import_base("busybox");
-                test(&engine);
+                test(&PrivateEngine::start(name));
             };
             (name, scope.spawn(run))
         });
@@ -83,6 +84,7 @@ fn build_and_create(project: &Project) {
 fn a_dry_run_changes_nothing_and_the_estimate_holds() {
     on_private_engines(|engine| {
         let name = &engine.engine().name;
+        engine.import_base("busybox");
         let project = project(engine);
         build_and_create(&project);
         // The first question after a build counts as a use of a cache mount.

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::Engine;
 use super::engine::text;
+use super::{Engine, Registry};
 
 /// A throw-away engine with its own data root. Stopped, and its data removed, when it is dropped.
 pub struct PrivateEngine {
@@ -46,6 +46,16 @@ impl PrivateEngine {
     /// Imports a base image, `busybox` or `python`.
     pub fn import_base(&self, base: &str) {
         self.script(&["base", &self.engine.name, base]);
+    }
+
+    /// A reference of the busybox base in a registry, which the engine does not hold: BuildKit fetches and unpacks it.
+    pub fn remote_base(&self, registry: &Registry) -> String {
+        let reference = format!("{}/base:busybox", registry.address());
+        self.import_base("busybox");
+        self.engine.docker_ok(&["tag", super::BUSYBOX, &reference]);
+        self.engine.docker_ok(&["push", &reference]);
+        self.engine.docker_ok(&["image", "rm", &reference, super::BUSYBOX]);
+        reference
     }
 
     /// SIGKILL to the daemon alone, as a crash would.
