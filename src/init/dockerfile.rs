@@ -341,7 +341,7 @@ fn start(kind: Kind, service: &Service, dev: bool) -> Vec<String> {
             }
             if dev {
                 // A pool of processes would not end with its parent when watchfiles stops it.
-                all.extend(words(&["--pool", "solo"]));
+                all.extend(words(&["--pool", "solo", "--without-mingle"]));
                 return words(&["watchfiles", "--filter", "python", &all.join(" "), "/app"]);
             }
             all

@@ -1,9 +1,11 @@
 //! `doc2md-docker dev`: our build, then the real docker compose, with one idea of project and engine.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{BUSYBOX, Project, eventually, install_compose, on_every_engine, text};
+use crate::support::{
+    BUSYBOX, Project, engine, eventually, install_compose, on_every_engine, text,
+};
 
 /// A project whose service says another thing in development.
 fn project(engine: &crate::support::Engine) -> Project {
@@ -81,4 +83,28 @@ fn the_exit_code_is_that_of_compose_and_a_failed_build_starts_nothing() {
         assert_eq!(up.status.code(), Some(1), "{}: {}", engine.name, text(&up));
         assert_eq!(containers(&project), "", "{}", engine.name);
     });
+}
+
+#[test]
+fn in_the_foreground_an_interrupt_stops_what_was_started() {
+    let project = project(&engine("28.5"));
+    project.write(
+        "compose.dev.yaml",
+        "services: {app: {build: {target: dev}, stop_grace_period: 0s}}",
+    );
+    let mut dev =
+        project.command(&["dev"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let logs = ["dev", "logs", "app"];
+    eventually("the service has spoken", Duration::from_secs(60), || {
+        text(&project.command(&logs).output().unwrap()).contains("in development").then_some(())
+    });
+    // Compose has taken the program's place, so this reaches it.
+    let pid = rustix::process::Pid::from_child(&dev);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    eventually("the program has ended", Duration::from_secs(60), || dev.try_wait().unwrap());
+    let label = format!("label=com.docker.compose.project={}", project.name());
+    let running = project.engine().docker_ok(&["ps", "--quiet", "--filter", &label]);
+    assert_eq!(running, "");
+    assert!(!containers(&project).is_empty(), "stopped, not removed");
+    project.run(&["dev", "down"]).success();
 }

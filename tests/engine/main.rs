@@ -21,6 +21,7 @@ mod history;
 mod init;
 mod interrupt;
 mod ledger;
+mod lock;
 mod private_engines;
 mod progress;
 mod registry;
