@@ -15,7 +15,7 @@ use crate::build::failure;
 use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_sync::SyncReport;
-use crate::buildkit::{Control, SolveOptions};
+use crate::buildkit::{self, Control, SolveOptions};
 use crate::engine::{Engine, RegistryCredentials, registry_of};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 
@@ -23,6 +23,9 @@ use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same after a cancel: the terminal is wanted back.
 const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
+
+/// How often an image is exported whose layers go missing meanwhile.
+const EXPORT_TRIES: u32 = 3;
 
 /// How a run is carried out.
 #[derive(Debug, Clone, Default)]
@@ -214,7 +217,13 @@ async fn build(
         let (events, target) = (events.clone(), job.name.clone());
         tokio::spawn(async move {
             let mut failed = None;
-            while let Some(status) = statuses.recv().await {
+            while let Some(mut status) = statuses.recv().await {
+                // It is tried again; if that is in vain, the outcome tells.
+                for vertex in &mut status.vertexes {
+                    if failure::lost_a_layer(&vertex.error) {
+                        vertex.error.clear();
+                    }
+                }
                 // Siblings that were cancelled carry errors too, but come after the cause.
                 let error = status.vertexes.iter().find(|vertex| !vertex.error.is_empty());
                 if let (None, Some(vertex)) = (&failed, error) {
@@ -227,7 +236,7 @@ async fn build(
     };
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
-        solved = control.solve(job.options.clone()) => Some(solved),
+        solved = solve(control, job) => Some(solved),
         () = cancel.cancelled() => None,
     };
     if matches!(solved, Some(Err(_))) {
@@ -250,6 +259,26 @@ async fn build(
             () = cancel.cancelled() => TargetOutcome::Cancelled,
         },
         Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
+    }
+}
+
+/// Solves, and exports again where a layer went missing on the way: everything else is cached then.
+async fn solve(
+    control: &Control,
+    job: &Job,
+) -> Result<BTreeMap<String, String>, buildkit::SolveError> {
+    let mut tries = EXPORT_TRIES;
+    let mut options = job.options.clone();
+    loop {
+        tries -= 1;
+        match control.solve(options).await {
+            Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
+                options = job.options.clone();
+                // Its statuses would tell of steps that ran as cached: they are not asked for.
+                options.build_ref = buildkit::new_ref();
+            }
+            solved => return solved,
+        }
     }
 }
 

@@ -13,6 +13,16 @@ const CONTEXT: &str = "context";
 /// A misspelt path is looked for among this many; a context can hold millions.
 const MOST_PATHS: usize = 20_000;
 
+/// Whether the export failed because the engine's garbage collection removed a layer of the image just
+/// before it was used. On the containerd store the old image of a name gives up its layers before
+/// those of the new one are held (BuildKit `exporter/containerimage`: the name moves, then it is
+/// unpacked), and any `docker image rm` collects in between: `docker build` fails the same way, in 2 of 60 builds
+/// beside a loop of removals on 28.5.2.
+pub(super) fn lost_a_layer(message: &str) -> bool {
+    message.contains("failed to prepare extraction snapshot")
+        && message.contains("does not exist: not found")
+}
+
 /// Explains why `job` failed. `failed` is digest and name of the first vertex that failed, if one did.
 pub(super) fn explain(
     job: &Job,
@@ -173,6 +183,15 @@ mod tests {
         assert_eq!(failure.vertex.as_deref(), Some("sha256:1"));
         assert_eq!(failure.hint.as_deref(), Some("did you mean `src/deep/mian.py`?"));
         assert!(failure.excerpt.unwrap().starts_with(" --> Dockerfile:2:6\n"));
+    }
+
+    #[test]
+    fn a_layer_that_went_missing_is_no_failure_of_a_step() {
+        let said = "failed to prepare extraction snapshot \"extract-466-XY sha256:55\": parent snapshot sha256:d8 does not exist: not found";
+        assert!(lost_a_layer(said));
+        for other in ["", "failed to compute cache key: \"/main.py\" not found: not found"] {
+            assert!(!lost_a_layer(other));
+        }
     }
 
     #[test]
