@@ -158,6 +158,9 @@ fn an_engine_with_another_time_is_set_right() {
     assert_eq!(placed(1.5), (1.5, 3.5));
     assert_eq!(placed(-3600.0), (1.0, 3.0));
     assert_eq!(placed(3600.0), (2.0, 4.0));
+    // A target whose start was noticed late: its steps keep their length.
+    let late = lane("a", (3.0, 4.0), vec![bar("[1/1] RUN x", Some((1.5, 3.5)), &[])]);
+    assert_eq!(timeline(4.0, vec![late]).lanes[0].steps[0].intervals[0], (2.0, 4.0));
 }
 
 proptest::proptest! {
