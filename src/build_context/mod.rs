@@ -17,6 +17,8 @@ pub mod follow_links;
 pub mod glob;
 pub mod ignore_file;
 pub mod patterns;
+#[cfg(test)]
+mod reference;
 pub mod root;
 pub mod stat;
 pub mod walk;

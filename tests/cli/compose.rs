@@ -194,64 +194,6 @@ fn options_of_the_command_line_reach_every_target() {
     assert_eq!(target.cache_from, ["x"]);
 }
 
-/// Pieces that make compose files, in any order: most results are wrong, none may panic or hang.
-const PIECES: [&str; 40] = [
-    "services:",
-    "\n",
-    "\n  ",
-    "\n    ",
-    "a",
-    ":",
-    " ",
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    "build:",
-    "context: .",
-    "args:",
-    "&x",
-    "*x",
-    "<<:",
-    "!reset",
-    "!override",
-    "${A:-",
-    "$$",
-    "${",
-    "- ",
-    "\"",
-    "'",
-    "|",
-    ">-",
-    "---",
-    "extends:",
-    "include:",
-    "depends_on:",
-    "secrets:",
-    "null",
-    "1e9",
-    "0x",
-    "#",
-    "\t",
-    "name:",
-    "é",
-];
-
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn loading_any_text_ends(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60)) {
-        let _ = project(&pieces.concat());
-    }
-
-    #[test]
-    fn loading_any_characters_ends(text in "\\PC{0,200}") {
-        let _ = project(&text);
-    }
-}
-
 fn with_hint(error: ComposeError) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("\n    hint: {hint}"));
     format!("{error}{}", hint.unwrap_or_default())

@@ -110,4 +110,6 @@ fn unescape(value: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod any_packets;
+#[cfg(test)]
 mod tests;

@@ -281,31 +281,6 @@ async fn a_name_that_is_not_utf8_is_remembered() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    #[test]
-    fn any_sequence_of_packets_ends(
-        packets in proptest::collection::vec((0..6_i32, 0..5_u32, proptest::collection::vec(any::<u8>(), 0..8)), 0..12)
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let dir = tempfile::tempdir().unwrap();
-            fs::write(dir.path().join("a"), "a").unwrap();
-            fs::create_dir(dir.path().join("b")).unwrap();
-            fs::write(dir.path().join("c"), "c").unwrap();
-            let service = service(dir.path());
-            let mut call = call(&service, &[("dir-name", "context")]).await.unwrap();
-            for (kind, id, data) in packets {
-                let sent = Packet { r#type: kind, id, data, stat: None };
-                if call.to.send(sent).await.is_err() {
-                    break;
-                }
-            }
-            drop(call.to);
-            let drain = async { while let Ok(Some(_)) = call.from.message().await {} };
-            tokio::time::timeout(Duration::from_secs(10), drain).await.unwrap();
-        });
-    }
-
     #[test]
     fn unescaping_never_panics(value in proptest::collection::vec(any::<u8>(), 0..20)) {
         unescape(&value);
