@@ -32,6 +32,9 @@ engines-stop: ## stop the test engines and remove their data
 bench: ## compare with buildx bake, compose build and docker build
 	@scripts/bench
 
+eta: ## measure the estimates of time left (needs an engine; see scripts/eta)
+	@BASE_IMAGE=$${BASE_IMAGE:-doc2md/python-base:bookworm} scripts/eta
+
 lock: ## pin the example's Python packages again (needs an engine)
 	cargo build --locked --release
 	cd examples/doc2md && ../../target/release/doc2md-docker lock

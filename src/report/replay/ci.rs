@@ -90,15 +90,14 @@ fn earlier() -> Past {
 
 #[test]
 fn the_summary_compares_with_earlier_builds() {
-    for engine in ["20.10", "28.5"] {
-        let [success, failure] = ["success", "failure"].map(|kind| format!("{engine}-{kind}"));
+    for (name, events) in runs() {
         let (ui, _, _) = piped(Colours::Drop);
         let mut reporter = Reporter::new(Progress::Auto, ui, github()).unwrap();
         reporter.expect(earlier(), Default::default());
-        let summary = replay(&mut reporter, &events(&[("api", &success), ("worker", &failure)]));
+        let summary = replay(&mut reporter, &events);
         let (page, outputs) = reporter.github_files(&summary).unwrap();
-        insta::assert_snapshot!(format!("summary-{engine}"), page);
-        insta::assert_snapshot!(format!("outputs-{engine}"), outputs);
+        insta::assert_snapshot!(format!("summary-{name}"), page);
+        insta::assert_snapshot!(format!("outputs-{name}"), outputs);
     }
 }
 

@@ -225,6 +225,14 @@ fn quiet_prints_ids_and_the_failure_only() {
 }
 
 #[test]
+fn every_recorded_run_in_quiet() {
+    for (name, events) in runs() {
+        let (out, err) = show(Progress::Quiet, &Ci::None, &events);
+        insta::assert_snapshot!(format!("quiet-{name}"), format!("{out}--- stderr\n{err}"));
+    }
+}
+
+#[test]
 fn no_line_ends_in_spaces_or_holds_control_characters() {
     for progress in [Progress::Plain, Progress::Quiet] {
         for name in TRACES {

@@ -44,3 +44,32 @@ fn rawjson_tells_several_targets_by_the_names_of_their_steps() {
     }
     assert!(err.lines().all(|line| serde_json::from_str::<SolveStatus>(line).is_ok()));
 }
+
+#[test]
+fn rawjson_of_every_run_holds_what_the_engine_said() {
+    for (name, events) in runs() {
+        let (_, err) = show(Progress::RawJson, &Ci::None, &events);
+        let several = matches!(&events[0].0, Event::Planned { targets } if targets.len() > 1);
+        let lines: Vec<SolveStatus> = err
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let told = events.iter().filter_map(|(event, _)| match event {
+            Event::Status { target, status } => Some((target, status)),
+            _ => None,
+        });
+        assert_eq!(lines.len(), told.clone().count(), "{name}");
+        for (line, (target, status)) in lines.iter().zip(told) {
+            let names = status.vertexes.iter().map(|vertex| match vertex.name.strip_prefix('[') {
+                _ if !several => vertex.name.clone(),
+                Some(rest) => format!("[{target} {rest}"),
+                None => format!("[{target}] {}", vertex.name),
+            });
+            let names: Vec<String> = names.collect();
+            let ours: Vec<&String> = line.vertexes.iter().map(|vertex| &vertex.name).collect();
+            assert_eq!(ours, names.iter().collect::<Vec<_>>(), "{name}");
+            assert_eq!(line.logs.len(), status.logs.len(), "{name}");
+        }
+    }
+}
