@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::engine::text;
+use super::wait::eventually;
 use super::{Engine, Registry};
 
 /// A throw-away engine with its own data root. Stopped, and its data removed, when it is dropped.
@@ -48,13 +50,27 @@ impl PrivateEngine {
         self.script(&["base", &self.engine.name, base]);
     }
 
-    /// A reference of the busybox base in a registry, which the engine does not hold: BuildKit fetches and unpacks it.
+    /// A reference of the busybox base in a registry, which the engine does not hold: BuildKit has fetched and
+    /// unpacked it, in a build that is over.
     pub fn remote_base(&self, registry: &Registry) -> String {
         let reference = format!("{}/base:busybox", registry.address());
         self.import_base("busybox");
         self.engine.docker_ok(&["tag", super::BUSYBOX, &reference]);
         self.engine.docker_ok(&["push", &reference]);
         self.engine.docker_ok(&["image", "rm", &reference, super::BUSYBOX]);
+        let folder = TempDir::with_prefix("d2m-base-").unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), format!("FROM {reference}\nRUN true\n"))
+            .unwrap();
+        // Its blob and snapshot go some time after the image.
+        eventually("BuildKit fetches the base", Duration::from_secs(120), || {
+            self.engine.docker_ok(&["buildx", "build", &folder.path().display().to_string()]);
+            let fetched =
+                self.engine.docker_ok(&["buildx", "du", "--verbose"]).contains("pulled from");
+            if !fetched {
+                self.engine.docker_ok(&["buildx", "prune", "--all", "--force"]);
+            }
+            fetched.then_some(())
+        });
         reference
     }
 
