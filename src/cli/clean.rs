@@ -57,6 +57,12 @@ pub struct CleanArgs {
     /// Remove build cache of the project, least recently used first, until it fits in this size, such as 5GB.
     #[arg(long, value_name = "BYTES", alias = "keep-storage")]
     pub max_used_space: Option<String>,
+    /// Remove build cache of the project until the engine's disk has this much free.
+    #[arg(long, value_name = "BYTES")]
+    pub min_free_space: Option<String>,
+    /// Keep this much build cache of the project in any case.
+    #[arg(long, value_name = "BYTES")]
+    pub reserved_space: Option<String>,
     /// How to print the plan and the result.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CleanFormat::Table)]
     pub format: CleanFormat,

@@ -7,6 +7,7 @@ use crate::buildkit::TransportError;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::engine::docker_config::{self, DockerConfig};
+use crate::engine::snapshot::EngineFacts;
 use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
 
@@ -72,4 +73,13 @@ fn unreachable(connector: &Connector, error: &(dyn Error + 'static)) -> CommandE
             CommandError::new(ExitKind::EngineUnreachable, message).caused_by(error)
         }
     }
+}
+
+/// Bytes free on the engine's disk, where that is this machine's.
+pub(super) fn disk_free(connector: &Connector, engine: &EngineFacts) -> Option<u64> {
+    if !connector.address().starts_with("unix://") || engine.data_root.is_empty() {
+        return None;
+    }
+    let disk = rustix::fs::statvfs(engine.data_root.as_str()).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

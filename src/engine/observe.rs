@@ -12,7 +12,7 @@ use http::Method;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::disk_usage::{self, DiskUsage};
-use super::snapshot::{EngineFacts, Gap, Lost, Network, Part, Snapshot};
+use super::snapshot::{EngineFacts, Gap, Image, Lost, Network, Part, Snapshot};
 use super::{
     ConnectError, Engine, EngineError, HttpError, containers, images, info, networks, volumes,
 };
@@ -48,19 +48,29 @@ impl Engine {
     /// # Errors
     /// The engine cannot be reached, or tells nothing at all within `limit`.
     pub async fn snapshot(&self, limit: Duration) -> Result<Snapshot, EngineError> {
-        self.observe(limit, Images::Measured).await
+        Ok(self.observe(limit, Images::Measured, async |_| ()).await?.0)
     }
 
     /// The same without what images share and take together, which is most of an engine's work where
-    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all.
+    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all. `meanwhile`
+    /// gets the images as soon as they are listed: nothing else that is asked needs them.
     ///
     /// # Errors
     /// Those of [`Self::snapshot`].
-    pub async fn glance(&self, limit: Duration) -> Result<Snapshot, EngineError> {
-        self.observe(limit, Images::Listed).await
+    pub async fn glance<T>(
+        &self,
+        limit: Duration,
+        meanwhile: impl AsyncFnOnce(&[Image]) -> T,
+    ) -> Result<(Snapshot, T), EngineError> {
+        self.observe(limit, Images::Listed, meanwhile).await
     }
 
-    async fn observe(&self, limit: Duration, images: Images) -> Result<Snapshot, EngineError> {
+    async fn observe<T>(
+        &self,
+        limit: Duration,
+        images: Images,
+        meanwhile: impl AsyncFnOnce(&[Image]) -> T,
+    ) -> Result<(Snapshot, T), EngineError> {
         let start = Instant::now();
         // The plain lists answer fast even where measuring does not: they get the last fifth.
         let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
@@ -75,9 +85,11 @@ impl Engine {
         }
         let listed = async {
             if questions.len() == asked {
-                return None;
+                return Err(meanwhile);
             }
-            Some(within(time.end, limit, images::list(self.http())).await)
+            let listed = within(time.end, limit, images::list(self.http())).await;
+            let told = meanwhile(listed.as_deref().unwrap_or_default()).await;
+            Ok((listed, told))
         };
         let usages =
             join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
@@ -107,11 +119,17 @@ impl Engine {
             all.cache.extend(usage.cache);
             gaps.extend(missing);
         }
-        match listed {
-            Some(Ok(list)) => all.images = list,
-            Some(Err(error)) => gaps.push(gap(Part::Images, Lost::Everything, &error)),
-            None => {}
-        }
+        let told = match listed {
+            Ok((Ok(list), told)) => {
+                all.images = list;
+                told
+            }
+            Ok((Err(error), told)) => {
+                gaps.push(gap(Part::Images, Lost::Everything, &error));
+                told
+            }
+            Err(meanwhile) => meanwhile(&all.images).await,
+        };
         let unknown =
             |part| gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);
         let parts = [Part::Images, Part::Containers, Part::Volumes, Part::Networks, Part::Cache];
@@ -119,7 +137,7 @@ impl Engine {
             let why = gaps.swap_remove(0).why;
             return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
         }
-        Ok(linked(facts, all, networks, gaps))
+        Ok((linked(facts, all, networks, gaps), told))
     }
 
     /// What the engine tells about itself.

@@ -14,3 +14,4 @@ mod tests;
 
 pub use execute::{Outcome, Remaining};
 pub use plan::{Action, Item, Kind, Plan, Project, Request, plan};
+pub use select::SpaceGoal;

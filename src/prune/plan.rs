@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::forgotten::forgotten;
-use super::select::{last_use, select};
+use super::select::{SpaceGoal, last_use, select};
 use super::space::Space;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::removal::is_record_id;
@@ -74,8 +74,8 @@ pub struct Request {
     pub stop: bool,
     /// Only what was made (cache: last used) before.
     pub until: Option<Timestamp>,
-    /// Remove cache records, least recently used first, until no more bytes than these are left of them.
-    pub cache_limit: Option<u64>,
+    /// Remove cache records, least recently used first, no further than this.
+    pub cache_goal: Option<SpaceGoal>,
 }
 
 /// One call of the engine.
@@ -423,7 +423,7 @@ impl Planner<'_> {
         }
         let ids: BTreeSet<&str> = may_go.keys().copied().collect();
         let mut selected =
-            select(&snapshot.cache, &ids, self.request.until, self.request.cache_limit);
+            select(&snapshot.cache, &ids, self.request.until, self.request.cache_goal);
         if self.costs_what_stays(&selected, space) {
             let why = "a prune makes BuildKit forget what stays: it is built on a base image that docker pull, load or \
                        import unpacked; --cache=all removes all";
@@ -448,7 +448,7 @@ impl Planner<'_> {
 
     /// Whether removing these records loses the results of some that stay.
     fn costs_what_stays(&self, selected: &[&CacheRecord], space: &Space) -> bool {
-        let limited = self.request.until.is_some() || self.request.cache_limit.is_some();
+        let limited = self.request.until.is_some() || self.request.cache_goal.is_some();
         if selected.is_empty() || (self.request.whole_cache && !limited) {
             return false;
         }
@@ -465,8 +465,8 @@ impl Planner<'_> {
             Some(until) if last_use(record).is_none_or(|used| used >= until) => {
                 "used lately, which --filter until spares".to_owned()
             }
-            _ if self.request.cache_limit.is_some() => {
-                "within --max-used-space, or something that stays builds on it".to_owned()
+            _ if self.request.cache_goal.is_some() => {
+                "within the size that may stay, or something that stays builds on it".to_owned()
             }
             _ => "a record that stays builds on it".to_owned(),
         }

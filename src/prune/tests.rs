@@ -170,8 +170,12 @@ fn everything() -> Request {
         pulled_images: false,
         stop: false,
         until: None,
-        cache_limit: None,
+        cache_goal: None,
     }
+}
+
+fn at_most(bytes: u64) -> Option<SpaceGoal> {
+    Some(SpaceGoal { max_used: Some(bytes), ..SpaceGoal::default() })
 }
 
 fn project() -> Project {
@@ -396,7 +400,7 @@ fn cache_goes_least_recently_used_first_and_children_before_parents() {
     ];
     let state = snapshot(Store::GraphDriver, vec![], vec![], vec![], cache);
     let verdicts = ours(&["a", "b", "c", "d"]);
-    let limit = |most| Request { cache_limit: Some(most), ..everything() };
+    let limit = |most| Request { cache_goal: at_most(most), ..everything() };
     assert_eq!(removed(&state, &verdicts, everything()), ["b", "d", "c", "a"]);
     assert_eq!(removed(&state, &verdicts, limit(30)), ["b"]);
     assert_eq!(removed(&state, &verdicts, limit(29)), ["b", "d"]);
@@ -445,6 +449,6 @@ fn on_the_containerd_store_no_record_goes_that_costs_what_stays() {
     }
     state.cache.pop();
     assert_eq!(removed(&state, everything()), ["own", "both"]);
-    let some = Request { cache_limit: Some(1_000), ..everything() };
+    let some = Request { cache_goal: at_most(1_000), ..everything() };
     assert_eq!(removed(&state, some), [""; 0], "what is left of ours would be lost, too");
 }

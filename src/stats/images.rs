@@ -18,13 +18,13 @@ struct Found<'a> {
 }
 
 /// Ids of the images whose layers the report needs.
-pub fn wanted(project: &str, services: &[ServiceFacts], snapshot: &Snapshot) -> Vec<String> {
-    let found = found(project, services, snapshot);
+pub fn wanted(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec<String> {
+    let found = found(project, services, images);
     let named = found.iter().filter_map(|it| it.image);
     let own = |image: &&Image| {
         image.is_dangling() && image.labels.get(PROJECT_LABEL).is_some_and(|name| name == project)
     };
-    let unnamed = snapshot.images.iter().filter(own);
+    let unnamed = images.iter().filter(own);
     let ids: BTreeSet<String> = named.chain(unnamed).map(|image| image.id.clone()).collect();
     ids.into_iter().collect()
 }
@@ -47,16 +47,12 @@ pub fn add_shared(snapshot: &mut Snapshot, details: &[ImageDetails], others: &[V
 }
 
 /// What the project builds, then what else carries its label: other tags, services that are gone.
-fn found<'a>(
-    project: &str,
-    services: &'a [ServiceFacts],
-    snapshot: &'a Snapshot,
-) -> Vec<Found<'a>> {
+fn found<'a>(project: &str, services: &'a [ServiceFacts], images: &'a [Image]) -> Vec<Found<'a>> {
     let mut rows = Vec::new();
     let mut taken = BTreeSet::new();
     for service in services {
         let reference = familiar(&service.reference);
-        let image = snapshot.images.iter().find(|image| image.references.contains(&reference));
+        let image = images.iter().find(|image| image.references.contains(&reference));
         taken.insert(reference);
         taken.extend(service.tags.iter().map(|tag| familiar(tag)));
         rows.push(Found {
@@ -66,8 +62,7 @@ fn found<'a>(
             dockerfile: service.dockerfile.as_ref(),
         });
     }
-    let mut others: Vec<Found> = snapshot
-        .images
+    let mut others: Vec<Found> = images
         .iter()
         .filter(|image| image.labels.get(PROJECT_LABEL).is_some_and(|name| name == project))
         .flat_map(|image| {
@@ -91,7 +86,7 @@ fn found<'a>(
 
 /// A row per service and per other image of the project.
 pub(super) fn images(facts: &Facts) -> Vec<ImageStats> {
-    let rows = found(facts.project, facts.services, facts.snapshot);
+    let rows = found(facts.project, facts.services, &facts.snapshot.images);
     let mut images: Vec<ImageStats> = rows.iter().map(|row| image(facts, row)).collect();
     let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for image in &images {

@@ -317,7 +317,7 @@ fn labels_tell_the_services_of_a_project_without_files() {
         report.images.iter().map(|it| (it.service.as_str(), it.reference.as_str())).collect();
     assert_eq!(rows, [("api", "p-api:latest"), ("worker", "p-worker:latest")]);
     assert_eq!(report.total_bytes, Some(1150));
-    assert_eq!(wanted("p", &[], &snapshot), ["sha256:a0", "sha256:b0", "sha256:d0"]);
+    assert_eq!(wanted("p", &[], &snapshot.images), ["sha256:a0", "sha256:b0", "sha256:d0"]);
 }
 
 #[test]

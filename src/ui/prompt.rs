@@ -17,14 +17,14 @@ impl Ui {
     }
 }
 
-/// Whether the line that is typed says yes. Blocks until there is one; the end of the input is a no.
+/// Whether the line that is typed says yes. Blocks until there is one; `None` at the end of the input.
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn answer() -> io::Result<bool> {
+pub fn answer() -> io::Result<Option<bool>> {
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(is_yes(&line))
+    let length = io::stdin().lock().read_line(&mut line)?;
+    Ok((length > 0).then(|| is_yes(&line)))
 }
 
 fn is_yes(line: &str) -> bool {

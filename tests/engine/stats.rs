@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use doc2md_docker::engine::Connector;
+use doc2md_docker::engine::snapshot::Image;
 use doc2md_docker::stats::{add_shared, wanted};
 use serde_json::Value;
 
@@ -183,13 +184,17 @@ fn sizes_are_those_of_inspect_history_and_df() {
 /// What the plain table does on many engines: sizes without the engine's sums over all images.
 fn a_glance_finds_the_same(engine: &Engine, name: &str, df: &Value) {
     let client = doc2md_docker::engine::Engine::new(&Connector::unix(engine.socket()));
-    let work = async {
-        let mut seen = client.glance(Duration::from_secs(60)).await.unwrap();
-        let own = wanted(name, &[], &seen);
-        let ids = seen.images.iter().map(|image| image.id.clone());
+    let layers = async |images: &[Image]| {
+        let own = wanted(name, &[], images);
+        let ids = images.iter().map(|image| image.id.clone());
         let others: Vec<String> = ids.filter(|id| !own.contains(id)).collect();
         let details = client.image_details(&own).await.unwrap();
-        add_shared(&mut seen, &details, &client.image_chains(&others).await.unwrap());
+        (own, details, client.image_chains(&others).await.unwrap())
+    };
+    let work = async {
+        let (mut seen, (own, details, chains)) =
+            client.glance(Duration::from_secs(60), layers).await.unwrap();
+        add_shared(&mut seen, &details, &chains);
         (seen, own)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -40,7 +40,7 @@ pub async fn run(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<(), CommandError> {
-    let request = settings::request(args, Timestamp::now())?;
+    let mut request = settings::request(args, Timestamp::now())?;
     let mut notes = Vec::new();
     let mut project = project::project(global, environment, ui, &mut notes)?;
     let connector = connect::connector(global, environment)?;
@@ -52,6 +52,15 @@ pub async fn run(
     })?;
     let engine = Engine::new(&connector);
     let observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
+    if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
+        goal.disk_free =
+            connect::disk_free(&connector, &observed.snapshot.engine).ok_or_else(|| {
+                let message =
+                    "--min-free-space needs the engine's disk, which cannot be seen from here";
+                CommandError::new(ExitKind::Usage, message)
+                    .hint("--max-used-space works everywhere")
+            })?;
+    }
     let ledger = environment.ledger_directory().map_or_else(Vec::new, |directory| {
         remembered::entries(&Store::open(directory), &observed.snapshot.engine.id)
     });
@@ -194,10 +203,14 @@ impl Clean<'_> {
                 .hint("--force removes without asking, --dry-run only shows the plan"));
         }
         self.ui.ask(&report::question(self.plan, others));
-        let answered = or_interrupt(interrupt, tokio::task::spawn_blocking(prompt::answer)).await?;
-        match answered {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(CommandError::new(ExitKind::Failed, "nothing was removed")),
+        let answered = or_interrupt(interrupt, tokio::task::spawn_blocking(prompt::answer)).await;
+        if matches!(answered, Err(_) | Ok(Ok(Ok(None)))) {
+            // Nobody ended the line of the question.
+            self.ui.say("");
+        }
+        match answered? {
+            Ok(Ok(Some(true))) => Ok(()),
+            Ok(Ok(_)) => Err(CommandError::new(ExitKind::Failed, "nothing was removed")),
             Ok(Err(error)) => {
                 Err(CommandError::new(ExitKind::Failed, "failed to read the answer")
                     .caused_by(&error))

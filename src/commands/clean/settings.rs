@@ -7,24 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::clean::{CacheChoice, CleanArgs, OnlyKind};
 use crate::error::{CommandError, ExitKind};
-use crate::prune::{Kind, Request};
+use crate::prune::{Kind, Request, SpaceGoal};
 
 /// What is to be removed.
 ///
 /// # Errors
 /// An option cannot be understood, or options contradict each other.
 pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, CommandError> {
-    let cache_limit = match &args.max_used_space {
-        None => None,
-        Some(text) => Some(size(text)?),
-    };
+    let cache_goal = goal(args)?;
     Ok(Request {
-        kinds: kinds(args, cache_limit.is_some())?,
+        kinds: kinds(args, cache_goal.is_some())?,
         whole_cache: args.cache == Some(CacheChoice::All),
         pulled_images: args.all,
         stop: args.stop,
         until: until(&args.filter, now)?,
-        cache_limit,
+        cache_goal,
     })
 }
 
@@ -53,7 +50,7 @@ fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError
         Some(choice) => choice != CacheChoice::False,
     };
     if limited && !cache {
-        let message = "--max-used-space is about the build cache, and --cache=false keeps that";
+        let message = "a size goal is about the build cache, and --cache=false keeps that";
         return Err(CommandError::new(ExitKind::Usage, message));
     }
     let chosen = [
@@ -66,13 +63,22 @@ fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError
     Ok(chosen.into_iter().filter_map(|(kind, wanted)| wanted.then_some(kind)).collect())
 }
 
-fn size(text: &str) -> Result<u64, CommandError> {
+fn goal(args: &CleanArgs) -> Result<Option<SpaceGoal>, CommandError> {
+    let given = |option: &Option<String>, name: &str| {
+        option.as_deref().map(|text| size(text, name)).transpose()
+    };
+    let max_used = given(&args.max_used_space, "--max-used-space")?;
+    let min_free = given(&args.min_free_space, "--min-free-space")?;
+    let reserved = given(&args.reserved_space, "--reserved-space")?;
+    let any = max_used.or(min_free).or(reserved).is_some();
+    let reserved = reserved.unwrap_or(0);
+    Ok(any.then_some(SpaceGoal { reserved, max_used, min_free, disk_free: 0 }))
+}
+
+fn size(text: &str, option: &str) -> Result<u64, CommandError> {
     text.trim().parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| {
-        CommandError::new(
-            ExitKind::Usage,
-            format!("--max-used-space is {text:?}, which is no size"),
-        )
-        .hint("use a number and a unit, such as 5GB or 512MiB")
+        CommandError::new(ExitKind::Usage, format!("{option} is {text:?}, which is no size"))
+            .hint("use a number and a unit, such as 5GB or 512MiB")
     })
 }
 
@@ -132,7 +138,11 @@ mod tests {
         assert!(asked("--cache=all").unwrap().whole_cache);
         assert_eq!(kinds_of("--max-used-space 5GB"), "cache");
         assert_eq!(kinds_of("--max-used-space 5GB --images"), "image cache");
-        assert_eq!(asked("--keep-storage 1KiB").unwrap().cache_limit, Some(1024));
+        let goal = |options: &str| asked(options).unwrap().cache_goal.unwrap();
+        assert_eq!(goal("--keep-storage 1KiB").max_used, Some(1024));
+        let both = goal("--reserved-space 1MB --min-free-space 10GB");
+        assert_eq!((both.reserved, both.min_free), (1_000_000, Some(10_000_000_000)));
+        assert_eq!(kinds_of("--min-free-space 1GB"), "cache");
         assert!(asked("--only cache --images=false").is_err());
         assert!(asked("--max-used-space 5GB --cache=false").is_err());
         assert!(asked("--max-used-space many").is_err());

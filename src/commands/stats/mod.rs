@@ -17,7 +17,7 @@ use crate::commands::build::ci;
 use crate::commands::clean::builds;
 use crate::commands::connect;
 use crate::commands::environment::Environment;
-use crate::engine::snapshot::ImageDetails;
+use crate::engine::snapshot::{Image, ImageDetails};
 use crate::engine::{Connector, Engine, Snapshot};
 use crate::error::{CommandError, ExitKind};
 use crate::report::ci::Ci;
@@ -102,39 +102,34 @@ async fn observe(
     whose: Whose,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
-    let started = Instant::now();
+    let end = Instant::now() + limit.max(LAYERS_AT_LEAST);
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
-    let snapshot = async {
+    let seen = async {
         match whose {
-            Whose::Told => engine.snapshot(limit).await,
-            Whose::Left => engine.glance(limit).await,
-        }
-    };
-    let (snapshot, gc) = tokio::join!(snapshot, policies);
-    let mut snapshot = snapshot.map_err(|error| connect::engine_error(connector, &error))?;
-    let wanted = stats::wanted(&measured.name, &measured.services, &snapshot);
-    let end = started + limit.max(started.elapsed() + LAYERS_AT_LEAST);
-    let unmeasured =
-        whose == Whose::Left && snapshot.images.iter().any(|it| it.shared_bytes.is_none());
-    let others = snapshot.images.iter().map(|image| image.id.clone());
-    let others: Vec<String> =
-        others.filter(|id| unmeasured && !wanted.is_empty() && !wanted.contains(id)).collect();
-    let (details, chains) =
-        tokio::join!(layers(&engine, &wanted, end), timeout_at(end, engine.image_chains(&others)),);
-    let details = match details {
-        Ok(details) => {
-            match chains {
-                Ok(Ok(chains)) => stats::add_shared(&mut snapshot, &details, &chains),
-                _ => notes.push("what images share is unknown: the engine was too slow".to_owned()),
+            Whose::Told => {
+                let snapshot = engine.snapshot(limit).await?;
+                let layers = layers_of(&engine, measured, &snapshot.images, end).await;
+                Ok((snapshot, layers))
             }
-            details
-        }
-        Err(why) => {
-            notes.push(format!("layers of images unknown: {why}"));
-            Vec::new()
+            Whose::Left => {
+                let layers =
+                    async |images: &[Image]| layers_of(&engine, measured, images, end).await;
+                engine.glance(limit, layers).await
+            }
         }
     };
+    let (seen, gc) = tokio::join!(seen, policies);
+    let (mut snapshot, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
+    let details = layers.details.unwrap_or_else(|why| {
+        notes.push(format!("layers of images unknown: {why}"));
+        Vec::new()
+    });
+    match layers.chains {
+        Ok(chains) => stats::add_shared(&mut snapshot, &details, &chains),
+        Err(why) => notes.push(format!("what images share is unknown: {why}")),
+    }
+    let end = end.max(Instant::now() + LAYERS_AT_LEAST);
     let own_records = match whose {
         Whose::Told if !details.is_empty() && !snapshot.cache.is_empty() => {
             own_records(connector, &engine, measured, &snapshot, &details, end, notes).await
@@ -145,9 +140,40 @@ async fn observe(
             None
         }
     };
-    let gc =
-        gc.map(|policies| gc::Rules { policies, disk_free_bytes: disk_free(connector, &snapshot) });
+    let gc = gc.map(|policies| gc::Rules {
+        policies,
+        disk_free_bytes: connect::disk_free(connector, &snapshot.engine),
+    });
     Ok(Seen { snapshot, details, own_records, gc })
+}
+
+/// What inspecting images tells, or why it did not come in time.
+struct Layers {
+    /// Of the project's images.
+    details: Result<Vec<ImageDetails>, String>,
+    /// The chains of all others, where the engine has not told what images share.
+    chains: Result<Vec<Vec<String>>, String>,
+}
+
+async fn layers_of(
+    engine: &Engine,
+    measured: &project::Measured,
+    images: &[Image],
+    end: Instant,
+) -> Layers {
+    let end = end.max(Instant::now() + LAYERS_AT_LEAST);
+    let wanted = stats::wanted(&measured.name, &measured.services, images);
+    let unmeasured = !wanted.is_empty() && images.iter().any(|it| it.shared_bytes.is_none());
+    let others = images.iter().map(|image| image.id.clone());
+    let others: Vec<String> = others.filter(|id| unmeasured && !wanted.contains(id)).collect();
+    let chains = async {
+        match timeout_at(end, engine.image_chains(&others)).await {
+            Ok(chains) => chains.map_err(|error| error.to_string()),
+            Err(_) => Err("the engine was too slow".to_owned()),
+        }
+    };
+    let (details, chains) = tokio::join!(layers(engine, &wanted, end), chains);
+    Layers { details, chains }
 }
 
 /// Layers and history of these images, or why they did not come in time.
@@ -199,15 +225,6 @@ async fn own_records(
     }
     let all: Vec<ImageDetails> = details.iter().cloned().chain(others).collect();
     Some(owner::own_records(measured, snapshot, &all, known))
-}
-
-/// Bytes free on the engine's disk, where that is this machine's.
-fn disk_free(connector: &Connector, snapshot: &Snapshot) -> Option<u64> {
-    if !connector.address().starts_with("unix://") || snapshot.engine.data_root.is_empty() {
-        return None;
-    }
-    let disk = rustix::fs::statvfs(snapshot.engine.data_root.as_str()).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// The engine's rules for its build cache, where it tells them.
