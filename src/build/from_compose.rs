@@ -1,6 +1,6 @@
 //! A compose project to bake targets, as `docker compose build --print` makes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -158,9 +158,10 @@ pub fn image_name(project: &Project, service: &Service) -> String {
 /// Target names by service: dots are not allowed in them, and two services must not share one.
 fn target_names<'a>(services: &[&'a Service]) -> BTreeMap<&'a str, String> {
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
+    let mut used: HashSet<String> = HashSet::new();
     for service in services {
         let mut name = service.name.replace('.', "_");
-        while names.values().any(|used| *used == name) {
+        while !used.insert(name.clone()) {
             name.push('_');
         }
         names.insert(&service.name, name);

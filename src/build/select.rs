@@ -52,6 +52,11 @@ pub(super) fn select<'a>(
         .collect();
     let mut named = BTreeSet::new();
     for name in &names {
+        if let Some((service, _)) = enabled.get_key_value(name.as_str()) {
+            // Names of services hold no wildcards.
+            named.insert(*service);
+            continue;
+        }
         let pattern: Vec<char> = name.chars().collect();
         let mut matched =
             enabled.keys().copied().filter(|service| glob(&pattern, service)).peekable();

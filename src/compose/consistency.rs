@@ -1,5 +1,7 @@
 //! What holds between the parts of a project: references exist, and nothing contradicts itself.
 
+use std::collections::HashSet;
+
 use super::error::{ComposeError, Place, nearest};
 use super::model::{BuildSection, Project, Service};
 use super::node::Node;
@@ -140,37 +142,34 @@ fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), Compo
     Ok(())
 }
 
-/// Refuses services that depend on themselves, directly or through others.
+/// Refuses services that depend on themselves, directly or through others. Without recursion: a
+/// chain may be as long as the file.
 fn check_cycles(project: &Project) -> Result<(), ComposeError> {
-    fn visit<'a>(
-        project: &'a Project,
-        service: &'a Service,
-        path: &mut Vec<&'a str>,
-        done: &mut Vec<&'a str>,
-    ) -> Result<(), ComposeError> {
-        if done.contains(&service.name.as_str()) {
-            return Ok(());
-        }
-        path.push(&service.name);
-        for (name, dependency) in &service.depends_on {
-            if let Some(start) = path.iter().position(|known| known == name) {
-                let cycle = path[start..].join(" -> ");
-                let message = format!("dependency cycle: {cycle} -> {name}");
+    let mut done: HashSet<&str> = HashSet::new();
+    for start in project.enabled() {
+        let mut path = vec![(start.name.as_str(), start.depends_on.iter())];
+        let mut on_path = HashSet::from([start.name.as_str()]);
+        while let Some((service, dependencies)) = path.last_mut() {
+            let Some((name, dependency)) = dependencies.next() else {
+                done.insert(service);
+                on_path.remove(service);
+                path.pop();
+                continue;
+            };
+            if on_path.contains(name.as_str()) {
+                let names = path.iter().map(|(service, _)| *service);
+                let cycle: Vec<&str> = names.skip_while(|service| service != name).collect();
+                let message = format!("dependency cycle: {} -> {name}", cycle.join(" -> "));
                 return Err(ComposeError::at(&dependency.place, message));
             }
-            if let Some(next) =
-                project.services.get(name).filter(|next| next.is_enabled(&project.profiles))
+            let next = project.services.get(name);
+            if let Some(next) = next.filter(|next| next.is_enabled(&project.profiles))
+                && !done.contains(name.as_str())
             {
-                visit(project, next, path, done)?;
+                on_path.insert(&next.name);
+                path.push((&next.name, next.depends_on.iter()));
             }
         }
-        path.pop();
-        done.push(&service.name);
-        Ok(())
-    }
-    let mut done = Vec::new();
-    for service in project.enabled() {
-        visit(project, service, &mut Vec::new(), &mut done)?;
     }
     Ok(())
 }

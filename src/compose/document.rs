@@ -34,6 +34,8 @@ pub(super) struct Loading {
     pub(super) current_dir: PathBuf,
     pub(super) home: Option<String>,
     pub(super) warnings: Vec<String>,
+    /// How many entries of `include` were loaded.
+    pub(super) included: usize,
 }
 
 /// What is done with a file besides merging it.
@@ -56,8 +58,11 @@ impl Loading {
                 _ => ComposeError::new(error.to_string()),
             }
         })?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            ComposeError::new(format!("compose file {} is not UTF-8", self.shown(path)))
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+            let place = Place::after(&before, &self.shown(path).into());
+            ComposeError::at(&place, "the compose file is not UTF-8")
         })?;
         self.parse(path, &text)
     }

@@ -87,14 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn place(&self, at: usize) -> Place {
-        let before = &self.text[..at];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Place {
-            file: Arc::clone(self.file),
-            line: narrow(before.matches('\n').count() + 1),
-            column: narrow(before[line_start..].chars().count() + 1),
-        }
+        Place::after(&self.text[..at], self.file)
     }
 
     /// Skips white space and comment lines; `false` at the end of the file.

@@ -21,6 +21,17 @@ impl Place {
     pub fn start(file: &Arc<str>) -> Self {
         Self { file: Arc::clone(file), line: 1, column: 1 }
     }
+
+    /// The place in `file` that follows the text `before`.
+    pub(super) fn after(before: &str, file: &Arc<str>) -> Self {
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            file: Arc::clone(file),
+            line: narrow(before.matches('\n').count() + 1),
+            column: narrow(before[line_start..].chars().count() + 1),
+        }
+    }
 }
 
 impl fmt::Display for Place {

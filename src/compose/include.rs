@@ -10,6 +10,11 @@ use super::paths;
 
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
+/// Files included by one project: two that each include the next twice double with every level.
+const MAX_INCLUDES: usize = 2000;
+/// Files that include each other in one chain.
+const MAX_DEPTH: usize = 100;
+
 /// One entry of `include`.
 struct Entry {
     place: Place,
@@ -106,6 +111,13 @@ fn load(
         let chain: Vec<String> =
             included.iter().chain(&files[..1]).map(|file| file.display().to_string()).collect();
         let message = format!("include cycle: {}", chain.join(" -> "));
+        return Err(ComposeError::at(&entry.place, message));
+    }
+    loading.included += 1;
+    if loading.included > MAX_INCLUDES || included.len() > MAX_DEPTH {
+        let message = format!(
+            "more than {MAX_INCLUDES} files are included, or more than {MAX_DEPTH} by each other"
+        );
         return Err(ComposeError::at(&entry.place, message));
     }
     let directory = match &entry.project_directory {

@@ -70,6 +70,7 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
         current_dir: request.working_dir.clone(),
         home: request.environment.get("HOME").cloned(),
         warnings,
+        included: 0,
     };
     let mut sources = Vec::with_capacity(files.len());
     for file in &files {

@@ -1,6 +1,6 @@
 //! Which keys a compose file may have and what kinds of value they take.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::error::{ComposeError, nearest};
@@ -201,15 +201,17 @@ fn unknown(key: &str, value: &Node, shape: &Shape, path: &[String]) -> ComposeEr
 }
 
 fn check_list(items: &[Node], shape: &Shape, path: &mut Vec<String>) -> Result<(), ComposeError> {
+    let mut seen = HashSet::new();
     for (index, item) in items.iter().enumerate() {
         if let Some(target) = shape.items {
             path.push(index.to_string());
             check(item, target, path)?;
             path.pop();
         }
-        let repeated = |other: &Node| item.as_str().is_some() && other.value == item.value;
-        if shape.unique && items[..index].iter().any(repeated) {
-            let text = item.as_str().unwrap_or_default();
+        if shape.unique
+            && let Some(text) = item.as_str()
+            && !seen.insert(text)
+        {
             let message = format!("{} holds `{text}` twice", dotted(path));
             return Err(ComposeError::at(&item.place, message));
         }

@@ -410,3 +410,47 @@ proptest! {
         check(&printed(&raw))?;
     }
 }
+
+/// What grows with the file must neither overflow the stack nor take its square.
+#[test]
+fn extremes_end() {
+    let chain: String = (0..5000)
+        .map(|i| format!("  s{i}: {{build: ., depends_on: [s{}]}}\n", i + 1))
+        .chain(["  s5000: {build: .}\n".into()])
+        .collect();
+    assert!(of_text(&format!("services:\n{chain}")).unwrap().contains("\"s5000\""));
+    let args: Vec<String> = (0..30_000).map(|i| format!("A{i}=1")).collect();
+    let text = serde_json::json!({"services": {"a": {"build": {"context": ".", "args": args}}}});
+    assert!(of_text(&text.to_string()).unwrap().contains("\"A29999\""));
+    let deep = format!("services: {}", "[".repeat(100_000));
+    assert!(of_text(&deep).unwrap_err().place.is_some());
+}
+
+#[test]
+fn includes_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let load = |name: &str| {
+        let files = vec![name.into()];
+        printed(&LoadRequest { files, working_dir: dir.path().into(), ..LoadRequest::default() })
+    };
+    write("fan0.yaml", "services: {a: {build: .}}");
+    for i in 1..30 {
+        let next = i - 1;
+        write(
+            &format!("fan{i}.yaml"),
+            &format!("include: [fan{next}.yaml, {{path: [fan{next}.yaml]}}]"),
+        );
+    }
+    assert!(load("fan3.yaml").unwrap().contains("\"a\""));
+    assert!(load("fan29.yaml").unwrap_err().message.contains("files are included"));
+    for i in 0..150 {
+        write(&format!("chain{i}.yaml"), &format!("include: [chain{}.yaml]", i + 1));
+    }
+    write("chain150.yaml", "services: {a: {build: .}}");
+    assert!(load("chain100.yaml").unwrap().contains("\"a\""));
+    assert!(load("chain0.yaml").unwrap_err().message.contains("by each other"));
+    std::fs::write(dir.path().join("latin.yaml"), b"services:\n  a: {image: \xe9}\n").unwrap();
+    let error = load("latin.yaml").unwrap_err();
+    assert_eq!(error.to_string(), "latin.yaml:2:14: the compose file is not UTF-8");
+}
