@@ -2,8 +2,8 @@
 //!
 //! The language is moby/patternmatcher's, which the engine and buildx use for `.dockerignore` and
 //! for the include patterns of a transfer. The last pattern that decides wins; `!` takes back.
-//! Inside brackets `filepath.Match` is the rule here; Docker's detour over regular expressions
-//! reads `*`, `?` and POSIX classes there differently.
+//! Inside brackets and after a backslash `filepath.Match` is the rule here; Docker's detour over
+//! regular expressions reads `*`, `?` and POSIX classes in brackets, and `\b` or `\d`, differently.
 
 use crate::build_context::glob::{self, Class, PatternError, next_char};
 
