@@ -342,7 +342,9 @@ fn start(kind: Kind, service: &Service, dev: bool) -> Vec<String> {
             if dev {
                 // A pool of processes would not end with its parent when watchfiles stops it.
                 all.extend(words(&["--pool", "solo", "--without-mingle"]));
-                return words(&["watchfiles", "--filter", "python", &all.join(" "), "/app"]);
+                let command = all.join(" ");
+                let options = ["--filter", "python", "--sigkill-timeout", "30"];
+                return words(&[&["watchfiles"], &options[..], &[&command, "/app"]].concat());
             }
             all
         }

@@ -261,10 +261,9 @@ fn in_development_a_saved_file_answers_without_a_build() {
     let address = example.address();
     let report = document("report.md");
     let before = example.convert(&address, "report.md", &report).unwrap();
-    let started = || {
-        ["api", "worker"].map(|service| example.inspect(service, "{{.Image}} {{.State.StartedAt}}"))
-    };
-    let containers = started();
+    let running =
+        || ["api", "worker"].map(|service| example.inspect(service, "{{.Id}} {{.Image}}"));
+    let containers = running();
 
     let edit = |path: &str, old: &str, new: &str| {
         let path = folder.join(path);
@@ -288,7 +287,7 @@ fn in_development_a_saved_file_answers_without_a_build() {
         (markdown == format!("{before}\nedited")).then_some(())
     });
     tell("an edit of the worker answers", start);
-    assert_eq!(started(), containers, "nothing was built or started again");
+    assert_eq!(running(), containers, "no image was built and no container made");
 
     example.run(&["dev", "down", "--", "--timeout", "0"]);
     let volumes = example.left();

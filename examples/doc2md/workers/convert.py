@@ -53,5 +53,10 @@ def _with_models(path: Path) -> str:
         raise Unsupported(f"{path.suffix} needs Docling's models, which this worker was built without: build it with DOC2MD_FULL=1")
     # Imported for the first such document: it takes seconds, and office formats do not need it.
     from docling.document_converter import DocumentConverter
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    return DocumentConverter().convert(path).document.export_to_markdown()
+    try:
+        return DocumentConverter().convert(path).document.export_to_markdown()
+    except LocalEntryNotFoundError as error:
+        why = f"{path.suffix} needs Docling's models, and Hugging Face could not be reached for them"
+        raise Unsupported(f"{why}: this worker needs the network once, the volume `models` keeps them") from error
