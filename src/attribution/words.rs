@@ -14,7 +14,8 @@ const SHELL: &str = "/bin/sh -c ";
 pub(super) fn is_result_of_run(description: &str, step: &Step) -> bool {
     let Some(command) = description.strip_prefix(EXEC) else { return false };
     let command = command.strip_prefix(SHELL).unwrap_or(command);
-    let mut words = step.instruction().split(' ');
+    // Lines that the Dockerfile continues leave runs of blanks, between flags, too.
+    let mut words = step.instruction().split_whitespace();
     words.next();
     let rest: Vec<&str> = words.skip_while(|word| word.starts_with("--")).collect();
     let shown = rest.join(" ");
@@ -110,6 +111,11 @@ mod tests {
             (
                 "mount / from exec /bin/sh -c make   a",
                 "[b 2/3] RUN --mount=type=cache,target=/c make a",
+                true,
+            ),
+            (
+                "mount / from exec /bin/sh -c make a     && make b",
+                "[b 2/3] RUN --mount=type=bind,target=/b     --mount=type=cache,target=/c     make a     && make b",
                 true,
             ),
             ("mount / from exec python -m x", "[2/3] RUN [\"python\", \"-m\", \"x\"]", true),
