@@ -9,6 +9,7 @@
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`attribution`]: whose a record of the build cache is.
 //! - [`build`]: targets, the plan, the executor, outcomes.
+//! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
 //! - [`prune`]: what of a project goes and what stays, and its removal.
 //! - [`lock`]: requirement files to lock files in two parts.
 //! - [`stats`]: what a project takes on disk, as plain data, and budgets on it.
@@ -20,6 +21,7 @@
 compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within WSL 2");
 
 pub mod attribution;
+pub mod bench;
 pub mod build;
 pub mod build_context;
 pub mod buildkit;

@@ -36,6 +36,11 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule { room: "attribution", never: OUTSIDE },
+    Rule { room: "bench", never: OUTSIDE },
+    Rule {
+        room: "bench",
+        never: &["crate::engine", "crate::buildkit", "crate::report", "crate::ui"],
+    },
     Rule { room: "prune/plan.rs", never: OUTSIDE },
     Rule { room: "prune/select.rs", never: OUTSIDE },
     Rule { room: "prune/space.rs", never: OUTSIDE },

@@ -17,6 +17,9 @@ pub struct Evidence {
     pub complete_since: Option<Timestamp>,
     /// Whether a cached build counts as a use of every record of its chain (20.10) instead of the last.
     pub counts_whole_chain: bool,
+    /// Whether the project's builds have cache keys that nobody else's have: then any of them may have used any
+    /// of its records, however the engine counts.
+    pub own_keys: bool,
 }
 
 /// A record of the build cache.

@@ -77,7 +77,10 @@ pub(super) fn describes(record: &Record, step: &Step) -> bool {
                 || text == "fileop target"
                 || text.ends_with(&format!("] {}", step.name))
         }
-        RecordKind::LocalSource => step.name.starts_with("[internal] load "),
+        // A named context says its name: `[context docs] load from client`.
+        RecordKind::LocalSource => ["[internal] ", "[context "]
+            .iter()
+            .any(|tag| step.name.starts_with(tag) && step.keyword() == "load"),
         RecordKind::CacheMount => {
             step.mounts.iter().any(|mount| names_mount(text, &mount.id, &mount.target))
         }

@@ -66,6 +66,7 @@ fn one_build() -> Evidence {
         layers: Vec::new(),
         complete_since: Some(at(-10)),
         counts_whole_chain: false,
+        own_keys: false,
     }
 }
 
@@ -108,6 +109,29 @@ fn without_a_recorded_build_nothing_is_ours() {
     assert_eq!(reason(&evidence, "run"), Reason::NotRecorded);
     let others = build(Owner::Project("b".into()), StepEnd::Ran, 0);
     assert_eq!(ours(&Evidence { builds: vec![others], ..one_build() }), [""; 0]);
+}
+
+#[test]
+fn a_named_context_is_loaded_by_a_step_of_its_name() {
+    let mut evidence = one_build();
+    let source = record("source", &[], "local source for docs", 0, 4, 1);
+    evidence.records.push(Record { kind: RecordKind::LocalSource, ..source });
+    assert_eq!(reason(&evidence, "source"), Reason::NotRecorded);
+    let load = step("[context docs] load from client", StepEnd::Ran, 0, 0);
+    evidence.builds[0].steps.push(load);
+    assert_eq!(ours(&evidence), ["copy", "run", "source"]);
+}
+
+#[test]
+fn with_keys_of_its_own_any_build_of_the_project_explains_a_use() {
+    let mut evidence = Evidence { complete_since: None, ..one_build() };
+    evidence.builds.push(build(Owner::Ours, StepEnd::Cached, 10));
+    evidence.records[1].usage_count = 2;
+    assert!(matches!(reason(&evidence, "copy"), Reason::Unexplained { uses: 2, explained: 1 }));
+    evidence.own_keys = true;
+    assert_eq!(ours(&evidence), ["copy", "run"]);
+    evidence.records[1].usage_count = 3;
+    assert!(matches!(reason(&evidence, "copy"), Reason::Unexplained { uses: 3, explained: 2 }));
 }
 
 #[test]

@@ -34,14 +34,14 @@ pub(super) fn unexplained(
     let until = replaced_at(evidence, made, record, step);
     let explained: u64 = own()
         .filter(|build| build.span().is_some_and(|(_, end)| end >= created))
-        .map(|build| u64::from(touches(evidence, build, step, exported, until)))
+        .map(|build| {
+            u64::from(evidence.own_keys || touches(evidence, build, step, exported, until))
+        })
         .sum();
     // Measuring a cache mount counts as a use of it, once after each run.
-    let allowed = if record.kind == RecordKind::CacheMount && everything_known {
-        2 * explained
-    } else {
-        explained
-    };
+    let is_known = everything_known || evidence.own_keys;
+    let allowed =
+        if record.kind == RecordKind::CacheMount && is_known { 2 * explained } else { explained };
     let in_own_time = record.last_used_at.is_none_or(|used| {
         own().filter_map(Build::span).any(|(start, end)| start <= used && used <= end + GRACE)
     });

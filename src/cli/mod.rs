@@ -1,5 +1,6 @@
 //! Command line types. Nothing but clap.
 
+pub mod bench;
 pub mod build;
 pub mod clean;
 pub mod dev;
@@ -28,6 +29,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure what builds of the project cost: the first, and after a change of code or requirements.
+    Bench(bench::BenchArgs),
     /// Build the images of the project.
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.

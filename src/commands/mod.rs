@@ -1,5 +1,6 @@
 //! One file per subcommand: arguments to settings to service to report.
 
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod clean;
@@ -25,6 +26,7 @@ use crate::ui::Ui;
 /// Whatever stops it.
 pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), CommandError> {
     match &cli.command {
+        Command::Bench(args) => bench::run(&cli.global, args, environment, ui).await,
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
         Command::Dev(args) => dev::run(&cli.global, args, environment, ui).await,
         Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,

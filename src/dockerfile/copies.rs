@@ -59,7 +59,7 @@ pub fn copy_sources(source: &str, step_name: &str) -> Option<CopySources> {
 }
 
 /// The sources of an instruction in one line: all words but the keyword, the flags and the last.
-fn words(instruction: &str) -> Vec<String> {
+pub(super) fn words(instruction: &str) -> Vec<String> {
     let list = instruction.split_once(" [").and_then(|(_, rest)| rest.strip_suffix(']'));
     let mut words: Vec<String> = match list {
         Some(list) => list.split(", ").map(|word| word.trim_matches('"').to_owned()).collect(),
@@ -71,7 +71,7 @@ fn words(instruction: &str) -> Vec<String> {
 }
 
 /// Whether ADD fetches it from elsewhere.
-fn is_remote(path: &str) -> bool {
+pub(super) fn is_remote(path: &str) -> bool {
     path.contains("://") || path.starts_with("git@")
 }
 

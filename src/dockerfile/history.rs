@@ -94,7 +94,7 @@ impl<'a> Chain<'a> {
 }
 
 /// Index of the stage `name` among those before `before`.
-fn stage_index(froms: &[&Step], name: &str, before: usize) -> Option<usize> {
+pub(super) fn stage_index(froms: &[&Step], name: &str, before: usize) -> Option<usize> {
     let named = froms[..before]
         .iter()
         .rposition(|from| words(from).1.is_some_and(|own| own.eq_ignore_ascii_case(name)));
@@ -102,7 +102,7 @@ fn stage_index(froms: &[&Step], name: &str, before: usize) -> Option<usize> {
 }
 
 /// Image and stage name of a FROM.
-fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
+pub(super) fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
     let mut words = from.text.split(' ').skip(1).skip_while(|word| word.starts_with("--"));
     let image = words.next().unwrap_or_default();
     let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and(words.next());

@@ -11,6 +11,7 @@ mod locate;
 mod mounts;
 mod nearest;
 mod parse_error;
+mod uses;
 
 pub use copies::{CopySources, copy_sources};
 pub use excerpt::{Place, excerpt};
@@ -20,3 +21,4 @@ pub use locate::{Span, locate, stages};
 pub use mounts::{CacheMountSpec, cache_mounts};
 pub use nearest::{nearest, nearest_path};
 pub use parse_error::parse_error;
+pub use uses::{FileUse, file_uses};

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::http::{Http, Ping};
 use super::snapshot::{EngineFacts, Store};
-use super::{ApiVersion, EngineError};
+use super::{ApiVersion, Engine, EngineError};
 
 /// `GET /info`, as far as it is needed.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +19,40 @@ pub(super) struct InfoRow {
     os_type: Option<String>,
     architecture: Option<String>,
     docker_root_dir: Option<String>,
+    #[serde(rename = "NCPU")]
+    cpus: Option<u64>,
+    mem_total: Option<u64>,
+    operating_system: Option<String>,
+    kernel_version: Option<String>,
+}
+
+/// The machine an engine runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// CPUs; `None` where the engine does not tell.
+    pub cpus: Option<u64>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Its distribution, such as `Debian GNU/Linux 12 (bookworm)`.
+    pub operating_system: String,
+    /// Linux release.
+    pub kernel: String,
+}
+
+impl Engine {
+    /// The machine it runs on.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn machine(&self) -> Result<Machine, EngineError> {
+        let info = fetch(self.http()).await?;
+        Ok(Machine {
+            cpus: info.cpus.filter(|count| *count > 0),
+            memory_bytes: info.mem_total.filter(|bytes| *bytes > 0),
+            operating_system: info.operating_system.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
+        })
+    }
 }
 
 pub(super) async fn fetch(http: &Http) -> Result<InfoRow, EngineError> {

@@ -20,6 +20,7 @@ pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of}
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
 pub(crate) use http::told;
 pub use http::{ApiVersion, HttpError};
+pub use info::Machine;
 pub use snapshot::Snapshot;
 
 /// How many requests run at a time: enough to hide a network's delay, and far from what an engine

@@ -527,7 +527,7 @@ fn name_of(record: &CacheRecord) -> &str {
 }
 
 /// A reason of the attribution as a fragment.
-fn words(reason: &Reason) -> String {
+pub fn words(reason: &Reason) -> String {
     match reason {
         Reason::NotRecorded => "no known build of the project made it".to_owned(),
         Reason::Base => "a base image: it belongs to all who build on it".to_owned(),

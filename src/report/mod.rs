@@ -1,6 +1,7 @@
 //! How a run is shown: consumes events, writes through ui. Knows no engine and reads no clock:
 //! `at` is always the time since the start of the run.
 
+pub mod bench;
 pub mod ci;
 pub mod clean;
 pub mod failure;
@@ -48,6 +49,8 @@ pub enum Progress {
     RawJson,
     /// Image ids on stdout and nothing else.
     Quiet,
+    /// Nothing but the output of steps that fail: the caller tells the rest, to CI systems, too.
+    Silent,
 }
 
 /// Shows a run while it lasts and when it is over.
@@ -68,6 +71,8 @@ enum View {
     RawJson(RawJson),
     /// Image ids at the end.
     Quiet(RunTrace),
+    /// Failures at the end.
+    Silent(RunTrace),
 }
 
 impl Reporter {
@@ -77,6 +82,7 @@ impl Reporter {
     ///
     /// `tty` was asked for and stderr is no terminal.
     pub fn new(progress: Progress, ui: Ui, ci: Ci) -> Result<Self, CommandError> {
+        let ci = if progress == Progress::Silent { Ci::None } else { ci };
         if let Ci::GitHub { token, .. } = &ci {
             ui.guard_workflow(token);
         }
@@ -95,6 +101,7 @@ impl Reporter {
             Progress::Auto | Progress::Plain => View::Plain(Box::new(Plain::new(ui.clone(), &ci))),
             Progress::RawJson => View::RawJson(RawJson::new(ui.clone())),
             Progress::Quiet => View::Quiet(RunTrace::default()),
+            Progress::Silent => View::Silent(RunTrace::default()),
         };
         Ok(Self { view, ui, ci, past: Past::default() })
     }
@@ -118,7 +125,7 @@ impl Reporter {
             View::Tty(tty) => tty.handle(event, at),
             View::Plain(plain) => plain.handle(event, at),
             View::RawJson(json) => json.handle(event, at),
-            View::Quiet(run) => {
+            View::Quiet(run) | View::Silent(run) => {
                 run.apply(event, at);
             }
         }
@@ -129,7 +136,7 @@ impl Reporter {
         match &mut self.view {
             View::Tty(tty) => tty.tick(at),
             View::Plain(plain) => plain.tick(at),
-            View::RawJson(_) | View::Quiet(_) => {}
+            View::RawJson(_) | View::Quiet(_) | View::Silent(_) => {}
         }
     }
 
@@ -139,7 +146,7 @@ impl Reporter {
             View::Tty(tty) => tty.run(),
             View::Plain(plain) => plain.run(),
             View::RawJson(json) => json.run(),
-            View::Quiet(run) => run,
+            View::Quiet(run) | View::Silent(run) => run,
         }
     }
 
@@ -149,7 +156,7 @@ impl Reporter {
             View::Tty(tty) => tty.take_run(),
             View::Plain(plain) => plain.take_run(),
             View::RawJson(json) => json.take_run(),
-            View::Quiet(run) => std::mem::take(run),
+            View::Quiet(run) | View::Silent(run) => std::mem::take(run),
         }
     }
 
@@ -176,6 +183,7 @@ impl Reporter {
                 }
                 failure::show(&self.ui, run, failure::Extent::Whole);
             }
+            View::Silent(run) => failure::show(&self.ui, run, failure::Extent::Whole),
         }
         if let Ci::GitHub { workspace, .. } = &self.ci {
             for command in github::annotations(self.run(), summary, workspace.as_deref()) {

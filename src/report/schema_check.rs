@@ -9,6 +9,7 @@ pub(super) fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<St
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
+        "number" => value.is_number(),
         "integer" => value.is_u64(),
         "boolean" => value.is_boolean(),
         _ => value.is_null(),

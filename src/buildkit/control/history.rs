@@ -11,6 +11,8 @@ use tonic::Code;
 use super::{Control, convert};
 use crate::progress::Trace;
 
+/// Frontend attribute with the compose project of a build.
+const PROJECT_ATTR: &str = "label:com.docker.compose.project";
 /// How many builds are read at a time.
 const AT_ONCE: usize = 8;
 
@@ -78,6 +80,26 @@ impl Control {
         };
         let builds = read.into_iter().filter_map(|(_, build)| build).collect();
         Ok(Some(PastBuilds { builds, complete_since }))
+    }
+
+    /// Removes the ended builds of a project from what the engine remembers, as `docker buildx history rm`
+    /// does. What cannot be removed stays: it is only a memory.
+    pub async fn forget_builds_of(&self, project: &str) {
+        let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
+        let Ok(events) = self.client.clone().listen_build_history(request).await else { return };
+        let mut events = events.into_inner();
+        let mut refs = Vec::new();
+        while let Ok(Some(event)) = events.message().await {
+            let own = event.record.filter(|record| {
+                record.frontend_attrs.get(PROJECT_ATTR).is_some_and(|name| name == project)
+            });
+            refs.extend(own.map(|record| record.r#ref));
+        }
+        for r#ref in refs {
+            let request =
+                pb::UpdateBuildHistoryRequest { r#ref, delete: true, ..Default::default() };
+            let _ = self.client.clone().update_build_history(request).await;
+        }
     }
 
     async fn read(&self, record: pb::BuildHistoryRecord) -> (Option<Timestamp>, Option<PastBuild>) {

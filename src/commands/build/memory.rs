@@ -44,6 +44,11 @@ impl Memory {
         })
     }
 
+    /// A memory at a place of its own.
+    pub fn at(store: Store, project: &str) -> Self {
+        Self { store, project: project.to_owned(), directory: String::new() }
+    }
+
     /// Reads earlier builds on a thread of its own. What cannot be read is as if it was not there.
     pub(super) fn past(&self) -> JoinHandle<Past> {
         let (store, project) = (self.store.clone(), self.project.clone());

@@ -19,8 +19,10 @@ use crate::report::{self, Progress};
 use crate::ui::Ui;
 
 pub use memory::Memory;
+pub(super) use requests::dockerfile;
 pub(crate) use results::write_timeline;
 pub use run::{Finished, Run};
+pub(super) use settings::parallel;
 
 /// Runs the command.
 ///

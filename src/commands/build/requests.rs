@@ -101,7 +101,7 @@ pub(super) fn jobs(
 }
 
 /// The Dockerfile as far as this machine has it, to show the place of an error.
-pub(super) fn dockerfile(target: &Target) -> Option<(String, String)> {
+pub(in crate::commands) fn dockerfile(target: &Target) -> Option<(String, String)> {
     if let Some(text) = &target.dockerfile_inline {
         return Some(("dockerfile_inline".to_owned(), text.replace("$${", "${")));
     }

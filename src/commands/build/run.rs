@@ -58,6 +58,8 @@ pub struct Finished {
     pub started: jiff::Timestamp,
     /// Every step of it.
     pub trace: RunTrace,
+    /// Bytes of build contexts that were sent, content and framing.
+    pub sent_bytes: u64,
 }
 
 impl Run<'_> {
@@ -89,7 +91,7 @@ impl Run<'_> {
         let requests = requests::requests(self.plan, scratch, self.environment)?;
         let engine = Engine::new(&connector);
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
-        let (control, jobs, _sessions) =
+        let (control, jobs, sessions) =
             self.prepare(&connector, &engine, requests, &interrupt).await?;
         let mut facts = memory::target_facts(self.plan, &jobs);
         let origins = copied::origins(&jobs);
@@ -122,7 +124,8 @@ impl Run<'_> {
                 self.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
             }
         }
-        Ok(Finished { outcome, summary, started: started_at, trace })
+        let sent_bytes = sessions.wire_bytes();
+        Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes })
     }
 
     /// Opens connection and sessions, and turns requests to what this engine understands.

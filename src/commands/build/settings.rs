@@ -44,6 +44,21 @@ pub(super) fn run_settings(
     args: &BuildArgs,
     environment: &Environment,
 ) -> Result<RunSettings, CommandError> {
+    Ok(RunSettings {
+        parallel: parallel(args.parallel, environment)?,
+        keep_going: args.keep_going,
+        timeout: args.timeout,
+    })
+}
+
+/// How many targets at once: as an option says, else as the environment does.
+///
+/// # Errors
+/// COMPOSE_PARALLEL_LIMIT is no number.
+pub(in crate::commands) fn parallel(
+    option: Option<NonZeroUsize>,
+    environment: &Environment,
+) -> Result<Option<NonZeroUsize>, CommandError> {
     // docker compose: -1 means no limit.
     let from_environment = match environment.get("COMPOSE_PARALLEL_LIMIT") {
         None | Some("-1") => None,
@@ -53,11 +68,7 @@ pub(super) fn run_settings(
                 .hint("use a number from 1, or -1 for no limit")
         })?),
     };
-    Ok(RunSettings {
-        parallel: args.parallel.or(from_environment),
-        keep_going: args.keep_going,
-        timeout: args.timeout,
-    })
+    Ok(option.or(from_environment))
 }
 
 /// `--iidfile` holds one image id.

@@ -25,6 +25,7 @@ pub(in crate::commands) async fn known(
         Ok(Some(past)) => Known {
             builds: past.builds.iter().map(|build| of_history(build, project)).collect(),
             complete_since: past.complete_since,
+            own_keys: false,
         },
         Ok(None) => Known::default(),
         Err(why) => {

@@ -18,6 +18,8 @@ pub(in crate::commands) struct Known {
     pub(in crate::commands) builds: Vec<Build>,
     /// Since when these are all builds of the engine, where that is known.
     pub(in crate::commands) complete_since: Option<Timestamp>,
+    /// Whether nobody else's builds can have the cache keys of the project's.
+    pub(in crate::commands) own_keys: bool,
 }
 
 /// Whose each cache record is.
@@ -47,6 +49,7 @@ pub(in crate::commands) fn verdicts(
         layers,
         complete_since: known.complete_since,
         counts_whole_chain: counts_whole_chain(&snapshot.engine.version),
+        own_keys: known.own_keys,
     })
 }
 

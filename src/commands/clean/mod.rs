@@ -3,7 +3,7 @@
 pub(super) mod builds;
 pub(super) mod evidence;
 mod project;
-mod remembered;
+pub(super) mod remembered;
 mod settings;
 
 use std::time::Duration;
@@ -110,9 +110,9 @@ pub async fn run(
 }
 
 /// What the engine holds, and what its images are made of.
-struct Observed {
-    snapshot: Snapshot,
-    details: Vec<ImageDetails>,
+pub(super) struct Observed {
+    pub(super) snapshot: Snapshot,
+    pub(super) details: Vec<ImageDetails>,
 }
 
 impl Observed {
@@ -121,7 +121,10 @@ impl Observed {
     }
 }
 
-async fn observe(engine: &Engine, connector: &Connector) -> Result<Observed, CommandError> {
+pub(super) async fn observe(
+    engine: &Engine,
+    connector: &Connector,
+) -> Result<Observed, CommandError> {
     let failed = |error: EngineError| connect::engine_error(connector, &error);
     let snapshot = engine.snapshot(PATIENCE).await.map_err(failed)?;
     let blind =

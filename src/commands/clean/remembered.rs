@@ -23,7 +23,7 @@ pub(super) fn entries(store: &Store, id: &str) -> Vec<Entry> {
 }
 
 /// Adds what builds of the project made: images that its files no longer name, or have no name any more.
-pub(super) fn add_images(entries: &[Entry], project: &mut Project) {
+pub(in crate::commands) fn add_images(entries: &[Entry], project: &mut Project) {
     let own = entries.iter().filter(|entry| entry.project == project.name);
     for target in own.flat_map(|entry| &entry.targets) {
         if let Some(id) = &target.image_id {
@@ -34,7 +34,7 @@ pub(super) fn add_images(entries: &[Entry], project: &mut Project) {
 }
 
 /// The builds, without those in `known`: one counted twice would explain uses that somebody else made.
-pub(super) fn builds(entries: &[Entry], project: &str, known: &[Build]) -> Vec<Build> {
+pub(in crate::commands) fn builds(entries: &[Entry], project: &str, known: &[Build]) -> Vec<Build> {
     let seen: BTreeSet<(&str, Timestamp)> =
         known.iter().flat_map(|build| &build.steps).filter_map(start).collect();
     let mut builds = Vec::new();

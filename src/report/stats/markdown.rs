@@ -40,7 +40,7 @@ pub fn markdown(report: &StatsReport, extent: Extent) -> String {
 }
 
 /// Text that Markdown and HTML take for nothing but text.
-fn escaped(text: &str) -> String {
+pub(in crate::report) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

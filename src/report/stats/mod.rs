@@ -11,6 +11,7 @@ use crate::stats::StatsReport;
 use crate::ui::workflow::Command;
 use crate::ui::{SHADES, Shades, format};
 
+pub(super) use markdown::escaped;
 pub use markdown::markdown;
 pub use prometheus::prometheus;
 

@@ -1,0 +1,78 @@
+//! `doc2md-docker bench`: its flags.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::build::duration;
+
+/// Arguments of `bench`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Builds copies of the build contexts under names of their own, with cache mounts of their own: the \
+    project's files, images, caches and remembered builds stay as they are, and what the benchmark made is removed at \
+    the end, also after Ctrl-C. Base images are used as the engine has them. `first` downloads everything; the other \
+    cases need one build before, which is not measured unless it is `first`.\n\n\
+    A changed file gets a line of comment at its end, or blank lines where its format has no comments. For a file of \
+    requirements that runs the installation again, with what it has downloaded before; --add adds a real requirement."
+)]
+pub struct BenchArgs {
+    /// Services to build; all with a build section when none is named.
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// How often each case is measured.
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub runs: NonZeroUsize,
+    /// Measure only these; all but `warm` when none is named.
+    #[arg(long = "case", value_enum, value_name = "CASE", value_delimiter = ',')]
+    pub cases: Vec<BenchCase>,
+    /// Another project to compare with, by its directory or compose file; the builds take turns.
+    #[arg(long, value_name = "PATH")]
+    pub against: Option<PathBuf>,
+    /// File to change as code; by default the newest one that is copied last. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub code: Vec<PathBuf>,
+    /// File to change as requirements; by default the one that the Dockerfile names last. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub requirement: Vec<PathBuf>,
+    /// Line to add to the file of requirements, such as humanize==4.12.3. Repeatable.
+    #[arg(long, value_name = "LINE")]
+    pub add: Vec<String>,
+    /// Build at most N targets at once [env: COMPOSE_PARALLEL_LIMIT].
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<NonZeroUsize>,
+    /// Give a build up after this long, such as 90s or 20m.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// How to print the result.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = BenchFormat::Table)]
+    pub format: BenchFormat,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum BenchCase {
+    /// A build with nothing cached but the base images.
+    First,
+    /// A build without the layer cache, what was downloaded before kept.
+    Warm,
+    /// A build after one of the same.
+    Unchanged,
+    /// A build after a change of code.
+    Code,
+    /// A build after a change of requirements.
+    Requirement,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchFormat {
+    /// Tables for people.
+    Table,
+    /// Tables for pages.
+    Markdown,
+    /// One JSON document, doc2md-docker/bench/v1.
+    Json,
+}

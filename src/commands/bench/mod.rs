@@ -1,0 +1,253 @@
+//! `doc2md-docker bench`: projects to copies, copies to builds, builds to a report, and everything removed again.
+
+mod rounds;
+mod tidy;
+mod variant;
+mod workspace;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::bench::Case;
+use crate::bench::model::{BenchReport, CaseReport, EngineReport};
+use crate::build::executor::RunSettings;
+use crate::build::from_compose::{TargetOptions, from_compose};
+use crate::build::target::Target;
+use crate::cli::GlobalArgs;
+use crate::cli::bench::{BenchArgs, BenchCase, BenchFormat};
+use crate::cli::project::ProjectArgs;
+use crate::commands::environment::Environment;
+use crate::commands::{build, connect, progress_mode, project};
+use crate::compose::Project;
+use crate::engine::{Connector, Engine};
+use crate::error::{CommandError, ExitKind};
+use crate::ledger::Store;
+use crate::report::{Progress, bench as report};
+use crate::signal;
+use crate::ui::Ui;
+
+use rounds::Rounds;
+use variant::{Variant, Wishes};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stops it, with the exit code the README documents.
+pub async fn run(
+    global: &GlobalArgs,
+    args: &BenchArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let cases = cases(args);
+    let settings = RunSettings {
+        parallel: build::parallel(args.parallel, environment)?,
+        keep_going: false,
+        timeout: args.timeout,
+    };
+    let (own, own_targets) = load(global, &global.project, args, environment, ui)?;
+    let other = match &args.against {
+        None => None,
+        Some(path) => {
+            let (files, environment) = elsewhere(path, environment)?;
+            // Options that name files and directories are about the project itself.
+            let options = ProjectArgs {
+                files,
+                profiles: global.project.profiles.clone(),
+                ..ProjectArgs::default()
+            };
+            Some(load(global, &options, args, &environment, ui)?)
+        }
+    };
+    let connector = connect::connector(global, environment)?;
+    if let Some(notice) = connector.notice() {
+        ui.warn(notice);
+    }
+    let engine = Engine::new(&connector);
+    let started = Timestamp::now();
+    let mut report =
+        BenchReport::new(started, args.runs.get(), engine_report(&connector, &engine).await?);
+    report.parallel = settings.parallel.map(NonZeroUsize::get);
+
+    let leftover = signal::Leftover::default();
+    let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
+        CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
+    })?;
+    let scratch = scratch()?;
+    let _ = leftover.set(scratch.path().to_owned());
+    let variants = variants(args, environment, (own, own_targets), other, scratch.path())?;
+    report.projects = variants.iter().map(Variant::report).collect();
+    let mut rounds = Rounds {
+        global,
+        environment,
+        ui,
+        connector: &connector,
+        engine: &engine,
+        settings,
+        progress: progress(global, environment)?,
+        ledger: Store::open(scratch.path().join("builds")),
+        scratch: scratch.path(),
+        interrupt,
+        lines: &args.add,
+        runs: args.runs.get(),
+        cases: &cases,
+        variants,
+        samples: Default::default(),
+        changes: Default::default(),
+        left: Vec::new(),
+    };
+    let measured = rounds.go().await;
+    report.left = std::mem::take(&mut rounds.left);
+    for text in report::left(&report) {
+        ui.warn(&text);
+    }
+    measured?;
+    report.cases = cases.iter().map(|case| CaseReport::new(*case, rounds.results(*case))).collect();
+    report.notes = rounds.notes(&report.cases);
+    let columns = ui.size().0;
+    ui.data(&match args.format {
+        BenchFormat::Table => report::table(&report, columns),
+        BenchFormat::Markdown => report::markdown(&report),
+        BenchFormat::Json => report::json(&report),
+    });
+    if args.format == BenchFormat::Table && !global.quiet {
+        for note in &report.notes {
+            ui.say(&report::note(note, columns));
+        }
+    }
+    Ok(())
+}
+
+/// The cases in the order in which they can follow each other.
+fn cases(args: &BenchArgs) -> Vec<Case> {
+    let mut cases: Vec<Case> = args
+        .cases
+        .iter()
+        .map(|case| match case {
+            BenchCase::First => Case::First,
+            BenchCase::Warm => Case::Warm,
+            BenchCase::Unchanged => Case::Unchanged,
+            BenchCase::Code => Case::Code,
+            BenchCase::Requirement => Case::Requirement,
+        })
+        .collect();
+    cases.sort();
+    cases.dedup();
+    if cases.is_empty() { Case::USUAL.to_vec() } else { cases }
+}
+
+/// A project and what is built of it, once everything it reads from this machine is known to be there.
+fn load(
+    global: &GlobalArgs,
+    options: &ProjectArgs,
+    args: &BenchArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(Project, Vec<Target>), CommandError> {
+    let project = project::load(options, environment, ui)?;
+    let options = TargetOptions {
+        services: args.services.clone(),
+        proxy_args: connect::proxy_args(global, environment)?,
+        ..TargetOptions::default()
+    };
+    let set = from_compose(&project, &options).map_err(project::invalid)?;
+    for warning in &set.warnings {
+        ui.warn(warning);
+    }
+    if build::plan(&set)?.steps.is_empty() {
+        let message = format!("nothing to measure: no service of {} is built", project.name);
+        return Err(CommandError::new(ExitKind::Usage, message));
+    }
+    Ok((project, set.to_build()))
+}
+
+/// The compose files that `--against` names, and an environment in which they are found.
+fn elsewhere(
+    path: &Path,
+    environment: &Environment,
+) -> Result<(Vec<std::path::PathBuf>, Environment), CommandError> {
+    let path = environment.working_dir.join(path);
+    let mut there = environment.clone();
+    // They name the project itself.
+    there.variables.remove("COMPOSE_FILE");
+    there.variables.remove("COMPOSE_PROJECT_NAME");
+    if path.is_file() {
+        return Ok((vec![path], there));
+    }
+    if !path.is_dir() {
+        let message = format!("--against {}: there is no such file or directory", path.display());
+        return Err(CommandError::new(ExitKind::Usage, message));
+    }
+    there.working_dir = path;
+    Ok((Vec::new(), there))
+}
+
+/// Copies of the projects.
+fn variants(
+    args: &BenchArgs,
+    environment: &Environment,
+    (own, own_targets): (Project, Vec<Target>),
+    other: Option<(Project, Vec<Target>)>,
+    scratch: &Path,
+) -> Result<Vec<Variant>, CommandError> {
+    let failed = |error: std::io::Error| {
+        CommandError::new(ExitKind::Failed, "failed to copy the build contexts").caused_by(&error)
+    };
+    let wishes = Wishes {
+        code: &args.code,
+        requirement: &args.requirement,
+        working_dir: &environment.working_dir,
+        like: None,
+    };
+    let own = Variant::new(&own, own_targets, &scratch.join("a"), wishes).map_err(failed)?;
+    let mut variants = vec![own];
+    if let Some((project, targets)) = other {
+        let wishes = Wishes { like: Some(&variants[0]), ..wishes };
+        let mut other =
+            Variant::new(&project, targets, &scratch.join("b"), wishes).map_err(failed)?;
+        if other.name == variants[0].name {
+            other.name.push_str(" (against)");
+        }
+        variants.push(other);
+    }
+    Ok(variants)
+}
+
+/// Where copies and the ledger are while it runs.
+fn scratch() -> Result<TempDir, CommandError> {
+    tempfile::Builder::new().prefix("doc2md-docker-bench-").tempdir().map_err(|error| {
+        CommandError::new(ExitKind::Failed, "failed to make a temporary directory")
+            .caused_by(&error)
+    })
+}
+
+/// A line per build, unless a view is asked for.
+fn progress(global: &GlobalArgs, environment: &Environment) -> Result<Progress, CommandError> {
+    Ok(match progress_mode(global, environment)? {
+        Progress::Auto | Progress::Quiet => Progress::Silent,
+        chosen => chosen,
+    })
+}
+
+async fn engine_report(
+    connector: &Connector,
+    engine: &Engine,
+) -> Result<EngineReport, CommandError> {
+    let failed = |error| connect::engine_error(connector, &error);
+    let facts = engine.facts().await.map_err(failed)?;
+    let machine = engine.machine().await.map_err(failed)?;
+    Ok(EngineReport {
+        version: facts.version,
+        api_version: facts.api_version.to_string(),
+        store: facts.store.to_string(),
+        driver: facts.driver,
+        architecture: facts.architecture,
+        operating_system: machine.operating_system,
+        kernel: machine.kernel,
+        cpus: machine.cpus,
+        memory_bytes: machine.memory_bytes,
+    })
+}

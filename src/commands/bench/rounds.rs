@@ -1,0 +1,294 @@
+//! The builds of a benchmark: each case of each project, run by run, and what they took.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::tidy::{self, Made};
+use super::variant::{Identity, Variant};
+use crate::bench::Case;
+use crate::bench::model::{CaseReport, Change, Left, ResultReport, Sample, TargetSample};
+use crate::build::executor::RunSettings;
+use crate::build::outcome::TargetOutcome;
+use crate::buildkit;
+use crate::cli::GlobalArgs;
+use crate::commands::build::{Finished, Memory, Run};
+use crate::commands::environment::Environment;
+use crate::engine::{Connector, Engine};
+use crate::error::{CommandError, ExitKind};
+use crate::ledger::Store;
+use crate::report::{self, Progress};
+use crate::ui::{Ui, format};
+
+/// How much of a random name is kept: enough that two benchmarks on one engine do not meet.
+const TOKEN: usize = 10;
+
+/// Everything the builds need.
+pub(super) struct Rounds<'a> {
+    pub(super) global: &'a GlobalArgs,
+    pub(super) environment: &'a Environment,
+    pub(super) ui: &'a Ui,
+    pub(super) connector: &'a Connector,
+    pub(super) engine: &'a Engine,
+    pub(super) settings: RunSettings,
+    pub(super) progress: Progress,
+    pub(super) ledger: Store,
+    pub(super) scratch: &'a Path,
+    pub(super) interrupt: CancellationToken,
+    pub(super) lines: &'a [String],
+    pub(super) runs: usize,
+    pub(super) cases: &'a [Case],
+    pub(super) variants: Vec<Variant>,
+    /// By case and number of the project.
+    pub(super) samples: BTreeMap<(Case, usize), Vec<Sample>>,
+    pub(super) changes: BTreeMap<(Case, usize), Vec<Change>>,
+    pub(super) left: Vec<Left>,
+}
+
+impl Rounds<'_> {
+    /// Measures. What was made is removed in any case.
+    ///
+    /// # Errors
+    /// A build failed, or Ctrl-C.
+    pub(super) async fn go(&mut self) -> Result<(), CommandError> {
+        let token = &buildkit::new_ref()[..TOKEN];
+        // A first build has everything before it removed; without one, each run goes on where the one before
+        // ended.
+        let from_nothing = self.cases.contains(&Case::First);
+        let rounds = if from_nothing { self.runs } else { 1 };
+        for round in 1..=rounds {
+            let since = Timestamp::now();
+            let project = format!("doc2md-bench-{token}-{round}");
+            let mut identities: Vec<Identity> =
+                (0..self.variants.len()).map(|index| identity(&project, index)).collect();
+            let measured = self.round(round, token, &mut identities).await;
+            let made = Made {
+                project: &project,
+                references: (self.variants.iter().zip(&identities))
+                    .flat_map(|(variant, identity)| variant.references(identity))
+                    .collect(),
+                namespaces: identities.iter().map(|it| it.namespace.clone()).collect(),
+                ledger: &self.ledger,
+                since,
+            };
+            let left = tidy::tidy(self.connector, self.engine, &made).await;
+            measured?;
+            add(&mut self.left, left?);
+        }
+        Ok(())
+    }
+
+    async fn round(
+        &mut self,
+        round: usize,
+        token: &str,
+        identities: &mut [Identity],
+    ) -> Result<(), CommandError> {
+        for (index, variant) in self.variants.iter_mut().enumerate() {
+            let place = self.scratch.join(format!("{}{round}", letter(index)));
+            variant.renew(&place, token).map_err(unwritable)?;
+        }
+        let from_nothing = self.cases.contains(&Case::First);
+        if !from_nothing {
+            for (index, identity) in identities.iter().enumerate() {
+                let sample = self.build(index, identity).await?;
+                self.tell("to begin with", index, &sample);
+            }
+        }
+        let runs = if from_nothing { round..=round } else { 1..=self.runs };
+        for run in runs {
+            for case in self.cases {
+                for turn in 0..self.variants.len() {
+                    // In turns, so that what changes on the machine meanwhile hits both.
+                    let index = (turn + run) % self.variants.len();
+                    self.measure(*case, run, index, token, &mut identities[index]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn measure(
+        &mut self,
+        case: Case,
+        run: usize,
+        index: usize,
+        token: &str,
+        identity: &mut Identity,
+    ) -> Result<(), CommandError> {
+        let variant = &mut self.variants[index];
+        if variant.not_measured(case).is_some() {
+            return Ok(());
+        }
+        match case {
+            Case::First | Case::Unchanged => {}
+            Case::Warm => identity.host = format!("again-{run}-{}", identity.host),
+            Case::Code => variant.change(case, token, &[]).map_err(unwritable)?,
+            Case::Requirement => variant.change(case, token, self.lines).map_err(unwritable)?,
+        }
+        if matches!(case, Case::Code | Case::Requirement) {
+            self.changes.insert((case, index), variant.changes(case));
+        }
+        let sample = self.build(index, identity).await?;
+        self.tell(&format!("run {run} of {}, {}", self.runs, case.title()), index, &sample);
+        self.samples.entry((case, index)).or_default().push(sample);
+        Ok(())
+    }
+
+    fn tell(&self, what: &str, index: usize, sample: &Sample) {
+        if !self.global.quiet {
+            let name = &self.variants[index].name;
+            let text = format!("{what}, {name}: {}", format::seconds(sample.seconds));
+            self.ui.say(&self.ui.foreign(&text));
+        }
+    }
+
+    async fn build(&self, index: usize, identity: &Identity) -> Result<Sample, CommandError> {
+        let interrupted = || CommandError::new(ExitKind::Interrupted, "interrupted");
+        if self.interrupt.is_cancelled() {
+            return Err(interrupted());
+        }
+        let plan = self.variants[index]
+            .plan(identity)
+            .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+        let run = Run {
+            global: self.global,
+            environment: self.environment,
+            ui: self.ui,
+            plan: &plan,
+            settings: self.settings.clone(),
+            progress: self.progress,
+            memory: Some(Memory::at(self.ledger.clone(), &identity.project)),
+        };
+        let finished = run.go().await?;
+        match report::run_error(&finished.summary) {
+            None => Ok(sample(&finished)),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// What was measured of a case, for each project.
+    pub(super) fn results(&self, case: Case) -> Vec<ResultReport> {
+        let result = |(index, variant): (usize, &Variant)| match variant.not_measured(case) {
+            Some(why) => ResultReport::not_measured(&variant.name, why.to_owned()),
+            None => {
+                let samples = self.samples.get(&(case, index)).map_or(&[][..], Vec::as_slice);
+                let changes = self.changes.get(&(case, index)).cloned().unwrap_or_default();
+                ResultReport::new(&variant.name, changes, samples)
+            }
+        };
+        self.variants.iter().enumerate().map(result).collect()
+    }
+
+    /// What is to be known of the figures.
+    pub(super) fn notes(&self, cases: &[CaseReport]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (case, of_case) in self.cases.iter().zip(cases) {
+            for (variant, result) in self.variants.iter().zip(&of_case.results) {
+                if result.not_measured.is_some() {
+                    continue;
+                }
+                let missing = variant.unchanged(*case);
+                if !missing.is_empty() {
+                    notes.push(format!(
+                        "{}, {}: nothing was changed for {}, as no file for it was found",
+                        case.title(),
+                        variant.name,
+                        missing.join(", ")
+                    ));
+                }
+                notes.extend(surprises(*case, result));
+            }
+        }
+        if !self.lines.is_empty() && !self.cases.contains(&Case::First) && self.runs > 1 {
+            notes.push(
+                "from the second run on the added requirements had been downloaded before: each run starts \
+                 with empty cache mounts only where `first` is measured, too"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+/// Steps that ran where none should have, or none where some should.
+fn surprises(case: Case, result: &ResultReport) -> Vec<String> {
+    let (title, project) = (case.title(), &result.project);
+    let ran = |name: &String| result.targets.iter().any(|it| it.name == *name && it.ran > 0);
+    match case {
+        Case::Unchanged => {
+            let ran = result.targets.iter().filter(|it| it.ran > 0);
+            ran.map(|target| {
+                let (name, steps) = (&target.name, target.ran);
+                format!(
+                    "{title}, {project}: {steps} steps of {name} ran although nothing had changed"
+                )
+            })
+            .collect()
+        }
+        Case::Code | Case::Requirement => {
+            let idle = result.changes.iter().filter(|change| !change.targets.iter().any(ran));
+            idle.map(|change| {
+                format!("{title}, {project}: no step ran after {} was changed", change.file)
+            })
+            .collect()
+        }
+        Case::First | Case::Warm => Vec::new(),
+    }
+}
+
+fn identity(project: &str, index: usize) -> Identity {
+    let namespace = format!("{project}{}", letter(index));
+    Identity {
+        project: project.to_owned(),
+        // Nobody resolves it: the domain is reserved (RFC 6761).
+        host: format!("{namespace}.invalid"),
+        namespace,
+    }
+}
+
+fn letter(index: usize) -> char {
+    if index == 0 { 'a' } else { 'b' }
+}
+
+fn sample(finished: &Finished) -> Sample {
+    let targets = finished.summary.targets.iter().filter_map(|target| {
+        let image_bytes = match &target.outcome {
+            TargetOutcome::Built(image) => image.size_bytes,
+            _ => None,
+        };
+        Some(TargetSample {
+            name: target.info.name.clone(),
+            // None where another target is the same build.
+            seconds: target.finished - target.started?,
+            cached: target.cached,
+            ran: target.run,
+            image_bytes,
+        })
+    });
+    Sample {
+        seconds: finished.summary.seconds,
+        sent_bytes: finished.sent_bytes,
+        targets: targets.collect(),
+    }
+}
+
+/// Adds what another run left.
+fn add(all: &mut Vec<Left>, more: Vec<Left>) {
+    for left in more {
+        match all.iter_mut().find(|it| (&it.kind, &it.why) == (&left.kind, &left.why)) {
+            Some(known) => {
+                known.count += left.count;
+                known.bytes += left.bytes;
+            }
+            None => all.push(left),
+        }
+    }
+}
+
+fn unwritable(error: std::io::Error) -> CommandError {
+    CommandError::new(ExitKind::Failed, "failed to change the copy of a build context")
+        .caused_by(&error)
+}

@@ -1,0 +1,177 @@
+//! Removes what a benchmark made: its images, its cache records and its builds in the engine's history.
+//!
+//! `clean`'s own rules decide: the benchmark is a project of its own name, and its builds are remembered in a
+//! ledger of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::attribution::{Reason, Verdict};
+use crate::bench::model::Left;
+use crate::buildkit::Control;
+use crate::commands::clean::{self, builds, evidence, remembered};
+use crate::engine::snapshot::{CacheKind, CacheRecord};
+use crate::engine::{Connector, Engine};
+use crate::error::CommandError;
+use crate::ledger::{Store, store};
+use crate::prune::execute::{self, Stop};
+use crate::prune::plan::words;
+use crate::prune::{self, Kind, Project, Request};
+
+/// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What a benchmark made, and how it is known.
+pub(super) struct Made<'a> {
+    /// Name of its project.
+    pub(super) project: &'a str,
+    /// References of its images.
+    pub(super) references: Vec<String>,
+    /// What stands before the ids of its cache mounts.
+    pub(super) namespaces: Vec<String>,
+    /// Its builds.
+    pub(super) ledger: &'a Store,
+    /// When it began.
+    pub(super) since: Timestamp,
+}
+
+/// Removes it. Answers what stays.
+///
+/// # Errors
+/// The engine cannot be reached.
+pub(super) async fn tidy(
+    connector: &Connector,
+    engine: &Engine,
+    made: &Made<'_>,
+) -> Result<Vec<Left>, CommandError> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let (left, in_use) = once(connector, engine, made).await?;
+        if !in_use || attempt == ATTEMPTS {
+            // From here on nobody needs to know whose the records were.
+            if let Ok(control) = Control::connect(connector).await {
+                control.forget_builds_of(made.project).await;
+            }
+            return Ok(left);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Answers what stays, and whether the engine still uses something.
+async fn once(
+    connector: &Connector,
+    engine: &Engine,
+    made: &Made<'_>,
+) -> Result<(Vec<Left>, bool), CommandError> {
+    let observed = clean::observe(engine, connector).await?;
+    let entries = made.ledger.all_entries().unwrap_or_default();
+    let (entries, _) = store::read_all(&entries, usize::MAX);
+    let mut project = Project { name: made.project.to_owned(), ..Project::default() };
+    project.built.extend(made.references.iter().cloned());
+    remembered::add_images(&entries, &mut project);
+    let mut known = builds::known(connector, made.project, &mut Vec::new()).await;
+    let own = remembered::builds(&entries, made.project, &known.builds);
+    known.builds.extend(own);
+    known.own_keys = true;
+    let (snapshot, details) = (&observed.snapshot, &observed.details);
+    let mut verdicts = evidence::verdicts(snapshot, details, &project, known);
+    for record in &snapshot.cache {
+        if is_own_mount(record, &made.namespaces) && !record.in_use {
+            let step = record.description.clone();
+            verdicts.insert(record.id.clone(), Verdict::Ours { step });
+        }
+    }
+    let request = Request {
+        kinds: [Kind::Image, Kind::Cache].into(),
+        whole_cache: false,
+        pulled_images: false,
+        stop: false,
+        until: None,
+        cache_goal: None,
+    };
+    let plan = prune::plan(snapshot, details, &verdicts, &project, &request);
+    let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
+    if let Some(Stop::Engine(error)) = &outcome.stopped {
+        return Err(crate::commands::connect::engine_error(connector, error));
+    }
+    let mut left: BTreeMap<(Kind, String), (usize, u64)> = BTreeMap::new();
+    let mut note = |kind: Kind, why: &str, bytes: Option<u64>| {
+        let known = left.entry((kind, why.to_owned())).or_default();
+        *known = (known.0 + 1, known.1 + bytes.unwrap_or(0));
+    };
+    for remaining in &outcome.remains {
+        note(remaining.item.kind, &remaining.why, remaining.item.bytes);
+    }
+    let mut in_use = false;
+    for record in snapshot.cache.iter().filter(|it| it.created_at >= Some(made.since)) {
+        let why = match verdicts.get(&record.id) {
+            Some(Verdict::Ours { .. }) => {
+                let kept = plan.keep.iter().find(|item| item.id == record.id);
+                kept.map(|item| item.reason.clone())
+            }
+            // Known to be of nobody's build that is known: of somebody else's, then.
+            Some(Verdict::Kept(Reason::NotRecorded | Reason::Base)) | None => None,
+            Some(Verdict::Kept(reason)) => {
+                in_use |= *reason == Reason::InUse;
+                Some(words(reason))
+            }
+        };
+        if let Some(why) = why {
+            note(Kind::Cache, &why, Some(record.size_bytes));
+        }
+    }
+    let left = left.into_iter().map(|((kind, why), (count, bytes))| Left {
+        kind: kind.to_string(),
+        count,
+        bytes,
+        why,
+    });
+    Ok((left.collect(), in_use))
+}
+
+/// Whether a record is a cache mount of one of these namespaces. Engines before 23.0 do not tell the ids of
+/// cache mounts.
+fn is_own_mount(record: &CacheRecord, namespaces: &[String]) -> bool {
+    record.kind == CacheKind::CacheMount
+        && record.description.rsplit_once(" with id \"").is_some_and(|(_, id)| {
+            namespaces.iter().any(|namespace| {
+                id.strip_prefix(namespace.as_str()).is_some_and(|it| it.starts_with('/'))
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mounts_of_the_namespace_are_its_own() {
+        let record = |kind, description: &str| CacheRecord {
+            id: "a".into(),
+            parents: Vec::new(),
+            kind,
+            description: description.to_owned(),
+            size_bytes: 1,
+            in_use: false,
+            shared: false,
+            created_at: None,
+            last_used_at: None,
+            usage_count: 0,
+        };
+        let namespaces = ["bench-x1-a".to_owned()];
+        let own = |kind, id: &str| {
+            let text = format!("cached mount /c from exec /bin/sh -c true with id \"{id}\"");
+            is_own_mount(&record(kind, &text), &namespaces)
+        };
+        assert!(own(CacheKind::CacheMount, "bench-x1-a/pip"));
+        assert!(!own(CacheKind::CacheMount, "/pip"));
+        assert!(!own(CacheKind::CacheMount, "bench-x1-ab/pip"));
+        assert!(!own(CacheKind::Regular, "bench-x1-a/pip"));
+    }
+}
