@@ -96,6 +96,8 @@ pub struct ResultReport {
     pub seconds: Option<Seconds>,
     /// Bytes of build contexts that were sent, framing included; median.
     pub sent_bytes: Option<u64>,
+    /// By how many bytes the cache mounts grew, which is what was downloaded and kept; median.
+    pub mounts_grew_bytes: Option<u64>,
     /// Figures of each target.
     pub targets: Vec<TargetReport>,
 }
@@ -124,6 +126,8 @@ pub struct TargetReport {
     pub ran: usize,
     /// Size of its image after the last run, as the engine reports it.
     pub image_bytes: Option<u64>,
+    /// Bytes of the layers of its image that no image had before; median.
+    pub written_bytes: Option<u64>,
 }
 
 /// Several measurements of one thing.
@@ -159,6 +163,8 @@ pub struct Sample {
     pub seconds: f64,
     /// Bytes of build contexts that were sent.
     pub sent_bytes: u64,
+    /// By how many bytes the cache mounts grew; `None` where the engine does not tell whose they are.
+    pub mounts_grew_bytes: Option<u64>,
     /// What is known of each target.
     pub targets: Vec<TargetSample>,
 }
@@ -174,8 +180,12 @@ pub struct TargetSample {
     pub cached: usize,
     /// Steps that ran.
     pub ran: usize,
+    /// Id of the image.
+    pub image: Option<String>,
     /// Size of the image.
     pub image_bytes: Option<u64>,
+    /// Bytes of its layers that no image had before.
+    pub written_bytes: Option<u64>,
 }
 
 impl BenchReport {
@@ -213,23 +223,24 @@ impl ResultReport {
     pub fn new(project: &str, changes: Vec<Change>, samples: &[Sample]) -> Self {
         let last = samples.last();
         let targets = last.into_iter().flat_map(|last| &last.targets).map(|target| {
-            let own = samples.iter().flat_map(|it| &it.targets).filter(|it| it.name == target.name);
+            let own =
+                || samples.iter().flat_map(|it| &it.targets).filter(|it| it.name == target.name);
             TargetReport {
                 name: target.name.clone(),
-                seconds: Seconds::of(own.map(|it| it.seconds).collect()),
+                seconds: Seconds::of(own().map(|it| it.seconds).collect()),
                 cached: target.cached,
                 ran: target.ran,
                 image_bytes: target.image_bytes,
+                written_bytes: middle(own().filter_map(|it| it.written_bytes)),
             }
         });
-        let mut sent: Vec<u64> = samples.iter().map(|it| it.sent_bytes).collect();
-        sent.sort_unstable();
         Self {
             project: project.to_owned(),
             not_measured: None,
             changes,
             seconds: last.map(|_| Seconds::of(samples.iter().map(|it| it.seconds).collect())),
-            sent_bytes: sent.get(sent.len() / 2).copied(),
+            sent_bytes: middle(samples.iter().map(|it| it.sent_bytes)),
+            mounts_grew_bytes: middle(samples.iter().filter_map(|it| it.mounts_grew_bytes)),
             targets: targets.collect(),
         }
     }
@@ -260,6 +271,13 @@ impl Seconds {
             all,
         }
     }
+}
+
+/// The middle one, of two the larger.
+fn middle(values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 /// To a thousandth: below that there is only noise.
@@ -302,7 +320,8 @@ mod tests {
             ran,
             ..TargetSample::default()
         };
-        let sample = |seconds, targets| Sample { seconds, sent_bytes: 5, targets };
+        let sample =
+            |seconds, targets| Sample { seconds, sent_bytes: 5, targets, ..Sample::default() };
         let samples = [
             sample(3.0, vec![target("api", 1.0, 4), target("worker", 3.0, 5)]),
             sample(5.0, vec![target("api", 2.0, 1), target("worker", 5.0, 5)]),

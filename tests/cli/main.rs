@@ -1,5 +1,6 @@
 //! Tests of the command line and of compose loading: no engine is needed.
 
+mod bench;
 mod compose;
 mod compose_fuzz;
 mod init;

@@ -5,8 +5,10 @@ mod tidy;
 mod variant;
 mod workspace;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -31,6 +33,9 @@ use crate::ui::Ui;
 
 use rounds::Rounds;
 use variant::{Variant, Wishes};
+
+/// How long the engine may take to tell what it holds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 ///
@@ -78,6 +83,7 @@ pub async fn run(
     })?;
     let scratch = scratch()?;
     let _ = leftover.set(scratch.path().to_owned());
+    let before = Before::look(&connector, &engine).await?;
     let variants = variants(args, environment, (own, own_targets), other, scratch.path())?;
     report.projects = variants.iter().map(Variant::report).collect();
     let mut rounds = Rounds {
@@ -98,6 +104,7 @@ pub async fn run(
         samples: Default::default(),
         changes: Default::default(),
         left: Vec::new(),
+        layers: before.layers,
     };
     let measured = rounds.go().await;
     report.left = std::mem::take(&mut rounds.left);
@@ -107,6 +114,15 @@ pub async fn run(
     measured?;
     report.cases = cases.iter().map(|case| CaseReport::new(*case, rounds.results(*case))).collect();
     report.notes = rounds.notes(&report.cases);
+    let after = engine.cache_records().await.unwrap_or_default();
+    let gone = before.records.iter().filter(|id| !after.iter().any(|record| record.id == **id));
+    let gone = gone.count();
+    if gone > 0 {
+        report.notes.push(format!(
+            "{gone} records that were in the build cache before have gone: the engine's own garbage collection makes \
+             room for new ones, or something else removed them"
+        ));
+    }
     let columns = ui.size().0;
     ui.data(&match args.format {
         BenchFormat::Table => report::table(&report, columns),
@@ -119,6 +135,28 @@ pub async fn run(
         }
     }
     Ok(())
+}
+
+/// What the engine held before.
+struct Before {
+    /// Ids of the records of its build cache.
+    records: Vec<String>,
+    /// Identities of all images' layers.
+    layers: BTreeSet<String>,
+}
+
+impl Before {
+    async fn look(connector: &Connector, engine: &Engine) -> Result<Self, CommandError> {
+        let look = async {
+            let records = engine.cache_records().await?.into_iter().map(|record| record.id);
+            let (seen, ()) = engine.glance(PATIENCE, async |_| ()).await?;
+            let images = seen.images.into_iter().map(|image| image.id);
+            let chains = engine.image_chains(&images.collect::<Vec<_>>()).await?;
+            let layers = chains.into_iter().flatten().collect();
+            Ok(Self { records: records.collect(), layers })
+        };
+        look.await.map_err(|error| connect::engine_error(connector, &error))
+    }
 }
 
 /// The cases in the order in which they can follow each other.

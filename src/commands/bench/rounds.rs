@@ -1,6 +1,6 @@
 //! The builds of a benchmark: each case of each project, run by run, and what they took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -15,8 +15,9 @@ use crate::build::outcome::TargetOutcome;
 use crate::buildkit;
 use crate::cli::GlobalArgs;
 use crate::commands::build::{Finished, Memory, Run};
+use crate::commands::connect;
 use crate::commands::environment::Environment;
-use crate::engine::{Connector, Engine};
+use crate::engine::{ApiVersion, Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::ledger::Store;
 use crate::report::{self, Progress};
@@ -45,6 +46,8 @@ pub(super) struct Rounds<'a> {
     pub(super) samples: BTreeMap<(Case, usize), Vec<Sample>>,
     pub(super) changes: BTreeMap<(Case, usize), Vec<Change>>,
     pub(super) left: Vec<Left>,
+    /// Layers that images of the engine have or had, by their identity.
+    pub(super) layers: BTreeSet<String>,
 }
 
 impl Rounds<'_> {
@@ -145,11 +148,12 @@ impl Rounds<'_> {
         }
     }
 
-    async fn build(&self, index: usize, identity: &Identity) -> Result<Sample, CommandError> {
+    async fn build(&mut self, index: usize, identity: &Identity) -> Result<Sample, CommandError> {
         let interrupted = || CommandError::new(ExitKind::Interrupted, "interrupted");
         if self.interrupt.is_cancelled() {
             return Err(interrupted());
         }
+        let mounts = self.mounts(identity).await;
         let plan = self.variants[index]
             .plan(identity)
             .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
@@ -164,9 +168,45 @@ impl Rounds<'_> {
         };
         let finished = run.go().await?;
         match report::run_error(&finished.summary) {
-            None => Ok(sample(&finished)),
+            None => {
+                let mut sample = sample(&finished);
+                self.measure_layers(&mut sample).await?;
+                let grown = self.mounts(identity).await;
+                sample.mounts_grew_bytes =
+                    mounts.zip(grown).map(|(before, after)| after.saturating_sub(before));
+                Ok(sample)
+            }
             Some(error) => Err(error),
         }
+    }
+
+    /// Adds to each target what of its image is new.
+    async fn measure_layers(&mut self, sample: &mut Sample) -> Result<(), CommandError> {
+        let mut fresh = BTreeSet::new();
+        for target in &mut sample.targets {
+            let ids: Vec<String> = target.image.iter().cloned().collect();
+            let details = self.engine.image_details(&ids).await;
+            let details = details.map_err(|error| connect::engine_error(self.connector, &error))?;
+            let layers = details.into_iter().flat_map(|image| image.layers);
+            let new = layers.filter(|layer| !self.layers.contains(&layer.chain_id));
+            let new: Vec<_> = new.collect();
+            target.written_bytes = new.iter().map(|layer| layer.size_bytes).sum();
+            fresh.extend(new.into_iter().map(|layer| layer.chain_id));
+        }
+        self.layers.extend(fresh);
+        Ok(())
+    }
+
+    /// Bytes of the cache mounts of one project. Engines before 23.0 do not tell whose a cache mount is.
+    async fn mounts(&self, identity: &Identity) -> Option<u64> {
+        if self.engine.facts().await.ok()?.api_version < ApiVersion::v1(42) {
+            return None;
+        }
+        let records = self.engine.cache_records().await.ok()?;
+        let own = records
+            .iter()
+            .filter(|record| tidy::is_own_mount(record, std::slice::from_ref(&identity.namespace)));
+        Some(own.map(|record| record.size_bytes).sum())
     }
 
     /// What was measured of a case, for each project.
@@ -255,9 +295,9 @@ fn letter(index: usize) -> char {
 
 fn sample(finished: &Finished) -> Sample {
     let targets = finished.summary.targets.iter().filter_map(|target| {
-        let image_bytes = match &target.outcome {
-            TargetOutcome::Built(image) => image.size_bytes,
-            _ => None,
+        let (image, image_bytes) = match &target.outcome {
+            TargetOutcome::Built(image) => (Some(image.id.clone()), image.size_bytes),
+            _ => (None, None),
         };
         Some(TargetSample {
             name: target.info.name.clone(),
@@ -265,12 +305,15 @@ fn sample(finished: &Finished) -> Sample {
             seconds: target.finished - target.started?,
             cached: target.cached,
             ran: target.run,
+            image,
             image_bytes,
+            written_bytes: None,
         })
     });
     Sample {
         seconds: finished.summary.seconds,
         sent_bytes: finished.sent_bytes,
+        mounts_grew_bytes: None,
         targets: targets.collect(),
     }
 }

@@ -137,7 +137,7 @@ async fn once(
 
 /// Whether a record is a cache mount of one of these namespaces. Engines before 23.0 do not tell the ids of
 /// cache mounts.
-fn is_own_mount(record: &CacheRecord, namespaces: &[String]) -> bool {
+pub(super) fn is_own_mount(record: &CacheRecord, namespaces: &[String]) -> bool {
     record.kind == CacheKind::CacheMount
         && record.description.rsplit_once(" with id \"").is_some_and(|(_, id)| {
             namespaces.iter().any(|namespace| {

@@ -172,7 +172,6 @@ impl Variant {
         target.labels.insert(PROJECT_LABEL.to_owned(), identity.project.clone());
         target.args.insert(MOUNT_NAMESPACE.to_owned(), identity.namespace.clone());
         target.extra_hosts.insert(identity.host.clone(), "127.0.0.1".to_owned());
-        target.outputs = vec!["type=docker".to_owned()];
         // Nothing is written to where others read it, and an imported cache would be no first build.
         target.cache_to.clear();
         target.cache_from.clear();

@@ -164,7 +164,8 @@ fn details(report: &BenchReport) -> Grid {
         Column::new("TIME", Shape::Right),
         Column::new("RANGE", Shape::Left).drop(3),
         Column::new("RAN", Shape::Right),
-        Column::new("CACHED", Shape::Right).drop(2),
+        Column::new("CACHED", Shape::Right).drop(4),
+        Column::new("WRITTEN", Shape::Right).drop(2),
         Column::new("IMAGE", Shape::Right).drop(1),
     ]);
     let mut rows = Vec::new();
@@ -181,6 +182,7 @@ fn details(report: &BenchReport) -> Grid {
                     range(&target.seconds),
                     target.ran.to_string(),
                     target.cached.to_string(),
+                    target.written_bytes.map_or("-".to_owned(), format::bytes),
                     target.image_bytes.map_or("-".to_owned(), format::bytes),
                 ]);
                 rows.push(row);

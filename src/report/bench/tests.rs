@@ -12,12 +12,15 @@ fn result(project: &str, file: Option<&str>, seconds: [f64; 3]) -> ResultReport 
     let samples = seconds.map(|seconds| Sample {
         seconds,
         sent_bytes: 1200,
+        mounts_grew_bytes: Some(5_000_000),
         targets: vec![TargetSample {
             name: "api".into(),
             seconds: seconds - 0.1,
             cached: 8,
             ran: 1,
+            image: Some("sha256:ab".into()),
             image_bytes: Some(246_900_000),
+            written_bytes: Some(42_960_000),
         }],
     });
     let change = |file: &str| Change {
@@ -81,9 +84,9 @@ fn a_project_by_itself() {
     code change                0.35s  0.33s to 0.41s
     requirement change  not measured
 
-    CASE         TARGET   TIME  RANGE           RAN  CACHED     IMAGE
-    first build  api     1m13s  1m11s to 1m19s    1       8  246.9 MB
-    code change  api     0.25s  0.23s to 0.31s    1       8  246.9 MB
+    CASE         TARGET   TIME  RANGE           RAN  CACHED  WRITTEN     IMAGE
+    first build  api     1m13s  1m11s to 1m19s    1       8  43.0 MB  246.9 MB
+    code change  api     0.25s  0.23s to 0.31s    1       8  43.0 MB  246.9 MB
 
     code change: api/main.py (api): a comment line at its end
     requirement change: not measured: no file was found
@@ -101,11 +104,11 @@ fn a_project_against_another() {
     code change                0.35s  0.33s to 0.41s         7.00s  6.60s to 8.20s     0.05
     requirement change  not measured                  not measured                        -
 
-    CASE         PROJECT     TARGET    TIME  RANGE             RAN  CACHED     IMAGE
-    first build  doc2md      api      1m13s  1m11s to 1m19s      1       8  246.9 MB
-    first build  doc2md-pip  api     24m39s  23m49s to 26m39s    1       8  246.9 MB
-    code change  doc2md      api      0.25s  0.23s to 0.31s      1       8  246.9 MB
-    code change  doc2md-pip  api      6.90s  6.50s to 8.10s      1       8  246.9 MB
+    CASE         PROJECT     TARGET    TIME  RANGE             RAN  CACHED  WRITTEN     IMAGE
+    first build  doc2md      api      1m13s  1m11s to 1m19s      1       8  43.0 MB  246.9 MB
+    first build  doc2md-pip  api     24m39s  23m49s to 26m39s    1       8  43.0 MB  246.9 MB
+    code change  doc2md      api      0.25s  0.23s to 0.31s      1       8  43.0 MB  246.9 MB
+    code change  doc2md-pip  api      6.90s  6.50s to 8.10s      1       8  43.0 MB  246.9 MB
 
     code change: api/main.py (api): a comment line at its end
     requirement change, doc2md: not measured: no file was found
@@ -126,12 +129,12 @@ fn pages() {
     | code change | 0.35s | 0.33s to 0.41s | 7.00s | 6.60s to 8.20s | 0.05 |
     | requirement change | not measured |  | not measured |  | - |
 
-    | case | project | target | time | range | ran | cached | image |
-    |---|---|---|--:|---|--:|--:|--:|
-    | first build | doc2md | api | 1m13s | 1m11s to 1m19s | 1 | 8 | 246.9 MB |
-    | first build | doc2md-pip | api | 24m39s | 23m49s to 26m39s | 1 | 8 | 246.9 MB |
-    | code change | doc2md | api | 0.25s | 0.23s to 0.31s | 1 | 8 | 246.9 MB |
-    | code change | doc2md-pip | api | 6.90s | 6.50s to 8.10s | 1 | 8 | 246.9 MB |
+    | case | project | target | time | range | ran | cached | written | image |
+    |---|---|---|--:|---|--:|--:|--:|--:|
+    | first build | doc2md | api | 1m13s | 1m11s to 1m19s | 1 | 8 | 43.0 MB | 246.9 MB |
+    | first build | doc2md-pip | api | 24m39s | 23m49s to 26m39s | 1 | 8 | 43.0 MB | 246.9 MB |
+    | code change | doc2md | api | 0.25s | 0.23s to 0.31s | 1 | 8 | 43.0 MB | 246.9 MB |
+    | code change | doc2md-pip | api | 6.90s | 6.50s to 8.10s | 1 | 8 | 43.0 MB | 246.9 MB |
 
     - code change: api/main.py (api): a comment line at its end
     - requirement change, doc2md: not measured: no file was found
