@@ -21,7 +21,7 @@ use super::{
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// It doubles up to this.
 const RETRY_AT_MOST: Duration = Duration::from_millis(800);
-/// How often the engine may miss something while it measures before it is believed.
+/// How often the engine may miss something while it looks before it is believed.
 const ATTEMPTS: u32 = 6;
 
 /// How much is asked of images.
@@ -87,7 +87,7 @@ impl Engine {
             if questions.len() == asked {
                 return Err(meanwhile);
             }
-            let listed = within(time.end, limit, images::list(self.http())).await;
+            let listed = within(time.end, limit, settled(|| images::list(self.http()))).await;
             let told = meanwhile(listed.as_deref().unwrap_or_default()).await;
             Ok((listed, told))
         };
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
-        within(time.end, time.limit, networks::list(self.http())).await
+        within(time.end, time.limit, settled(|| networks::list(self.http()))).await
     }
 
     /// One disk usage answer, with plain lists in place of what it does not tell.
@@ -165,15 +165,15 @@ impl Engine {
             let http = self.http();
             let TimeBox { limit, end, .. } = time;
             let listed = match part {
-                Part::Images => {
-                    within(end, limit, images::list(http)).await.map(|list| usage.images = list)
-                }
-                Part::Containers => within(end, limit, containers::list(http))
+                Part::Images => within(end, limit, settled(|| images::list(http)))
+                    .await
+                    .map(|list| usage.images = list),
+                Part::Containers => within(end, limit, settled(|| containers::list(http)))
                     .await
                     .map(|list| usage.containers = list),
-                Part::Volumes => {
-                    within(end, limit, volumes::list(http)).await.map(|list| usage.volumes = list)
-                }
+                Part::Volumes => within(end, limit, settled(|| volumes::list(http)))
+                    .await
+                    .map(|list| usage.volumes = list),
                 Part::Cache | Part::Networks | Part::Engine => Err(timed_out("", limit)),
             };
             let lost = if listed.is_ok() { Lost::Sizes } else { Lost::Everything };
@@ -189,23 +189,28 @@ impl Engine {
     ) -> Result<DiskUsage, EngineError> {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
-        let mut wait = RETRY_AFTER;
-        let mut attempt = 1;
-        loop {
-            match self.http().send(Method::GET, &operation, path).await {
-                Ok(body) => {
-                    return disk_usage::decode(&body).map_err(|error| EngineError::Http {
-                        operation,
-                        source: HttpError::Answer(error),
-                    });
-                }
-                Err(error) if is_busy(&error) || (attempt < ATTEMPTS && will_pass(&error)) => {
-                    sleep(wait).await;
-                    attempt += 1;
-                    wait = RETRY_AT_MOST.min(wait * 2);
-                }
-                Err(error) => return Err(error),
+        let body = settled(|| self.http().send(Method::GET, &operation, path)).await?;
+        disk_usage::decode(&body)
+            .map_err(|error| EngineError::Http { operation, source: HttpError::Answer(error) })
+    }
+}
+
+/// Asks again while the refusal is one that passes by itself. Lists need it as much as sums: the containerd store
+/// fails all of `/images/json` when one image goes while it walks them.
+async fn settled<T, F>(ask: impl Fn() -> F) -> Result<T, EngineError>
+where
+    F: Future<Output = Result<T, EngineError>>,
+{
+    let mut wait = RETRY_AFTER;
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Err(error) if is_busy(&error) || (attempt < ATTEMPTS && will_pass(&error)) => {
+                sleep(wait).await;
+                attempt += 1;
+                wait = RETRY_AT_MOST.min(wait * 2);
             }
+            answer => return answer,
         }
     }
 }

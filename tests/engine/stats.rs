@@ -269,11 +269,12 @@ fn a_project_without_files_is_known_by_its_labels() {
             std::fs::remove_file(project.dir().join(file)).unwrap();
         }
         let output = project.run(&["stats", "-p", project.name()]).success().get_output().clone();
+        let notes = String::from_utf8(output.stderr).unwrap();
         let table = String::from_utf8(output.stdout).unwrap();
         for service in ["api", "worker"] {
             assert!(
                 table.lines().any(|line| line.starts_with(service)),
-                "{}: {table}",
+                "{}: {table}{notes}",
                 engine.name
             );
         }

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::grid::{Shape, cell};
-use super::{Extent, heading, sections};
+use super::{Extent, heading, sections, without_images};
 use crate::stats::StatsReport;
 
 /// The report as a page.
 pub fn markdown(report: &StatsReport, extent: Extent) -> String {
     let mut text = format!("### {}\n", escaped(&heading(report)));
-    if report.images.is_empty() {
-        text.push_str("\nThe project has no images here.\n");
+    if let Some(sentence) = without_images(report) {
+        let _ = write!(text, "\n{sentence}\n");
     }
     for section in sections::sections(report, extent) {
         let _ = write!(text, "\n#### {}\n\n", section.title);

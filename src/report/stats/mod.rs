@@ -30,8 +30,8 @@ pub fn table(report: &StatsReport, columns: usize, extent: Extent) -> String {
     let title = heading(report);
     let mut text = format!("{bold}{}{bold:#}\n", grid::wrap(&title, columns, 2));
     let sections = sections::sections(report, extent);
-    if report.images.is_empty() {
-        text.push_str("\nThe project has no images here.\n");
+    if let Some(sentence) = without_images(report) {
+        text.push_str(&format!("\n{sentence}\n"));
     }
     for section in &sections {
         text.push_str(&format!("\n{bold}{}{bold:#}\n", section.title));
@@ -41,6 +41,16 @@ pub fn table(report: &StatsReport, columns: usize, extent: Extent) -> String {
         }
     }
     text
+}
+
+/// What stands where no image can be listed.
+fn without_images(report: &StatsReport) -> Option<&'static str> {
+    match (report.images.is_empty(), report.total_bytes) {
+        (false, _) => None,
+        (true, Some(_)) => Some("The project has no images here."),
+        // A note says why.
+        (true, None) => Some("The project's images are unknown."),
+    }
 }
 
 /// The document, one key per line.
