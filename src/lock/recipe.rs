@@ -13,7 +13,7 @@ const BASE_IMAGE: &str = "python:3.12-slim";
 pub const UV_STAGE: &str = "FROM ${BASE_IMAGE} AS uv
 ARG UV_VERSION
 RUN --mount=type=cache,id=doc2md-pip,target=/root/.cache/pip,sharing=locked \\
-    pip install --disable-pip-version-check --root-user-action=ignore --retries 8 --timeout 60 \\
+    pip install --disable-pip-version-check --root-user-action=ignore \\
         --target /opt/uv uv==${UV_VERSION}
 ";
 
@@ -68,7 +68,7 @@ pub fn dockerfile(sources: &[Source], upgrade: &Upgrade) -> String {
              ENV UV_PYTHON_DOWNLOADS=never\n\
              COPY {number} /lock/\n\
              RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/usr/local/bin/uv \\\n    \
-             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv,sharing=locked \\\n    \
+             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv \\\n    \
              cd /lock/in/{folder} \\\n    \
              && {compile} --generate-hashes{upgrades} {file} --output-file /lock/pins.txt \\\n    \
              && {compile} --no-deps --format pylock.toml {options}/lock/pins.txt --output-file /lock/pylock.toml \\\n    \
