@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::disk_usage::{bytes, time};
 use super::snapshot::{CacheKind, CacheRecord};
+use super::values::{bytes, time};
 
 /// One record. Go's `json` tag of `Parents` starts with a space since API 1.42 (moby
 /// `api/types/build/cache.go`); before, there is one `Parent`.

@@ -5,7 +5,6 @@
 //! asked with `verbose=1` (moby `api/docs/CHANGELOG.md`). One model reads them all, whatever an
 //! engine sends. Only images, containers, volumes and cache: networks have no size.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ApiVersion;
@@ -13,6 +12,7 @@ use super::build_cache::CacheRow;
 use super::containers::ContainerRow;
 use super::images::ImageRow;
 use super::snapshot::{CacheRecord, Container, Image, Part, Volume};
+use super::values::bytes;
 use super::volumes::VolumeRow;
 
 /// First version that can be asked for one part.
@@ -90,21 +90,6 @@ pub(super) fn decode(body: &[u8]) -> Result<DiskUsage, serde_json::Error> {
 /// The items of one part: from its object, or from the list of old.
 fn items<T>(usage: Option<Usage<T>>, list: Option<Vec<T>>) -> impl Iterator<Item = T> {
     usage.and_then(|usage| usage.items).or(list).into_iter().flatten()
-}
-
-/// Engines write -1 for a size they do not know.
-pub(super) fn bytes(size: i64) -> Option<u64> {
-    u64::try_from(size).ok()
-}
-
-/// A time in seconds since 1970; Go's zero time lies before.
-pub(super) fn seconds(seconds: i64) -> Option<Timestamp> {
-    Timestamp::from_second(seconds).ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
-}
-
-/// A time in RFC 3339; Go's zero time, and what is no time, are none.
-pub(super) fn time(text: Option<String>) -> Option<Timestamp> {
-    text?.parse().ok().filter(|time: &Timestamp| *time > Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::disk_usage::{bytes, seconds};
 use super::http::{Http, encoded};
 use super::snapshot::{HistoryStep, Image, ImageDetails, Labels, Layer};
+use super::values::{bytes, seconds};
 use super::{ApiVersion, CONCURRENT_REQUESTS, Engine, EngineError, HttpError};
 
 /// One image of `GET /images/json` or of the disk usage answer.

@@ -14,6 +14,7 @@ mod observe;
 pub mod removal;
 pub mod snapshot;
 mod transport;
+mod values;
 mod volumes;
 
 pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::EngineError;
-use super::disk_usage::time;
 use super::http::Http;
 use super::snapshot::{Labels, Network};
+use super::values::time;
 
 /// One network of `GET /networks`.
 #[derive(Debug, Deserialize)]

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::EngineError;
-use super::disk_usage::{bytes, time};
 use super::http::Http;
 use super::snapshot::{Labels, Volume};
+use super::values::{bytes, time};
 
 /// One volume of `GET /volumes` or of the disk usage answer.
 #[derive(Debug, Deserialize)]

@@ -7,9 +7,8 @@
 use std::fmt;
 
 use bytesize::ByteSize;
-use serde::Serialize;
 
-use super::model::StatsReport;
+use super::model::{StatsReport, Verdict};
 
 /// Name of the file in the project's directory.
 pub const FILE: &str = "doc2md-docker.toml";
@@ -81,19 +80,6 @@ pub struct Growth {
 pub struct Budgets {
     sizes: Vec<Budget>,
     growth: Option<Growth>,
-}
-
-/// A budget and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// The budget, such as `api=300MB` or `api max-growth=10%`.
-    pub rule: String,
-    /// What is allowed; `null` for growth without an earlier build.
-    pub limit_bytes: Option<u64>,
-    /// What there is; `null` where it is not known.
-    pub actual_bytes: Option<u64>,
-    /// Whether it is kept; `null` where that cannot be told.
-    pub ok: Option<bool>,
 }
 
 /// A budget that makes no sense.
@@ -262,19 +248,6 @@ fn size_of(report: &StatsReport, service: &str) -> Result<Option<u64>, BudgetErr
         return Err(BudgetError::UnknownService { name: service.to_owned(), known });
     }
     Ok(images.filter_map(|image| image.size_bytes).max())
-}
-
-impl Verdict {
-    /// Bytes above the limit, where it is broken.
-    pub fn excess_bytes(&self) -> Option<u64> {
-        let excess = self.actual_bytes?.checked_sub(self.limit_bytes?)?;
-        (self.ok == Some(false)).then_some(excess)
-    }
-
-    /// Whether it speaks of growth and there is nothing to compare with, which breaks nothing.
-    pub fn has_no_past(&self) -> bool {
-        self.limit_bytes.is_none()
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use facts::{DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use images::{add_shared, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
-    EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, VolumeStats,
+    EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,
 };
 pub use reference::familiar;
 

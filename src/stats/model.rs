@@ -7,7 +7,6 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::budget::Verdict;
 use super::gc::Collection;
 
 /// Name and version of the document.
@@ -228,4 +227,30 @@ pub struct CacheRecordStats {
     pub shared_with_images: bool,
     /// Whether it is the project's; `null` where nobody can tell.
     pub project: Option<bool>,
+}
+
+/// A budget and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The budget, such as `api=300MB` or `api max-growth=10%`.
+    pub rule: String,
+    /// What is allowed; `null` for growth without an earlier build.
+    pub limit_bytes: Option<u64>,
+    /// What there is; `null` where it is not known.
+    pub actual_bytes: Option<u64>,
+    /// Whether it is kept; `null` where that cannot be told.
+    pub ok: Option<bool>,
+}
+
+impl Verdict {
+    /// Bytes above the limit, where it is broken.
+    pub fn excess_bytes(&self) -> Option<u64> {
+        let excess = self.actual_bytes?.checked_sub(self.limit_bytes?)?;
+        (self.ok == Some(false)).then_some(excess)
+    }
+
+    /// Whether it speaks of growth and there is nothing to compare with, which breaks nothing.
+    pub fn has_no_past(&self) -> bool {
+        self.limit_bytes.is_none()
+    }
 }

@@ -294,7 +294,7 @@ fn show(report: &StatsReport, global: &GlobalArgs, format: StatsFormat, ui: &Ui)
 
 /// A broken budget is a violated policy; one that cannot be measured is a failure.
 fn verdict(report: &StatsReport) -> Result<(), CommandError> {
-    let rules = |wanted: &dyn Fn(&budget::Verdict) -> bool| -> Vec<&str> {
+    let rules = |wanted: &dyn Fn(&stats::Verdict) -> bool| -> Vec<&str> {
         report.budgets.iter().filter(|it| wanted(it)).map(|it| it.rule.as_str()).collect()
     };
     let broken = rules(&|it| it.ok == Some(false));

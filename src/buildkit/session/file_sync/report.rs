@@ -110,15 +110,10 @@ pub(super) struct Counters {
     pub(super) wire_bytes: AtomicU64,
     pub(super) complete: AtomicBool,
     not_utf8: OnceLock<String>,
-    digested: AtomicU64,
+    pub(super) digested: AtomicU64,
 }
 
 impl Counters {
-    /// Whether `size` more bytes may be digested, at most `most` in all.
-    pub(super) fn may_digest(&self, size: u64, most: u64) -> bool {
-        self.digested.fetch_add(size, Relaxed) + size <= most
-    }
-
     pub(super) fn note_not_utf8(&self, path: &[u8]) {
         self.not_utf8.get_or_init(|| String::from_utf8_lossy(path).into_owned());
     }

@@ -293,7 +293,7 @@ impl Transfer {
         listed.check(&file)?;
         let mut chunk = [0_u8; CHUNK];
         let mut total = 0_u64;
-        let mut digest = ContentDigest::of_size(listed.size, &self.counters);
+        let mut digest = ContentDigest::of_size(listed.size, &self.counters.digested);
         loop {
             let n = match file.read(&mut chunk) {
                 Ok(0) => break,

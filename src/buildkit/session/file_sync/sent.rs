@@ -1,12 +1,12 @@
 //! What a transfer listed, kept after it for whoever wants to know what a build read.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{Buf, Bytes};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
-use super::report::Counters;
 use crate::buildkit::session::packet::{FRAME_HEADER, Packet};
 
 /// Larger files are not digested while they are sent.
@@ -67,8 +67,11 @@ impl SentList {
 pub(super) struct ContentDigest(Option<Sha256>);
 
 impl ContentDigest {
-    pub(super) fn of_size(size: u64, counters: &Counters) -> Self {
-        Self((size <= DIGESTED_SIZE && counters.may_digest(size, DIGESTED_BYTES)).then(Sha256::new))
+    /// `digested` counts the bytes that the transfer has digested so far.
+    pub(super) fn of_size(size: u64, digested: &AtomicU64) -> Self {
+        let wanted =
+            size <= DIGESTED_SIZE && digested.fetch_add(size, Relaxed) + size <= DIGESTED_BYTES;
+        Self(wanted.then(Sha256::new))
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
