@@ -79,7 +79,8 @@ pub struct RegistryCredentials {
 pub struct ImageFacts {
     /// Image id, `sha256:...`.
     pub id: String,
-    /// Size in bytes as `docker image inspect` gives it.
+    /// Bytes on disk, as `docker image ls` and the disk usage answer give them. On the containerd store
+    /// before API 1.48 the compressed content alone.
     pub size_bytes: Option<u64>,
 }
 
@@ -117,21 +118,6 @@ impl Engine {
         let docker = self.docker().await?;
         let version = docker.version().await.map_err(request("ask the engine's version"))?;
         Ok(version.version.unwrap_or_default())
-    }
-
-    /// Id and size of image `reference`; `None` when the engine has no such image.
-    ///
-    /// # Errors
-    /// The request failed.
-    pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        match self.docker().await?.inspect_image(reference).await {
-            Ok(image) => Ok(Some(ImageFacts {
-                id: image.id.unwrap_or_default(),
-                size_bytes: image.size.and_then(|size| u64::try_from(size).ok()),
-            })),
-            Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-            Err(source) => Err(request(format!("inspect image {reference}"))(source)),
-        }
     }
 
     /// Whether images live in the containerd store, which can hold several platforms,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::http::{Http, encoded};
 use super::snapshot::{HistoryStep, Image, ImageDetails, Labels, Layer};
 use super::values::{bytes, seconds};
-use super::{ApiVersion, CONCURRENT_REQUESTS, Engine, EngineError, HttpError};
+use super::{ApiVersion, CONCURRENT_REQUESTS, Engine, EngineError, HttpError, ImageFacts};
 
 /// One image of `GET /images/json` or of the disk usage answer.
 #[derive(Debug, Deserialize)]
@@ -91,6 +91,8 @@ struct ManifestRow {
 struct ManifestSizeRow {
     #[serde(default)]
     content: i64,
+    #[serde(default)]
+    total: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +109,20 @@ struct HistoryRow {
 }
 
 impl Engine {
+    /// Id and size of the image with this reference; `None` when the engine has none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self.inspect(reference).await {
+            Ok(row) => Ok(Some(ImageFacts { size_bytes: on_disk(&row), id: row.id })),
+            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Layers and history of the images with these ids, in the same order; those that are gone
     /// are left out.
     ///
@@ -149,16 +165,10 @@ impl Engine {
     }
 
     async fn image_detail(&self, id: &str) -> Result<Option<ImageDetails>, EngineError> {
-        let http = self.http();
-        let name = encoded(id);
-        // The sizes per manifest came with API 1.48; earlier engines would ignore the question.
-        let manifests = http.ping().await?.api_version >= ApiVersion::v1(48);
-        let query = if manifests { "?manifests=1" } else { "" };
         let operation = format!("inspect image {id}");
-        let inspect_path = format!("/images/{name}/json{query}");
-        let history_path = format!("/images/{name}/history");
-        let inspect = http.get::<InspectRow>(&operation, &inspect_path);
-        let history = http.get::<Option<Vec<HistoryRow>>>(&operation, &history_path);
+        let history_path = format!("/images/{}/history", encoded(id));
+        let inspect = self.inspect(id);
+        let history = self.http().get::<Option<Vec<HistoryRow>>>(&operation, &history_path);
         match tokio::try_join!(inspect, history) {
             Ok((inspect, history)) => Ok(Some(details(inspect, history.unwrap_or_default()))),
             Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
@@ -166,6 +176,26 @@ impl Engine {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// An image's inspection, with its sizes by manifest where the engine keeps them so.
+    async fn inspect(&self, name: &str) -> Result<InspectRow, EngineError> {
+        // The sizes per manifest came with API 1.48; earlier engines would ignore the question.
+        let manifests = self.http().ping().await?.api_version >= ApiVersion::v1(48);
+        let query = if manifests { "?manifests=1" } else { "" };
+        let path = format!("/images/{}/json{query}", encoded(name));
+        self.http().get(&format!("inspect image {name}"), &path).await
+    }
+}
+
+/// Bytes on disk: `Size` of an inspection is the compressed content alone on the containerd store.
+fn on_disk(inspect: &InspectRow) -> Option<u64> {
+    let manifests = inspect.manifests.iter().flatten();
+    let totals: Vec<u64> =
+        manifests.filter_map(|it| it.size.as_ref().and_then(|size| bytes(size.total))).collect();
+    match totals.is_empty() {
+        true => inspect.size.and_then(bytes),
+        false => Some(totals.iter().sum()),
     }
 }
 

@@ -29,6 +29,16 @@ pub fn wanted(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec
     ids.into_iter().collect()
 }
 
+/// Services that have an image, each with its id; once for each image.
+pub fn current(
+    project: &str,
+    services: &[ServiceFacts],
+    images: &[Image],
+) -> Vec<(String, String)> {
+    let found = found(project, services, images).into_iter();
+    found.filter_map(|it| Some((it.service, it.image?.id.clone()))).collect()
+}
+
 /// Fills in what the project's images share, where the engine was not asked: the layers that stand in
 /// the chains of another image, of the project or of `others`.
 pub fn add_shared(snapshot: &mut Snapshot, details: &[ImageDetails], others: &[Vec<String>]) {

@@ -16,7 +16,7 @@ mod reference;
 #[cfg(test)]
 pub(crate) mod tests;
 pub use facts::{DockerfileFacts, Facts, PastImage, ServiceFacts};
-pub use images::{add_shared, wanted};
+pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
     EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,

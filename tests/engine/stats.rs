@@ -313,6 +313,45 @@ fn budgets_decide_the_exit_code() {
 }
 
 #[test]
+fn growth_is_measured_from_the_build_before() {
+    on_every_engine(|engine| {
+        let at = &engine.name;
+        let project = Project::new(engine);
+        project
+            .write("compose.yaml", "services:\n  api: {build: .}\n")
+            .write("Dockerfile", format!("FROM {BUSYBOX}\nCOPY data /{}\n", project.name()))
+            .write("data", "small");
+        project.run(&["build"]).success();
+        let growth = ["stats", "--max-growth", "10%"];
+        let output = project.run(&growth).success().get_output().clone();
+        let table = String::from_utf8(output.stdout).unwrap();
+        let verdict = table.lines().find(|line| line.starts_with("api max-growth=10%"));
+        let verdict = verdict.unwrap_or_else(|| panic!("{at}: {table}"));
+        assert!(verdict.ends_with("no earlier build to compare with"), "{at}: {table}");
+        let before = stats(&project, &[])["images"][0].clone();
+        assert_eq!(before["previous_size_bytes"], Value::Null, "{at}");
+
+        project.write("data", vec![b'0'; 4_000_005]);
+        project.run(&["build"]).success();
+        // One that changes nothing is no build to compare with.
+        project.run(&["build"]).success();
+        let output = project.run(&growth).code(4).get_output().clone();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("error: over budget: api max-growth=10%"), "{at}: {errors}");
+        let told = stats(&project, &[]);
+        let image = &told["images"][0];
+        assert_eq!(image["previous_size_bytes"], before["size_bytes"], "{at}");
+        let grown = bytes(&image["size_bytes"]) - bytes(&before["size_bytes"]);
+        // The containerd store has the layer compressed as well.
+        match told["engine"]["store"] == "containerd" {
+            true => assert!((4_000_000..4_100_000).contains(&grown), "{at}: {grown}"),
+            false => assert_eq!(grown, 4_000_000, "{at}"),
+        }
+        project.run(&["stats", "--max-growth", "1000%"]).success();
+    });
+}
+
+#[test]
 fn an_engine_that_is_not_there_is_exit_code_3() {
     let project = project(&engine("28.5"));
     project.run(&["stats", "-H", "unix:///nowhere/docker.sock"]).code(3);

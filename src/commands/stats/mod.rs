@@ -1,10 +1,11 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
 mod owner;
+mod past;
 mod project;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +24,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::report::ci::Ci;
 use crate::report::stats::{self as report, Extent};
 use crate::stats::budget::{self, Budget, BudgetError, Budgets, Growth};
-use crate::stats::{self, Facts, StatsReport, gc};
+use crate::stats::{self, Facts, PastImage, StatsReport, gc};
 use crate::ui::Ui;
 
 /// What the layers of images get at least, where measuring took all the time there was.
@@ -51,13 +52,14 @@ pub async fn run(
         false => Whose::Told,
     };
     let mut notes: Vec<String> = measured.note.iter().cloned().collect();
-    let seen = observe(&connector, &measured, args.timeout, whose, &mut notes).await?;
+    let wish = Wish { limit: args.timeout, whose, ledger: environment.ledger_directory() };
+    let seen = observe(&connector, &measured, wish, &mut notes).await?;
     let mut report = stats::aggregate(&Facts {
         project: &measured.name,
         services: &measured.services,
         snapshot: &seen.snapshot,
         details: &seen.details,
-        past: &[],
+        past: &seen.past,
         own_records: seen.own_records.as_ref(),
         gc: seen.gc.as_ref(),
         with_records: global.verbose > 0,
@@ -87,10 +89,20 @@ enum Whose {
     Left,
 }
 
-/// What the engine told in time.
+/// What is looked at.
+struct Wish {
+    /// How long the engine gets.
+    limit: Duration,
+    whose: Whose,
+    /// Where builds are remembered, if anywhere.
+    ledger: Option<PathBuf>,
+}
+
+/// What the engine and the ledger told in time.
 struct Seen {
     snapshot: Snapshot,
     details: Vec<ImageDetails>,
+    past: Vec<PastImage>,
     own_records: Option<BTreeSet<String>>,
     gc: Option<gc::Rules>,
 }
@@ -98,10 +110,10 @@ struct Seen {
 async fn observe(
     connector: &Connector,
     measured: &project::Measured,
-    limit: Duration,
-    whose: Whose,
+    wish: Wish,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
+    let Wish { limit, whose, ledger } = wish;
     let end = Instant::now() + limit.max(LAYERS_AT_LEAST);
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
@@ -121,6 +133,7 @@ async fn observe(
     };
     let (seen, gc) = tokio::join!(seen, policies);
     let (mut snapshot, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
+    let past = past::of(ledger, measured, &snapshot);
     let details = layers.details.unwrap_or_else(|why| {
         notes.push(format!("layers of images unknown: {why}"));
         Vec::new()
@@ -144,7 +157,9 @@ async fn observe(
         policies,
         disk_free_bytes: connect::disk_free(connector, &snapshot.engine),
     });
-    Ok(Seen { snapshot, details, own_records, gc })
+    let past = past.await.unwrap_or_default();
+    notes.extend(past.note);
+    Ok(Seen { snapshot, details, past: past.images, own_records, gc })
 }
 
 /// What inspecting images tells, or why it did not come in time.

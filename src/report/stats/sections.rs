@@ -345,7 +345,7 @@ fn budgets(report: &StatsReport) -> Section {
         let verdict = match (it.ok, it.excess_bytes()) {
             (Some(false), excess) => format!("over by {}", format::bytes(excess.unwrap_or(0))),
             (Some(true), _) => "ok".to_owned(),
-            (None, _) if it.has_no_past() => "no earlier build".to_owned(),
+            (None, _) if it.has_no_past() => "no earlier build to compare with".to_owned(),
             (None, _) => "unknown".to_owned(),
         };
         vec![cell(&it.rule), size(it.limit_bytes), size(it.actual_bytes), verdict]

@@ -1,0 +1,167 @@
+//! What the project's images were before, from the ledger.
+
+use std::path::PathBuf;
+
+use tokio::task::JoinHandle;
+
+use crate::engine::ApiVersion;
+use crate::engine::Snapshot;
+use crate::engine::snapshot::Store as ImageStore;
+use crate::ledger::{Entry, Outcome, ReadError, Store};
+use crate::stats::{self, PastImage};
+
+use super::project::Measured;
+
+/// Builds that are read at most: an image that never changed has no other before it.
+const BUILDS: usize = 100;
+/// From this on the containerd store tells a build how much its image takes on disk.
+const SIZES_ON_DISK: ApiVersion = ApiVersion::v1(48);
+
+/// Why earlier sizes cannot be compared there.
+const ONLY_COMPRESSED: &str =
+    "sizes of earlier builds unknown: this engine tells a build the compressed size alone";
+
+/// Earlier images.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// Newest first.
+    pub(super) images: Vec<PastImage>,
+    /// What could not be read.
+    pub(super) note: Option<String>,
+}
+
+/// Reads earlier builds on a thread of its own, until each image has another one before it.
+pub(super) fn of(
+    directory: Option<PathBuf>,
+    measured: &Measured,
+    snapshot: &Snapshot,
+) -> JoinHandle<Earlier> {
+    let project = measured.name.clone();
+    let engine = snapshot.engine.id.clone();
+    let current = stats::current(&project, &measured.services, &snapshot.images);
+    let is_comparable = snapshot.engine.store != ImageStore::Containerd
+        || snapshot.engine.api_version >= SIZES_ON_DISK;
+    tokio::task::spawn_blocking(move || match directory {
+        Some(_) if !is_comparable => {
+            Earlier { note: Some(ONLY_COMPRESSED.to_owned()), ..Earlier::default() }
+        }
+        Some(directory) => read(&Store::open(directory), &project, &engine, &current),
+        None => Earlier::default(),
+    })
+}
+
+fn read(store: &Store, project: &str, engine: &str, current: &[(String, String)]) -> Earlier {
+    let builds = match store.entries(project) {
+        Ok(builds) => builds,
+        Err(error) => {
+            let why = std::error::Error::source(&error).map(|why| format!(": {why}"));
+            let note =
+                format!("earlier builds unknown: failed to {error}{}", why.unwrap_or_default());
+            return Earlier { note: Some(note), ..Earlier::default() };
+        }
+    };
+    let mut images: Vec<PastImage> = Vec::new();
+    let mut unread = Vec::new();
+    for build in builds.iter().take(BUILDS) {
+        let has_past = |(service, id): &(String, String)| {
+            images.iter().any(|past| past.service == *service && past.id != *id)
+        };
+        if current.iter().all(has_past) {
+            break;
+        }
+        match build.read() {
+            // Image ids and sizes differ between stores; the ids of engines tell them apart.
+            Ok(entry) if !engine.is_empty() && entry.engine.id == engine => {
+                images.extend(made(entry));
+            }
+            Ok(_) | Err(ReadError::Gone(_)) => {}
+            Err(error) => unread.push(error.to_string()),
+        }
+    }
+    let note = unread.first().map(|first| match unread.len() - 1 {
+        0 => format!("an earlier build is left out: {first}"),
+        more => format!("earlier builds are left out: {first}, and {more} more"),
+    });
+    Earlier { images, note }
+}
+
+/// Images that a build left in the engine.
+fn made(entry: Entry) -> impl Iterator<Item = PastImage> {
+    let built = entry.targets.into_iter().filter(|target| target.outcome == Outcome::Succeeded);
+    built.filter_map(|target| {
+        let (id, size_bytes) = target.image_id.zip(target.size_bytes)?;
+        Some(PastImage { service: target.service, id, size_bytes })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::ledger::BuildId;
+    use crate::ledger::testing::{build, epoch};
+
+    /// A ledger with a build for each (hour, engine, image id), of which none has the size of another.
+    fn ledger(builds: &[(u32, &str, &str)]) -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path());
+        for (hour, engine, image) in builds {
+            let mut entry = build(*hour, Outcome::Succeeded, Vec::new());
+            entry.engine.id = (*engine).to_owned();
+            entry.targets[0].image_id = Some((*image).to_owned());
+            entry.targets[0].size_bytes = Some(u64::from(*hour));
+            store.append(&entry).unwrap();
+        }
+        (directory, store)
+    }
+
+    fn sizes(earlier: &Earlier) -> Vec<u64> {
+        earlier.images.iter().map(|image| image.size_bytes).collect()
+    }
+
+    #[test]
+    fn reading_ends_at_another_image_of_the_same_engine() {
+        let (_directory, store) = ledger(&[
+            (1, "E", "a"),
+            (2, "E", "b"),
+            (3, "other", "c"),
+            (4, "", "d"),
+            (5, "E", "now"),
+        ]);
+        let current = [("api".to_owned(), "now".to_owned())];
+        let earlier = read(&store, "p", "E", &current);
+        assert_eq!((sizes(&earlier), earlier.note), (vec![5, 2], None));
+        assert!(read(&store, "p", "", &current).images.is_empty());
+        assert!(read(&store, "elsewhere", "E", &current).images.is_empty());
+    }
+
+    #[test]
+    fn reading_ends_where_nothing_ever_changed() {
+        let same: Vec<(u32, &str, &str)> =
+            (1..=BUILDS as u32 + 1).map(|hour| (hour, "E", "now")).collect();
+        let (_directory, store) = ledger(&same);
+        let current = [("api".to_owned(), "now".to_owned())];
+        assert_eq!(read(&store, "p", "E", &current).images.len(), BUILDS);
+        assert!(read(&store, "p", "E", &[]).images.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let (directory, store) = ledger(&[(1, "E", "before")]);
+        for hour in [2, 3] {
+            let id = BuildId::new(epoch() + SignedDuration::from_hours(hour), "0000");
+            std::fs::write(directory.path().join(format!("p/{id}.json")), "{").unwrap();
+        }
+        let earlier = read(&store, "p", "E", &[("api".to_owned(), "now".to_owned())]);
+        assert_eq!(sizes(&earlier), [1]);
+        let note = earlier.note.unwrap();
+        assert!(note.starts_with("earlier builds are left out: "), "{note}");
+        assert!(note.ends_with(", and 1 more"), "{note}");
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let note = read(&Store::open(file), "p", "E", &[]).note.unwrap();
+        assert!(note.starts_with("earlier builds unknown: failed to read "), "{note}");
+    }
+}
