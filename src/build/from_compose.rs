@@ -52,6 +52,10 @@ pub struct TargetOptions {
     pub cache_from: Vec<String>,
     /// Further cache exports.
     pub cache_to: Vec<String>,
+    /// Provenance attestation instead of the compose file's: `true`, `false` or `KEY=VALUE,...`.
+    pub provenance: Option<String>,
+    /// SBOM attestation, the same way.
+    pub sbom: Option<String>,
     /// `TARGET.KEY[.NAME][+]=VALUE`, applied last, in order.
     pub set: Vec<String>,
 }
@@ -209,7 +213,10 @@ fn target(
     } else {
         (vec![if push { "type=registry" } else { "type=docker" }.to_owned()], None)
     };
-    let attests = [("provenance", &build.provenance), ("sbom", &build.sbom)];
+    let attests = [
+        ("provenance", options.provenance.as_ref().or(build.provenance.as_ref())),
+        ("sbom", options.sbom.as_ref().or(build.sbom.as_ref())),
+    ];
     Ok(Target {
         name: String::new(),
         service: service.name.clone(),
@@ -251,7 +258,7 @@ fn target(
         outputs,
         attest: attests
             .into_iter()
-            .filter_map(|(kind, value)| match value.as_deref() {
+            .filter_map(|(kind, value)| match value.map(String::as_str) {
                 None | Some("false") => None,
                 Some("true") => Some(format!("type={kind}")),
                 Some(parameters) => Some(format!("type={kind},{parameters}")),

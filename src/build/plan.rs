@@ -1,6 +1,7 @@
 //! What a run will do, decided before it starts: which targets, in which order, what is the same.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::build::target::Target;
 use crate::progress::TargetInfo;
@@ -52,66 +53,29 @@ impl BuildPlan {
     /// An unknown target, or targets that need each other.
     pub fn new(targets: Vec<Target>) -> Result<Self, PlanError> {
         let mut plan = Self::default();
-        let mut done: HashMap<String, usize> = HashMap::new();
-        let by_name: HashMap<&str, &Target> =
-            targets.iter().map(|target| (target.name.as_str(), target)).collect();
-        for target in &targets {
-            plan.add(target, &by_name, &mut done, &mut Vec::new())?;
+        let mut built_by: HashMap<&str, usize> = HashMap::new();
+        let mut builds: HashMap<Target, usize> = HashMap::new();
+        for target in needed_first(&targets)? {
+            let index = match builds.entry(unnamed(target)) {
+                Entry::Occupied(build) => {
+                    plan.steps[*build.get()].serve(target);
+                    *build.get()
+                }
+                Entry::Vacant(build) => {
+                    let mut after: Vec<usize> = Vec::new();
+                    for index in needs(target).map(|needed| built_by[needed]) {
+                        if !after.contains(&index) {
+                            after.push(index);
+                        }
+                    }
+                    let also_serves = Vec::new();
+                    plan.steps.push(PlannedBuild { target: target.clone(), also_serves, after });
+                    *build.insert(plan.steps.len() - 1)
+                }
+            };
+            built_by.insert(&target.name, index);
         }
         Ok(plan)
-    }
-
-    fn add(
-        &mut self,
-        target: &Target,
-        by_name: &HashMap<&str, &Target>,
-        done: &mut HashMap<String, usize>,
-        path: &mut Vec<String>,
-    ) -> Result<usize, PlanError> {
-        if let Some(&index) = done.get(&target.name) {
-            return Ok(index);
-        }
-        if let Some(start) = path.iter().position(|name| *name == target.name) {
-            let mut cycle = path[start..].to_vec();
-            cycle.push(target.name.clone());
-            return Err(PlanError::Cycle { cycle });
-        }
-        path.push(target.name.clone());
-        let mut after = Vec::new();
-        for needed in needs(target) {
-            let needed_target = by_name.get(needed).ok_or_else(|| PlanError::UnknownTarget {
-                target: target.name.clone(),
-                needed: needed.to_owned(),
-            })?;
-            let index = self.add(needed_target, by_name, done, path)?;
-            if !after.contains(&index) {
-                after.push(index);
-            }
-        }
-        path.pop();
-        let index = match self.steps.iter().position(|step| same_build(&step.target, target)) {
-            Some(index) => {
-                let step = &mut self.steps[index];
-                for tag in &target.tags {
-                    if !step.target.tags.contains(tag) {
-                        step.target.tags.push(tag.clone());
-                    }
-                }
-                let info = TargetInfo { same_as: Some(step.target.name.clone()), ..info(target) };
-                step.also_serves.push(info);
-                index
-            }
-            None => {
-                self.steps.push(PlannedBuild {
-                    target: target.clone(),
-                    also_serves: Vec::new(),
-                    after,
-                });
-                self.steps.len() - 1
-            }
-        };
-        done.insert(target.name.clone(), index);
-        Ok(index)
     }
 
     /// Every target of the run, as reporters need it.
@@ -123,6 +87,71 @@ impl BuildPlan {
     }
 }
 
+impl PlannedBuild {
+    /// `target` is the same build: it gets the image, too.
+    fn serve(&mut self, target: &Target) {
+        for tag in &target.tags {
+            if !self.target.tags.contains(tag) {
+                self.target.tags.push(tag.clone());
+            }
+        }
+        let same_as = Some(self.target.name.clone());
+        self.also_serves.push(TargetInfo { same_as, ..info(target) });
+    }
+}
+
+/// How far the search for an order has come with a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Unseen,
+    OnPath,
+    Placed,
+}
+
+/// The targets in an order in which each stands behind those it needs; else as they were given. Without recursion:
+/// how long a chain is, a file says.
+fn needed_first(targets: &[Target]) -> Result<Vec<&Target>, PlanError> {
+    let by_name: HashMap<&str, usize> =
+        targets.iter().enumerate().map(|(index, target)| (target.name.as_str(), index)).collect();
+    let mut marks = vec![Mark::Unseen; targets.len()];
+    let mut order = Vec::with_capacity(targets.len());
+    for start in 0..targets.len() {
+        if marks[start] == Mark::Placed {
+            continue;
+        }
+        // From `start` down to the target at hand, each with those of its needs that are not looked at yet.
+        let mut path = vec![(start, needs(&targets[start]))];
+        marks[start] = Mark::OnPath;
+        while let Some((index, unseen)) = path.last_mut() {
+            let target = &targets[*index];
+            let Some(needed) = unseen.next() else {
+                marks[*index] = Mark::Placed;
+                order.push(target);
+                path.pop();
+                continue;
+            };
+            let next = *by_name.get(needed).ok_or_else(|| PlanError::UnknownTarget {
+                target: target.name.clone(),
+                needed: needed.to_owned(),
+            })?;
+            match marks[next] {
+                Mark::Placed => {}
+                Mark::Unseen => {
+                    marks[next] = Mark::OnPath;
+                    path.push((next, needs(&targets[next])));
+                }
+                Mark::OnPath => {
+                    let cycle = path.iter().map(|(index, _)| *index);
+                    let cycle = cycle.skip_while(|index| *index != next).chain([next]);
+                    let cycle = cycle.map(|index| targets[index].name.clone()).collect();
+                    return Err(PlanError::Cycle { cycle });
+                }
+            }
+        }
+    }
+    Ok(order)
+}
+
 fn needs(target: &Target) -> impl Iterator<Item = &str> {
     target.contexts.values().filter_map(|context| context.strip_prefix(TARGET_CONTEXT))
 }
@@ -131,16 +160,15 @@ fn info(target: &Target) -> TargetInfo {
     TargetInfo { name: target.name.clone(), image: target.image.clone(), same_as: None }
 }
 
-/// Whether two targets differ in nothing but their names and tags.
-fn same_build(one: &Target, other: &Target) -> bool {
-    let strip = |target: &Target| Target {
+/// What is built, whatever it is called: targets that differ in nothing else are one build.
+fn unnamed(target: &Target) -> Target {
+    Target {
         name: String::new(),
         service: String::new(),
         image: String::new(),
         tags: Vec::new(),
         ..target.clone()
-    };
-    strip(one) == strip(other)
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +210,26 @@ mod tests {
     fn a_cycle_is_named() {
         let error = BuildPlan::new(vec![target("a", &["b"]), target("b", &["a"])]).unwrap_err();
         assert_eq!(error.to_string(), "targets need each other as build contexts: a -> b -> a");
+    }
+
+    #[test]
+    fn a_cycle_is_named_without_what_leads_to_it() {
+        let targets = vec![target("a", &["b"]), target("b", &["c"]), target("c", &["b"])];
+        let error = BuildPlan::new(targets).unwrap_err();
+        assert_eq!(error.to_string(), "targets need each other as build contexts: b -> c -> b");
+        let error = BuildPlan::new(vec![target("a", &["a"])]).unwrap_err();
+        assert_eq!(error.to_string(), "targets need each other as build contexts: a -> a");
+    }
+
+    #[test]
+    fn a_chain_may_be_long() {
+        let name = |number: usize| format!("t{number}");
+        let mut targets: Vec<Target> =
+            (0..20_000).map(|number| target(&name(number), &[&name(number + 1)])).collect();
+        targets.push(target(&name(20_000), &[]));
+        let plan = BuildPlan::new(targets).unwrap();
+        assert_eq!(plan.steps[0].target.name, name(20_000));
+        assert_eq!(plan.steps[20_000].after, [19_999]);
     }
 
     #[test]

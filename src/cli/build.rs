@@ -48,6 +48,12 @@ pub struct BuildArgs {
     /// Export cache to here: REF or type=TYPE,...
     #[arg(long, value_name = "SPEC")]
     pub cache_to: Vec<String>,
+    /// Provenance attestation of every target: true, false or KEY=VALUE,... such as mode=max.
+    #[arg(long, value_name = "VALUE")]
+    pub provenance: Option<String>,
+    /// SBOM attestation of every target: true, false or KEY=VALUE,... such as generator=IMAGE.
+    #[arg(long, value_name = "VALUE")]
+    pub sbom: Option<String>,
     /// Override a value of a target, as bake does: TARGET.KEY=VALUE; TARGET may be a pattern.
     #[arg(long, value_name = "TARGET.KEY=VALUE")]
     pub set: Vec<String>,

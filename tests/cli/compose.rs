@@ -194,6 +194,22 @@ fn options_of_the_command_line_reach_every_target() {
     assert_eq!(target.cache_from, ["x"]);
 }
 
+#[test]
+fn attestations_of_the_command_line_replace_those_of_the_file() {
+    let attested = |provenance: Option<&str>, sbom: Option<&str>| {
+        let options = TargetOptions {
+            provenance: provenance.map(str::to_owned),
+            sbom: sbom.map(str::to_owned),
+            ..TargetOptions::default()
+        };
+        let text = "services: {a: {build: {context: ., provenance: mode=max}}}";
+        targets(text, &options).targets[0].attest.clone()
+    };
+    assert_eq!(attested(None, None), ["type=provenance,mode=max"]);
+    assert_eq!(attested(Some("mode=min"), Some("true")), ["type=provenance,mode=min", "type=sbom"]);
+    assert_eq!(attested(Some("false"), Some("generator=g")), ["type=sbom,generator=g"]);
+}
+
 fn with_hint(error: ComposeError) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("\n    hint: {hint}"));
     format!("{error}{}", hint.unwrap_or_default())

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{BUSYBOX, Engine, PYTHON, Project, eventually, on_every_engine};
+use crate::support::{BUSYBOX, Engine, PYTHON, Project, engine, eventually, on_every_engine};
 
 /// A project with the one service `app`, whose build section is `build`.
 fn project(engine: &Engine, build: &str, dockerfile: &str) -> Project {
@@ -279,12 +279,27 @@ fn entitlements_are_refused_as_the_engine_says() {
 }
 
 #[test]
+fn an_attested_image_is_an_index() {
+    let engine = engine("28.5-containerd");
+    let project = project(&engine, "provenance: true", "COPY D* /");
+    let kind = |further: &[&str]| {
+        project.run(&[&["build", "--metadata-file", "metadata.json"], further].concat()).success();
+        let text = std::fs::read_to_string(project.dir().join("metadata.json")).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+        metadata["app"]["containerimage.descriptor"]["mediaType"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(kind(&[]), "application/vnd.oci.image.index.v1+json");
+    assert_eq!(kind(&["--provenance", "false"]), "application/vnd.docker.distribution.manifest.v2+json");
+}
+
+#[test]
 fn what_needs_the_containerd_store_is_refused_by_key() {
     on_every_engine(|engine| {
         let containerd = engine.name.ends_with("containerd");
         let cases: &[(&str, &[&str], &str)] = &[
             ("platforms: [linux/amd64, linux/arm64]", &[], "platforms"),
             ("provenance: true", &[], "provenance"),
+            ("args: {A: b}", &["--provenance", "mode=max"], "provenance"),
             ("args: {A: b}", &["--set", "app.output=type=oci,dest=out.tar"], "output"),
             ("cache_to: ['type=registry,ref=127.0.0.1:1/x']", &[], "cache_to"),
         ];

@@ -32,6 +32,8 @@ pub(super) fn target_options(
         secrets: args.secret.clone(),
         cache_from: args.cache_from.clone(),
         cache_to: args.cache_to.clone(),
+        provenance: args.provenance.clone().filter(|value| !value.is_empty()),
+        sbom: args.sbom.clone().filter(|value| !value.is_empty()),
         set: args.set.clone(),
     }
 }
