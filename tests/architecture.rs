@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
         room: "bench",
         never: &["crate::engine", "crate::buildkit", "crate::report", "crate::ui"],
     },
+    Rule { room: "prune/model.rs", never: OUTSIDE },
     Rule { room: "prune/plan.rs", never: OUTSIDE },
     Rule { room: "prune/select.rs", never: OUTSIDE },
     Rule { room: "prune/space.rs", never: OUTSIDE },

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Action, Item, Kind, Plan};
+use super::model::{Action, Item, Kind, Plan};
 use crate::engine::removal::Removal;
 use crate::engine::snapshot::{CacheKind, CacheRecord};
 use crate::engine::{Engine, EngineError, HttpError};

@@ -6,6 +6,7 @@
 
 pub mod execute;
 mod forgotten;
+mod model;
 pub mod plan;
 mod select;
 pub mod space;
@@ -13,5 +14,6 @@ pub mod space;
 mod tests;
 
 pub use execute::{Outcome, Remaining};
-pub use plan::{Action, Item, Kind, Plan, Project, Request, plan};
+pub use model::{Action, Item, Kind, Plan, Project, Request};
+pub use plan::plan;
 pub use select::SpaceGoal;

@@ -1,12 +1,12 @@
 //! What goes and what stays, with bytes and reasons. Pure: the same state gives the same plan.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::Timestamp;
 
 use super::forgotten::forgotten;
-use super::select::{SpaceGoal, last_use, select};
+use super::model::{Action, Item, Kind, Plan, Project, Request};
+use super::select::{last_use, select};
 use super::space::Space;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::removal::is_record_id;
@@ -18,129 +18,6 @@ pub const PROJECT_LABEL: &str = "com.docker.compose.project";
 const SERVICE_LABEL: &str = "com.docker.compose.service";
 /// Label of volumes that nobody named.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
-
-/// Kinds of things, in the order in which they can go: each is used by those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A container.
-    Container,
-    /// A network.
-    Network,
-    /// An image, or one of its names.
-    Image,
-    /// A volume.
-    Volume,
-    /// A record of the build cache.
-    Cache,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Container => "container",
-            Self::Network => "network",
-            Self::Image => "image",
-            Self::Volume => "volume",
-            Self::Cache => "cache",
-        })
-    }
-}
-
-/// The project, as far as it is known.
-#[derive(Debug, Clone, Default)]
-pub struct Project {
-    /// Compose project name.
-    pub name: String,
-    /// References of the images its compose files build.
-    pub built: BTreeSet<String>,
-    /// References of the images its compose files only pull.
-    pub pulled: BTreeSet<String>,
-    /// Ids of images that recorded builds of it made.
-    pub built_ids: BTreeSet<String>,
-    /// References that recorded builds of it gave their images.
-    pub built_as: BTreeSet<String>,
-}
-
-/// What is to be removed.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Kinds of things.
-    pub kinds: BTreeSet<Kind>,
-    /// All cache records instead of the project's.
-    pub whole_cache: bool,
-    /// Images that are only pulled, too.
-    pub pulled_images: bool,
-    /// Running containers, too: they are stopped first.
-    pub stop: bool,
-    /// Only what was made (cache: last used) before.
-    pub until: Option<Timestamp>,
-    /// Remove cache records, least recently used first, no further than this.
-    pub cache_goal: Option<SpaceGoal>,
-}
-
-/// One call of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Remove a container.
-    Container {
-        /// Whether it has to be stopped first.
-        stop: bool,
-        /// Whether the volumes nobody named go with it.
-        anonymous_volumes: bool,
-    },
-    /// Remove a network.
-    Network,
-    /// Remove an image.
-    Image {
-        /// The name to remove; the id where it has none.
-        reference: Option<String>,
-    },
-    /// Remove a volume.
-    Volume,
-    /// Remove a cache record.
-    Cache {
-        /// How often it had been used when that was decided: one that is used since has become somebody's.
-        usage_count: u64,
-    },
-}
-
-/// A thing that goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item<A = Action> {
-    /// What to do; nothing for what stays.
-    pub action: A,
-    /// What it is.
-    pub kind: Kind,
-    /// The engine's id; the name of a volume.
-    pub id: String,
-    /// What a person would call it.
-    pub name: String,
-    /// For what goes: bytes that this frees. For what stays: bytes it takes, where they are known.
-    pub bytes: Option<u64>,
-    /// Why it goes or stays.
-    pub reason: String,
-}
-
-/// What goes, in the order of removal, and what stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// What goes.
-    pub remove: Vec<Item>,
-    /// Things of the project, and records of the build cache, that stay.
-    pub keep: Vec<Item<()>>,
-}
-
-impl Plan {
-    /// Bytes that removing everything frees.
-    pub fn estimated_bytes(&self) -> u64 {
-        self.remove.iter().filter_map(|item| item.bytes).sum()
-    }
-
-    /// What goes of one kind.
-    pub fn removes(&self, kind: Kind) -> impl Iterator<Item = &Item> {
-        self.remove.iter().filter(move |item| item.kind == kind)
-    }
-}
 
 /// Decides. `verdicts` say whose each cache record is, `details` describe the images.
 pub fn plan(
@@ -276,7 +153,7 @@ impl Planner<'_> {
             }
             for reference in &image.references {
                 if let Some(why) = self.names_ours(image, reference) {
-                    self.named_image(image, reference, why);
+                    self.image(image, Some(reference), why);
                 }
             }
         }
@@ -320,40 +197,32 @@ impl Planner<'_> {
         Some(Err(format!("{why}; the compose file names no such image")))
     }
 
-    fn named_image(&mut self, image: &Image, reference: &str, why: Result<String, String>) {
-        let why = why.and_then(|why| match self.used_by(&image.containers) {
-            Some(used) => Err(used),
-            None => self.too_young(image.created).map_or(Ok(why), Err),
-        });
-        match why {
-            Ok(why) => {
-                let action = Action::Image { reference: Some(reference.to_owned()) };
-                self.remove(action, Kind::Image, &image.id, reference, why);
-            }
-            Err(why) => self.keep(Kind::Image, &image.id, reference, image.size_bytes, why),
-        }
-    }
-
     fn unnamed_image(&mut self, image: &Image) {
         let recorded = self.project.built_ids.contains(&image.id);
         if !image.digests.is_empty() || !(self.is_ours(&image.labels) || recorded) {
             return;
         }
         let why = if self.is_ours(&image.labels) {
-            Ok("dangling, with the project's label".to_owned())
+            "dangling, with the project's label"
         } else {
-            Ok("dangling, built by the project".to_owned())
+            "dangling, built by the project"
         };
+        self.image(image, None, Ok(why.to_owned()));
+    }
+
+    /// Removes an image's name, or the image itself, for the reason of `why`, unless that or something else says no.
+    fn image(&mut self, image: &Image, reference: Option<&str>, why: Result<String, String>) {
         let why = why.and_then(|why| match self.used_by(&image.containers) {
             Some(used) => Err(used),
             None => self.too_young(image.created).map_or(Ok(why), Err),
         });
+        let name = reference.unwrap_or("<none>");
         match why {
             Ok(why) => {
-                let action = Action::Image { reference: None };
-                self.remove(action, Kind::Image, &image.id, "<none>", why);
+                let action = Action::Image { reference: reference.map(str::to_owned) };
+                self.remove(action, Kind::Image, &image.id, name, why);
             }
-            Err(why) => self.keep(Kind::Image, &image.id, "<none>", image.size_bytes, why),
+            Err(why) => self.keep(Kind::Image, &image.id, name, image.size_bytes, why),
         }
     }
 
