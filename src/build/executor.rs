@@ -4,15 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::failure;
 use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
+use crate::build::starting::{self, Starting};
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::buildkit::{self, Control, SolveOptions};
@@ -23,6 +25,11 @@ use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same after a cancel: the terminal is wanted back.
 const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
+
+/// How long the engine may take to say which release it is when a run is cancelled.
+const RELEASE_PATIENCE: Duration = Duration::from_millis(200);
+/// How often it is looked whether steps that were starting are up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How often an image is exported whose layers go missing meanwhile.
 const EXPORT_TRIES: u32 = 3;
@@ -114,7 +121,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn drive(&mut self, interrupt: CancellationToken) {
-        let deadline = self.settings.timeout.map(|after| tokio::time::Instant::now() + after);
+        let deadline = self.settings.timeout.map(|after| Instant::now() + after);
         loop {
             if self.outcome.cancelled.is_none() {
                 self.start_ready().await;
@@ -191,9 +198,9 @@ impl Run<'_> {
     }
 }
 
-async fn at(deadline: Option<tokio::time::Instant>) {
+async fn at(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
@@ -213,11 +220,14 @@ async fn build(
         let refused = refused.clone();
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
+    let steps = Arc::new(Mutex::new(Starting::default()));
     let mut forwarder = {
         let (events, target) = (events.clone(), job.name.clone());
+        let steps = steps.clone();
         tokio::spawn(async move {
             let mut failed = None;
             while let Some(mut status) = statuses.recv().await {
+                steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
                 // It is tried again; if that is in vain, the outcome tells.
                 for vertex in &mut status.vertexes {
                     if failure::lost_a_layer(&vertex.error) {
@@ -237,13 +247,13 @@ async fn build(
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
         solved = solve(control, job) => Some(solved),
-        () = cancel.cancelled() => None,
+        () = cancelled(cancel, engine, &steps) => None,
     };
     if matches!(solved, Some(Err(_))) {
         refused.cancel();
     }
     let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
-    let failed = match tokio::time::timeout(drain, &mut forwarder).await {
+    let failed = match timeout(drain, &mut forwarder).await {
         Ok(failed) => failed,
         Err(_) => {
             follower.abort();
@@ -259,6 +269,25 @@ async fn build(
             () = cancel.cancelled() => TargetOutcome::Cancelled,
         },
         Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
+    }
+}
+
+/// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
+async fn cancelled(cancel: &CancellationToken, engine: &Engine, steps: &Mutex<Starting>) {
+    cancel.cancelled().await;
+    let wanted = Instant::now();
+    let release = timeout(RELEASE_PATIENCE, engine.version()).await;
+    if !matches!(release, Ok(Ok(release)) if starting::loses_cancels(&release)) {
+        return;
+    }
+    loop {
+        let at = steps.lock().unwrap_or_else(PoisonError::into_inner).cancel_at(wanted);
+        let now = Instant::now();
+        if at <= now {
+            return;
+        }
+        // What the engine tells meanwhile may bring it forward, or put it off.
+        sleep_until(at.min(now + LOOK)).await;
     }
 }
 

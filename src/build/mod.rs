@@ -13,6 +13,7 @@ pub mod request;
 mod select;
 pub mod sessions;
 pub mod spec;
+mod starting;
 pub mod target;
 
 pub use from_compose::{

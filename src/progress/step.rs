@@ -68,6 +68,11 @@ impl StepName {
         format!("[{stage}] {instruction}")
     }
 
+    /// Whether this is a `RUN`: the engine starts a process for it.
+    pub fn is_run(&self) -> bool {
+        self.is_instruction() && self.instruction.starts_with("RUN ")
+    }
+
     /// Whether this is a `FROM`.
     pub fn is_base(&self) -> bool {
         self.is_instruction() && self.instruction.starts_with("FROM ")
