@@ -64,6 +64,7 @@ const RULES: &[Rule] = &[
     },
     Rule { room: "redact.rs", never: OUTSIDE },
     Rule { room: "build/plan.rs", never: OUTSIDE },
+    Rule { room: "build/oci_layout.rs", never: OUTSIDE },
     Rule { room: "build/request.rs", never: OUTSIDE },
     Rule { room: "build/target.rs", never: OUTSIDE },
     Rule {

@@ -3,6 +3,7 @@
 //!
 //! The engine is asked only where a target needs the answer.
 
+use crate::build::oci_layout::SCHEME;
 use crate::build::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
 use crate::build::target::Target;
 use crate::buildkit::Control;
@@ -105,7 +106,7 @@ fn wants_host_gateway(request: &SolveRequest) -> bool {
 }
 
 /// The key that only the containerd store can honour, and what it asks for: the same refusals as
-/// those of buildx's docker driver.
+/// those of buildx's docker driver, and image layouts, whose scheme other engines do not know.
 fn needs_containerd_store(
     target: &Target,
     request: &SolveRequest,
@@ -131,6 +132,9 @@ fn needs_containerd_store(
             "docker" => return Some(("output", "type=docker with dest=")),
             _ => {}
         }
+    }
+    if target.contexts.values().any(|source| source.starts_with(SCHEME)) {
+        return Some(("additional_contexts", "a context of oci-layout://"));
     }
     if options.cache_exports.iter().any(|cache| cache.kind != "inline") {
         return Some(("cache_to", "a cache export other than type=inline"));

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::build::failure;
 use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::build::starting::{self, Starting};
+use crate::build::stores::{self, IndexUpdate};
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::buildkit::{self, Control, SolveOptions};
@@ -68,6 +69,8 @@ pub struct Job {
     pub directories: Vec<String>,
     /// What the session sent and could not send.
     pub sync: Arc<SyncReport>,
+    /// What to enter into the indexes of directories it wrote to.
+    pub index_updates: Vec<IndexUpdate>,
     /// The Dockerfile as far as it is known here: name to show and text.
     pub dockerfile: Option<(String, String)>,
 }
@@ -317,6 +320,9 @@ async fn finish_image(
     job: &Job,
     response: BTreeMap<String, String>,
 ) -> TargetOutcome {
+    if let Err(failure) = update_indexes(job, &response).await {
+        return TargetOutcome::Failed(failure);
+    }
     let mut image = BuiltImage {
         references: job.references.clone(),
         id: response
@@ -347,6 +353,27 @@ async fn finish_image(
         }
     }
     TargetOutcome::Built(image)
+}
+
+/// What the engine wrote into directories on this machine is found by their indexes.
+async fn update_indexes(
+    job: &Job,
+    response: &BTreeMap<String, String>,
+) -> Result<(), BuildFailure> {
+    if job.index_updates.is_empty() {
+        return Ok(());
+    }
+    let (updates, response) = (job.index_updates.clone(), response.clone());
+    // It waits for whoever holds an index.
+    let recorded = tokio::task::spawn_blocking(move || stores::record(&updates, &response)).await;
+    recorded.unwrap_or_else(|error| Err(error.to_string())).map_err(|message| BuildFailure {
+        kind: FailureKind::Engine,
+        message,
+        vertex: None,
+        excerpt: None,
+        place: None,
+        hint: None,
+    })
 }
 
 async fn push(

@@ -161,6 +161,7 @@ mod tests {
             logins: Default::default(),
             directories: vec![CONTEXT.into()],
             sync: FileSync::new(vec![dir]).report(),
+            index_updates: Vec::new(),
             dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),
         }
     }

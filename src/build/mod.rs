@@ -6,6 +6,7 @@ pub mod executor;
 mod failure;
 pub mod from_compose;
 pub mod metadata;
+pub mod oci_layout;
 pub mod outcome;
 pub mod overrides;
 pub mod plan;
@@ -14,6 +15,7 @@ mod select;
 pub mod sessions;
 pub mod spec;
 mod starting;
+pub mod stores;
 pub mod target;
 
 pub use from_compose::{

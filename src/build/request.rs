@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::build::oci_layout::{LATEST, SCHEME};
 use crate::build::plan::TARGET_CONTEXT;
 use crate::build::spec::{self, SecretSpec, SpecError, Typed};
+use crate::build::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
 use crate::build::target::Target;
+use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
 use crate::compose::parse_bool;
 
@@ -23,6 +26,8 @@ pub struct RequestContext<'a> {
     pub default_platform: Option<&'a str>,
     /// What of the context the Dockerfile reads, see [`crate::dockerfile::context_fingerprint`].
     pub fingerprint: &'a str,
+    /// What the target names in directories of blobs.
+    pub stores: &'a TargetStores,
 }
 
 /// A solve and what it needs from the session.
@@ -45,6 +50,10 @@ pub struct SolveRequest {
     pub ssh: Vec<(String, String)>,
     /// Files or directories that exporters write on this machine, by exporter id.
     pub exports: BTreeMap<String, Export>,
+    /// Directories of blobs to serve, by the id the engine asks for.
+    pub stores: BTreeMap<String, Directory>,
+    /// What to enter into the indexes of those it writes to.
+    pub index_updates: Vec<IndexUpdate>,
     /// References to push through the Engine API, unless the engine's exporter does it itself.
     pub push: Vec<String>,
     /// The result is an image in the engine.
@@ -188,11 +197,14 @@ impl Writer<'_> {
             let value = if let Some(needed) = source.strip_prefix(TARGET_CONTEXT) {
                 let image = self.context.images.get(needed).map_or(needed, String::as_str);
                 format!("docker-image://{image}")
-            } else if source.starts_with("oci-layout://") {
-                return Err(self.unsupported(
-                    "additional_contexts",
-                    "oci-layout:// needs a content store in the session; use docker-image:// or a directory",
-                ));
+            } else if source.starts_with(SCHEME) {
+                let found = self.context.stores.layout(source);
+                let (value, id, store) = found.ok_or_else(|| {
+                    let why = format!("{source} was not looked up");
+                    self.unsupported("additional_contexts", why)
+                })?;
+                self.request.stores.insert(id, store);
+                value
             } else if source.starts_with("docker-image://") || is_remote(source) {
                 source.clone()
             } else {
@@ -292,22 +304,29 @@ impl Writer<'_> {
         let target = self.target;
         let entry = |spec: Typed| CacheEntry { kind: spec.kind, attrs: spec.attrs };
         for text in &target.cache_from {
-            let spec = self.spec(spec::cache(text))?;
+            let mut spec = self.spec(spec::cache(text))?;
             if spec.kind == "local" {
-                return Err(self.unsupported(
-                    "cache_from",
-                    "type=local needs a content store in the session; use type=registry or inline",
-                ));
+                let path = self.cache_path("cache_from", &spec, "src")?;
+                // One that is not there has been warned of.
+                let Some(digest) = self.context.stores.cache(text) else { continue };
+                spec.attrs.insert("digest".to_owned(), digest.to_string());
+                spec.attrs.insert("src".to_owned(), self.serve_cache(path, Access::Read));
             }
             self.request.options.cache_imports.push(entry(spec));
         }
-        for text in &target.cache_to {
-            let spec = self.spec(spec::cache(text))?;
+        // A check builds nothing that could be exported.
+        for text in target.cache_to.iter().filter(|_| target.call.is_none()) {
+            let mut spec = self.spec(spec::cache(text))?;
             if spec.kind == "local" {
-                return Err(self.unsupported(
-                    "cache_to",
-                    "type=local needs a content store in the session; use type=registry or inline",
-                ));
+                let path = self.cache_path("cache_to", &spec, "dest")?;
+                if spec.attrs.contains_key("reset") {
+                    let why = "reset deletes blobs, which is left to you: remove the directory";
+                    return Err(self.unsupported("cache_to", why));
+                }
+                let tag = spec.attrs.get("tag").map_or(LATEST, String::as_str).to_owned();
+                let added = Added::Cache { tag };
+                self.request.index_updates.push(IndexUpdate { path: path.clone(), added });
+                spec.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
             }
             self.request.options.cache_exports.push(entry(spec));
         }
@@ -328,6 +347,27 @@ impl Writer<'_> {
             self.attr("cache-imports", serde_json::Value::from(list).to_string());
         }
         Ok(())
+    }
+
+    /// The directory of a local cache, which attribute `attr` names.
+    fn cache_path(
+        &self,
+        key: &'static str,
+        spec: &Typed,
+        attr: &str,
+    ) -> Result<PathBuf, RequestError> {
+        let path = spec.attrs.get(attr).filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+            .ok_or_else(|| self.unsupported(key, format!("type=local needs {attr}=DIR")))
+    }
+
+    /// Serves it; answers what the engine calls it.
+    fn serve_cache(&mut self, path: PathBuf, access: Access) -> String {
+        let (name, id) = stores::cache_names(&path);
+        let store = Directory { path, access };
+        let served = self.request.stores.entry(id).or_insert(store);
+        served.access = served.access.max(access);
+        name
     }
 
     fn session_services(&mut self) -> Result<(), RequestError> {
@@ -362,12 +402,15 @@ impl Writer<'_> {
                     self.unsupported("output", format!("push={value} is neither true nor false"))
                 })?,
             };
-            let tar = spec.attrs.get("tar").map(|value| parse_bool(value));
-            if matches!(spec.kind.as_str(), "oci" | "docker")
-                && tar.is_some_and(|tar| tar != Some(true))
-            {
-                let why = "an unpacked layout (tar=false) needs a content store in the session; use the tar file";
-                return Err(self.unsupported("output", why));
+            let image_file = matches!(spec.kind.as_str(), "oci" | "docker") && dest.is_some();
+            let unpacked = match spec.attrs.get("tar") {
+                Some(tar) if image_file => !parse_bool(tar).ok_or_else(|| {
+                    self.unsupported("output", format!("tar={tar} is neither true nor false"))
+                })?,
+                _ => false,
+            };
+            if image_file && !target.tags.is_empty() {
+                spec.attrs.entry("name".to_owned()).or_insert_with(|| target.tags.join(","));
             }
             match (spec.kind.as_str(), dest) {
                 ("docker" | "image" | "registry" | "moby", None) => {
@@ -380,6 +423,7 @@ impl Writer<'_> {
                     self.request.loads_image = true;
                     "moby".clone_into(&mut spec.kind);
                 }
+                (_, Some(dest)) if unpacked => self.export_layout(dest)?,
                 ("local", Some(dest)) => self.export(Export::Directory(dest.into())),
                 ("tar" | "oci" | "docker", Some(dest)) if dest == "-" => {
                     self.export(Export::Stdout);
@@ -405,6 +449,18 @@ impl Writer<'_> {
     fn export(&mut self, export: Export) {
         let id = self.request.options.exporters.len().to_string();
         self.request.exports.insert(id, export);
+    }
+
+    /// An unpacked image goes blob by blob into a store, of which exporters know only one.
+    fn export_layout(&mut self, dest: String) -> Result<(), RequestError> {
+        let path = PathBuf::from(dest);
+        let store = Directory { path: path.clone(), access: Access::Write };
+        if self.request.stores.insert(EXPORT_STORE.to_owned(), store).is_some() {
+            let why = "a build can write one unpacked layout (tar=false) only";
+            return Err(self.unsupported("output", why));
+        }
+        self.request.index_updates.push(IndexUpdate { path, added: Added::Image });
+        Ok(())
     }
 }
 
@@ -449,6 +505,7 @@ mod tests {
             images: &images,
             default_platform: None,
             fingerprint: "",
+            stores: &TargetStores::default(),
         };
         solve_request(target, context)
     }
@@ -508,7 +565,7 @@ mod tests {
     fn what_cannot_be_done_is_named() {
         let cases: [(&str, Target); 3] = [
             ("network", Target { network: Some("mynet".into()), ..api() }),
-            ("cache_to", Target { cache_to: vec!["type=local,dest=x".into()], ..api() }),
+            ("cache_to", Target { cache_to: vec!["type=local".into()], ..api() }),
             ("output", Target { outputs: vec!["type=tar".into()], ..api() }),
         ];
         for (key, target) in cases {

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use crate::build::request::{Export, SolveRequest};
 use crate::build::spec::SecretLocation;
+use crate::build::stores::EXPORT_STORE;
 use crate::buildkit::TransportError;
 use crate::buildkit::session::auth::{self, CredentialStore};
+use crate::buildkit::session::content::{self, ContentStores};
 use crate::buildkit::session::file_send::{Destination, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::secrets::{self, SecretError, SecretSource, SecretStore};
@@ -97,6 +99,10 @@ impl Sessions {
             if !destinations.is_empty() {
                 services = services.with_diff_copy(FileSend::new(destinations));
             }
+            let stores = stores(&members);
+            if !stores.is_empty() {
+                services = services.with(stores.into_service(), content::METHODS);
+            }
             let key = members.iter().map(|request| request.shared_key.as_str()).max();
             let key = format!("doc2md-docker-{}", key.unwrap_or_default());
             open.push((Session::open(connector, &key, services).await?, report));
@@ -146,6 +152,14 @@ fn agents(members: &[&SolveRequest], providers: &Providers) -> Result<AgentStore
         store.insert(id, AgentSource::parse(id, paths, auth_sock)?)?;
     }
     Ok(store)
+}
+
+fn stores(members: &[&SolveRequest]) -> ContentStores {
+    let mut stores = ContentStores::default();
+    for (id, directory) in members.iter().flat_map(|request| &request.stores) {
+        stores.insert(id, directory.clone());
+    }
+    stores
 }
 
 /// At most one member exports: exporters are numbered per solve.
@@ -205,7 +219,7 @@ impl Claims {
                 .map(|secret| (secret.id.clone(), secret.source.clone()))
                 .collect(),
             ssh: request.ssh.iter().cloned().collect(),
-            exports: !request.exports.is_empty(),
+            exports: !request.exports.is_empty() || request.stores.contains_key(EXPORT_STORE),
         }
     }
 

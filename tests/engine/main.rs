@@ -29,4 +29,5 @@ mod registry;
 mod services;
 mod snapshot;
 mod stats;
+mod stores;
 mod timeline;

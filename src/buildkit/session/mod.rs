@@ -5,6 +5,7 @@
 //! not announced in the headers counts as unsupported by the engine.
 
 pub mod auth;
+pub mod content;
 mod diff_copy;
 pub mod file_send;
 pub mod file_sync;

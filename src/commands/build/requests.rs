@@ -8,12 +8,14 @@ use crate::build::executor::Job;
 use crate::build::plan::BuildPlan;
 use crate::build::request::{self, RequestContext, SolveRequest};
 use crate::build::sessions::Sessions;
+use crate::build::stores::{self, StoreError};
 use crate::build::target::Target;
 use crate::buildkit;
 use crate::buildkit::session::auth::CredentialStore;
 use crate::commands::environment::Environment;
 use crate::dockerfile::context_fingerprint;
 use crate::error::{CommandError, ExitKind};
+use crate::ui::Ui;
 
 /// A directory for Dockerfiles that stand in the compose file, where one does.
 pub(super) fn scratch_directory(
@@ -28,11 +30,13 @@ pub(super) fn scratch_directory(
     })
 }
 
-/// One request per step of the plan. Writes inline Dockerfiles to `scratch`.
+/// One request per step of the plan. Writes inline Dockerfiles to `scratch`, and warns of caches that
+/// are not there.
 pub(super) fn requests(
     plan: &BuildPlan,
     scratch: Option<&Path>,
     environment: &Environment,
+    ui: &Ui,
 ) -> Result<Vec<SolveRequest>, CommandError> {
     let images: BTreeMap<String, String> = plan
         .steps
@@ -45,11 +49,17 @@ pub(super) fn requests(
             let fingerprint = dockerfile(&step.target).map_or_else(String::new, |(_, text)| {
                 context_fingerprint(&text, step.target.target.as_deref())
             });
+            let stores = stores::look(&step.target)
+                .map_err(|error| store_error(ExitKind::Invalid, error))?;
+            for warning in &stores.warnings {
+                ui.warn(warning);
+            }
             let context = RequestContext {
                 scratch: scratch.unwrap_or(Path::new("")),
                 images: &images,
                 default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
                 fingerprint: &fingerprint,
+                stores: &stores,
             };
             let request = request::solve_request(&step.target, context)
                 .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
@@ -66,6 +76,21 @@ pub(super) fn requests(
             Ok(request)
         })
         .collect()
+}
+
+/// Makes the directories that `requests` write to.
+pub(super) fn prepare_stores(
+    plan: &BuildPlan,
+    requests: &[SolveRequest],
+) -> Result<(), CommandError> {
+    plan.steps.iter().zip(requests).try_for_each(|(step, request)| {
+        stores::prepare(&step.target, request).map_err(|error| store_error(ExitKind::Failed, error))
+    })
+}
+
+fn store_error(kind: ExitKind, error: StoreError) -> CommandError {
+    let message = error.to_string();
+    error.hint.into_iter().fold(CommandError::new(kind, message), CommandError::hint)
 }
 
 /// What the executor runs, in the order of the plan.
@@ -94,6 +119,7 @@ pub(super) fn jobs(
                 logins: Arc::clone(logins),
                 directories: request.directories.into_keys().collect(),
                 sync: sessions.report(index),
+                index_updates: request.index_updates,
                 dockerfile: dockerfile(&step.target),
             }
         })

@@ -88,7 +88,7 @@ impl Run<'_> {
             let _ = leftover.set(scratch.path().to_owned());
         }
         let scratch = scratch.as_ref().map(tempfile::TempDir::path);
-        let requests = requests::requests(self.plan, scratch, self.environment)?;
+        let requests = requests::requests(self.plan, scratch, self.environment, self.ui)?;
         let engine = Engine::new(&connector);
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
         let (control, jobs, sessions) =
@@ -156,6 +156,7 @@ impl Run<'_> {
             FitError::Engine(error) => connect::engine_error(connector, &error),
             error => CommandError::new(ExitKind::Invalid, error.to_string()),
         })?;
+        requests::prepare_stores(self.plan, &requests)?;
         let jobs = requests::jobs(self.plan, requests, &sessions, &logins);
         Ok((control, jobs, sessions))
     }

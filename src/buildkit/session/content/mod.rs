@@ -1,0 +1,65 @@
+//! Content: blobs of directories on this machine, for caches of `type=local`, `oci-layout://` contexts
+//! and image layouts that exporters write unpacked.
+//!
+//! The protocol is containerd's `containerd.services.content.v1`; a header says which of the session's
+//! stores a call is for (BuildKit `session/content`). A store is a directory with the blobs of an OCI
+//! image layout. Only declared directories are served, only blobs, under digests that are such, and
+//! only those declared for it are written to. What the directory's index says is not known here.
+
+mod digest;
+mod messages;
+mod reading;
+mod service;
+#[cfg(test)]
+mod tests;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use self::digest::Digest;
+pub use self::service::{ContentService, METHODS};
+
+/// A directory of blobs that a session serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// The directory; its blobs are in `blobs/` below it.
+    pub path: PathBuf,
+    /// What the engine may do with it.
+    pub access: Access,
+}
+
+/// What the engine may do with a [`Directory`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Read blobs.
+    Read,
+    /// Read them, and add further ones.
+    Write,
+}
+
+/// The stores of a session.
+#[derive(Debug, Clone, Default)]
+pub struct ContentStores {
+    directories: BTreeMap<String, Directory>,
+}
+
+impl ContentStores {
+    /// Serves `directory` as the store `id`. What was allowed under that id before stays allowed.
+    pub fn insert(&mut self, id: &str, directory: Directory) {
+        let access = self.directories.get(id).map_or(directory.access, |known| known.access);
+        let access = access.max(directory.access);
+        self.directories.insert(id.to_owned(), Directory { access, ..directory });
+    }
+
+    /// Whether there is nothing to serve.
+    pub fn is_empty(&self) -> bool {
+        self.directories.is_empty()
+    }
+
+    /// The service for a session.
+    pub fn into_service(self) -> ContentService {
+        ContentService::new(Arc::new(self.directories))
+    }
+}
