@@ -7,16 +7,19 @@ use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, engine, on_every_e
 
 const CONTAINERD: &str = "28.5-containerd";
 
-/// Writes another /f in every run that is no cached one.
-fn dockerfile() -> String {
-    format!("FROM {BUSYBOX}\nRUN head -c 9 /dev/urandom | md5sum > /f\n")
-}
-
-/// A project with the one service `app`, whose build section is `build`.
+/// A project with the one service `app`, whose build section is `build`. Its /f is another in every run
+/// that is no cached one.
 fn project(engine: &Engine, build: &str) -> Project {
     let project = Project::new(engine);
-    project.write("compose.yaml", services(&[("app", build)])).write("Dockerfile", dockerfile());
     project
+        .write("compose.yaml", services(&[("app", build)]))
+        .write("Dockerfile", dockerfile(&project));
+    project
+}
+
+/// No other test has its step in a cache.
+fn dockerfile(project: &Project) -> String {
+    format!("FROM {BUSYBOX}\nRUN head -c 9 /dev/urandom | md5sum > /f # {}\n", project.name())
 }
 
 fn services(services: &[(&str, &str)]) -> String {
@@ -101,9 +104,12 @@ fn a_local_cache_goes_to_buildx_and_back() {
     let read_everywhere = |expected: &str| {
         on_every_engine(|engine| {
             let reader = project(engine, &format!("cache_from: ['{from}']"));
+            reader.write("Dockerfile", dockerfile(&ours));
             let read = built(&reader);
-            // What 28.5 exports is keyed by steps that 20.10 spells otherwise: buildx finds nothing in it there either.
-            assert!(read == expected || engine.name == "20.10", "{}", engine.name);
+            // BuildKit of 20.10 spells steps otherwise than that of 28.5, and the containerd store tells bases apart
+            // that were imported at different times: buildx finds nothing in it there either.
+            let other = ["20.10", CONTAINERD].contains(&engine.name.as_str());
+            assert!(read == expected || other, "{}", engine.name);
         });
     };
     read_everywhere(&first);
@@ -111,6 +117,7 @@ fn a_local_cache_goes_to_buildx_and_back() {
     assert_ne!(second, first);
     forget();
     let again = project(writer.engine(), &format!("cache_from: ['{from}']"));
+    again.write("Dockerfile", dockerfile(&ours));
     assert_eq!(built(&again), second);
 }
 
