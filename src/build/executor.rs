@@ -126,6 +126,9 @@ impl Run<'_> {
     async fn drive(&mut self, interrupt: CancellationToken) {
         let deadline = self.settings.timeout.map(|after| Instant::now() + after);
         loop {
+            if interrupt.is_cancelled() && self.outcome.cancelled.is_none() {
+                self.stop(CancelReason::Interrupted).await;
+            }
             if self.outcome.cancelled.is_none() {
                 self.start_ready().await;
             }
@@ -223,7 +226,7 @@ async fn build(
         let refused = refused.clone();
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
-    let steps = Arc::new(Mutex::new(Starting::default()));
+    let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
     let mut forwarder = {
         let (events, target) = (events.clone(), job.name.clone());
         let steps = steps.clone();

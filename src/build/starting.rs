@@ -15,10 +15,13 @@ use crate::progress::{SolveStatus, StepName};
 /// From a step's start until its process is up: 0.1 s on an idle machine, up to 1.9 s on one with ten processes for each
 /// of its cores.
 const STARTING: Duration = Duration::from_secs(3);
-/// How late the engine may tell of a start.
+/// A step starts when another vertex completes: where nothing has changed for so long, none starts just now, of which
+/// the engine has not told yet.
+const QUIET: Duration = Duration::from_secs(1);
+/// How late the engine may tell of a change.
 const TOLD: Duration = Duration::from_millis(300);
 /// A cancel waits no longer, whatever starts in the meantime.
-const AT_MOST: Duration = Duration::from_secs(4);
+const AT_MOST: Duration = Duration::from_secs(6);
 
 /// Whether a Docker Engine of this release, such as `26.1.5`, loses a cancel while a step starts.
 pub(super) fn loses_cancels(release: &str) -> bool {
@@ -30,16 +33,25 @@ pub(super) fn loses_cancels(release: &str) -> bool {
     }
 }
 
-/// Steps that have started and not been heard of since, by digest.
-#[derive(Debug, Default)]
+/// What of a solve may be about to start.
+#[derive(Debug)]
 pub(super) struct Starting {
+    /// When a vertex last started or ended.
+    changed: Instant,
+    /// RUN steps that have started and not been heard of since, by digest.
     since: HashMap<String, Instant>,
 }
 
 impl Starting {
+    /// Of a solve that is sent now.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { changed: now, since: HashMap::new() }
+    }
+
     /// Takes up what the engine tells.
     pub(super) fn note(&mut self, status: &SolveStatus, now: Instant) {
         for vertex in &status.vertexes {
+            self.changed = now;
             if vertex.completed.is_some() || vertex.cached {
                 self.since.remove(&vertex.digest);
             } else if vertex.started.is_some() && StepName::parse(&vertex.name).is_run() {
@@ -54,8 +66,9 @@ impl Starting {
 
     /// When a cancel that was wanted at `wanted` takes effect.
     pub(super) fn cancel_at(&self, wanted: Instant) -> Instant {
-        let up = self.since.values().map(|since| *since + STARTING).max();
-        up.unwrap_or(wanted).max(wanted + TOLD).min(wanted + AT_MOST)
+        let up = self.since.values().map(|since| *since + STARTING);
+        let safe = up.fold(self.changed + QUIET, Instant::max);
+        safe.max(wanted + TOLD).min(wanted + AT_MOST)
     }
 }
 
@@ -99,10 +112,10 @@ mod tests {
     fn a_cancel_waits_for_what_has_just_started() {
         let start = Instant::now();
         let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
-        let mut steps = Starting::default();
-        assert_eq!(steps.cancel_at(start), start + TOLD, "what has started and was not told yet");
+        let mut steps = Starting::new(start);
+        assert_eq!(steps.cancel_at(start), start + QUIET, "a step may follow at once");
         steps.note(&vertex("a", "[1/2] RUN a", false), start);
-        steps.note(&vertex("b", "[2/2] COPY b /", false), after(2.9));
+        steps.note(&vertex("b", "[2/2] COPY b /", false), after(0.5));
         assert_eq!(steps.cancel_at(after(1.0)), start + STARTING);
         // An interval that goes on does not start again.
         steps.note(&vertex("a", "[1/2] RUN a", false), after(2.0));
@@ -110,19 +123,19 @@ mod tests {
         steps.note(&vertex("c", "[c 1/2] RUN c", false), after(6.0));
         assert_eq!(steps.cancel_at(after(6.0)), after(9.0));
         steps.note(&vertex("c", "[c 1/2] RUN c", true), after(6.5));
-        assert_eq!(steps.cancel_at(after(7.0)), after(7.0) + TOLD);
+        assert_eq!(steps.cancel_at(after(6.6)), after(7.5), "another may follow");
         // Others start while it waits.
-        steps.note(&vertex("d", "[d 1/2] RUN d", false), after(9.9));
-        assert_eq!(steps.cancel_at(after(7.0)), after(7.0) + AT_MOST);
+        steps.note(&vertex("d", "[d 1/2] RUN d", false), after(12.0));
+        assert_eq!(steps.cancel_at(after(6.6)), after(6.6) + AT_MOST);
     }
 
     #[test]
     fn a_step_with_an_output_is_up() {
         let now = Instant::now();
-        let mut steps = Starting::default();
+        let mut steps = Starting::new(now);
         steps.note(&vertex("a", "[1/2] RUN a", false), now);
         let log = VertexLog { vertex: "a".to_owned(), ..VertexLog::default() };
         steps.note(&SolveStatus { logs: vec![log], ..SolveStatus::default() }, now);
-        assert_eq!(steps.cancel_at(now), now + TOLD);
+        assert_eq!(steps.cancel_at(now), now + QUIET);
     }
 }
