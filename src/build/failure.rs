@@ -6,6 +6,7 @@ use crate::build::diagnose::{self, Dockerfile, EngineFailure};
 use crate::build::executor::Job;
 use crate::build::outcome::{BuildFailure, DockerfilePlace};
 use crate::buildkit::SolveError;
+use crate::buildkit::session::content::cannot_write;
 use crate::progress::FailureKind;
 
 /// The directory COPY reads from, as Solve names it.
@@ -38,6 +39,16 @@ pub(super) fn explain(
         return BuildFailure {
             kind: FailureKind::Context,
             message: unsent.reason,
+            vertex,
+            excerpt: None,
+            place: None,
+            hint: None,
+        };
+    }
+    if let Some(message) = not_written(job, &error.message) {
+        return BuildFailure {
+            kind: FailureKind::Engine,
+            message: message.to_owned(),
             vertex,
             excerpt: None,
             place: None,
@@ -88,6 +99,15 @@ pub(super) fn explain(
         place,
         hint: explained.hint,
     }
+}
+
+/// What this program told the engine of a directory it could not write to, without the engine's words
+/// around it: that the disk of this machine is full is not to be taken for the engine's.
+fn not_written<'a>(job: &Job, message: &'a str) -> Option<&'a str> {
+    job.index_updates.iter().find_map(|update| {
+        let told = message.find(&cannot_write(&update.path))?;
+        Some(&message[told..])
+    })
 }
 
 /// What the engine refuses without naming it.
@@ -146,6 +166,7 @@ fn paths_below(root: &Path) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::build::stores::{Added, IndexUpdate};
     use crate::buildkit::session::file_sync::{FileSync, LocalDir};
 
     fn job(context: &Path) -> Job {
@@ -193,6 +214,24 @@ mod tests {
         for other in ["", "failed to compute cache key: \"/main.py\" not found: not found"] {
             assert!(!lost_a_layer(other));
         }
+    }
+
+    #[test]
+    fn a_full_disk_of_this_machine_is_not_the_engines() {
+        let error = SolveError {
+            code: tonic::Code::Unknown,
+            message: "error writing layer blob: failed to copy: failed to send write: \
+                      cannot write to cache: No space left on device (os error 28)"
+                .into(),
+            vertex: None,
+            location: None,
+        };
+        let mut job = job(Path::new("/"));
+        let added = Added::Cache { tag: "latest".into() };
+        job.index_updates = vec![IndexUpdate { path: "cache".into(), added }];
+        let failure = explain(&job, &error, None);
+        assert_eq!(failure.kind, FailureKind::Engine);
+        assert_eq!(failure.message, "cannot write to cache: No space left on device (os error 28)");
     }
 
     #[test]

@@ -21,10 +21,13 @@ use crate::build::oci_layout::{Index, LATEST, LayoutRef, Name, SCHEME};
 use crate::build::request::SolveRequest;
 use crate::build::spec::{self, Typed};
 use crate::build::target::Target;
-use crate::buildkit::session::content::{Access, Digest, Directory};
+use crate::buildkit::session::content::{Access, Digest, Directory, cannot_write};
 
 /// Id of the one store an exporter writes to (BuildKit `exporter/oci`).
 pub const EXPORT_STORE: &str = "export";
+
+/// How files start that do not have their name yet.
+const PARTIAL: &str = ".doc2md-docker-";
 
 /// What [`look`] found for a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,12 +212,12 @@ pub fn prepare(target: &Target, request: &SolveRequest) -> Result<(), StoreError
     for (id, Directory { path, .. }) in written {
         let attempt = || -> io::Result<()> {
             fs_err::create_dir_all(path)?;
-            tempfile::Builder::new().prefix(".doc2md-docker-").tempfile_in(path)?.close()
+            tempfile::Builder::new().prefix(PARTIAL).tempfile_in(path)?.close()
         };
         attempt().map_err(|error| StoreError {
             target: target.name.clone(),
             key: if id == EXPORT_STORE { "output" } else { "cache_to" },
-            message: format!("cannot write to {}: {error}", path.display()),
+            message: format!("{}{error}", cannot_write(path)),
             hint: None,
         })?;
     }
@@ -272,7 +275,7 @@ fn update(layout: &Path, descriptor: &Map<String, Value>, names: &[Name]) -> Res
 /// Writes a file whole or not at all.
 fn write_file(layout: &Path, name: &str, text: &str) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
-        .prefix(".doc2md-docker-")
+        .prefix(PARTIAL)
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(layout)?;
     file.write_all(text.as_bytes())?;

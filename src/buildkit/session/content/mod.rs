@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use self::digest::Digest;
 pub use self::service::{ContentService, METHODS};
+pub use self::writing::cannot_write;
 
 /// A directory of blobs that a session serves.
 #[derive(Debug, Clone, PartialEq, Eq)]

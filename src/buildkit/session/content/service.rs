@@ -1,7 +1,7 @@
 //! The gRPC service: which store a call is for, and which method.
 //!
 //! Written by hand: the generated crate knows BuildKit's services but not containerd's, and three methods
-//! on six messages do not earn a dependency on containerd's whole API.
+//! on a handful of messages do not earn a dependency on containerd's whole API.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -84,10 +84,10 @@ impl Ingest {
         let file = tempfile::Builder::new()
             .prefix(".doc2md-docker-")
             .suffix(".partial")
-            // Lowered by the umask, as for any new file.
-            .permissions(Permissions::from_mode(0o666))
+            // A blob stays what it is: containerd's stores have them read-only, too.
+            .permissions(Permissions::from_mode(0o444))
             .tempfile_in(layout)
-            .map_err(|error| cannot_write(layout, &error))?;
+            .map_err(|error| not_written(layout, &error))?;
         let hasher = expected.as_ref().map(Digest::hasher).unwrap_or_default();
         let layout = layout.to_owned();
         Ok(Self { layout, file, hasher, written: 0, total: 0, expected })
@@ -109,14 +109,14 @@ impl Ingest {
         if message.action != WriteAction::Stat as i32 {
             let offset = u64::try_from(message.offset).unwrap_or_default();
             if offset == 0 && self.written > 0 {
-                self.restart().map_err(|error| cannot_write(&self.layout, &error))?;
+                self.restart().map_err(|error| not_written(&self.layout, &error))?;
             }
             if offset != self.written {
                 let why = format!("{} bytes are there, not {offset}", self.written);
                 return Err(Status::out_of_range(why));
             }
-            let written = self.file.write_all(&message.data);
-            written.map_err(|error| cannot_write(&self.layout, &error))?;
+            let written = self.file.as_file_mut().write_all(&message.data);
+            written.map_err(|error| not_written(&self.layout, &error))?;
             self.hasher.update(&message.data);
             self.written += message.data.len() as u64;
         }
@@ -157,7 +157,7 @@ impl Ingest {
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        store().map_err(|error| cannot_write(&self.layout, &error))?;
+        store().map_err(|error| not_written(&self.layout, &error))?;
         Ok(digest.to_string())
     }
 }
@@ -166,6 +166,11 @@ fn expected(text: &str) -> Result<Option<Digest>, Status> {
     if text.is_empty() { Ok(None) } else { reading::digest(text).map(Some) }
 }
 
-fn cannot_write(layout: &Path, error: &io::Error) -> Status {
-    Status::aborted(format!("cannot write to {}: {error}", layout.display()))
+/// How the engine is told that something cannot be written to `layout`; the reason follows.
+pub fn cannot_write(layout: &Path) -> String {
+    format!("cannot write to {}: ", layout.display())
+}
+
+fn not_written(layout: &Path, error: &io::Error) -> Status {
+    Status::aborted(format!("{}{error}", cannot_write(layout)))
 }
