@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
-use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, engine, on_every_engine, text};
+use crate::support::{
+    BUSYBOX, Engine, PrivateEngine, Project, engine, eventually, on_every_engine, text,
+};
 
 const CONTAINERD: &str = "28.5-containerd";
 
@@ -250,4 +254,26 @@ fn what_needs_the_containerd_store_is_refused_by_key() {
             assert!(!project.dir().join("out").exists(), "{}: {key}", engine.name);
         }
     });
+}
+
+#[test]
+fn an_interrupted_export_leaves_no_partial_blob() {
+    let project = project(&engine(CONTAINERD), "args: {A: b}");
+    let step = "RUN head -c 150000000 /dev/urandom > /r #";
+    project.write("Dockerfile", format!("FROM {BUSYBOX}\n{step} {}\n", project.name()));
+    project.run(&["build"]).success();
+    let args = ["build", "--set", "app.cache-to=type=local,dest=cache"];
+    let mut run = project.command(&args).stderr(Stdio::null()).spawn().unwrap();
+    let cache = project.dir().join("cache");
+    let partial = || {
+        let mut entries = fs::read_dir(&cache).ok()?.map(|entry| entry.unwrap());
+        entries.find(|entry| entry.path().extension().is_some_and(|end| end == "partial"))
+    };
+    let large = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|file| file.len() > 1 << 20);
+    eventually("the layer arrives", Duration::from_secs(60), || partial().filter(large));
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(partial().is_none());
+    assert!(!cache.join("index.json").exists());
 }
