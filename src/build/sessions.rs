@@ -14,7 +14,7 @@ use crate::build::spec::SecretLocation;
 use crate::build::stores::EXPORT_STORE;
 use crate::buildkit::TransportError;
 use crate::buildkit::session::auth::{self, CredentialStore};
-use crate::buildkit::session::content::{self, ContentStores, Leftovers};
+use crate::buildkit::session::content::{self, ContentStores};
 use crate::buildkit::session::file_send::{Destination, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::secrets::{self, SecretError, SecretSource, SecretStore};
@@ -49,16 +49,9 @@ pub enum SessionsError {
     Ssh(#[from] AgentError),
 }
 
-/// One of them. The connection is closed before what it leaves is removed.
-struct Open {
-    session: Session,
-    report: Arc<SyncReport>,
-    _leftovers: Leftovers,
-}
-
 /// The open sessions of a run.
 pub struct Sessions {
-    open: Vec<Open>,
+    open: Vec<(Session, Arc<SyncReport>)>,
     of_request: Vec<usize>,
 }
 
@@ -107,31 +100,29 @@ impl Sessions {
                 services = services.with_diff_copy(FileSend::new(destinations));
             }
             let stores = stores(&members);
-            let leftovers = stores.leftovers();
             if !stores.is_empty() {
                 services = services.with(stores.into_service(), content::METHODS);
             }
             let key = members.iter().map(|request| request.shared_key.as_str()).max();
             let key = format!("doc2md-docker-{}", key.unwrap_or_default());
-            let session = Session::open(connector, &key, services).await?;
-            open.push(Open { session, report, _leftovers: leftovers });
+            open.push((Session::open(connector, &key, services).await?, report));
         }
         Ok(Self { open, of_request })
     }
 
     /// Id of the session that serves request `index`.
     pub fn id(&self, index: usize) -> &str {
-        self.open[self.of_request[index]].session.id()
+        self.open[self.of_request[index]].0.id()
     }
 
     /// What was sent for request `index` and its fellows.
     pub fn report(&self, index: usize) -> Arc<SyncReport> {
-        self.open[self.of_request[index]].report.clone()
+        self.open[self.of_request[index]].1.clone()
     }
 
     /// Bytes sent to the engine by all sessions, content and framing.
     pub fn wire_bytes(&self) -> u64 {
-        self.open.iter().map(|open| open.report.wire_bytes()).sum()
+        self.open.iter().map(|(_, report)| report.wire_bytes()).sum()
     }
 }
 
@@ -259,7 +250,6 @@ impl Claims {
 mod tests {
     use super::*;
     use crate::build::spec::SecretSpec;
-    use crate::buildkit::session::content::{Access, Directory};
 
     fn with_secret(path: &str) -> SolveRequest {
         let source = SecretLocation::File(path.into());
@@ -290,9 +280,6 @@ mod tests {
             exports: BTreeMap::from([("0".to_owned(), Export::Stdout)]),
             ..SolveRequest::default()
         };
-        let store = Directory { path: "l".into(), access: Access::Write };
-        let stores = BTreeMap::from([(EXPORT_STORE.to_owned(), store)]);
-        let layout = SolveRequest { stores, ..SolveRequest::default() };
-        assert_eq!(group(&[export(), SolveRequest::default(), export(), layout]), [0, 0, 1, 2]);
+        assert_eq!(group(&[export(), SolveRequest::default(), export()]), [0, 0, 1]);
     }
 }

@@ -234,14 +234,15 @@ impl Timeline {
 
 /// What to add to times between `first` and `last` so that they lie between `from` and `to`:
 /// nothing where they do, else as little as possible. Where there is no room for both, `from` gives way: it
-/// is told late on a busy machine, and a step that was cut would seem faster than it was.
+/// is told late on a busy machine, and a step that was cut would seem faster than it was. Where even the whole build
+/// is too short, the ends count: the engine shares a step with builds of others that began before this one.
 fn shift((first, last): (f64, f64), (from, to): (f64, f64)) -> f64 {
     if first > last {
         return 0.0;
     }
     let from = from.min(to - (last - first)).max(0.0);
     let (earliest, latest) = (from - first, to - last);
-    0.0_f64.min(latest).max(earliest)
+    0.0_f64.max(earliest).min(latest)
 }
 
 /// Every step of the path, in each target that has it.

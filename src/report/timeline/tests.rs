@@ -163,6 +163,15 @@ fn an_engine_with_another_time_is_set_right() {
     assert_eq!(timeline(4.0, vec![late]).lanes[0].steps[0].intervals[0], (2.0, 4.0));
 }
 
+#[test]
+fn a_step_that_others_began_before_takes_nothing_from_those_after_it() {
+    let base = bar("[1/2] FROM base", Some((-5.0, 0.5)), &[]);
+    let run = bar("[2/2] RUN x", Some((0.5, 2.0)), &[0]);
+    let timeline = timeline(2.0, vec![lane("api", (0.1, 2.0), vec![base, run])]);
+    let steps = &timeline.lanes[0].steps;
+    assert_eq!((steps[0].intervals[0], steps[1].intervals[0]), ((0.0, 0.5), (0.5, 2.0)));
+}
+
 proptest::proptest! {
     /// Whatever the clocks and the engine say: every step lies within the build, the path ends, and
     /// both ways to write it down can.

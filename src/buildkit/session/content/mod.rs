@@ -20,8 +20,7 @@ use std::sync::Arc;
 
 pub use self::digest::Digest;
 pub use self::service::{ContentService, METHODS};
-use self::writing::Partials;
-pub use self::writing::{Leftovers, cannot_write};
+pub use self::writing::cannot_write;
 
 /// A directory of blobs that a session serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +41,9 @@ pub enum Access {
 }
 
 /// The stores of a session.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ContentStores {
     directories: BTreeMap<String, Directory>,
-    partials: Partials,
 }
 
 impl ContentStores {
@@ -61,13 +59,8 @@ impl ContentStores {
         self.directories.is_empty()
     }
 
-    /// To be kept until the session is over.
-    pub fn leftovers(&self) -> Leftovers {
-        Leftovers(self.partials.clone())
-    }
-
     /// The service for a session.
     pub fn into_service(self) -> ContentService {
-        ContentService::new(Arc::new(self.directories), self.partials)
+        ContentService::new(Arc::new(self.directories))
     }
 }

@@ -18,7 +18,6 @@ use tonic_prost::ProstCodec;
 
 use super::messages::{InfoRequest, InfoResponse, ReadContentRequest, ReadContentResponse};
 use super::messages::{WriteContentRequest, WriteContentResponse};
-use super::writing::Partials;
 use super::{Access, Directory, reading, writing};
 use crate::buildkit::transport::MESSAGE_LIMIT;
 
@@ -33,12 +32,11 @@ const STORE_ID: &str = "buildkit-attachable-store-id";
 #[derive(Clone)]
 pub struct ContentService {
     directories: Arc<BTreeMap<String, Directory>>,
-    partials: Partials,
 }
 
 impl ContentService {
-    pub(super) fn new(directories: Arc<BTreeMap<String, Directory>>, partials: Partials) -> Self {
-        Self { directories, partials }
+    pub(super) fn new(directories: Arc<BTreeMap<String, Directory>>) -> Self {
+        Self { directories }
     }
 
     fn choose(&self, headers: &HeaderMap) -> Result<Directory, Status> {
@@ -77,11 +75,9 @@ impl ContentService {
                 Err(Status::permission_denied(format!("{path} is not there to be written to")))
             }
             "Write" => {
-                let (path, partials) = (directory.path, self.partials);
                 let write =
                     tower::service_fn(move |request: Request<Streaming<WriteContentRequest>>| {
-                        let written =
-                            writing::write(path.clone(), partials.clone(), request.into_inner());
+                        let written = writing::write(directory.path.clone(), request.into_inner());
                         std::future::ready(Ok(Response::new(written)))
                     });
                 let mut grpc = grpc::<WriteContentResponse, WriteContentRequest>();

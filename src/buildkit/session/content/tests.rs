@@ -217,27 +217,3 @@ async fn a_directory_that_is_gone_is_named() {
     let status = write(&service, vec![promise(WriteAction::Stat, 0, ABC, 3)]).await.unwrap_err();
     assert!(status.message().contains("gone"), "{}", status.message());
 }
-
-#[tokio::test]
-async fn what_is_on_its_way_when_the_session_ends_is_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut stores = ContentStores::default();
-    stores.insert("local:x", Directory { path: dir.path().to_owned(), access: Access::Write });
-    let leftovers = stores.leftovers();
-    let service = stores.into_service();
-    let (to, messages) = tokio::sync::mpsc::channel(1);
-    let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
-    let codec = ProstCodec::<WriteContentRequest, WriteContentResponse>::default();
-    let mut client = tonic::client::Grpc::new(service.clone());
-    to.send(message(WriteAction::Write, 0, "a")).await.unwrap();
-    let call = client.streaming(request(messages, "local:x"), path("Write"), codec);
-    let mut answers: Streaming<WriteContentResponse> = call.await.unwrap().into_inner();
-    answers.message().await.unwrap().unwrap();
-    assert_eq!(files(dir.path()), 1);
-    drop(leftovers);
-    assert_eq!(files(dir.path()), 0);
-    to.send(message(WriteAction::Commit, 1, "")).await.unwrap();
-    assert!(answers.message().await.is_err());
-    let late = write(&service, vec![message(WriteAction::Stat, 0, "")]).await.unwrap_err();
-    assert_eq!((late.code(), files(dir.path())), (Code::Cancelled, 0));
-}

@@ -3,12 +3,10 @@
 //! A blob is written beside its place and takes its name when it is complete and its digest is what was
 //! promised. One that is cut off leaves nothing. Protocol: containerd `contentserver`, answer by answer.
 
-use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
@@ -25,58 +23,8 @@ const WAITING_MESSAGES: usize = 2;
 
 pub(super) type Answers = ReceiverStream<Result<WriteContentResponse, Status>>;
 
-/// The files of blobs on their way in, for who ends the session: a thread that writes one may outlive it.
-#[derive(Clone, Default)]
-pub(super) struct Partials(Arc<Mutex<Underway>>);
-
-#[derive(Default)]
-struct Underway {
-    closed: bool,
-    paths: BTreeSet<PathBuf>,
-}
-
-impl Partials {
-    fn underway(&self) -> MutexGuard<'_, Underway> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn start(&self, layout: &Path) -> Result<NamedTempFile, Status> {
-        let mut underway = self.underway();
-        if underway.closed {
-            return Err(Status::cancelled("the session is over"));
-        }
-        let file = tempfile::Builder::new()
-            .prefix(".doc2md-docker-")
-            .suffix(".partial")
-            // A blob stays what it is: containerd's stores have them read-only, too.
-            .permissions(Permissions::from_mode(0o444))
-            .tempfile_in(layout)
-            .map_err(|error| not_written(layout, &error))?;
-        underway.paths.insert(file.path().to_owned());
-        Ok(file)
-    }
-}
-
-/// Removes, when it is dropped, what was still on its way.
-pub struct Leftovers(pub(super) Partials);
-
-impl Drop for Leftovers {
-    fn drop(&mut self) {
-        let mut underway = self.0.underway();
-        underway.closed = true;
-        for path in std::mem::take(&mut underway.paths) {
-            // It may just have been given its name, or been removed.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// Serves one call: one blob.
-pub(super) fn write(
-    layout: PathBuf,
-    partials: Partials,
-    mut incoming: Streaming<WriteContentRequest>,
-) -> Answers {
+pub(super) fn write(layout: PathBuf, mut incoming: Streaming<WriteContentRequest>) -> Answers {
     let (forward, messages) = mpsc::channel(WAITING_MESSAGES);
     let (out, answers) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -87,13 +35,12 @@ pub(super) fn write(
             }
         }
     });
-    tokio::task::spawn_blocking(move || receive(&layout, &partials, messages, &out));
+    tokio::task::spawn_blocking(move || receive(&layout, messages, &out));
     ReceiverStream::new(answers)
 }
 
 fn receive(
     layout: &Path,
-    partials: &Partials,
     mut messages: mpsc::Receiver<WriteContentRequest>,
     out: &mpsc::Sender<Result<WriteContentResponse, Status>>,
 ) {
@@ -102,7 +49,7 @@ fn receive(
         let commit = message.action == WriteAction::Commit as i32;
         let answer = match &mut ingest {
             Some(ingest) => ingest.take(&message),
-            None => Ingest::begin(layout, partials, &message)
+            None => Ingest::begin(layout, &message)
                 .and_then(|begun| ingest.insert(begun).take(&message)),
         };
         let answer = match (answer, commit) {
@@ -126,36 +73,24 @@ struct Ingest {
     written: u64,
     total: u64,
     expected: Option<Digest>,
-    _entry: Entry,
-}
-
-/// Its place among the files on their way in; dropped after the file.
-struct Entry {
-    partials: Partials,
-    path: PathBuf,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.partials.underway().paths.remove(&self.path);
-    }
 }
 
 impl Ingest {
-    fn begin(
-        layout: &Path,
-        partials: &Partials,
-        first: &WriteContentRequest,
-    ) -> Result<Self, Status> {
+    fn begin(layout: &Path, first: &WriteContentRequest) -> Result<Self, Status> {
         if first.reference.is_empty() {
             return Err(Status::invalid_argument("the first message has no reference"));
         }
         let expected = expected(&first.expected)?;
-        let file = partials.start(layout)?;
+        let file = tempfile::Builder::new()
+            .prefix(".doc2md-docker-")
+            .suffix(".partial")
+            // A blob stays what it is: containerd's stores have them read-only, too.
+            .permissions(Permissions::from_mode(0o444))
+            .tempfile_in(layout)
+            .map_err(|error| not_written(layout, &error))?;
         let hasher = expected.as_ref().map(Digest::hasher).unwrap_or_default();
         let layout = layout.to_owned();
-        let entry = Entry { partials: partials.clone(), path: file.path().to_owned() };
-        Ok(Self { layout, file, hasher, written: 0, total: 0, expected, _entry: entry })
+        Ok(Self { layout, file, hasher, written: 0, total: 0, expected })
     }
 
     /// Takes one message. A commit is up to [`Self::commit`] then.
