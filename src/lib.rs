@@ -44,13 +44,18 @@ pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
+use tokio::runtime::{self, Runtime};
 
 use crate::cli::ColorMode;
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::ui::{ColorChoice, Ui};
+
+/// How long threads may take to remove what they have not finished.
+const CLEAN_UP: Duration = Duration::from_millis(400);
 
 /// Parses `args`, runs the command and answers the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -83,12 +88,23 @@ fn run_command(cli: &cli::Cli, ui: &Ui) -> Result<(), CommandError> {
     let environment =
         Environment::of_process().map_err(|error| failed("read the working directory", &error))?;
     // One thread: everything here waits for the engine; walking a context goes to a blocking one.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed("start the runtime", &error))?;
     let result = runtime.block_on(commands::run(cli, &environment, ui));
-    // A file read that hangs must not hold the program back.
-    runtime.shutdown_background();
+    end(runtime);
     result
+}
+
+/// Ends what still runs. Threads that write files are told by the end of their channels, and remove what is not
+/// complete; a file that hangs must not hold the program back.
+fn end(runtime: Runtime) {
+    let (ending, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        // `Runtime::shutdown_timeout` would wait for the threads before it ends the tasks they listen to.
+        drop(runtime);
+        drop(ending);
+    });
+    let _ = ended.recv_timeout(CLEAN_UP);
 }

@@ -270,8 +270,8 @@ async fn build(
     match solved {
         None => TargetOutcome::Cancelled,
         // A push can take minutes; dropping it ends it.
-        Some(Ok(response)) => tokio::select! {
-            outcome = finish_image(engine, job, response) => outcome,
+        Some(Ok(solved)) => tokio::select! {
+            outcome = finish_image(engine, job, solved) => outcome,
             () = cancel.cancelled() => TargetOutcome::Cancelled,
         },
         Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
@@ -297,32 +297,34 @@ async fn cancelled(cancel: &CancellationToken, engine: &Engine, steps: &Mutex<St
     }
 }
 
+/// A solve that succeeded.
+struct Solved {
+    build_ref: String,
+    /// What the exporters answered.
+    response: BTreeMap<String, String>,
+}
+
 /// Solves, and exports again where a layer went missing on the way: everything else is cached then.
-async fn solve(
-    control: &Control,
-    job: &Job,
-) -> Result<BTreeMap<String, String>, buildkit::SolveError> {
+async fn solve(control: &Control, job: &Job) -> Result<Solved, buildkit::SolveError> {
     let mut tries = EXPORT_TRIES;
     let mut options = job.options.clone();
     loop {
         tries -= 1;
+        let build_ref = options.build_ref.clone();
         match control.solve(options).await {
             Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
                 options = job.options.clone();
                 // Its statuses would tell of steps that ran as cached: they are not asked for.
                 options.build_ref = buildkit::new_ref();
             }
-            solved => return solved,
+            solved => return solved.map(|response| Solved { build_ref, response }),
         }
     }
 }
 
 /// Looks at the image the engine made, and pushes it where its exporter could not.
-async fn finish_image(
-    engine: &Engine,
-    job: &Job,
-    response: BTreeMap<String, String>,
-) -> TargetOutcome {
+async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
+    let Solved { build_ref, response } = solved;
     if let Err(failure) = update_indexes(job, &response).await {
         return TargetOutcome::Failed(failure);
     }
@@ -337,10 +339,8 @@ async fn finish_image(
         exporter_response: response,
     };
     // buildx writes it as BUILDER/NODE/REF; the engine's own builder is called `default`.
-    image.exporter_response.insert(
-        "buildx.build.ref".to_owned(),
-        format!("default/default/{}", job.options.build_ref),
-    );
+    let build_ref = format!("default/default/{build_ref}");
+    image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
     if job.loads_image
         && let Some(reference) = job.references.last()
     {

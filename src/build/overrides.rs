@@ -137,7 +137,10 @@ impl Override<'_> {
         if !self.append {
             list.clear();
         }
-        list.push(self.value);
+        // Nothing is an empty list, not a list with nothing in it.
+        if !self.value.is_empty() {
+            list.push(self.value);
+        }
     }
 }
 
@@ -204,6 +207,13 @@ mod tests {
         let set = run(&["api.tags=x", "api.tags=y", "worker.tags+=z"]).unwrap();
         assert_eq!(set.targets[0].tags, ["x", "y"]);
         assert_eq!(set.targets[1].tags, ["worker:1", "z"]);
+    }
+
+    #[test]
+    fn nothing_empties_a_list() {
+        let set = run(&["api.tags=", "api.output=", "worker.tags=", "worker.tags=b"]).unwrap();
+        assert!(set.targets[0].tags.is_empty() && set.targets[0].outputs.is_empty());
+        assert_eq!(set.targets[1].tags, ["b"]);
     }
 
     #[test]

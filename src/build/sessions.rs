@@ -250,6 +250,7 @@ impl Claims {
 mod tests {
     use super::*;
     use crate::build::spec::SecretSpec;
+    use crate::buildkit::session::content::{Access, Directory};
 
     fn with_secret(path: &str) -> SolveRequest {
         let source = SecretLocation::File(path.into());
@@ -280,6 +281,9 @@ mod tests {
             exports: BTreeMap::from([("0".to_owned(), Export::Stdout)]),
             ..SolveRequest::default()
         };
-        assert_eq!(group(&[export(), SolveRequest::default(), export()]), [0, 0, 1]);
+        let store = Directory { path: "l".into(), access: Access::Write };
+        let stores = BTreeMap::from([(EXPORT_STORE.to_owned(), store)]);
+        let layout = SolveRequest { stores, ..SolveRequest::default() };
+        assert_eq!(group(&[export(), SolveRequest::default(), export(), layout]), [0, 0, 1, 2]);
     }
 }

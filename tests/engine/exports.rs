@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::support::{Project, on_every_engine};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Project, eventually, on_every_engine};
 
 fn project(engine: &crate::support::Engine) -> Project {
     let project = Project::new(engine);
@@ -116,5 +119,35 @@ fn what_cannot_be_written_fails_by_name() {
             assert!(said.contains(&line), "{}: {said}", engine.name);
         }
         assert_eq!(names(&project.dir()), ["Dockerfile", "compose.yaml", "d"], "{}", engine.name);
+    });
+}
+
+#[test]
+fn an_interrupted_export_leaves_nothing() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        project
+            .write("compose.yaml", "services: {app: {build: .}}")
+            .write("Dockerfile", "FROM scratch\nCOPY d /d\n");
+        // Files that take a while, and are all there is to do.
+        for number in 0..40 {
+            project.write(format!("d/{number}"), vec![number; 8_000_000]);
+        }
+        project.run(&["build"]).success();
+        for output in ["type=local,dest=out", "type=tar,dest=out/tar"] {
+            let out = project.dir().join("out");
+            fs::create_dir(&out).unwrap();
+            let args = ["build", "--set", &format!("app.output={output}")];
+            let mut run =
+                project.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            eventually("the export begins", Duration::from_secs(60), || {
+                names(&out).iter().any(|name| name.ends_with(".partial")).then_some(())
+            });
+            kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+            let code = run.wait().unwrap().code();
+            assert_eq!(code, Some(130), "{} {output}", engine.name);
+            assert_eq!(names(&out), [""; 0], "{} {output}", engine.name);
+            fs::remove_dir(&out).unwrap();
+        }
     });
 }
