@@ -17,6 +17,7 @@ use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::build::starting::{self, Starting};
 use crate::build::stores::{self, IndexUpdate};
 use crate::buildkit::session::auth::CredentialStore;
+use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::buildkit::{self, Control, SolveOptions};
 use crate::engine::{Engine, RegistryCredentials, registry_of};
@@ -69,6 +70,8 @@ pub struct Job {
     pub directories: Vec<String>,
     /// What the session sent and could not send.
     pub sync: Arc<SyncReport>,
+    /// What its exporters write on this machine, if they do.
+    pub exports: Option<Arc<ExportReport>>,
     /// What to enter into the indexes of directories it wrote to.
     pub index_updates: Vec<IndexUpdate>,
     /// The Dockerfile as far as it is known here: name to show and text.
@@ -325,8 +328,15 @@ async fn solve(control: &Control, job: &Job) -> Result<Solved, buildkit::SolveEr
 /// Looks at the image the engine made, and pushes it where its exporter could not.
 async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
     let Solved { build_ref, response } = solved;
-    if let Err(failure) = update_indexes(job, &response).await {
-        return TargetOutcome::Failed(failure);
+    if let Err(message) = settle(job, &response).await {
+        return TargetOutcome::Failed(BuildFailure {
+            kind: FailureKind::Engine,
+            message,
+            vertex: None,
+            excerpt: None,
+            place: None,
+            hint: None,
+        });
     }
     let mut image = BuiltImage {
         references: job.references.clone(),
@@ -358,25 +368,18 @@ async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutco
     TargetOutcome::Built(image)
 }
 
-/// What the engine wrote into directories on this machine is found by their indexes.
-async fn update_indexes(
-    job: &Job,
-    response: &BTreeMap<String, String>,
-) -> Result<(), BuildFailure> {
+/// What the engine wrote on this machine gets its names: files, and entries of indexes.
+async fn settle(job: &Job, response: &BTreeMap<String, String>) -> Result<(), String> {
+    if let Some(exports) = &job.exports {
+        exports.name_files()?;
+    }
     if job.index_updates.is_empty() {
         return Ok(());
     }
     let (updates, response) = (job.index_updates.clone(), response.clone());
     // It waits for whoever holds an index.
     let recorded = tokio::task::spawn_blocking(move || stores::record(&updates, &response)).await;
-    recorded.unwrap_or_else(|error| Err(error.to_string())).map_err(|message| BuildFailure {
-        kind: FailureKind::Engine,
-        message,
-        vertex: None,
-        excerpt: None,
-        place: None,
-        hint: None,
-    })
+    recorded.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 async fn push(

@@ -182,6 +182,7 @@ mod tests {
             logins: Default::default(),
             directories: vec![CONTEXT.into()],
             sync: FileSync::new(vec![dir]).report(),
+            exports: None,
             index_updates: Vec::new(),
             dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),
         }

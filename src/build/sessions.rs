@@ -15,7 +15,7 @@ use crate::build::stores::EXPORT_STORE;
 use crate::buildkit::TransportError;
 use crate::buildkit::session::auth::{self, CredentialStore};
 use crate::buildkit::session::content::{self, ContentStores};
-use crate::buildkit::session::file_send::{Destination, FileSend};
+use crate::buildkit::session::file_send::{Destination, ExportReport, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::secrets::{self, SecretError, SecretSource, SecretStore};
 use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
@@ -49,9 +49,16 @@ pub enum SessionsError {
     Ssh(#[from] AgentError),
 }
 
+/// One of them.
+struct Open {
+    session: Session,
+    sync: Arc<SyncReport>,
+    exports: Arc<ExportReport>,
+}
+
 /// The open sessions of a run.
 pub struct Sessions {
-    open: Vec<(Session, Arc<SyncReport>)>,
+    open: Vec<Open>,
     of_request: Vec<usize>,
 }
 
@@ -79,7 +86,7 @@ impl Sessions {
             let files = FileSync::new(
                 directories.into_iter().map(|(name, path)| LocalDir { name, path }).collect(),
             );
-            let report = files.report();
+            let sync = files.report();
             let logins = CredentialStore::new(
                 providers.docker_config.clone(),
                 providers.environment.clone(),
@@ -95,9 +102,12 @@ impl Sessions {
             if !agents.is_empty() {
                 services = services.with(agents.into_service(), ssh::METHODS);
             }
+            let mut exports = Arc::default();
             let destinations = destinations(&members, &mut providers);
             if !destinations.is_empty() {
-                services = services.with_diff_copy(FileSend::new(destinations));
+                let files = FileSend::new(destinations);
+                exports = files.report();
+                services = services.with_diff_copy(files);
             }
             let stores = stores(&members);
             if !stores.is_empty() {
@@ -105,24 +115,30 @@ impl Sessions {
             }
             let key = members.iter().map(|request| request.shared_key.as_str()).max();
             let key = format!("doc2md-docker-{}", key.unwrap_or_default());
-            open.push((Session::open(connector, &key, services).await?, report));
+            let session = Session::open(connector, &key, services).await?;
+            open.push(Open { session, sync, exports });
         }
         Ok(Self { open, of_request })
     }
 
     /// Id of the session that serves request `index`.
     pub fn id(&self, index: usize) -> &str {
-        self.open[self.of_request[index]].0.id()
+        self.open[self.of_request[index]].session.id()
     }
 
     /// What was sent for request `index` and its fellows.
     pub fn report(&self, index: usize) -> Arc<SyncReport> {
-        self.open[self.of_request[index]].1.clone()
+        self.open[self.of_request[index]].sync.clone()
+    }
+
+    /// What the exporters of request `index` have written: it is the one of its session that has some.
+    pub fn exports(&self, index: usize) -> Arc<ExportReport> {
+        self.open[self.of_request[index]].exports.clone()
     }
 
     /// Bytes sent to the engine by all sessions, content and framing.
     pub fn wire_bytes(&self) -> u64 {
-        self.open.iter().map(|(_, report)| report.wire_bytes()).sum()
+        self.open.iter().map(|open| open.sync.wire_bytes()).sum()
     }
 }
 

@@ -119,6 +119,7 @@ pub(super) fn jobs(
                 logins: Arc::clone(logins),
                 directories: request.directories.into_keys().collect(),
                 sync: sessions.report(index),
+                exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
                 index_updates: request.index_updates,
                 dockerfile: dockerfile(&step.target),
             }

@@ -3,16 +3,35 @@
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
 use prost::Message;
+use tempfile::NamedTempFile;
 
 use super::{Incoming, Messages};
 
-/// Writes the stream to `path`. The file takes its name when the stream is complete; a device or
-/// FIFO is written to directly. Answers the bytes written.
-pub(super) fn write_file(path: &Path, messages: &mut Messages) -> Result<u64, String> {
+/// A file whose stream has ended, without its name so far.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Unnamed {
+    pub(super) fn name(self) -> Result<(), String> {
+        let Self { file, target } = self;
+        let named = file.persist(&target).map_err(|e| e.error);
+        named.map(drop).map_err(|e| format!("cannot write {}: {e}", target.display()))
+    }
+}
+
+/// Writes the stream beside `path`, whose name the file takes later; a device or FIFO is written to directly.
+/// Answers the bytes written, and the file.
+pub(super) fn write_file(
+    path: &Path,
+    messages: &mut Messages,
+) -> Result<(u64, Option<Unnamed>), String> {
     let failed = |e: io::Error| format!("cannot write {}: {e}", path.display());
     // What a symlink leads to is replaced, not the link.
     let target = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -20,21 +39,20 @@ pub(super) fn write_file(path: &Path, messages: &mut Messages) -> Result<u64, St
         && !metadata.is_file()
     {
         let mut file = fs_err::OpenOptions::new().write(true).open(&target).map_err(failed)?;
-        return copy(&mut file, messages, path);
+        return Ok((copy(&mut file, messages, path)?, None));
     }
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs_err::create_dir_all(parent).map_err(failed)?;
-    let mut partial = tempfile::Builder::new()
+    let mut file = tempfile::Builder::new()
         .prefix(".doc2md-docker-")
         .suffix(".partial")
         // Lowered by the umask, as for any new file.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(failed)?;
-    let bytes = copy(partial.as_file_mut(), messages, path)?;
-    partial.persist(&target).map_err(|e| failed(e.error))?;
-    Ok(bytes)
+    let bytes = copy(file.as_file_mut(), messages, path)?;
+    Ok((bytes, Some(Unnamed { file, target })))
 }
 
 /// Writes to a stream; answers the bytes written.

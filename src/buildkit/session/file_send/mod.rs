@@ -1,8 +1,9 @@
 //! FileSend: takes what exporters write on this machine.
 //!
 //! `tar`, `oci` and `docker` send one stream of bytes, `local` sends a tree with fsutil's
-//! protocol, over the same method. Nothing appears at the destination before the engine has said
-//! that it was all: a file takes its name at the end, a tree is merged at the end.
+//! protocol, over the same method. Nothing appears at the destination before it is known to be all: a
+//! tree is merged when the engine says so in its protocol. A stream of bytes ends in good order also where
+//! the engine breaks it off, so a file takes its name when its build has succeeded.
 //! Protocol: BuildKit `session/filesync` (`SyncTarget`), fsutil `receive.go`.
 
 mod file;
@@ -24,7 +25,7 @@ use super::diff_copy::{self, DiffCopy, Out};
 
 /// Where the output of an exporter goes.
 pub enum Destination {
-    /// One file, replaced when the stream is complete.
+    /// One file, replaced when the build has succeeded ([`ExportReport::name_files`]).
     File(PathBuf),
     /// A directory, made if missing; the exported tree is merged into it.
     Directory(PathBuf),
@@ -44,6 +45,8 @@ pub struct FileSend {
 pub struct ExportReport {
     finished: Mutex<Vec<Exported>>,
     failures: Mutex<Vec<String>>,
+    /// Removed with the report.
+    unnamed: Mutex<Vec<file::Unnamed>>,
 }
 
 /// A finished export.
@@ -59,6 +62,16 @@ impl ExportReport {
     /// Exports that are complete.
     pub fn finished(&self) -> Vec<Exported> {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the files their names: the build has succeeded.
+    ///
+    /// # Errors
+    /// One cannot be put in its place.
+    pub fn name_files(&self) -> Result<(), String> {
+        let files =
+            std::mem::take(&mut *self.unnamed.lock().unwrap_or_else(PoisonError::into_inner));
+        files.into_iter().try_for_each(file::Unnamed::name)
     }
 
     /// Why exports failed, one lowercase sentence each.
@@ -91,8 +104,10 @@ impl FileSend {
             None => "0".to_owned(),
         };
         let destination = match destinations.get(&id) {
-            // The engine may send a directory in several calls, one for each platform.
+            // The engine may send a directory in several calls, one for each platform, and an export may be
+            // repeated.
             Some(Destination::Directory(path)) => Some(Destination::Directory(path.clone())),
+            Some(Destination::File(path)) => Some(Destination::File(path.clone())),
             _ => destinations.remove(&id),
         };
         destination
@@ -138,8 +153,12 @@ async fn receive(
     let (forward, mut messages) = mpsc::channel(WAITING_MESSAGES);
     let mut writing = tokio::task::spawn_blocking(move || match destination {
         Destination::File(path) => file::write_file(&path, &mut messages),
-        Destination::Stream(mut stream) => file::write_stream(&mut stream, &mut messages),
-        Destination::Directory(path) => tree::receive(&path, &mut messages, &out),
+        Destination::Stream(mut stream) => {
+            file::write_stream(&mut stream, &mut messages).map(|bytes| (bytes, None))
+        }
+        Destination::Directory(path) => {
+            tree::receive(&path, &mut messages, &out).map(|bytes| (bytes, None))
+        }
     });
     let mut pump = std::pin::pin!(async move {
         loop {
@@ -160,7 +179,8 @@ async fn receive(
         () = &mut pump => writing.await,
     };
     let failed = match written {
-        Ok(Ok(bytes)) => {
+        Ok(Ok((bytes, file))) => {
+            report.unnamed.lock().unwrap_or_else(PoisonError::into_inner).extend(file);
             let mut finished = report.finished.lock().unwrap_or_else(PoisonError::into_inner);
             finished.push(Exported { id, bytes });
             return diff_copy::ok();

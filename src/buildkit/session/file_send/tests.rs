@@ -43,10 +43,13 @@ async fn a_file_takes_its_name_when_it_is_complete() {
     let service = service("1", Destination::File(path.clone()));
     let error = send_bytes(&service, Some("0"), &["x"]).await.unwrap_err();
     assert!(error.message().contains("exporter 0"), "{}", error.message());
+    send_bytes(&service, Some("1"), &["of a build that fails"]).await.unwrap();
+    assert!(!path.exists());
     send_bytes(&service, Some("1"), &["ab", "", "c"]).await.unwrap();
+    service.report().name_files().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"abc");
     assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 1);
-    assert_eq!(service.report().finished(), [Exported { id: "1".into(), bytes: 3 }]);
+    assert_eq!(service.report().finished()[1], Exported { id: "1".into(), bytes: 3 });
 }
 
 #[tokio::test]
