@@ -158,8 +158,29 @@ fn clean(project: &Project, options: &[&str]) -> Value {
     done
 }
 
-/// Cleans one project of a pair; how many cache records went.
-fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> usize {
+/// What a clean did with cache records.
+enum Cache {
+    /// That many went.
+    Removed(usize),
+    /// All stayed: a prune could have cost what stays, and that was said (docs/design/clean.md, "What a prune costs on
+    /// the containerd store").
+    HeldBack,
+}
+
+impl Cache {
+    fn of(done: &Value) -> Self {
+        let mut kept = done["keep"].as_array().unwrap().iter();
+        let why = "a prune makes BuildKit forget what stays";
+        if kept.any(|item| item["reason"].as_str().unwrap().starts_with(why)) {
+            return Self::HeldBack;
+        }
+        let removed = done["remove"].as_array().unwrap().iter();
+        Self::Removed(removed.filter(|item| item["kind"] == "cache").count())
+    }
+}
+
+/// Cleans one project of a pair.
+fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> Cache {
     let mut chance = Chance(seed);
     // Nothing is shared between pairs but the base: else everything would be in use by somebody.
     let pair = format!("pair{seed}x");
@@ -206,8 +227,7 @@ fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> usize {
         assert!(cached >= steps, "{cached} of {steps} cached, {args:?} {done:#}\n{text}");
     }
     engine.engine().docker_ok(&["container", "rm", &format!("{}-container", theirs.name())]);
-    let removed = done["remove"].as_array().unwrap().iter();
-    removed.filter(|item| item["kind"] == "cache").count()
+    Cache::of(&done)
 }
 
 /// What pairs are built upon. The containerd store removes only cache on a base that BuildKit fetched. The first
@@ -238,22 +258,26 @@ fn cleaning_one_of_two_random_projects_takes_nothing_of_the_other() {
         let seeds: Vec<u64> =
             only.map_or_else(|| (first..first + pairs).collect(), |seed| vec![seed]);
         let left = Mutex::new(seeds.iter());
-        let results = Mutex::new((0, Vec::new()));
+        let results = Mutex::new((0, 0, Vec::new()));
         let run = || {
             loop {
                 let Some(seed) = left.lock().unwrap().next() else { return };
                 let result = catch_unwind(AssertUnwindSafe(|| pair(engine, &base, *seed)));
                 let mut results = results.lock().unwrap();
                 match result {
-                    Ok(count) => results.0 += count,
-                    Err(_) => results.1.push(*seed),
+                    Ok(Cache::Removed(count)) => results.0 += count,
+                    Ok(Cache::HeldBack) => results.1 += 1,
+                    Err(_) => results.2.push(*seed),
                 }
             }
         };
         thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(run))));
-        let (removed, failed) = results.into_inner().unwrap();
+        let (removed, held_back, failed) = results.into_inner().unwrap();
         assert!(failed.is_empty(), "{name}: failed with DOC2MD_CLEAN_SEED= one of {failed:?}");
-        // Of what a project alone has, most can go.
-        assert!(removed >= seeds.len(), "{name}: {removed} records of {} projects", seeds.len());
+        // Of what a project alone has, most can go, but where all of it has to stay: on the containerd store alone, and
+        // not always.
+        let cleaned = seeds.len() - held_back;
+        assert!(removed >= cleaned.max(1), "{name}: {removed} records of {cleaned} projects");
+        assert!(held_back == 0 || name.ends_with("containerd"), "{name}: {held_back} held back");
     });
 }

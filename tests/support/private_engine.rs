@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use doc2md_docker::engine::snapshot::CacheRecord;
+use doc2md_docker::engine::{Connector, Engine as Client};
 use tempfile::TempDir;
 
 use super::engine::text;
@@ -55,23 +57,39 @@ impl PrivateEngine {
     pub fn remote_base(&self, registry: &Registry) -> String {
         let reference = format!("{}/base:busybox", registry.address());
         self.import_base("busybox");
+        let format = ["--human=false", "--format", "{{.Size}}"];
+        let history = [&["history"][..], &format, &[super::BUSYBOX]].concat();
+        let unpacked: u64 = self
+            .engine
+            .docker_ok(&history)
+            .lines()
+            .map(|bytes| bytes.parse::<u64>().unwrap())
+            .sum();
         self.engine.docker_ok(&["tag", super::BUSYBOX, &reference]);
         self.engine.docker_ok(&["push", &reference]);
         self.engine.docker_ok(&["image", "rm", &reference, super::BUSYBOX]);
         let folder = TempDir::with_prefix("d2m-base-").unwrap();
         std::fs::write(folder.path().join("Dockerfile"), format!("FROM {reference}\nRUN true\n"))
             .unwrap();
-        // Its blob and snapshot go some time after the image.
-        eventually("BuildKit fetches the base", Duration::from_secs(120), || {
+        // Its blob and its snapshot go some time after the image, each for itself: BuildKit takes what it finds, and
+        // only a layer that it fetched and unpacked itself is as large as both.
+        eventually("BuildKit fetches and unpacks the base", Duration::from_secs(120), || {
             self.engine.docker_ok(&["buildx", "build", &folder.path().display().to_string()]);
-            let fetched =
-                self.engine.docker_ok(&["buildx", "du", "--verbose"]).contains("pulled from");
+            let records = self.cache_records();
+            let mut bases = records.iter().filter(|it| it.description.starts_with("pulled from"));
+            let fetched = bases.any(|base| base.size_bytes > unpacked);
             if !fetched {
                 self.engine.docker_ok(&["buildx", "prune", "--all", "--force"]);
             }
             fetched.then_some(())
         });
         reference
+    }
+
+    fn cache_records(&self) -> Vec<CacheRecord> {
+        let client = Client::new(&Connector::unix(self.engine.socket()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(client.cache_records()).unwrap()
     }
 
     /// SIGKILL to the daemon alone, as a crash would.
