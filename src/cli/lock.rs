@@ -11,7 +11,8 @@ pub struct LockArgs {
     /// Requirement files; by default every requirements*.in in the build contexts of the project
     /// and in the folders right below them.
     #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    // Not `files`: that is the option of all commands, and clap takes equal names for one argument.
+    pub requirements: Vec<PathBuf>,
     /// Only say whether the locks fit their requirement files (exit code 4 when not); needs no
     /// engine.
     #[arg(long, conflicts_with_all = ["upgrade", "upgrade_packages"])]

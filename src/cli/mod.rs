@@ -99,3 +99,44 @@ pub enum ColorMode {
     /// Never.
     Never,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    #[test]
+    fn requirement_files_of_lock_are_no_compose_files() {
+        let cli =
+            Cli::try_parse_from(["doc2md-docker", "lock", "-f", "c.yaml", "api/x.in"]).unwrap();
+        let Command::Lock(lock) = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(lock.requirements, [Path::new("api/x.in")]);
+        assert_eq!(cli.global.project.files, [Path::new("c.yaml")]);
+    }
+
+    /// clap takes two arguments of one id for the same.
+    #[test]
+    fn no_command_has_an_argument_that_is_called_as_a_global_one() {
+        fn own(command: &clap::Command, globals: &[clap::Id], found: &mut Vec<String>) {
+            for argument in command.get_arguments().filter(|it| globals.contains(it.get_id())) {
+                found.push(format!("{} {}", command.get_name(), argument.get_id()));
+            }
+            command.get_subcommands().for_each(|command| own(command, globals, found));
+        }
+        let root = Cli::command();
+        let globals: Vec<clap::Id> = root
+            .get_arguments()
+            .filter(|it| it.is_global_set())
+            .map(|it| it.get_id().clone())
+            .collect();
+        assert!(globals.len() > 8, "{globals:?}");
+        let mut found = Vec::new();
+        root.get_subcommands().for_each(|command| own(command, &globals, &mut found));
+        // On purpose: -f is --force, --follow there, and -v is --volumes.
+        assert_eq!(found, ["clean files", "down verbose", "logs files"]);
+    }
+}

@@ -36,7 +36,7 @@ pub async fn run(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<(), CommandError> {
-    let needs_project = args.files.is_empty() || (!args.check && args.base_image.is_none());
+    let needs_project = args.requirements.is_empty() || (!args.check && args.base_image.is_none());
     let targets = if needs_project { targets(global, environment, ui)? } else { Vec::new() };
     let locks = locks(args, &targets, environment)?;
     if args.check {
@@ -308,7 +308,8 @@ fn locks(
     targets: &[Target],
     environment: &Environment,
 ) -> Result<Vec<Lock>, CommandError> {
-    let files = if args.files.is_empty() { find(targets) } else { args.files.clone() };
+    let files =
+        if args.requirements.is_empty() { find(targets) } else { args.requirements.clone() };
     if files.is_empty() {
         let message = "there is no requirements*.in in the project's build contexts";
         return Err(CommandError::new(ExitKind::Usage, message)

@@ -86,6 +86,7 @@ pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut starts = Vec::new();
     let (mut stage, mut next) = (None, 0);
+    let mut names: Vec<String> = Vec::new();
     let mut parsed_end = source.len();
     for instruction in instructions {
         let instruction = match instruction {
@@ -101,8 +102,11 @@ pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
         let number = match &instruction {
             Instruction::From(from) => {
                 stage = Some(stage.map_or(0, |stage: usize| stage + 1));
-                // Pulling the base image is step 1; there is nothing to pull for scratch.
-                next = usize::from(from.image.value != "scratch");
+                // Pulling the base image is step 1; there is nothing to pull for scratch, or for a stage
+                // before this one.
+                let base = from.image.value.to_ascii_lowercase();
+                next = usize::from(base != "scratch" && !names.contains(&base));
+                names.extend(from.as_.as_ref().map(|(_, name)| name.value.to_ascii_lowercase()));
                 (next == 1).then_some(1)
             }
             Instruction::Run(_)
@@ -250,6 +254,16 @@ RUN ["/app/x"]
         assert_eq!(at("[linux/amd64 stage-1 2/3] COPY [a file.txt, /x]"), Some(22..=22));
         assert_eq!(at("[linux/arm64 builder 2/5] WORKDIR /app"), Some(6..=6));
         assert_eq!(at("[stage-1 3/3] RUN [/app/x]"), Some(24..=24));
+    }
+
+    #[test]
+    fn a_stage_on_an_earlier_one_pulls_nothing() {
+        let text = "FROM b AS Deps\nRUN x\nFROM deps AS prod\nCOPY shared/ shared/\nCOPY api/ api/\n\
+                    FROM prod2 AS other\nCOPY a b\n";
+        assert_eq!(locate(text, "[deps 2/2] RUN x"), Some(2..=2));
+        assert_eq!(locate(text, "[prod 1/2] COPY shared/ shared/"), Some(4..=4));
+        assert_eq!(locate(text, "[prod 2/2] COPY api/ api/"), Some(5..=5));
+        assert_eq!(locate(text, "[other 2/2] COPY a b"), Some(7..=7));
     }
 
     #[test]
