@@ -28,8 +28,6 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The same after a cancel: the terminal is wanted back.
 const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
 
-/// How long the engine may take to say which release it is when a run is cancelled.
-const RELEASE_PATIENCE: Duration = Duration::from_millis(200);
 /// How often it is looked whether steps that were starting are up.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -284,11 +282,24 @@ async fn build(
 /// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
 async fn cancelled(cancel: &CancellationToken, engine: &Engine, steps: &Mutex<Starting>) {
     cancel.cancelled().await;
-    let wanted = Instant::now();
-    let release = timeout(RELEASE_PATIENCE, engine.version()).await;
-    if !matches!(release, Ok(Ok(release)) if starting::loses_cancels(&release)) {
-        return;
+    // Until the engine has said which release it is, it is one that loses cancels.
+    tokio::select! {
+        () = keeps_cancels(engine) => {}
+        () = nothing_starts(steps) => {}
     }
+}
+
+/// Ends when the engine says that it is of a release that loses no cancel; never otherwise.
+async fn keeps_cancels(engine: &Engine) {
+    match engine.version().await {
+        Ok(release) if !starting::loses_cancels(&release) => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Ends when no step of the solve is starting, or has been waited for long enough.
+async fn nothing_starts(steps: &Mutex<Starting>) {
+    let wanted = Instant::now();
     loop {
         let at = steps.lock().unwrap_or_else(PoisonError::into_inner).cancel_at(wanted);
         let now = Instant::now();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{BUSYBOX, Project, engine, eventually, on_every_engine};
+use crate::support::{BUSYBOX, Project, SlowSocket, engine, eventually, on_every_engine};
 
 /// A project of two targets, one with its Dockerfile inline, whose steps sleep for `nap` seconds:
 /// the number marks their processes.
@@ -28,8 +28,12 @@ fn sleepers(engine: &crate::support::Engine, nap: u64) -> Project {
 }
 
 fn build(project: &Project) -> Child {
+    build_at(project, &[])
+}
+
+fn build_at(project: &Project, host: &[&str]) -> Child {
     project
-        .command(&["build", "--progress", "plain"])
+        .command(&[host, &["build", "--progress", "plain"]].concat())
         .env("TMPDIR", project.home().join("tmp"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -72,16 +76,24 @@ fn seed() -> u64 {
 /// Waits, and does not time: on a busy machine a second is no measure.
 #[track_caller]
 fn ends_soon(child: &mut Child, what: &str) -> ExitStatus {
-    eventually(&format!("{what}: the program ends"), Duration::from_secs(10), || {
+    eventually(&format!("{what}: the program ends"), Duration::from_secs(30), || {
         child.try_wait().unwrap()
     })
+}
+
+#[track_caller]
+fn ends_interrupted(child: &mut Child, what: &str) {
+    let status = ends_soon(child, what);
+    // A program that was not yet up dies of the signal: a shell calls that 130 too.
+    let interrupted = status.code() == Some(130) || status.signal() == Some(2);
+    assert!(interrupted, "{what}: {status}");
 }
 
 #[track_caller]
 fn nothing_is_left(project: &Project, nap: u64, what: &str) {
     let mark = nap.to_string();
     let what = format!("{what}: no step runs");
-    eventually(&what, Duration::from_secs(10), || (!runs(&mark)).then_some(()));
+    eventually(&what, Duration::from_secs(20), || (!runs(&mark)).then_some(()));
     is_empty(&project.home().join("tmp"));
 }
 
@@ -114,13 +126,31 @@ fn twenty_random_moments() {
             // The moment is the point here: there is no condition to wait for.
             std::thread::sleep(delay);
             signal(&child, Signal::INT);
-            let status = ends_soon(&mut child, &what);
-            // A program that was not yet up dies of the signal: a shell calls that 130 too.
-            let interrupted = status.code() == Some(130) || status.signal() == Some(2);
-            assert!(interrupted, "{what}: {status}");
+            ends_interrupted(&mut child, &what);
             nothing_is_left(&project, nap, &what);
         }
     });
+}
+
+/// It loses cancels while a step starts, and a busy engine needs its time to say which release it is.
+#[test]
+fn a_cancel_waits_for_what_starts_until_the_engine_says_it_need_not() {
+    let mut random = seed();
+    let nap = nap(&mut random);
+    let engine = engine("26.1");
+    let slow = SlowSocket::new(engine.socket(), "/version", Duration::from_secs(600));
+    let project = sleepers(&engine, nap);
+    let host = format!("unix://{}", slow.path().display());
+    for round in 0..6 {
+        // Where a step starts, on an idle machine.
+        let delay = Duration::from_millis(20 + next(&mut random) % 80);
+        let what = format!("round {round}, after {delay:?}");
+        let mut child = build_at(&project, &["-H", &host]);
+        std::thread::sleep(delay);
+        signal(&child, Signal::INT);
+        ends_interrupted(&mut child, &what);
+        nothing_is_left(&project, nap, &what);
+    }
 }
 
 #[test]
