@@ -73,6 +73,18 @@ pub(super) fn of_record(record: &Record, step: &Step) -> String {
     }
 }
 
+/// Whether a cache record and a step of an image's history say the same instruction.
+pub fn says_the_same(description: &str, created_by: &str) -> bool {
+    let said = match description.strip_prefix(EXEC) {
+        Some(command) => plain(&format!("RUN {command}")),
+        None => match description.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+            Some((_, instruction)) => plain(instruction),
+            None => return false,
+        },
+    };
+    said == plain(created_by)
+}
+
 /// An instruction without its keyword, flags, build arguments (`|1 A=b`), shell and builder's mark.
 pub(super) fn plain(text: &str) -> String {
     let text = text.strip_suffix(" # buildkit").unwrap_or(text);
@@ -138,5 +150,29 @@ mod tests {
         assert_eq!(plain("RUN |1 A=b /bin/sh -c make  all # buildkit"), "make all");
         assert_eq!(plain("COPY --chown=a f /f # buildkit"), "f /f");
         assert_eq!(plain("COPY --from=mid --link /f /f"), "/f /f");
+    }
+
+    #[test]
+    fn records_say_what_histories_say() {
+        for (description, created_by, same) in [
+            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make a # buildkit", true),
+            (
+                "mount / from exec /bin/sh -c make a",
+                "RUN |1 A=b /bin/sh -c make a # buildkit",
+                true,
+            ),
+            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make b # buildkit", false),
+            ("mount / from exec python -m x", "RUN python -m x # buildkit", true),
+            ("[base 2/3] COPY --chown=a f /f", "COPY --chown=a f /f # buildkit", true),
+            ("[base 2/3] COPY f /f", "COPY f /g # buildkit", false),
+            ("[2/3] WORKDIR /app", "WORKDIR /app", true),
+            ("fileop target", "COPY f /f # buildkit", false),
+        ] {
+            assert_eq!(
+                says_the_same(description, created_by),
+                same,
+                "{description} / {created_by}"
+            );
+        }
     }
 }

@@ -4,12 +4,13 @@
 //! with a context that has just been cancelled (`control/control.go`, `Prune`, to its `defer`; so from 0.13 to
 //! 0.32 at least). Loading asks containerd only for layers that BuildKit did not unpack itself (`cache/refs.go`,
 //! `isLazy`): those of a base image that `docker pull`, `load` or `import` had unpacked before the first build on
-//! it. All that is built on such a layer is forgotten. Docker's own store has no such layers.
+//! it, and what came with an imported cache. All that is built on such a layer is forgotten. Docker's own store has
+//! no such layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::space::Space;
-use crate::attribution::is_base_layer;
+use crate::attribution::{came_as_blob, is_base_layer};
 use crate::engine::snapshot::{CacheKind, CacheRecord, Snapshot, Store};
 
 /// What records of layers say that BuildKit fetched from a registry itself (`cache/remote.go`, `Unlazy`).
@@ -30,12 +31,8 @@ pub(super) fn forgotten<'a>(snapshot: &'a Snapshot, space: &Space) -> BTreeSet<&
     let unpacked = unpacked_bytes(&records, space);
     let fragile = |record: &CacheRecord| {
         record.kind == CacheKind::Regular
-            && match unpacked.get(record.id.as_str()) {
-                // A step's result that came with an imported cache is such a layer, too.
-                Some(bytes) if !is_base_layer(&record.description) => record.size_bytes < *bytes,
-                None if !is_base_layer(&record.description) => false,
-                _ => !unpacked_by_buildkit(record, &records, &unpacked),
-            }
+            && came_as_blob(&record.description)
+            && !unpacked_by_buildkit(record, &records, &unpacked)
     };
     let on_fragile = |record: &&CacheRecord| {
         let mut seen = BTreeSet::new();
@@ -54,26 +51,24 @@ pub(super) fn forgotten<'a>(snapshot: &'a Snapshot, space: &Space) -> BTreeSet<&
     results.filter(on_fragile).map(|record| record.id.as_str()).collect()
 }
 
-/// Bytes of the unpacked layer of a record and of each below it, from the image that a record on top of them is
-/// in: records and layers correspond one to one down to the base.
+/// Bytes of the unpacked layer of a record and of each below it, from the image that a record on top of them is in.
 fn unpacked_bytes<'a>(
     records: &BTreeMap<&'a str, &'a CacheRecord>,
     space: &Space,
 ) -> BTreeMap<&'a str, u64> {
     let mut unpacked = BTreeMap::new();
     for record in records.values() {
-        let Some(layers) = space.layers_up_to(&record.id) else { continue };
         let mut chain = vec![*record];
         while let [parent] = chain[chain.len() - 1].parents.as_slice()
             && let Some(parent) = records.get(parent.as_str())
         {
             chain.push(*parent);
         }
-        let ends = chain[chain.len() - 1].parents.is_empty();
-        if !ends || chain.len() != layers.len() {
+        if !chain[chain.len() - 1].parents.is_empty() {
             continue;
         }
-        for (record, bytes) in chain.iter().rev().zip(layers) {
+        let Some(layers) = space.unpacked(&chain) else { continue };
+        for (record, bytes) in chain.iter().zip(layers) {
             let known = unpacked.entry(record.id.as_str()).or_insert(0);
             *known = bytes.max(*known);
         }
@@ -81,8 +76,7 @@ fn unpacked_bytes<'a>(
     unpacked
 }
 
-/// Whether BuildKit fetched and unpacked this layer of a base image itself, by what its size and those of the
-/// layers below it say.
+/// Whether BuildKit unpacked this layer itself, by what its size and those of the layers below it say.
 fn unpacked_by_buildkit(
     record: &CacheRecord,
     records: &BTreeMap<&str, &CacheRecord>,
@@ -94,7 +88,9 @@ fn unpacked_by_buildkit(
         let Some(bytes) = unpacked.get(layer.id.as_str()).filter(|bytes| **bytes > 0) else {
             return false;
         };
-        if !layer.description.starts_with(FETCHED) || layer.size_bytes <= *bytes {
+        let held_by_engine =
+            is_base_layer(&layer.description) && !layer.description.starts_with(FETCHED);
+        if held_by_engine || layer.size_bytes <= *bytes {
             return false;
         }
         sizes += layer.size_bytes;

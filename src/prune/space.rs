@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::attribution::{came_as_blob, says_the_same};
 use crate::engine::snapshot::{CacheKind, CacheRecord, ImageDetails, Snapshot, Store};
 
 /// A layer that images have.
@@ -17,8 +18,8 @@ struct LayerSpace {
     blob: u64,
     /// When its step ran, in seconds.
     created: Option<i64>,
-    /// First word of its instruction.
-    keyword: String,
+    /// Its instruction, as the image's history has it.
+    created_by: String,
 }
 
 /// Layers, who holds them, and which record is which of them.
@@ -41,12 +42,11 @@ impl Space {
         for image in details {
             for layer in &image.layers {
                 let step = layer.step.and_then(|step| image.history.get(step));
-                let created_by = step.map_or("", |step| step.created_by.as_str());
                 layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
                     unpacked: layer.size_bytes.unwrap_or(0),
                     blob: 0,
                     created: step.and_then(|step| step.created).map(|time| time.as_second()),
-                    keyword: created_by.split(' ').next().unwrap_or_default().to_owned(),
+                    created_by: step.map_or_else(String::new, |step| step.created_by.clone()),
                 });
             }
             let chain = image.layers.iter().map(|layer| layer.chain_id.clone()).collect();
@@ -60,25 +60,27 @@ impl Space {
         space
     }
 
-    /// Each layer is that of one record at most: the one whose size is nearest to what it should be.
+    /// Each layer is that of one record at most: one that says the same words, where there is one, and of those the
+    /// one whose size is nearest to what it should be. Words differ where only one of both has values of variables.
     fn match_records(&mut self, records: &[CacheRecord]) {
         let mut pairs = Vec::new();
         for record in records.iter().filter(|record| record.kind == CacheKind::Regular) {
             let Some(created) = record.created_at.map(|time| time.as_second()) else { continue };
             for (chain, layer) in &self.layers {
                 if layer.created == Some(created)
-                    && fits(&record.description, &layer.keyword)
+                    && fits(&record.description, &layer.created_by)
                     && (self.has_blobs || record.shared)
                 {
                     let copies = if self.has_blobs { 2 } else { 1 };
                     let distance = record.size_bytes.abs_diff(copies * layer.unpacked);
-                    pairs.push((distance, record.id.clone(), chain.clone()));
+                    let other_words = !says_the_same(&record.description, &layer.created_by);
+                    pairs.push((other_words, distance, record.id.clone(), chain.clone()));
                 }
             }
         }
         pairs.sort();
         let mut taken = BTreeSet::new();
-        for (_, record, chain) in pairs {
+        for (.., record, chain) in pairs {
             if !self.records.contains_key(&record) && taken.insert(chain.clone()) {
                 self.records.insert(record, chain);
             }
@@ -200,15 +202,22 @@ impl Space {
         freed
     }
 
-    /// Unpacked bytes of the layers from the bottom up to the one that is this record's.
-    pub(super) fn layers_up_to(&self, record: &str) -> Option<Vec<u64>> {
-        let chain = self.records.get(record)?;
-        let (layers, top) = self
-            .images
-            .values()
-            .find_map(|layers| Some((layers, layers.iter().position(|layer| layer == chain)?)))?;
+    /// Unpacked bytes of the layers of these records, each built on the next, down to the base. Known where an image
+    /// has just these layers: those of steps are told by their records, those below them by their place.
+    pub(super) fn unpacked(&self, records: &[&CacheRecord]) -> Option<Vec<u64>> {
+        let of_record = |record: &CacheRecord| self.records.get(&record.id);
+        let top = of_record(records.first()?)?;
+        let layers = self.images.values().find_map(|layers| {
+            let place = layers.iter().position(|layer| layer == top)?;
+            Some(&layers[..=place])
+        })?;
+        let mut pairs = records.iter().zip(layers.iter().rev());
+        let fit = layers.len() == records.len()
+            && pairs.all(|(record, layer)| {
+                came_as_blob(&record.description) || of_record(record) == Some(layer)
+            });
         let bytes = |layer: &String| self.layers.get(layer).map(|layer| layer.unpacked);
-        layers[..=top].iter().map(bytes).collect()
+        if fit { layers.iter().rev().map(bytes).collect() } else { None }
     }
 
     /// Whether an image that is not among `images` has the layer of this record.
@@ -221,14 +230,16 @@ impl Space {
 }
 
 /// Whether a record may be the layer of an instruction. 20.10 says `fileop target` for all but RUN.
-fn fits(description: &str, keyword: &str) -> bool {
+fn fits(description: &str, created_by: &str) -> bool {
     let text = match description.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((_, rest)) => rest.trim_start(),
         None => description,
     };
-    match keyword {
-        "RUN" => text.starts_with("mount / from exec "),
-        "COPY" | "ADD" | "WORKDIR" => text == "fileop target" || text.starts_with(keyword),
+    match created_by.split(' ').next() {
+        Some("RUN") => text.starts_with("mount / from exec "),
+        Some(keyword @ ("COPY" | "ADD" | "WORKDIR")) => {
+            text == "fileop target" || text.starts_with(keyword)
+        }
         _ => false,
     }
 }

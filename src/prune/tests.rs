@@ -452,3 +452,52 @@ fn on_the_containerd_store_no_record_goes_that_costs_what_stays() {
     let some = Request { cache_goal: at_most(1_000), ..everything() };
     assert_eq!(removed(&state, some), [""; 0], "what is left of ours would be lost, too");
 }
+
+/// A step that changed nothing has a record and no layer: no other step's layer may stand for it.
+#[test]
+fn layers_of_the_same_second_are_told_by_the_words_of_their_steps() {
+    let base = ("0", 0, "FROM", 100);
+    let layers = [
+        base,
+        ("w", 20, "WORKDIR /work", 8_192),
+        ("a", 20, "RUN /bin/sh -c make a # buildkit", 6_000),
+        ("b", 20, "RUN /bin/sh -c make b # buildkit", 8_192),
+    ];
+    let cache = vec![
+        record("base", &[], "pulled from r.example/base@sha256:0", 0, 250),
+        record("w", &["base"], "[2/5] WORKDIR /work", 20, 12_400),
+        record("w2", &["w"], "[3/5] WORKDIR /work", 20, 4_125),
+        record("a", &["w2"], "mount / from exec /bin/sh -c make a", 20, 16_300),
+        record("b", &["a"], "mount / from exec /bin/sh -c make b", 20, 12_100),
+        record("own", &["base"], "mount / from exec /bin/sh -c own", 30, 9_000),
+    ];
+    let images = vec![image("1", &["q:1"], Labels::new())];
+    let state = snapshot(Store::Containerd, images, vec![], vec![], cache);
+    let details = [details("1", &layers, Some(1_000))];
+    let plan = plan(&state, &details, &ours(&["own"]), &project(), &everything());
+    let removed: Vec<&str> = plan.removes(Kind::Cache).map(|item| item.id.as_str()).collect();
+    assert_eq!(removed, ["own"]);
+}
+
+/// An imported step is a blob that nothing has unpacked yet, whether an image has it or not.
+#[test]
+fn a_step_of_an_imported_cache_is_forgotten_as_a_base_image_is() {
+    let layers = [("0", 0, "FROM", 100), ("o", 10, "RUN /bin/sh -c own # buildkit", 400)];
+    let details = [details("1", &layers, Some(1_000))];
+    for (description, expected) in [
+        ("imported sha256:0", &[][..]),
+        ("RUN /bin/sh -c theirs # buildkit", &[]),
+        ("mount / from exec /bin/sh -c theirs", &["own"]),
+    ] {
+        let cache = vec![
+            record("base", &[], "pulled from r.example/base@sha256:0", 0, 250),
+            record("own", &["base"], "mount / from exec /bin/sh -c own", 10, 800),
+            record("theirs", &["base"], description, 20, 60),
+        ];
+        let images = vec![image("1", &["q:1"], Labels::new())];
+        let state = snapshot(Store::Containerd, images, vec![], vec![], cache);
+        let plan = plan(&state, &details, &ours(&["own"]), &project(), &everything());
+        let removed: Vec<&str> = plan.removes(Kind::Cache).map(|item| item.id.as_str()).collect();
+        assert_eq!(removed, expected, "{description}");
+    }
+}

@@ -6,6 +6,7 @@ use doc2md_docker::engine::snapshot::CacheRecord;
 use doc2md_docker::engine::{Connector, Engine as Client};
 use serde_json::Value;
 
+use crate::clean_alone::snapshot;
 use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, Registry, engine, on_every_engine};
 
 /// A project whose containers, networks and volumes go when the test ends, however it does.
@@ -257,7 +258,36 @@ fn on_the_containerd_store_cache_on_an_imported_base_stays_and_that_is_said() {
     let kept = done["keep"].as_array().unwrap().iter();
     let reasons = kept.filter(|it| {
         let reason = it["reason"].as_str().unwrap();
-        reason.contains("docker pull, load or import unpacked")
+        reason.contains("docker pull, load or import")
     });
     assert!(reasons.count() > 0, "{done:#}");
+}
+
+/// What comes with a cache are blobs; the engine unpacks them itself when it stores the image that has them, the base
+/// as well.
+#[test]
+fn on_the_containerd_store_cache_stays_where_somebody_built_on_an_imported_one() {
+    let (registry, own) = (Registry::open(), PrivateEngine::start("28.5-containerd"));
+    let (base, cache) = (registry.base(), format!("{}/cache:1", registry.address()));
+    let project = |engine: &Engine, dockerfile: &str, build: &str| {
+        let project = Project::new(engine);
+        project.write("Dockerfile", dockerfile.replace("NAME", project.name())).write(
+            "compose.yaml",
+            format!("services: {{app: {{build: {{context: ., {build}}}}}}}"),
+        );
+        project.run(&["build"]).success();
+        project
+    };
+    let steps = format!("FROM {base}\nRUN echo step > /step\n");
+    let writer = engine("28.5-containerd");
+    project(&writer, &steps, &format!("cache_to: ['type=registry,ref={cache},mode=max']"));
+    project(own.engine(), &steps, &format!("cache_from: ['type=registry,ref={cache}']"));
+    let theirs = project(own.engine(), &format!("FROM {base}\nRUN echo NAME > /a\n"), "");
+    // No image tells the sizes of these layers.
+    own.engine().docker_ok(&["image", "rm", &format!("{}-app", theirs.name())]);
+    let ours = project(own.engine(), "FROM scratch\nCOPY compose.yaml /\n", "");
+    let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
+    let cache = snapshot(&theirs).cache;
+    assert!(cache.iter().any(|it| it.description.starts_with("imported ")), "{cache:#?}");
+    assert_eq!(ran(&theirs), [""; 0], "{done:#}");
 }

@@ -274,10 +274,11 @@ fn cleaning_one_of_two_random_projects_takes_nothing_of_the_other() {
         thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(run))));
         let (removed, held_back, failed) = results.into_inner().unwrap();
         assert!(failed.is_empty(), "{name}: failed with DOC2MD_CLEAN_SEED= one of {failed:?}");
-        // Of what a project alone has, most can go, but where all of it has to stay: on the containerd store alone, and
-        // not always.
+        // Of what a project alone has, most can go. On the containerd store all of it stays where a record that a build
+        // is just making does not yet say what it is.
         let cleaned = seeds.len() - held_back;
         assert!(removed >= cleaned.max(1), "{name}: {removed} records of {cleaned} projects");
-        assert!(held_back == 0 || name.ends_with("containerd"), "{name}: {held_back} held back");
+        let most = if name.ends_with("containerd") { seeds.len() / 4 } else { 0 };
+        assert!(held_back <= most, "{name}: {held_back} held back");
     });
 }

@@ -53,13 +53,8 @@ impl PrivateEngine {
     /// A reference of the busybox base in a registry, which the engine does not hold: BuildKit has fetched and
     /// unpacked it, in a build that is over.
     pub fn remote_base(&self, registry: &Registry) -> String {
-        let reference = format!("{}/base:busybox", registry.address());
-        // Another engine pushes it: of an image that this one had, BuildKit would take what its garbage collection has
-        // not yet removed.
+        let reference = registry.base();
         let source = engine("28.5");
-        source.docker_ok(&["tag", super::BUSYBOX, &reference]);
-        source.docker_ok(&["push", &reference]);
-        source.docker_ok(&["image", "rm", &reference]);
         let sizes = source.docker_ok(&[
             "history",
             "--human=false",

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use tempfile::TempDir;
 
 use super::wait::eventually;
+use super::{BUSYBOX, engine};
 
 /// Name of the one account of a registry that asks for a login.
 pub const USER: &str = "robot";
@@ -70,6 +71,16 @@ impl Registry {
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// A reference of the busybox base, pushed by an engine that docker's own store serves: of an image that one had
+    /// on the containerd store, its BuildKit would take what the garbage collection has not yet removed.
+    pub fn base(&self) -> String {
+        let (source, reference) = (engine("28.5"), format!("{}/base:busybox", self.address));
+        source.docker_ok(&["tag", BUSYBOX, &reference]);
+        source.docker_ok(&["push", &reference]);
+        source.docker_ok(&["image", "rm", &reference]);
+        reference
     }
 
     /// The text of a docker config.json with a login for it.
