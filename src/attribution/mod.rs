@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use input::{Build, Evidence, ImageLayer, MountName, Owner, Record, RecordKind, Step, StepEnd};
-pub use words::says_the_same;
+pub use words::{came_as_blob, is_base_layer, says_the_same};
 
 /// Whose a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,33 +129,6 @@ fn keep_ancestors(evidence: &Evidence, verdicts: &mut BTreeMap<String, Verdict>)
 /// A layer of a base image, and no step's result.
 fn is_base(record: &Record) -> bool {
     record.kind == RecordKind::Regular && is_base_layer(&record.description)
-}
-
-/// Whether a record of this description is a layer of a base image: `from local NAME` for one that the engine
-/// holds (nothing at all on the containerd store), `pulled from NAME` for one that BuildKit fetched.
-pub fn is_base_layer(description: &str) -> bool {
-    let text = description.trim();
-    text.is_empty() || text.starts_with("from local") || text.starts_with("pulled from ")
-}
-
-/// What records of BuildKit's own making say of themselves first; one of a source may be listed as a regular one until it
-/// is all there.
-const MADE_BY_BUILDKIT: [&str; 9] = [
-    "[",
-    "mount ",
-    "cached mount ",
-    "fileop target",
-    "diff ",
-    "local source for ",
-    "http url ",
-    "git snapshot for ",
-    "shared git repo for ",
-];
-
-/// Whether BuildKit may have got a layer as a blob: of a base image, or of a step that came with an imported cache
-/// (`imported DIGEST`, or the words of an image's history, whatever these are).
-pub fn came_as_blob(description: &str) -> bool {
-    !MADE_BY_BUILDKIT.iter().any(|words| description.starts_with(words))
 }
 
 /// Records of chains that end in a target's result: engines before BuildKit 0.13 count every record

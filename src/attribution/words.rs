@@ -1,4 +1,4 @@
-//! The same instruction in the words of a step, of a cache record and of an image's history.
+//! What the words of a cache record say, and the same instruction in those of a step, of a record and of an image's history.
 //!
 //! A step's name has the values of variables where the other two have `$NAME`; records and histories
 //! name the shell, steps do not.
@@ -9,6 +9,33 @@ use super::input::{Record, Step};
 const EXEC: &str = "mount / from exec ";
 /// The shell before a command that is not in exec form.
 const SHELL: &str = "/bin/sh -c ";
+
+/// What records of BuildKit's own making say of themselves first; one of a source may be listed as a regular one until it
+/// is all there.
+const MADE_BY_BUILDKIT: [&str; 9] = [
+    "[",
+    "mount ",
+    "cached mount ",
+    "fileop target",
+    "diff ",
+    "local source for ",
+    "http url ",
+    "git snapshot for ",
+    "shared git repo for ",
+];
+
+/// Whether a record of this description is a layer of a base image: `from local NAME` for one that the engine
+/// holds (nothing at all on the containerd store), `pulled from NAME` for one that BuildKit fetched.
+pub fn is_base_layer(description: &str) -> bool {
+    let text = description.trim();
+    text.is_empty() || text.starts_with("from local") || text.starts_with("pulled from ")
+}
+
+/// Whether BuildKit may have got a layer as a blob: of a base image, or of a step that came with an imported cache
+/// (`imported DIGEST`, or the words of an image's history, whatever these are).
+pub fn came_as_blob(description: &str) -> bool {
+    !MADE_BY_BUILDKIT.iter().any(|words| description.starts_with(words))
+}
 
 /// Whether a record may be the result of this RUN.
 pub(super) fn is_result_of_run(description: &str, step: &Step) -> bool {
