@@ -42,6 +42,10 @@ pub mod signal;
 pub mod stats;
 pub mod ui;
 
+#[cfg(test)]
+#[path = "../tests/support/program.rs"]
+mod test_program;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;

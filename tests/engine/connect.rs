@@ -1,12 +1,11 @@
 //! The dialer against real engines: sockets, and ssh with Docker's own `dial-stdio` at the far end.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use doc2md_docker::engine::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings};
 
-use crate::support::{Engine, on_every_engine};
+use crate::support::{Engine, on_every_engine, program};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -45,11 +44,10 @@ fn every_engine_answers_through_dial_stdio() {
         let ssh = folder.path().join("ssh");
         // Everything up to `-- HOST docker` is ssh's; the rest runs on "the other machine".
         let script = format!(
-            "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 3\nDOCKER_HOST={} exec {docker} \"$@\"\n",
+            "while [ \"$1\" != -- ]; do shift; done\nshift 3\nDOCKER_HOST={} exec {docker} \"$@\"",
             engine.host
         );
-        std::fs::write(&ssh, script).unwrap();
-        std::fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755)).unwrap();
+        program::script(&ssh, &script);
         answers(&resolve("ssh://me@build", Some(folder.path())), engine);
     });
 }
@@ -59,10 +57,8 @@ fn dial_stdio_passes_on_why_the_far_engine_does_not_answer() {
     let docker = std::env::var("DOC2MD_TEST_DOCKER").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ssh = folder.path().join("ssh");
-    let script =
-        format!("#!/bin/sh\nDOCKER_HOST=unix:///nowhere.sock exec {docker} system dial-stdio\n");
-    std::fs::write(&ssh, script).unwrap();
-    std::fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755)).unwrap();
+    let script = format!("DOCKER_HOST=unix:///nowhere.sock exec {docker} system dial-stdio");
+    program::script(&ssh, &script);
     let connector = resolve("ssh://me@build", Some(folder.path()));
     let error = runtime().block_on(async {
         connector.bollard(Duration::from_secs(30)).unwrap().ping().await.unwrap_err()

@@ -1,11 +1,12 @@
 //! Everything that goes wrong says one clear thing and ends with the documented code.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    BUSYBOX, Engine, PrivateEngine, Project, engine, eventually, on_every_engine,
+    BUSYBOX, Engine, PrivateEngine, Project, engine, eventually, on_every_engine, program,
 };
 
 const COMPOSE: &str = "services:\n  api:\n    build: .\n";
@@ -78,12 +79,12 @@ fn a_socket_this_user_may_not_open() {
     mode(&socket, 0o660);
     mode(home.parent().unwrap(), 0o755);
     // The build directory may be closed to others.
-    let program = home.join("doc2md-docker");
-    std::fs::copy(env!("CARGO_BIN_EXE_doc2md-docker"), &program).unwrap();
+    let copied = home.join("doc2md-docker");
+    program::copy(Path::new(env!("CARGO_BIN_EXE_doc2md-docker")), &copied);
     let mut command = Command::new("setpriv");
     command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&program)
+        .arg(&copied)
         .arg("build")
         .current_dir(project.dir())
         .env_clear()

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{BUSYBOX, Engine, Project, on_every_engine, watched_socket};
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine, program, watched_socket};
 
 /// The RUN tells the two apart: it runs again exactly when something above it is not cached.
 const DOCKERFILE: &str = "\
@@ -309,11 +309,7 @@ fn a_file_that_cannot_be_read_fails_the_build_by_name() {
         set_mode(&folder, 0o755);
         // The tests may run as root, who can read everything.
         let binary = folder.join("doc2md-docker");
-        // By another process: a child forked meanwhile would hold our copy open for writing.
-        let mut copy = Command::new("cp");
-        copy.arg(env!("CARGO_BIN_EXE_doc2md-docker")).arg(&binary);
-        assert!(copy.status().unwrap().success());
-        set_mode(&binary, 0o755);
+        program::copy(Path::new(env!("CARGO_BIN_EXE_doc2md-docker")), &binary);
         let as_nobody = || {
             let mut command = Command::new(&binary);
             command

@@ -1,8 +1,8 @@
 //! Pushes, pulls and caches through a real registry, with and without a login.
 
-use std::os::unix::fs::PermissionsExt;
-
-use crate::support::{BUSYBOX, Engine, PASSWORD, Project, Registry, USER, on_every_engine};
+use crate::support::{
+    BUSYBOX, Engine, PASSWORD, Project, Registry, USER, on_every_engine, program,
+};
 
 /// A project whose image belongs into `registry`, with a step nobody else has cached.
 fn project(engine: &Engine, registry: &Registry) -> (Project, String) {
@@ -81,9 +81,8 @@ fn base_images_come_with_logins_of_the_file_or_a_helper() {
         let helper = second.home().join("docker-credential-d2mtest");
         let asked = second.home().join("asked");
         let answer = format!(r#"{{"ServerURL":"","Username":"{USER}","Secret":"{PASSWORD}"}}"#);
-        let script = format!("#!/bin/sh\ncat > {}\necho '{answer}'\n", asked.display());
-        std::fs::write(&helper, script).unwrap();
-        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let script = format!("cat > {}\necho '{answer}'", asked.display());
+        program::script(&helper, &script);
         let config = serde_json::json!({"credHelpers": {registry.address(): "d2mtest"}});
         log_in(&second, &config.to_string());
         let path = format!("{}:{}", second.home().display(), std::env::var("PATH").unwrap());

@@ -8,6 +8,7 @@
 mod engine;
 pub mod http;
 mod private_engine;
+pub mod program;
 mod project;
 mod registry;
 mod slow_socket;

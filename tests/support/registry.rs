@@ -8,7 +8,7 @@ use base64::Engine as _;
 use tempfile::TempDir;
 
 use super::wait::eventually;
-use super::{BUSYBOX, engine};
+use super::{BUSYBOX, engine, text};
 
 /// Name of the one account of a registry that asks for a login.
 pub const USER: &str = "robot";
@@ -36,8 +36,19 @@ impl Registry {
     }
 
     fn start(login: bool) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine");
+        let program = Command::new(script).arg("registry").output().unwrap();
+        assert!(program.status.success(), "{}", text(&program));
+        let program = String::from_utf8(program.stdout).unwrap();
+        // It cannot take a bound socket, and a port that was free may have been taken before it listens.
+        eventually("a registry listens", Duration::from_secs(60), || {
+            Self::serve(program.trim_end(), login)
+        })
+    }
+
+    /// One on a port that was free a moment ago; `None` where it ended.
+    fn serve(program: &str, login: bool) -> Option<Self> {
         let data = TempDir::with_prefix("d2m-registry-").unwrap();
-        // Free a moment ago: the registry cannot take a bound socket.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let root = data.path().display();
         let mut config = format!(
@@ -50,22 +61,24 @@ impl Registry {
         }
         let file = data.path().join("config.yml");
         std::fs::write(&file, config).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine");
-        let program = Command::new(script).arg("registry").output().unwrap();
-        assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
-        let program = String::from_utf8(program.stdout).unwrap();
-        let server = Command::new(program.trim_end())
+        let server = Command::new(program)
             .arg("serve")
             .arg(file)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let registry = Self { address, server, _data: data };
-        eventually("the registry listens", Duration::from_secs(10), || {
-            TcpStream::connect(&registry.address).ok()
-        });
-        registry
+        let mut registry = Self { address, server, _data: data };
+        let listens =
+            eventually("the registry listens or ends", Duration::from_secs(30), || match registry
+                .server
+                .try_wait()
+                .unwrap()
+            {
+                Some(_) => Some(false),
+                None => TcpStream::connect(&registry.address).is_ok().then_some(true),
+            });
+        listens.then_some(registry)
     }
 
     /// `127.0.0.1:PORT`.

@@ -267,10 +267,10 @@ impl Auth for CredentialStore {
 #[cfg(all(test, unix))]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use super::*;
+    use crate::test_program;
 
     fn store(json: &str, path: &Path) -> CredentialStore {
         let path = format!("{}:/usr/bin:/bin", path.display());
@@ -282,8 +282,7 @@ mod tests {
 
     fn helper(folder: &Path, name: &str, script: &str) {
         let program = folder.join(format!("docker-credential-{name}"));
-        fs_err::write(&program, format!("#!/bin/sh\ncd \"${{0%/*}}\"\n{script}\n")).unwrap();
-        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        test_program::script(&program, &format!("cd \"${{0%/*}}\"\n{script}"));
     }
 
     fn login(username: &str, secret: &str) -> Credentials {

@@ -101,17 +101,16 @@ fn major(path: &Path) -> Option<u32> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::test_program;
 
     #[test]
     fn the_first_that_runs_and_is_new_enough() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, script: &str| {
             let directory = folder.path().join(name);
             fs_err::create_dir(&directory).unwrap();
             let path = directory.join("docker-compose");
-            fs_err::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs_err::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+            test_program::script(&path, script);
             directory
         };
         let (none, broken) = (folder.path().join("none"), put("broken", "exit 1"));

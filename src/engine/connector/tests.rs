@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -17,6 +15,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 
 use super::context::tests::write_context;
 use super::*;
+use crate::test_program;
 
 fn settings(home: &Path, variables: &[(&str, &str)]) -> ConnectorSettings {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -336,8 +335,7 @@ async fn tls_to_a_plain_engine_says_that_it_is_plain() {
 /// A connector over an `ssh` that is a shell script.
 fn with_ssh(home: &Path, script: &str) -> Connector {
     let program = home.join("ssh");
-    fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    test_program::script(&program, script);
     let path = format!("{}:/usr/bin:/bin", home.display());
     let set = settings(home, &[("DOCKER_HOST", "ssh://me@build:22"), ("PATH", &path)]);
     Connector::resolve(&set).unwrap()
