@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use input::{Build, Evidence, ImageLayer, MountName, Owner, Record, RecordKind, Step, StepEnd};
-pub use words::{came_as_blob, is_base_layer, says_the_same};
+pub use words::{came_as_blob, is_base_layer, may_be_of, says_the_same};
 
 /// Whose a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -294,8 +294,8 @@ impl Planner<'_> {
         let mut selected =
             select(&snapshot.cache, &ids, self.request.until, self.request.cache_goal);
         if self.costs_what_stays(&selected, space) {
-            let why = "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, of \
-                       docker pull, load or import or of an imported cache; --cache=all removes all";
+            let why = "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, \
+                       from docker pull, load or import or an imported cache; --cache=all removes all";
             stays.extend(selected.iter().map(|record| (record.id.as_str(), why.to_owned())));
             selected.clear();
         }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attribution::{came_as_blob, says_the_same};
+use crate::attribution::{came_as_blob, may_be_of, says_the_same};
 use crate::engine::snapshot::{CacheKind, CacheRecord, ImageDetails, Snapshot, Store};
 
 /// A layer that images have.
@@ -68,7 +68,7 @@ impl Space {
             let Some(created) = record.created_at.map(|time| time.as_second()) else { continue };
             for (chain, layer) in &self.layers {
                 if layer.created == Some(created)
-                    && fits(&record.description, &layer.created_by)
+                    && may_be_of(&record.description, &layer.created_by)
                     && (self.has_blobs || record.shared)
                 {
                     let copies = if self.has_blobs { 2 } else { 1 };
@@ -226,20 +226,5 @@ impl Space {
         self.images
             .iter()
             .any(|(id, chains)| !images.contains(&id.as_str()) && chains.contains(chain))
-    }
-}
-
-/// Whether a record may be the layer of an instruction. 20.10 says `fileop target` for all but RUN.
-fn fits(description: &str, created_by: &str) -> bool {
-    let text = match description.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((_, rest)) => rest.trim_start(),
-        None => description,
-    };
-    match created_by.split(' ').next() {
-        Some("RUN") => text.starts_with("mount / from exec "),
-        Some(keyword @ ("COPY" | "ADD" | "WORKDIR")) => {
-            text == "fileop target" || text.starts_with(keyword)
-        }
-        _ => false,
     }
 }

@@ -69,15 +69,11 @@ impl Registry {
             .spawn()
             .unwrap();
         let mut registry = Self { address, server, _data: data };
-        let listens =
-            eventually("the registry listens or ends", Duration::from_secs(30), || match registry
-                .server
-                .try_wait()
-                .unwrap()
-            {
-                Some(_) => Some(false),
-                None => TcpStream::connect(&registry.address).is_ok().then_some(true),
-            });
+        let listens = eventually("the registry listens or ends", Duration::from_secs(30), || {
+            let ended = registry.server.try_wait().unwrap().is_some();
+            let listens = TcpStream::connect(&registry.address).is_ok();
+            (ended || listens).then_some(!ended)
+        });
         listens.then_some(registry)
     }
 
