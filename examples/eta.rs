@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use doc2md_docker::build::outcome::TargetOutcome;
 use doc2md_docker::progress::estimate::{Estimator, Past, Schedule};
+use doc2md_docker::progress::outcome::TargetOutcome;
 use doc2md_docker::progress::{Event, RunTrace, SolveStatus};
 
 #[derive(serde::Deserialize)]

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::failure;
-use crate::build::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::build::starting::{self, Starting};
 use crate::build::stores::{self, IndexUpdate};
 use crate::buildkit::session::auth::CredentialStore;
@@ -21,6 +20,7 @@ use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::buildkit::{self, Control, SolveOptions};
 use crate::engine::{Engine, RegistryCredentials, registry_of};
+use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 
 /// How long statuses of an ended solve may still come in.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::build::diagnose::{self, Dockerfile, EngineFailure};
 use crate::build::executor::Job;
-use crate::build::outcome::{BuildFailure, DockerfilePlace};
 use crate::buildkit::SolveError;
 use crate::buildkit::session::content::cannot_write;
 use crate::progress::FailureKind;
+use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 
 /// The directory COPY reads from, as Solve names it.
 const CONTEXT: &str = "context";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use crate::build::outcome::{BuiltImage, TargetOutcome};
+use crate::progress::outcome::{BuiltImage, TargetOutcome};
 
 /// The document for the built targets of a run. Exporter answers that are base64 JSON, such as
 /// `containerimage.descriptor`, are decoded as bake does.

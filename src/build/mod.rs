@@ -7,7 +7,6 @@ mod failure;
 pub mod from_compose;
 pub mod metadata;
 pub mod oci_layout;
-pub mod outcome;
 pub mod overrides;
 pub mod plan;
 pub mod request;

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::build::diagnose::{self, Dockerfile, EngineFailure};
-use crate::build::outcome::TargetOutcome;
 use crate::error::{CommandError, ExitKind};
+use crate::progress::outcome::TargetOutcome;
 use crate::ui::Ui;
 
 /// Prints the findings of every checked target as data.

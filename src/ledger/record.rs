@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::build::outcome::TargetOutcome;
 use crate::dockerfile;
 use crate::ledger::{
     BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
     SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
 use crate::redact::{self, Redactor};
 

@@ -1,7 +1,7 @@
 //! Events of a build run. Services emit them, reporters consume them.
 
-use crate::build::outcome::TargetOutcome;
 use crate::progress::SolveStatus;
+use crate::progress::outcome::TargetOutcome;
 
 /// One happening of a build run. Targets are named by their bake target name.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,25 +62,4 @@ pub enum CancelReason {
     Interrupted,
     /// `--timeout` ran out.
     TimedOut,
-}
-
-/// What kind of failure ended a target or a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// A step of the Dockerfile failed.
-    Step,
-    /// The Dockerfile (or its frontend options) is invalid.
-    Dockerfile,
-    /// A file named by COPY or ADD is not in the context, or could not be read.
-    Context,
-    /// A base image or cache could not be fetched from its registry.
-    Registry,
-    /// The engine ran out of disk.
-    DiskFull,
-    /// The engine went away.
-    EngineLost,
-    /// `--timeout` ran out.
-    TimedOut,
-    /// Anything else the engine refused.
-    Engine,
 }

@@ -4,13 +4,15 @@
 pub mod estimate;
 pub mod event;
 pub mod lines;
+pub mod outcome;
 pub mod rate;
 pub mod run;
 pub mod status;
 pub mod step;
 pub mod trace;
 
-pub use event::{CancelReason, Event, FailureKind, TargetInfo};
+pub use event::{CancelReason, Event, TargetInfo};
+pub use outcome::FailureKind;
 pub use run::{RunSummary, RunTrace, TargetSummary, TargetTrace};
 pub use status::{
     ProgressGroup, SolveStatus, SourceInfo, SourcePosition, SourceRange, Vertex, VertexLog,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, Change, Counts, Event, TargetInfo, Trace};
 
 /// One target as far as it has come.

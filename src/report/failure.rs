@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::build::outcome::{BuildFailure, TargetOutcome};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::lines::{LogLine, LogTail, Stream};
+use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::{
     CancelReason, FailureKind, RunSummary, RunTrace, Step, TargetSummary, TargetTrace,
 };

@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
-use crate::build::outcome::TargetOutcome;
 use crate::progress::estimate::Past;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, RunTrace, Step, TargetSummary, TargetTrace};
 use crate::report::{failure, line};
 use crate::ui::control::{Colours, harmless};

@@ -1,6 +1,6 @@
 //! The words of a step and of a target, shared by every way to show them.
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, Step, StepName, TargetSummary};
 use crate::ui::format;
 

@@ -23,9 +23,9 @@ mod schema_check;
 
 use std::time::Duration;
 
-use crate::build::outcome::TargetOutcome;
 use crate::error::{CommandError, ExitKind};
 use crate::progress::estimate::{Estimator, Past, Schedule};
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Event, RunSummary, RunTrace};
 use crate::report::ci::Ci;
 use crate::report::json::RawJson;

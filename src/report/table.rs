@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, TargetSummary};
 use crate::ui::format;
 
@@ -80,8 +80,8 @@ fn cut_front(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::outcome::BuiltImage;
     use crate::progress::TargetInfo;
+    use crate::progress::outcome::BuiltImage;
 
     fn target(image: &str, outcome: TargetOutcome, same_as: Option<&str>) -> TargetSummary {
         TargetSummary {

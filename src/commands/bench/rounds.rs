@@ -11,7 +11,6 @@ use super::variant::{Identity, Variant};
 use crate::bench::Case;
 use crate::bench::model::{CaseReport, Change, Left, ResultReport, Sample, TargetSample};
 use crate::build::executor::RunSettings;
-use crate::build::outcome::TargetOutcome;
 use crate::buildkit;
 use crate::cli::GlobalArgs;
 use crate::commands::build::{Finished, Memory, Run};
@@ -20,6 +19,7 @@ use crate::commands::environment::Environment;
 use crate::engine::{ApiVersion, Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::ledger::Store;
+use crate::progress::outcome::TargetOutcome;
 use crate::report::{self, Progress};
 use crate::ui::{Ui, format};
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::{Finished, requests};
 use crate::build::metadata;
-use crate::build::outcome::TargetOutcome;
 use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::progress::outcome::TargetOutcome;
 use crate::report::timeline::{self, Source, Timeline};
 
 /// Writes `--metadata-file`, `--iidfile`, `--timeline` and `--trace`, each whole or not at all.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::build::outcome::{BuildFailure, BuiltImage};
 use crate::ledger::testing::epoch;
+use crate::progress::outcome::{BuildFailure, BuiltImage};
 use crate::progress::{Event, FailureKind, SolveStatus, TargetInfo};
 
 /// The entry of a build of the target `api` with the statuses of a recorded one.

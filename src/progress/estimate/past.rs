@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunTrace, Step, StepName, StepState, TargetTrace};
 
 /// Earlier builds of a project, newest first.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, Step, StepState, TargetTrace};
 use crate::report::ci::{Ci, Groups};
 use crate::report::{failure, line, table};

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::build::outcome::{BuildFailure, BuiltImage, DockerfilePlace};
 use crate::dockerfile::Place;
+use crate::progress::outcome::{BuildFailure, BuiltImage, DockerfilePlace};
 use crate::progress::{CancelReason, FailureKind, SolveStatus, TargetInfo};
 use crate::ui::control::Colours;
 use crate::ui::testing::piped;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Bar, Ending, Fate, Lane, Timeline};
-use crate::build::outcome::TargetOutcome;
 use crate::dockerfile;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, RunTrace, Step, StepState, TargetTrace};
 
 /// A Dockerfile as far as this machine has it.

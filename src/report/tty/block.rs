@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::build::outcome::TargetOutcome;
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Step, StepState, TargetTrace};
 use crate::report::line;
 use crate::ui::control::{Colours, harmless};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::build::outcome::TargetOutcome;
 use crate::progress::estimate::{Estimate, Estimator};
+use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, TargetTrace};
 use crate::report::{failure, line, table};
 use crate::ui::screen::Screen;

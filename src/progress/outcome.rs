@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::dockerfile::Place;
-use crate::progress::FailureKind;
 
 /// How one target ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,4 +52,25 @@ pub struct DockerfilePlace {
     pub file: String,
     /// Where in it.
     pub place: Place,
+}
+
+/// What kind of failure ended a target or a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// A step of the Dockerfile failed.
+    Step,
+    /// The Dockerfile (or its frontend options) is invalid.
+    Dockerfile,
+    /// A file named by COPY or ADD is not in the context, or could not be read.
+    Context,
+    /// A base image or cache could not be fetched from its registry.
+    Registry,
+    /// The engine ran out of disk.
+    DiskFull,
+    /// The engine went away.
+    EngineLost,
+    /// `--timeout` ran out.
+    TimedOut,
+    /// Anything else the engine refused.
+    Engine,
 }
