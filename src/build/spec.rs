@@ -34,7 +34,7 @@ pub struct SecretSpec {
 }
 
 /// Where a secret's value is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretLocation {
     /// An environment variable.
     Env(String),

@@ -26,6 +26,7 @@ mod lock;
 mod private_engines;
 mod progress;
 mod registry;
+mod secrets;
 mod services;
 mod snapshot;
 mod stats;

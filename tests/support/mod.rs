@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod engine;
+mod git_server;
 pub mod http;
 mod private_engine;
 pub mod program;
@@ -16,6 +17,7 @@ mod wait;
 mod watched_socket;
 
 pub use engine::{Engine, engine, engines, install_compose, on_every_engine, text};
+pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};

@@ -1,8 +1,8 @@
 //! The session: the engine calls back on it for files, credentials, secrets and exports.
 //!
-//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server. One session
-//! serves all targets of a run, so the engine asks for a shared context once. A method that is
-//! not announced in the headers counts as unsupported by the engine.
+//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server. The engine may
+//! ask for everything that a session serves, for every solve that uses it: `build::sessions` decides
+//! who shares one. A method that is not announced in the headers counts as unsupported by the engine.
 
 pub mod auth;
 pub mod content;

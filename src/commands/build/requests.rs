@@ -107,7 +107,7 @@ pub(super) fn jobs(
         .map(|(index, (step, request))| {
             let mut options = request.options;
             options.build_ref = buildkit::new_ref();
-            sessions.id(index).clone_into(&mut options.session);
+            sessions.attach(index, &mut options);
             Job {
                 name: step.target.name.clone(),
                 also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),

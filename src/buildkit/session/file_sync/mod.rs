@@ -42,7 +42,13 @@ pub struct FileSync {
 impl FileSync {
     /// Serves `dirs` and nothing else.
     pub fn new(dirs: Vec<LocalDir>) -> Self {
-        Self { dirs: dirs.clone().into(), report: Arc::new(SyncReport::new(dirs)) }
+        let report = Arc::new(SyncReport::new(dirs.clone()));
+        Self::reporting_to(dirs, report)
+    }
+
+    /// The same, with a report that several sessions share.
+    pub fn reporting_to(dirs: Vec<LocalDir>, report: Arc<SyncReport>) -> Self {
+        Self { dirs: dirs.into(), report }
     }
 
     /// What was and is being sent.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::LocalDir;
 use super::sent::SentList;
 
-/// All transfers of a session.
+/// All transfers of a session, or of several that serve one context.
 #[derive(Debug, Default)]
 pub struct SyncReport {
     directories: Vec<LocalDir>,
@@ -45,7 +45,8 @@ pub struct SyncFailure {
 }
 
 impl SyncReport {
-    pub(super) fn new(directories: Vec<LocalDir>) -> Self {
+    /// A report on transfers of these directories.
+    pub fn new(directories: Vec<LocalDir>) -> Self {
         Self { directories, ..Self::default() }
     }
 

@@ -1,0 +1,351 @@
+//! What a target declares it gets, and nothing else: secrets, agents and directories of random neighbours.
+//!
+//! `DOC2MD_SECRETS_SEED=N` runs one project again, the one that a failure names; `DOC2MD_SECRETS_ROUNDS=50` runs that
+//! many on each engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixListener;
+use std::process::Output;
+
+use crate::clean_by_chance::Chance;
+use crate::support::{BUSYBOX, Engine, GitServer, Project, engine, on_every_engine, text};
+
+/// Random projects on each engine.
+const ROUNDS: u64 = 2;
+/// Ids under which secrets are asked for.
+const IDS: [&str; 3] = ["id0", "id1", "id2"];
+/// Shows which of [`IDS`] and whether an agent are there, without showing a value.
+const PROBE: &str = "RUN --mount=type=secret,id=id0 --mount=type=secret,id=id1 --mount=type=secret,id=id2 --mount=type=ssh \
+     for i in id0 id1 id2; do if [ -e /run/secrets/$i ]; then md5sum </run/secrets/$i | cut -c1-32; else echo none; fi; done >/seen; \
+     if [ -S \"$SSH_AUTH_SOCK\" ]; then echo agent; else echo none; fi >>/seen; echo";
+
+fn seen(engine: &Engine, image: &str) -> Vec<String> {
+    let seen = engine.docker_ok(&["run", "--rm", "--network=none", image, "cat", "/seen"]);
+    seen.lines().map(str::to_owned).collect()
+}
+
+fn md5(engine: &Engine, values: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let script: String = values.iter().map(|_| "printf %s \"$1\" | md5sum; shift;").collect();
+    let mut args = vec!["run", "--rm", "--network=none", BUSYBOX, "sh", "-c", &script, "sh"];
+    args.extend(values.iter().map(String::as_str));
+    let sums = engine.docker_ok(&args);
+    values
+        .iter()
+        .cloned()
+        .zip(sums.lines().map(|line| line.split(' ').next().unwrap().to_owned()))
+        .collect()
+}
+
+#[test]
+fn neighbours_do_not_get_what_they_have_not_declared() {
+    let git = GitServer::start();
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        let stranger = format!("FROM {BUSYBOX}\n{PROBE} {name} stranger\n");
+        let repository = git.add(name, &[("Dockerfile".to_owned(), stranger)]);
+        let agent = project.home().join("agent");
+        let _agent = UnixListener::bind(&agent).unwrap();
+        project
+            .write("a", format!("FROM {BUSYBOX}\nCOPY tok /\n{PROBE} {name} a\n"))
+            .write("b", format!("FROM {BUSYBOX}\nCOPY tok /\n{PROBE} {name} b\n"))
+            .write("tok", "the-token")
+            .write(
+                "compose.yaml",
+                format!(
+                    "services:\n  \
+                       a: {{build: {{context: ., dockerfile: a, secrets: [{{source: tok, target: id1}}], ssh: [default]}}}}\n  \
+                       b: {{build: {{context: ., dockerfile: b}}}}\n  \
+                       c: {{build: '{repository}'}}\n\
+                     secrets: {{tok: {{file: ./tok}}}}\n"
+                ),
+            );
+        let output = project.command(&["build"]).env("SSH_AUTH_SOCK", &agent).output().unwrap();
+        assert!(output.status.success(), "{}: {}", engine.name, text(&output));
+        let digest = md5(engine, &BTreeSet::from(["the-token".to_owned()]));
+        let expected = ["none", digest["the-token"].as_str(), "none", "agent"];
+        assert_eq!(seen(engine, &format!("{name}-a")), expected, "{}", engine.name);
+        for other in ["b", "c"] {
+            let seen = seen(engine, &format!("{name}-{other}"));
+            assert_eq!(seen, ["none"; 4], "{}: {other}", engine.name);
+        }
+    });
+}
+
+/// A value and what a target must see of it.
+#[derive(Clone)]
+struct Secret {
+    /// Its name in the compose file.
+    name: String,
+    value: String,
+    variable: bool,
+}
+
+struct Random {
+    project: Project,
+    secrets: Vec<Secret>,
+    /// What each target must see.
+    expected: BTreeMap<String, Vec<Option<String>>>,
+    agents: BTreeSet<String>,
+    failing: BTreeSet<String>,
+}
+
+fn random(engine: &Engine, git: &GitServer, seed: u64) -> Random {
+    let mut chance = Chance(seed);
+    let project = Project::new(engine);
+    let name = project.name().to_owned();
+    let word = |chance: &mut Chance| format!("v{:016x}", chance.next());
+    let secrets: Vec<Secret> = (0..4)
+        .map(|index| {
+            let lines = 1 + chance.next() % 3;
+            let value: Vec<String> = (0..lines).map(|_| word(&mut chance)).collect();
+            let variable = chance.one_in(2);
+            Secret { name: format!("s{index}"), value: value.join("\n"), variable }
+        })
+        .collect();
+    let mut random = Random {
+        project,
+        secrets,
+        expected: BTreeMap::new(),
+        agents: BTreeSet::new(),
+        failing: BTreeSet::new(),
+    };
+    let mut services = String::new();
+    let count = 2 + chance.next() % 5;
+    for index in 0..count {
+        let target = format!("t{index}");
+        let mut build = Vec::new();
+        let mut expected = vec![None; IDS.len()];
+        let mut used = Vec::new();
+        for (place, id) in IDS.iter().enumerate() {
+            if chance.one_in(2) {
+                let pick = chance.next() % random.secrets.len() as u64;
+                let secret = random.secrets[usize::try_from(pick).unwrap()].clone();
+                used.push(format!("{{source: {}, target: {id}}}", secret.name));
+                expected[place] = Some(secret.value);
+            }
+        }
+        build.push(format!("secrets: [{}]", used.join(", ")));
+        if chance.one_in(3) {
+            build.push("ssh: [default]".to_owned());
+            random.agents.insert(target.clone());
+        }
+        // Careless: it shows what it got, as a whole, encoded, or in two pieces.
+        let show = ["cat", "base64"][usize::try_from(chance.next() % 2).unwrap()];
+        let careless = if chance.one_in(2) {
+            format!(
+                "RUN --mount=type=secret,id=id0 --mount=type=secret,id=id1 {show} /run/secrets/* 2>/dev/null; echo {name} {target}\n"
+            )
+        } else {
+            String::new()
+        };
+        let copy =
+            ["COPY . /all", "COPY one /one", ""][usize::try_from(chance.next() % 3).unwrap()];
+        let named = engine.name != "20.10" && chance.one_in(3);
+        let based = engine.name != "20.10" && index > 0 && chance.one_in(4);
+        let mut contexts = Vec::new();
+        let mut from = format!("FROM {BUSYBOX}\n");
+        if based {
+            let below = format!("t{}", chance.next() % index);
+            // What the one below failed to build cannot be built upon.
+            if !random.failing.contains(&below) {
+                contexts.push(format!("below: 'service:{below}'"));
+                from = "FROM below\n".to_owned();
+            }
+        }
+        if named {
+            contexts.push(format!("more: ./more{}", chance.next() % 2));
+            from += "COPY --from=more two /two\n";
+        }
+        if !contexts.is_empty() {
+            build.push(format!("additional_contexts: {{{}}}", contexts.join(", ")));
+        }
+        let fails = chance.one_in(6);
+        let end = if fails {
+            format!(
+                "RUN --mount=type=secret,id=id0 cat /run/secrets/id0; echo {name} {target}; exit 3\n"
+            )
+        } else {
+            String::new()
+        };
+        if fails {
+            random.failing.insert(target.clone());
+        }
+        let steps = format!("{from}{{COPY}}{PROBE} {name} {target}\n{careless}{end}");
+        match chance.next() % 5 {
+            0 => {
+                let text = steps.replace("{COPY}", "");
+                let url = git.add(&format!("{name}-{target}"), &[("Dockerfile".to_owned(), text)]);
+                build.push(format!("context: '{url}'"));
+            }
+            1 => {
+                let text = steps.replace("{COPY}", &format!("{copy}\n"));
+                let lines: String =
+                    text.lines().map(|line| format!("          {line}\n")).collect();
+                build.push("context: ./context0".to_owned());
+                random.project.write(format!("inline/{target}"), &lines);
+            }
+            other => {
+                let text = steps.replace("{COPY}", &format!("{copy}\n"));
+                random.project.write(format!("docker/{target}"), text);
+                build.push(format!("context: ./context{}", other % 2));
+                build.push(format!("dockerfile: ../docker/{target}"));
+            }
+        }
+        let inline = std::fs::read_to_string(random.project.dir().join("inline").join(&target));
+        let inline = inline.map_or_else(
+            |_| String::new(),
+            |lines| {
+                // Compose would take the shell's variables for its own.
+                format!("      dockerfile_inline: |\n{}", lines.replace('$', "$$"))
+            },
+        );
+        let keys: String = build.iter().map(|key| format!("      {key}\n")).collect();
+        services += &format!("  {target}:\n    build:\n{keys}{inline}");
+        random.expected.insert(target, expected);
+    }
+    for folder in ["context0", "context1"] {
+        random.project.write(format!("{folder}/one"), format!("{name} {folder}"));
+    }
+    for folder in ["more0", "more1"] {
+        random.project.write(format!("{folder}/two"), format!("{name} {folder}"));
+    }
+    let mut declared = String::new();
+    for secret in &random.secrets {
+        if secret.variable {
+            declared += &format!("  {0}: {{environment: VALUE_{0}}}\n", secret.name);
+        } else {
+            random.project.write(format!("values/{}", secret.name), &secret.value);
+            declared += &format!("  {0}: {{file: ./values/{0}}}\n", secret.name);
+        }
+    }
+    random.project.write("compose.yaml", format!("services:\n{services}secrets:\n{declared}"));
+    random
+}
+
+fn run(random: &Random, seed: u64) -> Output {
+    let project = &random.project;
+    let progress = ["plain", "rawjson"][usize::try_from(seed % 2).unwrap()];
+    let agent = project.home().join("agent");
+    let _agent = UnixListener::bind(&agent).unwrap();
+    let mut command = project.command(&["--progress", progress, "build", "--keep-going"]);
+    command
+        .args(["--timeline", "t.html", "--trace", "t.json", "--metadata-file", "m.json"])
+        .env("SSH_AUTH_SOCK", &agent);
+    if seed.is_multiple_of(3) {
+        command
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", project.dir().join("summary.md"))
+            .env("GITHUB_OUTPUT", project.dir().join("outputs"));
+    }
+    for secret in random.secrets.iter().filter(|secret| secret.variable) {
+        command.env(format!("VALUE_{}", secret.name), &secret.value);
+    }
+    command.output().unwrap()
+}
+
+fn round(engine: &Engine, git: &GitServer, seed: u64) {
+    let random = random(engine, git, seed);
+    let output = run(&random, seed);
+    let shown = format!("{} seed {seed}: {}", engine.name, text(&output));
+    let values: BTreeSet<String> =
+        random.secrets.iter().map(|secret| secret.value.clone()).collect();
+    let digests = md5(engine, &values);
+    for (target, expected) in &random.expected {
+        if random.failing.contains(target) {
+            continue;
+        }
+        let image = format!("{}-{target}", random.project.name());
+        let mut expected: Vec<&str> = expected
+            .iter()
+            .map(|value| value.as_ref().map_or("none", |value| digests[value].as_str()))
+            .collect();
+        expected.push(if random.agents.contains(target) { "agent" } else { "none" });
+        assert_eq!(seen(engine, &image), expected, "{target} of {shown}");
+    }
+    let code = i32::from(!random.failing.is_empty());
+    assert_eq!(output.status.code(), Some(code), "{shown}");
+}
+
+#[test]
+fn random_neighbours_get_what_they_declare() {
+    let git = GitServer::start();
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let only = number("DOC2MD_SECRETS_SEED");
+    let rounds = number("DOC2MD_SECRETS_ROUNDS").unwrap_or(ROUNDS);
+    on_every_engine(|engine| {
+        let first = only.unwrap_or(u64::from(std::process::id()) << 16);
+        for seed in first..first + only.map_or(rounds, |_| 1) {
+            round(engine, &git, seed);
+        }
+    });
+}
+
+/// Bytes of the main context that went to the engine, by the statuses of a build.
+fn sent(project: &Project) -> u64 {
+    let output = project.command(&["--progress", "rawjson", "build"]).output().unwrap();
+    assert!(output.status.success(), "{}: {}", project.engine().name, text(&output));
+    let mut steps: BTreeMap<String, u64> = BTreeMap::new();
+    for line in String::from_utf8(output.stderr).unwrap().lines() {
+        let status: serde_json::Value = serde_json::from_str(line).unwrap();
+        for status in status["statuses"].as_array().into_iter().flatten() {
+            if status["id"] == "transferring context:" {
+                let step = steps.entry(status["vertex"].as_str().unwrap().to_owned()).or_default();
+                *step = (*step).max(status["current"].as_u64().unwrap_or_default());
+            }
+        }
+    }
+    steps.values().sum()
+}
+
+/// Targets that share a context and declare different secrets do not share a session; where the engine takes a
+/// directory from another session than the solve's, it still travels once.
+#[test]
+fn a_context_of_targets_with_different_secrets_travels_once_where_it_can() {
+    const SIZE: u64 = 8 << 20;
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let mut chance = Chance(u64::from(std::process::id()));
+        let bytes: Vec<u8> = (0..SIZE / 8).flat_map(|_| chance.next().to_le_bytes()).collect();
+        project
+            .write("Dockerfile", format!("FROM {BUSYBOX}\nCOPY large /\n"))
+            .write("large", bytes)
+            .write("tok", "the-token")
+            .write(
+                "compose.yaml",
+                "services:\n  a: {build: {context: ., secrets: [tok]}}\n  b: {build: .}\n  c: {build: .}\n\
+                 secrets: {tok: {file: ./tok}}\n",
+            );
+        let first = sent(&project);
+        let times = if engine.name.starts_with("28.5") { 1 } else { 2 };
+        assert!(first > SIZE && first < times * SIZE + SIZE / 2, "{}: {first}", engine.name);
+        // What the engine has it keeps, for each of the sessions.
+        let again = sent(&project);
+        assert!(again < SIZE / 8, "{}: {again}", engine.name);
+    });
+}
+
+#[test]
+fn dependencies_do_not_get_the_secrets_of_those_on_top() {
+    let engines = ["26.1", "28.5", "28.5-containerd"].map(engine);
+    for engine in &engines {
+        let project = Project::new(engine);
+        let name = project.name();
+        project
+            .write("base/Dockerfile", format!("FROM {BUSYBOX}\n{PROBE} {name} base\n"))
+            .write("app/Dockerfile", format!("FROM base\nRUN mv /seen /below\n{PROBE} {name} app\n"))
+            .write("tok", "the-token")
+            .write(
+                "compose.yaml",
+                "services:\n  \
+                   app: {build: {context: app, additional_contexts: {base: 'service:base'}, secrets: [{source: tok, target: id0}]}}\n  \
+                   base: {build: base}\n\
+                 secrets: {tok: {file: ./tok}}\n",
+            );
+        project.run(&["build", "app"]).success();
+        let image = format!("{name}-app");
+        let below = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/below"]);
+        assert_eq!(below.lines().collect::<Vec<_>>(), ["none"; 4], "{}", engine.name);
+        assert_ne!(seen(engine, &image)[0], "none", "{}", engine.name);
+    }
+}
