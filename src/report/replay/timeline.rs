@@ -48,11 +48,11 @@ fn timelines() -> Vec<(String, Timeline)> {
     runs().into_iter().map(|(name, events)| (name.clone(), timeline(&name, events))).collect()
 }
 
-/// The page without what is the same in all of them.
+/// The page without what is the same in all of them, an element a line.
 fn body(timeline: &Timeline) -> String {
     let page = page::page(timeline);
     let (_, body) = page.split_once("</defs></svg>\n").unwrap();
-    body.to_owned()
+    body.replace("><", ">\n<")
 }
 
 /// What is drawn, in words.

@@ -1,12 +1,13 @@
 //! One page of HTML: self-contained, without scripts, and with a policy that lets nothing in.
 //!
 //! Bars are placed by SVG's own attributes, which no content policy forbids, and told apart by
-//! pattern, sign and word before colour. Everything from elsewhere goes through [`text`].
+//! pattern, sign and word before colour. The template escapes whatever is put into it; names and messages from
+//! elsewhere also go through [`harmless`].
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::{Bar, Ending, Fate, Lane, Leg, Place, Timeline, axis, critical_path, on_path};
@@ -18,122 +19,94 @@ const STYLE: &str = include_str!("page.css");
 /// Signs and patterns that the page refers to.
 const DEFINITIONS: &str = include_str!("page.svg");
 
-/// Steps that are no instructions are drawn from this part of the build on, or a tenth of a second.
+/// Steps that are not instructions are drawn from this part of the build on, or a tenth of a second.
 const WORTH_DRAWING: f64 = 0.01;
 
-/// Below the bars: what is on the critical path is underlined.
-const MARK: &str = r#"y="20" height="1""#;
-
-/// The page.
+/// Returns the page.
 pub fn page(timeline: &Timeline) -> String {
     let path = critical_path(timeline);
     let critical: HashSet<Place> = on_path(timeline, &path).into_iter().collect();
-    let mut out = String::new();
-    head(&mut out, timeline);
-    summary(&mut out, timeline);
-    chain(&mut out, timeline, &path);
-    chart(&mut out, timeline, &critical);
-    table(&mut out, timeline, &critical);
-    out.push_str("</body>\n</html>\n");
-    out
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(timeline))
+            body {
+                (PreEscaped(DEFINITIONS))
+                (summary(timeline))
+                (chain(timeline, &path))
+                (chart(timeline, &critical))
+                (table(timeline, &critical))
+            }
+        }
+    };
+    page.into_string()
 }
 
-/// What comes from elsewhere, as text or as the value of an attribute.
+/// What comes from elsewhere, without characters that steer a terminal or the direction of text.
 fn text(foreign: &str) -> String {
-    let mut out = String::with_capacity(foreign.len());
-    for char in harmless(foreign, Colours::Drop).chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // What turns the direction of text would let an instruction rewrite its surroundings.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            char => out.push(char),
-        }
-    }
-    out
+    let bidirectional = ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    harmless(foreign, Colours::Drop)
+        .chars()
+        .filter(|char| !bidirectional.iter().any(|range| range.contains(char)))
+        .collect()
 }
 
-fn head(out: &mut String, timeline: &Timeline) {
+fn head(timeline: &Timeline) -> Markup {
     let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
-    let _ = write!(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{hash}'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{} - build timeline</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{DEFINITIONS}",
-        text(&timeline.project),
-    );
-}
-
-fn summary(out: &mut String, timeline: &Timeline) {
-    let all = timeline.lanes.len();
-    let built = timeline.lanes.iter().filter(|lane| lane.ending == Ending::Built).count();
-    let mut ends = String::new();
-    for (ending, word) in [(Ending::Failed, "failed"), (Ending::Cancelled, "cancelled")] {
-        let count = timeline.lanes.iter().filter(|lane| lane.ending == ending).count();
-        if count > 0 {
-            let _ = write!(ends, ", {count} {word}");
+    let policy = format!("default-src 'none'; style-src 'sha256-{hash}'");
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(policy);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (text(&timeline.project)) " - build timeline" }
+            style { (PreEscaped(STYLE)) }
         }
     }
-    let totals = timeline.totals();
-    let _ = write!(
-        out,
-        "<h1>{}: {built} of {} built in {}{ends}</h1>\n\
-         <p class=\"faint\">Started {}. {} of the Dockerfiles: {} cached, {} run. \
-         {} spent in steps, those that targets share counted once.</p>\n",
-        text(&timeline.project),
-        counted(all, "target"),
-        cost(timeline.seconds),
-        timeline.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        counted(totals.cached + totals.run, "step"),
-        totals.cached,
-        totals.run,
-        cost(totals.work),
-    );
-    out.push_str("<ul class=\"legend\" aria-label=\"Legend\">\n");
-    for fate in Fate::ALL {
-        let _ = writeln!(
-            out,
-            "<li class=\"{}\">{}<svg class=\"swatch\" aria-hidden=\"true\"><rect class=\"bar\" x=\"1\" y=\"2\" width=\"32\" height=\"12\" rx=\"2\"/></svg>{}</li>",
-            class(fate),
-            icon(fate),
-            fate.word(),
-        );
-    }
-    out.push_str("<li class=\"critical\"><svg class=\"path\" aria-hidden=\"true\"><use href=\"#i-path\"/></svg><svg class=\"swatch\" aria-hidden=\"true\"><rect class=\"mark\" x=\"1\" y=\"8\" width=\"32\" height=\"1\"/></svg>critical path</li>\n</ul>\n");
 }
 
-fn chain(out: &mut String, timeline: &Timeline, path: &[Leg]) {
+fn summary(timeline: &Timeline) -> Markup {
+    let all = timeline.lanes.len();
+    let count = |ending| timeline.lanes.iter().filter(|lane| lane.ending == ending).count();
+    let totals = timeline.totals();
+    html! {
+        h1 {
+            (text(&timeline.project)) ": " (count(Ending::Built)) " of " (counted(all, "target")) " built in "
+            (cost(timeline.seconds))
+            @for (ending, word) in [(Ending::Failed, "failed"), (Ending::Cancelled, "cancelled")] {
+                @if count(ending) > 0 { ", " (count(ending)) " " (word) }
+            }
+        }
+        p.faint {
+            "Started " (timeline.started.strftime("%Y-%m-%d %H:%M:%S UTC")) ". "
+            (counted(totals.cached + totals.run, "step")) " of the Dockerfiles: " (totals.cached) " cached, "
+            (totals.run) " run. " (cost(totals.work)) " spent in steps, those that targets share counted once."
+        }
+        ul.legend aria-label="Legend" {
+            @for fate in Fate::ALL {
+                li class=(class(fate)) {
+                    (icon(fate))
+                    svg.swatch aria-hidden="true" { rect.bar x="1" y="2" width="32" height="12" rx="2" {} }
+                    (fate.word())
+                }
+            }
+            li.critical {
+                svg.path aria-hidden="true" { use href="#i-path" {} }
+                svg.swatch aria-hidden="true" { rect.mark x="1" y="8" width="32" height="1" {} }
+                "critical path"
+            }
+        }
+    }
+}
+
+fn chain(timeline: &Timeline, path: &[Leg]) -> Markup {
     if path.is_empty() {
-        return;
+        return Markup::default();
     }
     let on_it: f64 = path.iter().map(|leg| leg.seconds).sum();
     let worth: Vec<&Leg> = path.iter().filter(|leg| leg.seconds >= floor(timeline)).collect();
     let rest = path.len() - worth.len();
-    let _ = write!(
-        out,
-        "<h2>Critical path</h2>\n<p class=\"faint\">Each of these steps waited for the one before it. Together they took {} of \
-         {}: only what shortens them makes the build end sooner.</p>\n<ol class=\"chain\">\n",
-        cost(on_it),
-        cost(timeline.seconds),
-    );
-    for leg in worth {
-        let step = timeline.step(leg.place);
-        let percent = leg.seconds / timeline.seconds.max(f64::MIN_POSITIVE) * 100.0;
-        let _ = writeln!(
-            out,
-            "<li><span class=\"figure\">{}</span><span class=\"figure faint\">{percent:.0} %</span>\
-             <span class=\"name\">{}</span><span class=\"step\">{}</span></li>",
-            cost(leg.seconds),
-            text(&timeline.lanes[leg.place.lane].name),
-            text(&headline(step)),
-        );
-    }
-    out.push_str("</ol>\n");
     let waited = timeline.seconds - on_it;
     let mut notes = Vec::new();
     if rest > 0 {
@@ -146,81 +119,94 @@ fn chain(out: &mut String, timeline: &Timeline, path: &[Leg]) {
     if waited >= floor(timeline) {
         notes.push(format!("{} passed outside of every step of the path", cost(waited)));
     }
-    if !notes.is_empty() {
-        let _ = writeln!(out, "<p class=\"faint\">{}.</p>", notes.join("; "));
+    html! {
+        h2 { "Critical path" }
+        p.faint {
+            "Each of these steps waited for the one before it. Together they took " (cost(on_it)) " of "
+            (cost(timeline.seconds)) ": only what shortens them makes the build end sooner."
+        }
+        ol.chain {
+            @for leg in worth {
+                li {
+                    span.figure { (cost(leg.seconds)) }
+                    span.figure.faint {
+                        (format!("{:.0} %", leg.seconds / timeline.seconds.max(f64::MIN_POSITIVE) * 100.0))
+                    }
+                    span.name { (text(&timeline.lanes[leg.place.lane].name)) }
+                    span.step { (text(&headline(timeline.step(leg.place)))) }
+                }
+            }
+        }
+        @if !notes.is_empty() { p.faint { (notes.join("; ")) "." } }
     }
 }
 
-fn chart(out: &mut String, timeline: &Timeline, critical: &HashSet<Place>) {
-    let ticks = axis::ticks(timeline.seconds);
-    out.push_str("<h2>Timeline</h2>\n<p class=\"faint\">Point at a row, or move to it with the Tab key, to see all of it.</p>\n");
-    let _ = write!(
-        out,
-        "<svg class=\"defs\" width=\"0\" height=\"0\" aria-hidden=\"true\"><g id=\"grid\" class=\"grid\">"
-    );
-    for (at, _) in &ticks {
-        let x = percent(*at, timeline.seconds);
-        let _ = write!(out, "<line x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"100%\"/>");
-    }
-    out.push_str("</g></svg>\n<div class=\"axis\" aria-hidden=\"true\"><svg>");
-    for (number, (at, label)) in ticks.iter().enumerate() {
-        let x = percent(*at, timeline.seconds);
-        let anchor = match x {
-            x if x < 2.0 => "first",
-            x if x > 95.0 => "last",
-            _ => "mid",
-        };
-        let odd = if number % 2 == 1 { " odd" } else { "" };
-        let _ = write!(
-            out,
-            "<line x1=\"{x}%\" x2=\"{x}%\" y1=\"19\" y2=\"24\"/><text class=\"{anchor}{odd}\" x=\"{x}%\" y=\"15\">{label}</text>"
-        );
-    }
-    out.push_str("</svg></div>\n");
-    for (index, lane) in timeline.lanes.iter().enumerate() {
-        lane_rows(out, timeline, (index, lane), critical);
+fn chart(timeline: &Timeline, critical: &HashSet<Place>) -> Markup {
+    let ticks: Vec<_> = axis::ticks(timeline.seconds)
+        .into_iter()
+        .map(|(at, label)| (percent(at, timeline.seconds), label))
+        .collect();
+    html! {
+        h2 { "Timeline" }
+        p.faint { "Point at a row, or move to it with the Tab key, to see all of it." }
+        svg.defs width="0" height="0" aria-hidden="true" {
+            g.grid #grid {
+                @for (x, _) in &ticks {
+                    line x1={ (x) "%" } x2={ (x) "%" } y1="0" y2="100%" {}
+                }
+            }
+        }
+        div.axis aria-hidden="true" {
+            svg {
+                @for (number, (x, label)) in ticks.iter().enumerate() {
+                    line x1={ (x) "%" } x2={ (x) "%" } y1="19" y2="24" {}
+                    text.(anchor(*x)).odd[number % 2 == 1] x={ (x) "%" } y="15" { (label) }
+                }
+            }
+        }
+        @for (index, lane) in timeline.lanes.iter().enumerate() {
+            (lane_section(timeline, (index, lane), critical))
+        }
     }
 }
 
-fn lane_rows(
-    out: &mut String,
+/// Which side of a tick its label stands on, so that none leaves the page.
+fn anchor(x: f64) -> &'static str {
+    match x {
+        x if x < 2.0 => "first",
+        x if x > 95.0 => "last",
+        _ => "mid",
+    }
+}
+
+fn lane_section(
     timeline: &Timeline,
     (index, lane): (usize, &Lane),
     critical: &HashSet<Place>,
-) {
-    let _ = writeln!(
-        out,
-        "<section>\n<h3>{} <small>{}</small></h3>",
-        text(&lane.name),
-        text(&told(lane))
-    );
-    if let Some(error) = &lane.error {
-        let _ = writeln!(out, "<p class=\"error\">{}</p>", text(error.trim_end()));
-    }
-    out.push_str("<ol class=\"rows\">\n");
-    let (mut small, mut spent) = (0, 0.0);
-    for place in in_order(index, lane) {
-        let step = timeline.step(place);
-        if is_drawn(timeline, step) {
-            row(out, timeline, place, critical);
-        } else {
-            small += 1;
-            spent += step.seconds();
+) -> Markup {
+    let (rows, small): (Vec<Place>, Vec<Place>) = in_order(index, lane)
+        .into_iter()
+        .partition(|place| is_drawn(timeline, timeline.step(*place)));
+    let spent = small.iter().map(|place| timeline.step(*place).seconds()).sum();
+    html! {
+        section {
+            h3 { (text(&lane.name)) " " small { (text(&ending(lane))) } }
+            @if let Some(error) = &lane.error {
+                p.error { (text(error.trim_end())) }
+            }
+            ol.rows {
+                @for place in rows { (row(timeline, place, critical)) }
+            }
+            @if !small.is_empty() {
+                p.small.faint {
+                    (counted(small.len(), "short step")) " of the engine, " (cost(spent)) " together, only in the table."
+                }
+            }
         }
     }
-    out.push_str("</ol>\n");
-    if small > 0 {
-        let _ = writeln!(
-            out,
-            "<p class=\"small faint\">{} of the engine, {} together, only in the table.</p>",
-            counted(small, "short step"),
-            cost(spent),
-        );
-    }
-    out.push_str("</section>\n");
 }
 
-/// By their start, then by their number; what never ran comes last.
+/// The steps of a target by their start, then by their number; those that never ran come last.
 fn in_order(lane: usize, content: &Lane) -> Vec<Place> {
     let start =
         |place: &Place| content.steps[place.step].span().map_or(f64::INFINITY, |(start, _)| start);
@@ -233,8 +219,8 @@ fn in_order(lane: usize, content: &Lane) -> Vec<Place> {
     places
 }
 
-/// What is said of a target next to its name.
-fn told(lane: &Lane) -> String {
+/// How a target ended, as it stands next to its name.
+fn ending(lane: &Lane) -> String {
     if let Some(other) = &lane.same_as {
         return format!("built as {other}");
     }
@@ -252,40 +238,36 @@ fn told(lane: &Lane) -> String {
     format!("{word} in {}, {cached} cached, {run} run", cost(end - start))
 }
 
-fn row(out: &mut String, timeline: &Timeline, place: Place, critical: &HashSet<Place>) {
+fn row(timeline: &Timeline, place: Place, critical: &HashSet<Place>) -> Markup {
     let step = timeline.step(place);
     let on_path = critical.contains(&place);
-    let title = text(&headline(step));
-    let _ = write!(
-        out,
-        "<li class=\"row {}{}\" tabindex=\"0\"><span class=\"what\">{}<span class=\"text\">{title}</span>{}</span>\
-         <svg class=\"track\" aria-hidden=\"true\"><use href=\"#grid\"/>",
-        class(step.fate),
-        if on_path { " critical" } else { "" },
-        icon(step.fate),
-        if on_path {
-            "<svg class=\"path\" role=\"img\" aria-label=\"critical path\"><use href=\"#i-path\"/></svg>"
-        } else {
-            ""
-        },
-    );
-    for (start, end) in &step.intervals {
-        let (x, width) = extent(timeline, (*start, *end));
-        let _ = write!(
-            out,
-            "<rect class=\"bar\" x=\"{x}%\" y=\"5\" width=\"{width}%\" height=\"11\" rx=\"1.5\"/>"
-        );
+    let mark = step.span().filter(|_| on_path).map(|span| extent(timeline, span));
+    html! {
+        li.row.(class(step.fate)).critical[on_path] tabindex="0" {
+            span.what {
+                (icon(step.fate))
+                span.text { (text(&headline(step))) }
+                @if on_path {
+                    svg.path role="img" aria-label="critical path" { use href="#i-path" {} }
+                }
+            }
+            svg.track aria-hidden="true" {
+                use href="#grid" {}
+                @for (x, width) in step.intervals.iter().map(|span| extent(timeline, *span)) {
+                    rect.bar x={ (x) "%" } y="5" width={ (width) "%" } height="11" rx="1.5" {}
+                }
+                // Below the bars: what is on the critical path is underlined.
+                @if let Some((x, width)) = mark {
+                    rect.mark x={ (x) "%" } y="20" height="1" width={ (width) "%" } {}
+                }
+            }
+            span.cost { (short(step)) }
+            (card(timeline, place, on_path))
+        }
     }
-    if on_path && let Some((start, end)) = step.span() {
-        let (x, width) = extent(timeline, (start, end));
-        let _ = write!(out, "<rect class=\"mark\" x=\"{x}%\" {MARK} width=\"{width}%\"/>");
-    }
-    let _ = write!(out, "</svg><span class=\"cost\">{}</span>", short(step));
-    card(out, timeline, place, on_path);
-    out.push_str("</li>\n");
 }
 
-fn card(out: &mut String, timeline: &Timeline, place: Place, on_path: bool) {
+fn card(timeline: &Timeline, place: Place, on_path: bool) -> Markup {
     let (lane, step) = (&timeline.lanes[place.lane], timeline.step(place));
     let mut facts = vec![match step.span() {
         Some((start, end)) => {
@@ -312,19 +294,19 @@ fn card(out: &mut String, timeline: &Timeline, place: Place, on_path: bool) {
             text(&timeline.lanes[shared.lane].name)
         ));
     }
-    let _ = write!(
-        out,
-        "<div class=\"card\"><div class=\"step\">{}</div><p>{}</p>",
-        text(&step.title()),
-        facts.join(" · ")
-    );
-    if let Some(at) = located(lane, step) {
-        let _ = write!(out, "<p>{}</p>", text(&at));
+    html! {
+        div.card {
+            div.step { (text(&step.title())) }
+            p { (facts.join(" · ")) }
+            @if let Some(at) = located(lane, step) {
+                p { (text(&at)) }
+            }
+            @if let Some(error) = step.error.as_ref().filter(|_| step.fate == Fate::Failed) {
+                p.error { (text(error.trim_end())) }
+            }
+            p.faint { (text(&step.digest)) }
+        }
     }
-    if let Some(error) = step.error.as_ref().filter(|_| step.fate == Fate::Failed) {
-        let _ = write!(out, "<p class=\"error\">{}</p>", text(error.trim_end()));
-    }
-    let _ = write!(out, "<p class=\"faint\">{}</p></div>", text(&step.digest));
 }
 
 /// `Dockerfile:3`.
@@ -332,37 +314,51 @@ fn located(lane: &Lane, step: &Bar) -> Option<String> {
     Some(format!("{}:{}", lane.dockerfile.as_deref().unwrap_or("Dockerfile"), step.line?))
 }
 
-fn table(out: &mut String, timeline: &Timeline, critical: &HashSet<Place>) {
-    out.push_str(
-        "<h2 id=\"steps\">All steps</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"steps\"><table>\n<thead><tr>\
-         <th scope=\"col\">target</th><th scope=\"col\">step</th><th scope=\"col\">result</th><th scope=\"col\" class=\"figure\">starts</th>\
-         <th scope=\"col\" class=\"figure\">time</th><th scope=\"col\">critical</th><th scope=\"col\" class=\"figure\">transferred</th>\
-         <th scope=\"col\">Dockerfile</th></tr></thead>\n<tbody>\n",
-    );
+fn table(timeline: &Timeline, critical: &HashSet<Place>) -> Markup {
     let lanes = timeline.lanes.iter().enumerate();
-    for place in lanes.flat_map(|(index, lane)| in_order(index, lane)) {
-        let (lane, step) = (&timeline.lanes[place.lane], timeline.step(place));
-        let span = step.span();
-        let figure = |value: Option<String>| value.unwrap_or_default();
-        let shared = timeline.first_of(place) != place;
-        let _ = writeln!(
-            out,
-            "<tr class=\"{}\"><td>{}</td><td><span class=\"step\">{}</span></td><td class=\"word\">{}{}{}</td><td class=\"figure\">{}</td>\
-             <td class=\"figure\">{}</td><td class=\"word\">{}</td><td class=\"figure\">{}</td><td>{}</td></tr>",
-            class(step.fate),
-            text(&lane.name),
-            text(&step.title()),
-            icon(step.fate),
-            step.fate.word(),
-            if shared { ", shared" } else { "" },
-            figure(span.map(|(start, _)| cost(start))),
-            figure(span.map(|_| cost(step.seconds()))),
-            if critical.contains(&place) { "yes" } else { "" },
-            figure((step.bytes > 0).then(|| format::bytes(step.bytes))),
-            figure(located(lane, step).map(|at| text(&at))),
-        );
+    html! {
+        h2 #steps { "All steps" }
+        div.scroll tabindex="0" role="region" aria-labelledby="steps" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "target" }
+                        th scope="col" { "step" }
+                        th scope="col" { "result" }
+                        th.figure scope="col" { "starts" }
+                        th.figure scope="col" { "time" }
+                        th scope="col" { "critical" }
+                        th.figure scope="col" { "transferred" }
+                        th scope="col" { "Dockerfile" }
+                    }
+                }
+                tbody {
+                    @for place in lanes.flat_map(|(index, lane)| in_order(index, lane)) {
+                        (table_row(timeline, place, critical.contains(&place)))
+                    }
+                }
+            }
+        }
     }
-    out.push_str("</tbody>\n</table></div>\n");
+}
+
+fn table_row(timeline: &Timeline, place: Place, on_path: bool) -> Markup {
+    let (lane, step) = (&timeline.lanes[place.lane], timeline.step(place));
+    html! {
+        tr class=(class(step.fate)) {
+            td { (text(&lane.name)) }
+            td { span.step { (text(&step.title())) } }
+            td.word {
+                (icon(step.fate)) (step.fate.word())
+                @if timeline.first_of(place) != place { ", shared" }
+            }
+            td.figure { @if let Some((start, _)) = step.span() { (cost(start)) } }
+            td.figure { @if step.span().is_some() { (cost(step.seconds())) } }
+            td.word { @if on_path { "yes" } }
+            td.figure { @if step.bytes > 0 { (format::bytes(step.bytes)) } }
+            td { @if let Some(at) = located(lane, step) { (text(&at)) } }
+        }
+    }
 }
 
 /// The title without the options of the instruction: mounts would take all the room there is.
@@ -383,7 +379,7 @@ fn headline(step: &Bar) -> String {
     format!("{}{keyword} {words}", &title[..end])
 }
 
-/// Seconds from which what is no instruction is worth a row.
+/// Seconds from which a step that is not an instruction is worth a row.
 fn floor(timeline: &Timeline) -> f64 {
     (timeline.seconds * WORTH_DRAWING).max(0.1).min(timeline.seconds * 0.05)
 }
@@ -429,6 +425,6 @@ fn class(fate: Fate) -> &'static str {
     }
 }
 
-fn icon(fate: Fate) -> String {
-    format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"#i-{}\"/></svg>", class(fate))
+fn icon(fate: Fate) -> Markup {
+    html! { svg.icon aria-hidden="true" { use href={ "#i-" (class(fate)) } {} } }
 }

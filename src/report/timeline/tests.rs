@@ -237,7 +237,7 @@ fn hostile_instructions_are_shown_as_they_are() {
         1.0,
         vec![lane("api", (0.0, 1.0), vec![bar(name, Some((0.0, 1.0)), &[])])],
     ));
-    let shown = "RUN echo &lt;/style&gt;&lt;/script&gt;&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt; &amp;&amp; ü日本語";
+    let shown = "RUN echo &lt;/style&gt;&lt;/script&gt;&lt;img src=x onerror=&quot;alert('1')&quot;&gt; &amp;&amp; ü日本語";
     assert!(page.contains(shown), "{page}");
     for word in ["<img", "</script>", "\u{202e}", "\u{1b}"] {
         assert!(!page.contains(word), "{word:?}");
