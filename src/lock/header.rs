@@ -1,5 +1,8 @@
-//! The first lines of a lock file: what it was made of, so that a stale one is known without a
-//! resolution, a network or an engine.
+//! The first lines of a lock file.
+//!
+//! What the locks were made of stands in the light part alone: the heavy part is mounted by the step that installs torch,
+//! which runs again when a byte of it changes. The light part holds a digest of both, so that a stale, edited or foreign
+//! heavy part is known without a resolution, a network or an engine.
 
 use std::fmt::Write as _;
 
@@ -16,12 +19,12 @@ pub struct Header {
     pub threshold: u64,
     /// Digest of the requirement files.
     pub inputs: String,
-    /// Digest of both parts' packages.
+    /// Digest of both parts below their headers.
     pub pins: String,
 }
 
 impl Header {
-    /// The header in a lock file, `None` where there is none this program wrote.
+    /// The header in a light part, `None` where there is none that this program wrote.
     pub fn find(text: &str) -> Option<Self> {
         let line = text.lines().find_map(|line| line.strip_prefix(MARK))?;
         let value =
@@ -34,18 +37,25 @@ impl Header {
         })
     }
 
-    /// The header as text, for the lock of `source` whose other part is `other`.
-    pub fn text(&self, source: &str, other: &str) -> String {
-        let mut text = String::new();
-        let _ = writeln!(
-            text,
-            "# Pinned by `doc2md-docker lock` from {source}: edit that file, then run it again.\n\
-             # Resolved together with {other}; install both, without dependencies.\n\
-             {MARK}python={} threshold={} inputs={} pins={}",
-            self.python, self.threshold, self.inputs, self.pins
-        );
-        text
+    /// The first lines of the light part, whose other part is `heavy`.
+    pub fn text(&self, source: &str, heavy: &str) -> String {
+        format!(
+            "{}{MARK}python={} threshold={} inputs={} pins={}\n",
+            introduction(source, heavy),
+            self.python,
+            self.threshold,
+            self.inputs,
+            self.pins
+        )
     }
+}
+
+/// What both parts begin with; all that the heavy part has above its packages.
+pub fn introduction(source: &str, other: &str) -> String {
+    format!(
+        "# Pinned by `doc2md-docker lock` from {source}: edit that file, then run it again.\n\
+         # Resolved together with {other}; install both, without dependencies.\n"
+    )
 }
 
 /// The lines of a lock below its comments: packages and index options.

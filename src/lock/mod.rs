@@ -1,13 +1,19 @@
-//! Requirement files to lock files: what uv is asked inside a build, and how its answer is split
-//! into a heavy and a light part. Pure but for reading files; knows no engine and no terminal.
+//! Requirement files to lock files: what is stale, what uv is asked inside a build, and how its answer is split
+//! into a heavy and a light part. Reads and writes files; knows no engine and no terminal.
 //!
 //! Heavy and light packages are resolved together and installed in two layers, the heavy one
-//! below: a new light requirement then neither installs nor exports torch again.
+//! below: a new light requirement then neither installs nor exports torch again. So the heavy part
+//! holds its own pins and nothing else, and a run that pins them as before does not touch it.
 
+mod find;
 pub mod header;
+mod locked;
 pub mod recipe;
 pub mod requirements;
 pub mod split;
+
+pub use find::find;
+pub use locked::{Lock, LockError, LockOptions, Stale, Written};
 
 use std::path::{Path, PathBuf};
 

@@ -20,7 +20,7 @@ RUN --mount=type=cache,id=doc2md-pip,target=/root/.cache/pip,sharing=locked \\
 /// One requirement file, as the recipe needs it. The files lie in the build context below the
 /// number of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct RecipeInput {
     /// Path of the requirement file below its root, with `/`.
     pub path: String,
     /// Oldest Python, `None` for the base image's.
@@ -38,13 +38,8 @@ pub struct Upgrade {
     pub packages: Vec<String>,
 }
 
-/// Names of the stages that resolve.
-pub fn stages(count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("lock-{number}")).collect()
-}
-
 /// The Dockerfile. Its result has `N/pins.txt`, `N/pylock.toml` and `N/python` for each source.
-pub fn dockerfile(sources: &[Source], upgrade: &Upgrade) -> String {
+pub fn dockerfile(sources: &[RecipeInput], upgrade: &Upgrade) -> String {
     let mut text = format!("ARG BASE_IMAGE={BASE_IMAGE}\nARG UV_VERSION={UV_VERSION}\n{UV_STAGE}");
     let mut last = "\nFROM scratch\n".to_owned();
     for (number, source) in sources.iter().enumerate() {
@@ -105,8 +100,8 @@ mod tests {
     #[test]
     fn each_file_has_a_stage() {
         let sources = [
-            Source { path: "api/requirements.in".into(), python: None, has_options: false },
-            Source { path: "it's.in".into(), python: Some("3.11".into()), has_options: true },
+            RecipeInput { path: "api/requirements.in".into(), python: None, has_options: false },
+            RecipeInput { path: "it's.in".into(), python: Some("3.11".into()), has_options: true },
         ];
         let upgrade = Upgrade { all: false, packages: vec!["numpy".into()] };
         insta::assert_snapshot!(dockerfile(&sources, &upgrade));

@@ -56,7 +56,13 @@ impl Requirements {
         root
     }
 
-    /// Digest of all texts and of where they lie towards each other.
+    /// The file itself, relative to the root.
+    pub fn name(&self) -> String {
+        self.path.strip_prefix(self.root()).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// Digest of all texts and of where they lie towards each other. The ends of lines do not count: git may have
+    /// changed them.
     pub fn digest(&self) -> String {
         let root = self.root();
         let parts: Vec<String> = self
@@ -64,7 +70,7 @@ impl Requirements {
             .iter()
             .flat_map(|(path, text)| {
                 let path = path.strip_prefix(&root).unwrap_or(path);
-                [path.display().to_string(), text.clone()]
+                [path.display().to_string(), text.replace("\r\n", "\n")]
             })
             .collect();
         digest(parts.iter().map(String::as_str))
@@ -72,17 +78,59 @@ impl Requirements {
 
     /// Lines that name package indexes: whoever installs the lock needs them too. They are the
     /// user's own; an index configured outside the file never gets into a lock.
-    pub fn index_options(&self) -> String {
+    pub fn index_options(&self) -> IndexOptions {
+        let mut options = IndexOptions::default();
+        for line in self.files.values().flat_map(|text| text.lines()) {
+            options.add(line.trim());
+        }
+        options
+    }
+}
+
+/// Options of requirement files that say where packages are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexOptions {
+    lines: Vec<String>,
+}
+
+impl IndexOptions {
+    /// The options among the lines of a lock.
+    pub fn find(text: &str) -> Self {
+        let mut options = Self::default();
+        text.lines().for_each(|line| options.add(line));
+        options
+    }
+
+    fn add(&mut self, line: &str) {
         const OPTIONS: [&str; 5] =
             ["-i ", "--index-url", "--extra-index-url", "--find-links", "-f "];
-        let mut lines = Vec::new();
-        for line in self.files.values().flat_map(|text| text.lines()) {
-            let line = line.trim();
-            if OPTIONS.iter().any(|option| line.starts_with(option)) && !lines.contains(&line) {
-                lines.push(line);
-            }
+        if OPTIONS.iter().any(|option| line.starts_with(option))
+            && !self.lines.iter().any(|known| known == line)
+        {
+            self.lines.push(line.to_owned());
         }
-        lines.iter().fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    /// Those that stand for the index of all packages; the rest add places.
+    #[must_use]
+    pub fn without_additions(&self) -> Self {
+        let is_base = |line: &&String| line.starts_with("-i ") || line.starts_with("--index-url");
+        Self { lines: self.lines.iter().filter(is_base).cloned().collect() }
+    }
+
+    /// Whether every option here is one of `other`.
+    pub fn are_within(&self, other: &Self) -> bool {
+        self.lines.iter().all(|line| other.lines.contains(line))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// As lines.
+    pub fn text(&self) -> String {
+        self.lines.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 }
 
@@ -135,8 +183,11 @@ mod tests {
         let read = Requirements::read(&source).unwrap();
         assert_eq!(read.files.len(), 3);
         assert_eq!(read.root(), folder.path());
-        assert_eq!(read.index_options(), "--extra-index-url https://example.org/simple\n");
+        assert_eq!(read.index_options().text(), "--extra-index-url https://example.org/simple\n");
+        assert!(read.index_options().without_additions().is_empty());
         let before = read.digest();
+        write("workers/c.txt", "a<2\r\n");
+        assert_eq!(Requirements::read(&source).unwrap().digest(), before);
         write("base.in", "b<3\n");
         assert_ne!(Requirements::read(&source).unwrap().digest(), before);
     }

@@ -1,4 +1,4 @@
-//! uv's answer in two parts, by the size of wheels.
+//! uv's answer in two parts, by the size of the wheels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,16 +32,28 @@ impl File {
         let name = self.url.rsplit('/').next().unwrap_or_default();
         name.contains("linux") || name.contains("-any.whl")
     }
+
+    fn is_on_pypi(&self) -> bool {
+        self.url.starts_with("https://files.pythonhosted.org/")
+    }
 }
 
-/// Bytes of each package's largest file that a Linux image may download, by normalised name;
-/// `None` where the index tells no size.
+/// What a package's files are to a Linux image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Download {
+    /// Bytes of the largest file that it may download; `None` where the index does not say.
+    pub size: Option<u64>,
+    /// Every file lies where PyPI keeps its own.
+    pub is_on_pypi: bool,
+}
+
+/// The downloads of a resolution, by normalised name of the package.
 ///
 /// # Errors
-/// `text` is no pylock.toml.
-pub fn sizes(text: &str) -> Result<BTreeMap<String, Option<u64>>, toml::de::Error> {
+/// `text` is not a pylock.toml.
+pub fn downloads(text: &str) -> Result<BTreeMap<String, Download>, toml::de::Error> {
     let lock: Pylock = toml::from_str(text)?;
-    let mut sizes: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    let mut downloads: BTreeMap<String, Download> = BTreeMap::new();
     for package in lock.packages {
         let wheels: Vec<&File> = package.wheels.iter().filter(|wheel| wheel.fits_linux()).collect();
         // A source distribution is only taken where no wheel fits; what has neither is for other
@@ -54,14 +66,21 @@ pub fn sizes(text: &str) -> Result<BTreeMap<String, Option<u64>>, toml::de::Erro
         } else {
             (!package.wheels.is_empty()).then_some(0)
         };
-        let known = sizes.entry(normalised(&package.name)).or_default();
+        let is_on_pypi = wheels.iter().copied().chain(sources()).all(File::is_on_pypi);
         // One package may be there in several versions, by markers.
-        *known = (*known).max(size);
+        downloads
+            .entry(normalised(&package.name))
+            .and_modify(|known| {
+                known.size = known.size.max(size);
+                known.is_on_pypi &= is_on_pypi;
+            })
+            .or_insert(Download { size, is_on_pypi });
     }
-    Ok(sizes)
+    Ok(downloads)
 }
 
-/// A resolution in two parts; each in the order and words of uv.
+/// A resolution in two parts, each in the order of uv. The light part has its comments, too; in the heavy part they
+/// would change with every light package that needs a heavy one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
     /// Text of the light part.
@@ -74,36 +93,60 @@ pub struct Split {
     pub heavy_count: usize,
     /// Bytes of the heavy packages' largest Linux wheels.
     pub heavy_bytes: u64,
-    /// Packages without a known size: they count as light.
+    /// Packages without a known size: they count as light, unless they were heavy before.
     pub unknown: Vec<String>,
+    /// Every light package is on PyPI.
+    pub is_light_on_pypi: bool,
+    /// Every heavy package is on PyPI.
+    pub is_heavy_on_pypi: bool,
 }
 
-/// Splits `pins`, uv's requirements format: what has wheels of at least `threshold` bytes is heavy.
-pub fn split(pins: &str, sizes: &BTreeMap<String, Option<u64>>, threshold: u64) -> Split {
-    let mut split = Split::default();
+/// Splits `pins`, uv's requirements format: what has wheels of at least `threshold` bytes is heavy. `before` is the
+/// heavy part so far.
+pub fn split(
+    pins: &str,
+    downloads: &BTreeMap<String, Download>,
+    threshold: u64,
+    before: &str,
+) -> Split {
+    let mut split = Split { is_light_on_pypi: true, is_heavy_on_pypi: true, ..Split::default() };
+    let was_heavy: BTreeSet<String> = blocks(before).into_iter().map(name).collect();
     let mut heavy_names = BTreeSet::new();
     let mut light_names = BTreeSet::new();
     for block in blocks(pins) {
         let name = name(block);
-        let size = sizes.get(&name).copied().flatten();
+        let Download { size, is_on_pypi } =
+            downloads.get(&name).copied().unwrap_or(Download { size: None, is_on_pypi: false });
+        let is_heavy = size.map_or_else(|| was_heavy.contains(&name), |size| size >= threshold);
+        if is_heavy {
+            split.heavy.push_str(&without_comments(block));
+            split.is_heavy_on_pypi &= is_on_pypi;
+            if heavy_names.insert(name) {
+                split.heavy_bytes += size.unwrap_or_default();
+            }
+            continue;
+        }
         if size.is_none() && !split.unknown.contains(&name) {
             split.unknown.push(name.clone());
         }
-        match size {
-            Some(size) if size >= threshold => {
-                split.heavy.push_str(block);
-                if heavy_names.insert(name) {
-                    split.heavy_bytes += size;
-                }
-            }
-            _ => {
-                split.light.push_str(block);
-                light_names.insert(name);
-            }
-        }
+        split.light.push_str(block);
+        split.is_light_on_pypi &= is_on_pypi;
+        light_names.insert(name);
     }
     (split.light_count, split.heavy_count) = (light_names.len(), heavy_names.len());
     split
+}
+
+/// A lock's text without what no installer reads.
+pub fn without_comments(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).fold(
+        String::new(),
+        |mut kept, line| {
+            kept.push_str(line);
+            kept.push('\n');
+            kept
+        },
+    )
 }
 
 /// What changed from one resolution to the next, sorted: `a 1 -> 2`, `+ b 1`, `- c 1`.
@@ -209,30 +252,59 @@ wheels = [{ url = "https://h/pywin32-312-cp311-win_amd64.whl", size = 99000000 }
 
     #[test]
     fn wheels_of_other_systems_do_not_count() {
-        let sizes = sizes(PYLOCK).unwrap();
-        assert_eq!(sizes["amqp"], Some(51_956));
-        assert_eq!(sizes["numpy"], Some(16_000_000));
-        assert_eq!(sizes["pywin32"], Some(0));
-        assert_eq!(sizes["own-thing"], None);
+        let downloads = downloads(PYLOCK).unwrap();
+        let size = |name: &str| downloads[name].size;
+        assert_eq!(size("amqp"), Some(51_956));
+        assert_eq!(size("numpy"), Some(16_000_000));
+        assert_eq!(size("pywin32"), Some(0));
+        assert_eq!(size("own-thing"), None);
     }
 
     #[test]
     fn nothing_is_lost_and_all_versions_of_a_package_stay_together() {
-        let parts = split(PINS, &sizes(PYLOCK).unwrap(), 10_000_000);
+        let parts = split(PINS, &downloads(PYLOCK).unwrap(), 10_000_000, "");
         assert!(parts.heavy.starts_with("numpy==2.4.6") && parts.heavy.contains("numpy==2.5.5"));
-        assert!(parts.heavy.ends_with("#   docling\n"));
+        assert!(parts.heavy.ends_with("--hash=sha256:ee\n"));
         assert!(parts.light.starts_with("amqp") && parts.light.contains("Own_Thing @"));
         assert_eq!((parts.light_count, parts.heavy_count), (2, 2));
         assert_eq!(parts.heavy_bytes, 555_000_000);
         assert_eq!(parts.unknown, ["own-thing"]);
-        assert_eq!(parts.light.len() + parts.heavy.len(), PINS.len());
+        let all = format!("{}{}", without_comments(&parts.light), parts.heavy);
+        assert_eq!(all.len(), without_comments(PINS).len());
+    }
+
+    #[test]
+    fn what_needs_a_heavy_package_does_not_change_the_heavy_part() {
+        let downloads = downloads(PYLOCK).unwrap();
+        let before = split(PINS, &downloads, 10_000_000, "");
+        let more = PINS.replace("#   docling\n", "#   -r requirements.in\n    #   docling\n");
+        assert_ne!(more, PINS);
+        let after = split(&(more + "sniffio==1.3 \\\n    --hash=x\n"), &downloads, 10_000_000, "");
+        assert_eq!(after.heavy, before.heavy);
+    }
+
+    #[test]
+    fn a_heavy_package_stays_heavy_where_the_index_says_no_size() {
+        let parts = split(PINS, &BTreeMap::new(), 10_000_000, "Torch==2.14\n");
+        assert!(parts.heavy.starts_with("torch==2.15.0") && parts.heavy_count == 1);
+        assert_eq!(parts.unknown, ["amqp", "numpy", "own-thing"]);
+    }
+
+    #[test]
+    fn where_the_files_of_a_part_are_is_known() {
+        let lock = "[[packages]]\nname = 'amqp'\n\
+            wheels = [{ url = 'https://files.pythonhosted.org/amqp-5-py3-none-any.whl', size = 1 }]\n\
+            [[packages]]\nname = 'torch'\n\
+            wheels = [{ url = 'https://download.pytorch.org/torch-2-linux.whl', size = 99 }]\n";
+        let parts = split("amqp==5\ntorch==2\n", &downloads(lock).unwrap(), 50, "");
+        assert_eq!((parts.is_light_on_pypi, parts.is_heavy_on_pypi), (true, false));
     }
 
     #[test]
     fn the_threshold_itself_is_heavy() {
-        let sizes = sizes(PYLOCK).unwrap();
-        assert_eq!(split(PINS, &sizes, 51_956).light_count, 1);
-        assert_eq!(split(PINS, &sizes, 51_957).light_count, 2);
+        let downloads = downloads(PYLOCK).unwrap();
+        assert_eq!(split(PINS, &downloads, 51_956, "").light_count, 1);
+        assert_eq!(split(PINS, &downloads, 51_957, "").light_count, 2);
     }
 
     #[test]

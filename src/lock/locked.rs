@@ -1,0 +1,278 @@
+//! A requirement file with its two locks: whether they fit, what a build needs to make them anew, and their writing.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::lock::header::{self, Header};
+use crate::lock::recipe::RecipeInput;
+use crate::lock::requirements::{IndexOptions, Requirements, RequirementsError};
+use crate::lock::split::{self, Split};
+use crate::lock::{DEFAULT_THRESHOLD, LockPaths};
+
+/// What the user asks of a lock; what is not given is as it was locked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockOptions {
+    /// Oldest Python.
+    pub python: Option<String>,
+    /// Bytes of a wheel from which a package is heavy.
+    pub threshold: Option<u64>,
+}
+
+/// Why something cannot be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file named is a lock.
+    #[error("it is a lock, not a requirement file")]
+    IsLock,
+    /// The requirement files cannot be read.
+    #[error(transparent)]
+    Requirements(#[from] RequirementsError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// uv's answer is not what it should be.
+    #[error("the sizes that uv wrote cannot be read")]
+    Sizes(#[from] toml::de::Error),
+}
+
+/// Why locks do not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stale {
+    /// There are none.
+    Missing,
+    /// The light part is there without the heavy one.
+    HeavyMissing,
+    /// The light part does not say what it was made of.
+    Unknown,
+    /// The requirement files are not those that were locked.
+    Requirements,
+    /// The parts hold other packages than the last run wrote.
+    Edited,
+    /// They are for another Python.
+    Python(String),
+    /// They are split at another size in bytes.
+    Threshold(u64),
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no lock yet"),
+            Self::HeavyMissing => f.write_str("the lock of its heavy packages is missing"),
+            Self::Unknown => f.write_str("its lock was not written by `doc2md-docker lock`"),
+            Self::Requirements => f.write_str("requirements changed since it was locked"),
+            Self::Edited => {
+                f.write_str("a lock was edited, or its two parts are of different runs")
+            }
+            Self::Python(python) => write!(f, "it is locked for Python {python}"),
+            Self::Threshold(bytes) => {
+                write!(f, "it is split at {}", bytesize::ByteSize(*bytes).display().si())
+            }
+        }
+    }
+}
+
+/// What a run wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The resolution in its two parts.
+    pub split: Split,
+    /// How versions changed; `None` for a new lock.
+    pub changes: Option<Vec<String>>,
+}
+
+/// One requirement file and what is locked of it so far.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    requirements: Requirements,
+    paths: LockPaths,
+    old: Option<Old>,
+}
+
+/// Locks as they are on disk.
+#[derive(Debug, Clone)]
+struct Old {
+    header: Option<Header>,
+    light: String,
+    /// `None` where the file is not there.
+    heavy: Option<String>,
+}
+
+impl Old {
+    fn heavy(&self) -> &str {
+        self.heavy.as_deref().unwrap_or_default()
+    }
+}
+
+impl Lock {
+    /// Reads the requirement file `path` (absolute), what it includes and its locks.
+    ///
+    /// # Errors
+    /// It is a lock itself, or a file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, LockError> {
+        if path.extension().is_some_and(|extension| extension == "lock") {
+            return Err(LockError::IsLock);
+        }
+        let requirements = Requirements::read(path)?;
+        let paths = LockPaths::of(&requirements.path);
+        let old = match text(&paths.light)? {
+            None => None,
+            Some(light) => Some(Old {
+                header: Header::find(&light),
+                light: header::body(&light),
+                heavy: text(&paths.heavy)?.as_deref().map(header::body),
+            }),
+        };
+        Ok(Self { requirements, paths, old })
+    }
+
+    /// Whether it was locked before.
+    pub fn is_locked(&self) -> bool {
+        self.old.is_some()
+    }
+
+    fn header(&self) -> Option<&Header> {
+        self.old.as_ref()?.header.as_ref()
+    }
+
+    fn threshold(&self, options: &LockOptions) -> u64 {
+        let locked = self.header().map(|header| header.threshold);
+        options.threshold.or(locked).unwrap_or(DEFAULT_THRESHOLD)
+    }
+
+    fn python(&self, options: &LockOptions) -> Option<String> {
+        options.python.clone().or_else(|| Some(self.header()?.python.clone()))
+    }
+
+    /// What the recipe needs to know of it.
+    pub fn input(&self, options: &LockOptions) -> RecipeInput {
+        RecipeInput {
+            path: self.requirements.name(),
+            python: self.python(options),
+            has_options: !self.requirements.index_options().is_empty(),
+        }
+    }
+
+    /// Why the locks do not fit, if so.
+    pub fn stale(&self, options: &LockOptions) -> Option<Stale> {
+        let Some(old) = &self.old else { return Some(Stale::Missing) };
+        let Some(header) = &old.header else { return Some(Stale::Unknown) };
+        let asked = options.python.as_ref();
+        if header.inputs != self.requirements.digest() {
+            Some(Stale::Requirements)
+        } else if old.heavy.is_none() {
+            Some(Stale::HeavyMissing)
+        } else if header.pins != header::digest([old.light.as_str(), old.heavy()]) {
+            Some(Stale::Edited)
+        } else if asked.is_some_and(|asked| *asked != header.python) {
+            Some(Stale::Python(header.python.clone()))
+        } else if self.threshold(options) != header.threshold {
+            Some(Stale::Threshold(header.threshold))
+        } else {
+            None
+        }
+    }
+
+    /// Writes what a build needs to lock it: the requirement file with all it includes, and the versions to keep.
+    /// `nonce` is a text that no build has seen, where the newest versions are asked for.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_context(&self, folder: &Path, nonce: Option<&str>) -> io::Result<()> {
+        let root = self.requirements.root();
+        for (path, text) in &self.requirements.files {
+            let copy = folder.join("in").join(path.strip_prefix(&root).unwrap_or(path));
+            fs_err::create_dir_all(copy.parent().unwrap_or(folder))?;
+            fs_err::write(copy, text)?;
+        }
+        if let Some(old) = &self.old {
+            fs_err::write(folder.join("pins.txt"), format!("{}{}", old.light, old.heavy()))?;
+        }
+        let options = self.requirements.index_options();
+        if !options.is_empty() {
+            fs_err::write(folder.join("options.txt"), options.text())?;
+        }
+        match nonce {
+            Some(nonce) => fs_err::write(folder.join("nonce"), nonce),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes uv's answer in the folder `answer` and writes both locks. One that would pin what it pinned before keeps
+    /// its bytes.
+    ///
+    /// # Errors
+    /// The answer cannot be read, or a lock cannot be written.
+    pub fn write(&self, options: &LockOptions, answer: &Path) -> Result<Written, LockError> {
+        let pins = fs_err::read_to_string(answer.join("pins.txt"))?;
+        let downloads = split::downloads(&fs_err::read_to_string(answer.join("pylock.toml"))?)?;
+        let python = match self.python(options) {
+            Some(python) => python,
+            None => fs_err::read_to_string(answer.join("python"))?.trim().to_owned(),
+        };
+        let threshold = self.threshold(options);
+        let old_heavy = self.old.as_ref().and_then(|old| old.heavy.as_deref());
+        let parts = split::split(&pins, &downloads, threshold, old_heavy.unwrap_or_default());
+        let all = self.requirements.index_options();
+        let needed = |is_on_pypi| if is_on_pypi { all.without_additions() } else { all.clone() };
+        let light = needed(parts.is_light_on_pypi).text() + &parts.light;
+        let needed = needed(parts.is_heavy_on_pypi);
+        let kept = old_heavy.filter(|old| still_fits(old, &parts.heavy, &needed, &all));
+        let heavy = kept.map_or_else(|| needed.text() + &parts.heavy, str::to_owned);
+
+        let source = name(&self.requirements.path);
+        let header = Header {
+            python,
+            threshold,
+            inputs: self.requirements.digest(),
+            pins: header::digest([light.as_str(), &heavy]),
+        };
+        // The light part last: it vouches for both.
+        if kept.is_none() {
+            let introduction = header::introduction(&source, &name(&self.paths.light));
+            replace(&self.paths.heavy, &(introduction + &heavy))?;
+        }
+        let introduction = header.text(&source, &name(&self.paths.heavy));
+        replace(&self.paths.light, &(introduction + &light))?;
+        let before = self.old.as_ref().map(|old| format!("{}{}", old.light, old.heavy()));
+        let changes = before.map(|before| split::changes(&before, &pins));
+        Ok(Written { split: parts, changes })
+    }
+}
+
+/// Whether a heavy part installs what `packages` says: it may have comments, and name more of the indexes that the
+/// requirement files still name, as earlier releases wrote it.
+fn still_fits(old: &str, packages: &str, needed: &IndexOptions, all: &IndexOptions) -> bool {
+    let options = IndexOptions::find(old);
+    let pins = split::without_comments(old);
+    let pins = pins.strip_prefix(options.text().as_str()).unwrap_or(&pins);
+    pins == packages && needed.are_within(&options) && options.are_within(all)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The text of a file, `None` where there is none.
+fn text(path: &Path) -> io::Result<Option<String>> {
+    match fs_err::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file whole or not at all, and leaves one alone that says the same already.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    if fs_err::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs_err::write(&part, text)?;
+    fs_err::rename(&part, path)
+}
+
+#[cfg(test)]
+mod tests;
