@@ -12,6 +12,7 @@
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
 //! - [`prune`]: what of a project goes and what stays, and its removal.
 //! - [`lock`]: requirement files to lock files in two parts.
+//! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`stats`]: what a project takes on disk, as plain data, and budgets on it.
 //! - [`init`]: Docker files for a project that has none.
 //! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
@@ -31,6 +32,7 @@ pub mod compose;
 pub mod dockerfile;
 pub mod engine;
 pub mod error;
+pub mod files;
 pub mod init;
 pub mod ledger;
 pub mod lock;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -22,12 +22,11 @@ use crate::build::request::SolveRequest;
 use crate::build::spec::{self, Typed};
 use crate::build::target::Target;
 use crate::buildkit::session::content::{Access, Digest, Directory, cannot_write};
+use crate::files::partial;
+use crate::files::write::{self, NEW_FILE};
 
 /// Id of the one store an exporter writes to (BuildKit `exporter/oci`).
 pub const EXPORT_STORE: &str = "export";
-
-/// How files start that do not have their name yet.
-const PARTIAL: &str = ".doc2md-docker-";
 
 /// What [`look`] found for a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,7 +211,8 @@ pub fn prepare(target: &Target, request: &SolveRequest) -> Result<(), StoreError
     for (id, Directory { path, .. }) in written {
         let attempt = || -> io::Result<()> {
             fs_err::create_dir_all(path)?;
-            tempfile::Builder::new().prefix(PARTIAL).tempfile_in(path)?.close()
+            partial::sweep(path);
+            partial::file(path, NEW_FILE)?.close()
         };
         attempt().map_err(|error| StoreError {
             target: target.name.clone(),
@@ -274,14 +274,11 @@ fn update(layout: &Path, descriptor: &Map<String, Value>, names: &[Name]) -> Res
 
 /// Writes a file whole or not at all.
 fn write_file(layout: &Path, name: &str, text: &str) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(PARTIAL)
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(layout)?;
+    let path = layout.join(name);
+    let mut file = write::beside(&path)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(layout.join(name)).map_err(|error| error.error)?;
-    Ok(())
+    write::name(file, &path)
 }
 
 /// The lock that BuildKit's clients take on an index, too. Its file goes with it.

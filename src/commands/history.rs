@@ -6,7 +6,7 @@ use crate::cli::GlobalArgs;
 use crate::cli::history::{
     CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, RemoveArgs, ShowArgs,
 };
-use crate::commands::build::write_timeline;
+use crate::commands::build::{check_timeline, write_timeline};
 use crate::commands::environment::Environment;
 use crate::commands::project;
 use crate::compose;
@@ -87,11 +87,9 @@ impl History<'_> {
 
     fn show(&self, args: &ShowArgs) -> Result<(), CommandError> {
         let entry = self.read(&self.builds()?, &args.build)?;
-        write_timeline(
-            &Timeline::of_entry(&entry),
-            args.timeline.as_deref(),
-            args.trace.as_deref(),
-        )?;
+        let (page, trace) = (args.timeline.as_deref(), args.trace.as_deref());
+        check_timeline(page, trace)?;
+        write_timeline(&Timeline::of_entry(&entry), page, trace, self.ui)?;
         let (columns, _) = self.ui.size();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&entry),

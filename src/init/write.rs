@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::files::{partial, write};
 use crate::init::plan::{Existing, File, Plan};
 
 /// What stands where `path` would be written below `folder`.
@@ -46,7 +47,7 @@ pub fn write(folder: &Path, plan: &Plan) -> io::Result<()> {
     let mut made = Vec::new();
     let written = stage(folder, plan, &mut made).and_then(|staged| {
         for (file, path) in staged {
-            file.persist(&path).map_err(|error| error.error)?;
+            write::name(file, &path)?;
         }
         Ok(())
     });
@@ -69,10 +70,8 @@ fn stage(
             let path = folder.join(path);
             let parent = path.parent().unwrap_or(folder);
             make_folder(parent, made)?;
-            let mut file = tempfile::Builder::new();
-            file.prefix(".doc2md-docker-");
-            file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            let mut file = file.tempfile_in(parent)?;
+            partial::sweep(parent);
+            let mut file = write::beside(&path)?;
             file.write_all(text.as_bytes())?;
             Ok((file, path))
         })

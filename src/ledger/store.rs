@@ -8,19 +8,15 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use crate::files::partial;
 use crate::ledger::{BuildId, Entry, SCHEMA, StepResult};
 
 /// What every schema of ours begins with; a number follows.
 const SCHEMA_FAMILY: &str = "doc2md-docker/ledger/v";
-/// Name of files that are being written.
-const UNFINISHED: &str = ".unfinished-";
 /// How often a folder is made that another process removes because it is empty.
 const TRIES: u32 = 100;
-/// An unfinished file as old as this belongs to a process that was killed.
-const ABANDONED: SignedDuration = SignedDuration::from_hours(1);
 
 /// How much is kept. The newest build of a project always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +205,7 @@ impl Store {
         Ok(read_all(&self.entries(project)?, most))
     }
 
-    /// Adds a build. When this returns, readers see it whole; after a crash of the machine it may
+    /// Adds a build, and removes what killed processes left of theirs. When this returns, readers see it whole; after a crash of the machine it may
     /// be missing or damaged, since waiting for the disk would cost more than the build it tells of.
     ///
     /// # Errors
@@ -219,6 +215,7 @@ impl Store {
         let path = folder.join(format!("{}.json", entry.id));
         let mut text = serde_json::to_vec(entry).map_err(StoreError::Json)?;
         text.push(b'\n');
+        partial::sweep(&folder);
         let write = || -> io::Result<()> {
             let mut file = unfinished(&folder)?;
             io::Write::write_all(&mut file, &text)?;
@@ -243,14 +240,14 @@ impl Store {
         Ok(existed)
     }
 
-    /// Removes the oldest builds of `project` beyond the limits, the oldest of all projects where
-    /// together they take too much, and what killed processes left. Of the builds beyond the number
+    /// Removes the oldest builds of `project` beyond the limits, and the oldest of all projects where
+    /// together they take too much. Of the builds beyond the number
     /// the newest in which a step ran stays: it tells whose the step's cache record is, and what the
     /// step costs, however often it came from the cache since.
     ///
     /// # Errors
     /// The first thing that could not be listed or removed.
-    pub fn retain(&self, project: &str, limits: Limits, now: Timestamp) -> Result<(), StoreError> {
+    pub fn retain(&self, project: &str, limits: Limits) -> Result<(), StoreError> {
         let builds = self.entries(project)?;
         if builds.len() > limits.builds.max(1) {
             let mut ran: HashSet<(String, String)> = HashSet::new();
@@ -264,7 +261,6 @@ impl Store {
                 }
             }
         }
-        self.sweep(project, now)?;
         let mut total = 0;
         let mut newest_of: Vec<String> = Vec::new();
         for build in self.all_entries()? {
@@ -275,21 +271,6 @@ impl Store {
             }
             if total > limits.bytes && !first {
                 self.remove(&build)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes unfinished files of processes that no longer live.
-    fn sweep(&self, project: &str, now: Timestamp) -> Result<(), StoreError> {
-        let folder = self.folder(project)?;
-        for name in names(&folder)?.into_iter().filter(|name| name.starts_with(UNFINISHED)) {
-            let path = folder.join(name);
-            let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
-            let modified = modified.ok().and_then(|time| Timestamp::try_from(time).ok());
-            let age = modified.map(|modified| now.duration_since(modified));
-            if age.is_some_and(|age| age > ABANDONED) {
-                let _ = std::fs::remove_file(path);
             }
         }
         Ok(())
@@ -358,8 +339,8 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
 /// A file to write in `folder`, which is made where it is missing: again if another process that
 /// removed the last build of it is faster.
 fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    // Builds hold paths and arguments of the project: for the user's eyes only, as tempfile does.
-    let create = || tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder);
+    // Builds hold paths and arguments of the project: for the user's eyes only.
+    let create = || partial::file(folder, 0o600);
     let mut tries = 0;
     loop {
         match create() {

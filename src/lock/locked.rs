@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::files::write;
 use crate::lock::header::{self, Header};
 use crate::lock::recipe::RecipeInput;
 use crate::lock::requirements::{IndexOptions, Requirements, RequirementsError};
@@ -268,10 +269,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     if fs_err::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs_err::write(&part, text)?;
-    fs_err::rename(&part, path)
+    write::document(path, text.as_bytes(), &mut io::sink())
 }
 
 #[cfg(test)]

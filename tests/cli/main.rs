@@ -3,5 +3,6 @@
 mod bench;
 mod compose;
 mod compose_fuzz;
+mod files;
 mod init;
 mod progress;

@@ -18,6 +18,7 @@ mod executor;
 mod exports;
 mod faults;
 mod fidelity;
+mod files;
 mod history;
 mod init;
 mod interrupt;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::build_context::ignore_file;
 use crate::build_context::root::Root;
 use crate::build_context::stat::Kind;
 use crate::build_context::walk::{Entry, Stop, walk};
+use crate::files::write;
 
 /// From here on a hard link is worth its drawback: the original's link count and change time move.
 const LARGE: u64 = 4 << 20;
@@ -126,12 +127,8 @@ impl Workspace {
     /// It is no file of that context, or cannot be written.
     pub(super) fn replace(&self, directory: &Path, path: &str, content: &[u8]) -> io::Result<()> {
         let copy = self.copy_of(directory).ok_or(io::ErrorKind::NotFound)?.join(path);
-        let permissions = fs_err::metadata(&copy)?.permissions();
-        let mut file = tempfile::NamedTempFile::new_in(&self.root)?;
-        file.write_all(content)?;
-        file.as_file().set_permissions(permissions)?;
-        file.persist(copy)?;
-        Ok(())
+        fs_err::metadata(&copy)?;
+        write::replace(&copy, content)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which CI the program runs in, by the variables each documents, and the files GitHub Actions reads.
 
-use std::io::Write as _;
+use std::path::Path;
 
 use crate::buildkit;
 use crate::commands::environment::Environment;
+use crate::files::write;
 use crate::report::ci::Ci;
 use crate::ui::Ui;
 
@@ -31,12 +32,8 @@ pub(in crate::commands) fn write_github_files(
 ) {
     for (variable, text) in [("GITHUB_STEP_SUMMARY", page), ("GITHUB_OUTPUT", outputs)] {
         let Some(path) = environment.get(variable) else { continue };
-        let append = || {
-            let mut file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(text.as_bytes())
-        };
-        if let Err(error) = append() {
-            ui.warn(&format!("cannot write {variable}: {error}"));
+        if let Err(error) = write::append(Path::new(path), text.as_bytes()) {
+            ui.warn(&format!("cannot write {path}, which {variable} names: {error}"));
         }
     }
 }

@@ -76,7 +76,7 @@ impl Memory {
         });
         self.store.append(&entry)?;
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
-            self.store.retain(&self.project, Limits::default(), run.started)?;
+            self.store.retain(&self.project, Limits::default())?;
         }
         Ok(())
     }

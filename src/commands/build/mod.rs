@@ -20,7 +20,7 @@ use crate::ui::Ui;
 
 pub use memory::Memory;
 pub(super) use requests::dockerfile;
-pub(crate) use results::write_timeline;
+pub(crate) use results::{check_timeline, write_timeline};
 pub use run::{Finished, Run};
 pub(super) use settings::parallel;
 
@@ -47,6 +47,7 @@ pub async fn run(
     let plan = plan(&set)?;
     let settings = settings::run_settings(args, environment)?;
     settings::one_image_id(args, &plan)?;
+    results::check(args)?;
     if plan.steps.is_empty() {
         ui.warn("no service with a build section is selected: nothing to build");
         return Ok(());
@@ -60,10 +61,15 @@ pub async fn run(
     let memory = if args.check { None } else { Memory::of(&project, environment) };
     let run = Run { global, environment, ui, plan: &plan, settings, progress, memory };
     let finished = run.go().await?;
-    results::write(args, &project, &plan, &finished)?;
+    let written = results::write(args, &project, &plan, &finished, ui);
     if let Some(error) = report::run_error(&finished.summary) {
+        // What failed first is what the run ends with.
+        if let Err(unwritten) = written {
+            ui.warn(&format!("{unwritten}: {}", unwritten.causes.join(": ")));
+        }
         return Err(error);
     }
+    written?;
     if args.check { check::report(&finished.outcome.targets, ui) } else { Ok(()) }
 }
 

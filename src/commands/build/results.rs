@@ -8,28 +8,75 @@ use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::files::write::{self, Place};
 use crate::progress::outcome::TargetOutcome;
 use crate::report::timeline::{self, Source, Timeline};
+use crate::ui::Ui;
+
+const METADATA: &str = "the metadata";
+const IMAGE_ID: &str = "the image id";
+const TIMELINE: &str = "the timeline";
+const TRACE: &str = "the trace";
+
+/// Makes sure that `--metadata-file`, `--iidfile`, `--timeline` and `--trace` can be written, before anything is built.
+///
+/// # Errors
+/// One cannot.
+pub(super) fn check(args: &BuildArgs) -> Result<(), CommandError> {
+    check_files([
+        (args.metadata_file.as_deref(), METADATA),
+        (args.iidfile.as_deref(), IMAGE_ID),
+        (args.timeline.as_deref(), TIMELINE),
+        (args.trace.as_deref(), TRACE),
+    ])
+}
+
+/// The same for the two that a command draws.
+///
+/// # Errors
+/// One cannot be written.
+pub(crate) fn check_timeline(
+    page: Option<&Path>,
+    trace: Option<&Path>,
+) -> Result<(), CommandError> {
+    check_files([(page, TIMELINE), (trace, TRACE)])
+}
+
+fn check_files<const N: usize>(files: [(Option<&Path>, &str); N]) -> Result<(), CommandError> {
+    for (path, what) in files {
+        let Some(path) = path else { continue };
+        Place::find(path).map_err(|error| {
+            let message = format!("{what} cannot be written to {}", path.display());
+            CommandError::new(ExitKind::Usage, message).caused_by(&error)
+        })?;
+    }
+    Ok(())
+}
 
 /// Writes `--metadata-file`, `--iidfile`, `--timeline` and `--trace`, each whole or not at all.
+///
+/// # Errors
+/// One cannot be written; the first that cannot is told, and the others are.
 pub(super) fn write(
     args: &BuildArgs,
     project: &Project,
     plan: &BuildPlan,
     finished: &Finished,
+    ui: &Ui,
 ) -> Result<(), CommandError> {
     let outcome = &finished.outcome;
+    let mut written = Ok(());
     if let Some(path) = &args.metadata_file {
         let text = format!("{:#}\n", metadata::document(&outcome.targets));
-        write_file(path, &text, "the metadata file")?;
+        written = written.and(write_file(path, &text, METADATA, ui));
     }
     if let Some(path) = &args.iidfile
         && let Some(TargetOutcome::Built(image)) = outcome.targets.values().next()
     {
-        write_file(path, &image.id, "the image id file")?;
+        written = written.and(write_file(path, &image.id, IMAGE_ID, ui));
     }
     if args.timeline.is_none() && args.trace.is_none() {
-        return Ok(());
+        return written;
     }
     let sources = plan.steps.iter().filter_map(|step| {
         let (file, text) = requests::dockerfile(&step.target)?;
@@ -45,35 +92,33 @@ pub(super) fn write(
         &finished.summary,
         &sources.collect(),
     );
-    write_timeline(&timeline, args.timeline.as_deref(), args.trace.as_deref())
+    written.and(write_timeline(&timeline, args.timeline.as_deref(), args.trace.as_deref(), ui))
 }
 
 /// Writes a timeline as a page and as a trace, where they are asked for.
+///
+/// # Errors
+/// One cannot be written; the first that cannot is told.
 pub(crate) fn write_timeline(
     timeline: &Timeline,
     page: Option<&Path>,
     trace: Option<&Path>,
+    ui: &Ui,
 ) -> Result<(), CommandError> {
+    let mut written = Ok(());
     if let Some(path) = page {
-        write_file(path, &timeline::page::page(timeline), "the timeline")?;
+        written = written.and(write_file(path, &timeline::page::page(timeline), TIMELINE, ui));
     }
     if let Some(path) = trace {
         let text = format!("{}\n", timeline::chrome::document(timeline));
-        write_file(path, &text, "the trace")?;
+        written = written.and(write_file(path, &text, TRACE, ui));
     }
-    Ok(())
+    written
 }
 
-fn write_file(path: &Path, text: &str, what: &str) -> Result<(), CommandError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error| {
-        let message = format!("write {what} {}", path.display());
+fn write_file(path: &Path, text: &str, what: &str, ui: &Ui) -> Result<(), CommandError> {
+    write::document(path, text.as_bytes(), &mut ui.stdout_stream()).map_err(|error| {
+        let message = format!("failed to write {what} to {}", path.display());
         CommandError::new(ExitKind::Failed, message).caused_by(&error)
     })
 }

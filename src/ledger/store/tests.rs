@@ -126,12 +126,12 @@ fn retention_keeps_the_newest_within_both_limits() {
     store.append(&of("small", 1)).unwrap();
     let size = store.entries("p").unwrap()[0].size();
     let limits = |builds, bytes| Limits { builds, bytes };
-    store.retain("p", limits(5, u64::MAX), epoch()).unwrap();
+    store.retain("p", limits(5, u64::MAX)).unwrap();
     assert_eq!(store.newest("p", 9).unwrap().0, [9, 8, 7, 6, 5].map(some));
-    store.retain("p", limits(9, 3 * size + size / 2), epoch()).unwrap();
+    store.retain("p", limits(9, 3 * size + size / 2)).unwrap();
     assert_eq!(store.newest("p", 9).unwrap().0, [9, 8, 7].map(some));
     // The newest of a project stays, whatever it takes.
-    store.retain("p", limits(0, 0), epoch()).unwrap();
+    store.retain("p", limits(0, 0)).unwrap();
     assert_eq!(store.newest("p", 9).unwrap().0, [some(9)]);
     assert_eq!(store.entries("small").unwrap().len(), 1);
 }
@@ -156,24 +156,23 @@ fn retention_keeps_the_last_build_in_which_a_step_ran() {
     for entry in [torch(1), torch(2), cached(3), cached(4), cached(5)] {
         store.append(&entry).unwrap();
     }
-    store.retain("p", Limits { builds: 2, bytes: u64::MAX }, epoch()).unwrap();
+    store.retain("p", Limits { builds: 2, bytes: u64::MAX }).unwrap();
     assert_eq!(store.newest("p", 9).unwrap().0, [cached(5), cached(4), torch(2)]);
 }
 
 #[test]
-fn what_a_killed_process_left_is_invisible_and_goes_after_an_hour() {
+fn what_a_killed_process_left_is_invisible_and_goes_with_the_next_build() {
     let (_directory, store) = store();
     store.append(&some(1)).unwrap();
     let folder = store.directory().join("p");
-    let left = folder.join(format!("{UNFINISHED}abc"));
+    let left = folder.join(".doc2md-docker-killed.partial");
     fs::write(&left, &serde_json::to_vec(&some(2)).unwrap()[..40]).unwrap();
     assert_eq!(store.entries("p").unwrap().len(), 1);
-    let now = Timestamp::try_from(fs::metadata(&left).unwrap().modified().unwrap()).unwrap();
-    store.retain("p", Limits::default(), now).unwrap();
-    assert!(left.exists(), "its process may still live");
-    store.retain("p", Limits::default(), now + ABANDONED + ABANDONED).unwrap();
+    let live = unfinished(&folder).unwrap();
+    store.append(&some(3)).unwrap();
     assert!(!left.exists());
-    assert_eq!(store.entries("p").unwrap().len(), 1);
+    assert!(live.path().exists(), "another run writes it");
+    assert_eq!(store.entries("p").unwrap().len(), 2);
 }
 
 #[test]
@@ -230,7 +229,7 @@ fn a_directory_that_cannot_be_used_is_an_error_and_no_panic() {
     assert!(store.append(&some(1)).is_err());
     assert!(store.entries("p").is_err());
     assert!(store.all_projects().is_err());
-    assert!(store.retain("p", Limits::default(), epoch()).is_err());
+    assert!(store.retain("p", Limits::default()).is_err());
 }
 
 proptest::proptest! {

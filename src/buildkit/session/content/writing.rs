@@ -3,9 +3,7 @@
 //! A blob is written beside its place and takes its name when it is complete and its digest is what was
 //! promised. One that is cut off leaves nothing. Protocol: containerd `contentserver`, answer by answer.
 
-use std::fs::Permissions;
 use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -17,6 +15,7 @@ use tonic::codec::Streaming;
 use super::digest::Hasher;
 use super::messages::{WriteAction, WriteContentRequest, WriteContentResponse};
 use super::{Digest, reading};
+use crate::files::partial;
 
 /// How many messages of up to 8 MiB may wait to be written.
 const WAITING_MESSAGES: usize = 2;
@@ -81,13 +80,8 @@ impl Ingest {
             return Err(Status::invalid_argument("the first message has no reference"));
         }
         let expected = expected(&first.expected)?;
-        let file = tempfile::Builder::new()
-            .prefix(".doc2md-docker-")
-            .suffix(".partial")
-            // A blob stays what it is: containerd's stores have them read-only, too.
-            .permissions(Permissions::from_mode(0o444))
-            .tempfile_in(layout)
-            .map_err(|error| not_written(layout, &error))?;
+        // A blob stays what it is: containerd's stores have them read-only, too.
+        let file = partial::file(layout, 0o444).map_err(|error| not_written(layout, &error))?;
         let hasher = expected.as_ref().map(Digest::hasher).unwrap_or_default();
         let layout = layout.to_owned();
         Ok(Self { layout, file, hasher, written: 0, total: 0, expected })

@@ -1,8 +1,7 @@
 //! An export that is one stream of bytes: into a file or a stream.
 
-use std::fs::Permissions;
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
@@ -10,6 +9,7 @@ use prost::Message;
 use tempfile::NamedTempFile;
 
 use super::{Incoming, Messages};
+use crate::files::write::{self, Place};
 
 /// A file whose stream has ended, without its name so far.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) struct Unnamed {
 impl Unnamed {
     pub(super) fn name(self) -> Result<(), String> {
         let Self { file, target } = self;
-        let named = file.persist(&target).map_err(|e| e.error);
-        named.map(drop).map_err(|e| format!("cannot write {}: {e}", target.display()))
+        let named = write::name(file, &target);
+        named.map_err(|e| format!("cannot write {}: {e}", target.display()))
     }
 }
 
@@ -33,26 +33,20 @@ pub(super) fn write_file(
     messages: &mut Messages,
 ) -> Result<(u64, Option<Unnamed>), String> {
     let failed = |e: io::Error| format!("cannot write {}: {e}", path.display());
-    // What a symlink leads to is replaced, not the link.
-    let target = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if let Ok(metadata) = fs_err::metadata(&target)
-        && !metadata.is_file()
-    {
-        let mut file = fs_err::OpenOptions::new().write(true).open(&target).map_err(failed)?;
-        return Ok((copy(&mut file, messages, path)?, None));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs_err::create_dir_all(folder).map_err(failed)?;
     }
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    fs_err::create_dir_all(parent).map_err(failed)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".doc2md-docker-")
-        .suffix(".partial")
-        // Lowered by the umask, as for any new file.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(parent)
-        .map_err(failed)?;
-    let bytes = copy(file.as_file_mut(), messages, path)?;
-    Ok((bytes, Some(Unnamed { file, target })))
+    let mut stream = match Place::find(path).map_err(failed)? {
+        Place::File(target) => {
+            let mut file = write::beside(&target).map_err(failed)?;
+            let bytes = copy(file.as_file_mut(), messages, path)?;
+            return Ok((bytes, Some(Unnamed { file, target })));
+        }
+        Place::Fixed(target) => OpenOptions::new().write(true).truncate(true).open(target),
+        Place::Stdout | Place::Stream(_) => OpenOptions::new().append(true).open(path),
+    }
+    .map_err(failed)?;
+    Ok((copy(&mut stream, messages, path)?, None))
 }
 
 /// Writes to a stream; answers the bytes written.

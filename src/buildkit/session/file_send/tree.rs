@@ -19,6 +19,7 @@ use crate::build_context::root::{Root, open_child, split_parent, stat_child};
 use crate::build_context::stat::go_mode;
 use crate::buildkit::session::diff_copy::{Out, Outgoing};
 use crate::buildkit::session::packet::{self, Packet, WireStat, kind};
+use crate::files::partial::{self, PartialFolder};
 
 /// Files asked for and not yet complete. The engine queues 128 requests and then reads no more
 /// until it has sent something (fsutil `send.go`): with more than that both sides could wait for
@@ -39,7 +40,7 @@ pub(super) fn receive(dest: &Path, messages: &mut Messages, out: &Out) -> Result
 
 struct Receiver {
     /// Removes what was received if it is not merged.
-    staging: Option<tempfile::TempDir>,
+    staging: Option<PartialFolder>,
     root: Root,
     next_id: u32,
     /// Files still to be asked for or complete.
@@ -60,11 +61,8 @@ impl Receiver {
             use std::os::unix::fs::DirBuilderExt;
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dest).map_err(failed)?;
         }
-        let staging = tempfile::Builder::new()
-            .prefix(".doc2md-docker-")
-            .suffix(".partial")
-            .tempdir_in(dest)
-            .map_err(failed)?;
+        partial::sweep(dest);
+        let staging = partial::folder_in(dest).map_err(failed)?;
         let root = Root::open(staging.path()).map_err(failed)?;
         Ok(Self {
             staging: Some(staging),
@@ -198,7 +196,7 @@ impl Receiver {
             let dir = to.open_dir(path).map_err(|e| failed(path, e))?;
             set_metadata(&dir, stat).map_err(|e| failed(path, e))?;
         }
-        self.staging.take().map_or(Ok(()), tempfile::TempDir::close).map_err(explain)
+        self.staging.take().map_or(Ok(()), PartialFolder::close).map_err(explain)
     }
 }
 
