@@ -28,27 +28,23 @@ pub fn connector(
     Ok(Connector::resolve(&settings)?)
 }
 
-/// The user's docker configuration; the default one where there is none.
-///
-/// # Errors
-/// It cannot be read or understood.
-pub fn docker_config(environment: &Environment) -> Result<DockerConfig, CommandError> {
-    match docker_config::directory(&environment.variables, environment.home.as_deref()) {
-        Some(directory) => DockerConfig::load(&directory)
-            .map_err(|error| CommandError::new(ExitKind::Usage, error.to_string())),
-        None => Ok(DockerConfig::default()),
-    }
+/// The user's docker configuration; the default one where there is none. What of it cannot be used
+/// stands in [`Connector::notices`] of the engine.
+pub fn docker_config(environment: &Environment) -> DockerConfig {
+    docker_config::directory(&environment.variables, environment.home.as_deref())
+        .map_or_else(DockerConfig::default, |directory| DockerConfig::load(&directory))
+        .with_logins_of(&environment.variables)
 }
 
 /// The proxies that docker's configuration has for builds on this engine, as build arguments.
 ///
 /// # Errors
-/// The configuration or the choice of an engine is invalid.
+/// The choice of an engine is invalid.
 pub fn proxy_args(
     global: &GlobalArgs,
     environment: &Environment,
 ) -> Result<BTreeMap<String, String>, CommandError> {
-    let config = docker_config(environment)?;
+    let config = docker_config(environment);
     if config.proxies.is_empty() {
         return Ok(BTreeMap::new());
     }

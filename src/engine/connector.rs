@@ -66,8 +66,9 @@ struct Inner {
     tls: Option<Arc<ClientConfig>>,
     /// Address and, where that is not the command line, who named it.
     description: String,
-    /// See [`Connector::notice`].
-    notice: Option<String>,
+    /// See [`Connector::notices`].
+    notices: Vec<String>,
+    context: String,
     settings: ConnectorSettings,
 }
 
@@ -88,7 +89,7 @@ impl Connector {
     /// DOCKER_HOST, the context chosen by `docker context use`, the default socket.
     ///
     /// The docker CLI documents that DOCKER_CONTEXT overrides DOCKER_HOST, which is what counts
-    /// here; its code up to 28.x has it the other way round, hence [`Connector::notice`].
+    /// here; its code up to 28.x has it the other way round, hence [`Connector::notices`].
     ///
     /// # Errors
     /// [`ConnectErrorKind::Settings`] where options contradict or an address or context cannot be
@@ -99,14 +100,17 @@ impl Connector {
                 .hint("a context already names its host: give one of the two"));
         }
         let config = docker_config::directory(&settings.environment, settings.home.as_deref());
-        let mut notice = None;
+        let docker_config =
+            config.as_deref().map_or_else(DockerConfig::default, DockerConfig::load);
+        let docker_config = docker_config.with_logins_of(&settings.environment);
+        let mut notices = docker_config.damage;
         let (name, who) = if settings.host.is_some() {
             (context::DEFAULT_CONTEXT.to_owned(), "")
         } else if let Some(name) = settings.context.as_deref().filter(|name| !name.is_empty()) {
             (name.to_owned(), "--context")
         } else if let Some(name) = settings.variable("DOCKER_CONTEXT") {
             if settings.variable("DOCKER_HOST").is_some() && name != context::DEFAULT_CONTEXT {
-                notice = Some(format!(
+                notices.push(format!(
                     "DOCKER_CONTEXT={name} is used; DOCKER_HOST is set too and ignored"
                 ));
             }
@@ -114,15 +118,7 @@ impl Connector {
         } else if settings.variable("DOCKER_HOST").is_some() {
             (context::DEFAULT_CONTEXT.to_owned(), "")
         } else {
-            let chosen = match &config {
-                Some(directory) => {
-                    DockerConfig::load(directory)
-                        .map_err(|error| settings_error(error.to_string()))?
-                        .current_context
-                }
-                None => None,
-            };
-            let chosen = chosen.filter(|name| !name.is_empty());
+            let chosen = docker_config.current_context.filter(|name| !name.is_empty());
             (chosen.unwrap_or_else(|| context::DEFAULT_CONTEXT.to_owned()), "docker context use")
         };
         let mut connector = if name == context::DEFAULT_CONTEXT {
@@ -136,8 +132,9 @@ impl Connector {
             })?;
             Self::from_context(settings, &config, &name, who)?
         };
-        if let (Some(inner), Some(_)) = (Arc::get_mut(&mut connector.inner), &notice) {
-            inner.notice = notice;
+        if let Some(inner) = Arc::get_mut(&mut connector.inner) {
+            inner.notices = notices;
+            inner.context = name;
         }
         Ok(connector)
     }
@@ -205,7 +202,17 @@ impl Connector {
             Some(who) => format!("{host} ({who})"),
             None => host.to_string(),
         };
-        Self { inner: Arc::new(Inner { host, tls, description, notice: None, settings }) }
+        let context = context::DEFAULT_CONTEXT.to_owned();
+        Self {
+            inner: Arc::new(Inner {
+                host,
+                tls,
+                description,
+                notices: Vec::new(),
+                context,
+                settings,
+            }),
+        }
     }
 
     /// The engine's address and who named it, for messages: `tcp://build:2376 (DOCKER_HOST)`.
@@ -218,9 +225,15 @@ impl Connector {
         self.inner.host.to_string()
     }
 
-    /// Something about the choice of the engine the user may not expect, one sentence.
-    pub fn notice(&self) -> Option<&str> {
-        self.inner.notice.as_deref()
+    /// What about docker's configuration and the choice of the engine the user may not expect, one
+    /// sentence each.
+    pub fn notices(&self) -> &[String] {
+        &self.inner.notices
+    }
+
+    /// The name of the docker context that named the engine; `default` without one.
+    pub fn context(&self) -> &str {
+        &self.inner.context
     }
 
     /// Opens a stream to the engine's HTTP API.

@@ -6,21 +6,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The environment variable with logins that beat those of `config.json` (docker/cli
+/// `configfile.DockerEnvConfigKey`, since 28.3).
+const LOGINS_VARIABLE: &str = "DOCKER_AUTH_CONFIG";
 
 /// `config.json` as far as a build needs it. Unknown keys are the docker CLI's business.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default)]
 pub struct DockerConfig {
     /// Name of the context `docker context use` chose.
     pub current_context: Option<String>,
     /// Logins by registry, as `docker login` writes them without a credential helper.
     pub auths: BTreeMap<String, AuthEntry>,
+    /// Logins of DOCKER_AUTH_CONFIG; they beat helpers and `auths`.
+    pub environment_auths: BTreeMap<String, AuthEntry>,
     /// Suffix of the helper program (`docker-credential-SUFFIX`) for every registry.
     pub creds_store: Option<String>,
     /// Suffix of the helper program by registry; beats `creds_store`.
     pub cred_helpers: BTreeMap<String, String>,
     /// Proxies for builds by address of the engine; `default` for all others.
     pub proxies: BTreeMap<String, Proxies>,
+    /// What of the configuration cannot be used, one sentence each; never its content, which holds passwords.
+    pub damage: Vec<String>,
 }
 
 /// One entry of `proxies`.
@@ -60,56 +69,87 @@ impl fmt::Debug for AuthEntry {
     }
 }
 
-/// `config.json` is there but cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DockerConfigError {
-    /// The file exists and the operating system refuses it.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The refusal.
-        source: io::Error,
-    },
-    /// The file is not the JSON it should be.
-    #[error("{} is not a docker config file: {detail}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and what; never content of the file, which holds passwords.
-        detail: String,
-    },
-}
-
 impl DockerConfig {
-    /// Reads `config.json` of the docker configuration directory. A missing file is an empty one.
-    ///
-    /// # Errors
-    /// When the file exists but cannot be read or parsed.
-    pub fn load(directory: &Path) -> Result<Self, DockerConfigError> {
+    /// Reads `config.json` of the docker configuration directory. A missing file is an empty one, and
+    /// what cannot be read is left out and named in `damage`: the docker CLI goes on, too
+    /// (`config.LoadDefaultConfigFile`).
+    pub fn load(directory: &Path) -> Self {
         let path = directory.join("config.json");
+        let unusable = |why: &dyn fmt::Display| Self {
+            damage: vec![format!("docker's configuration {} is ignored: {why}", path.display())],
+            ..Self::default()
+        };
         let text = match fs_err::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => {
-                // fs_err repeats the path; the plain text of the system is enough here.
-                let source = io::Error::from(error.kind());
-                return Err(DockerConfigError::Read { path, source });
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::default(),
+            // fs_err repeats the path; the plain text of the system is enough here.
+            Err(error) => return unusable(&io::Error::from(error.kind())),
+        };
+        match parse(&text) {
+            Ok(Value::Null) => Self::default(),
+            Ok(Value::Object(fields)) => Self::from_fields(&fields, &path),
+            Ok(_) => unusable(&"it does not hold a JSON object"),
+            // The docker CLI does not take it, either.
+            Err(_) if text.starts_with(b"\xef\xbb\xbf") => {
+                unusable(&"it begins with a byte order mark")
+            }
+            Err(error) => unusable(&error),
+        }
+    }
+
+    /// Adds the logins that the environment variable DOCKER_AUTH_CONFIG holds.
+    #[must_use]
+    pub fn with_logins_of(mut self, environment: &BTreeMap<String, String>) -> Self {
+        let Some(text) = environment.get(LOGINS_VARIABLE).filter(|text| !text.is_empty()) else {
+            return self;
+        };
+        let fields = match parse(text.as_bytes()) {
+            Ok(Value::Object(fields)) => fields,
+            _ => {
+                self.damage.push(format!("{LOGINS_VARIABLE} is ignored: it is not a JSON object"));
+                return self;
             }
         };
-        if text.trim_ascii().is_empty() {
-            return Ok(Self::default());
+        let (auths, wrong) = entries(field(&fields, "auths"));
+        self.environment_auths = auths;
+        if wrong {
+            self.damage.push(format!("logins of {LOGINS_VARIABLE} are ignored: unexpected type"));
         }
-        serde_json::from_slice(&text).map_err(|error| {
-            let detail = match error.classify() {
-                // serde quotes the offending value, which may be a secret.
-                serde_json::error::Category::Data => {
-                    format!("unexpected type at line {} column {}", error.line(), error.column())
-                }
-                _ => error.to_string(),
-            };
-            DockerConfigError::Syntax { path, detail }
-        })
+        self
+    }
+
+    /// Each key by itself, as Go's decoder does: one of a wrong type does not take the others with it.
+    fn from_fields(fields: &Map<String, Value>, path: &Path) -> Self {
+        let mut damage = Vec::new();
+        let mut note = |wrong: bool, key: &str| {
+            if wrong {
+                let path = path.display();
+                damage.push(format!(
+                    "`{key}` of docker's configuration {path} is ignored: unexpected type"
+                ));
+            }
+        };
+        let (auths, wrong) = entries(field(fields, "auths"));
+        note(wrong, "auths");
+        let (cred_helpers, wrong) = entries(field(fields, "credHelpers"));
+        note(wrong, "credHelpers");
+        let (proxies, wrong) = entries(field(fields, "proxies"));
+        note(wrong, "proxies");
+        let mut text = |key: &str| {
+            let value = field(fields, key);
+            note(value.is_some_and(|value| !value.is_string()), key);
+            value.and_then(Value::as_str).map(str::to_owned)
+        };
+        let (current_context, creds_store) = (text("currentContext"), text("credsStore"));
+        Self {
+            current_context,
+            auths,
+            environment_auths: BTreeMap::new(),
+            creds_store,
+            cred_helpers,
+            proxies,
+            damage,
+        }
     }
 
     /// Build arguments for the proxies of the engine at `address`, each in upper and lower case, as
@@ -135,6 +175,41 @@ impl DockerConfig {
     }
 }
 
+/// JSON as Go's decoder takes it: `null` is as good as nothing, and what follows the first value is not looked at.
+/// A text of blanks alone is `null`. The error never holds the text.
+pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+    let first = serde_json::Deserializer::from_slice(text).into_iter::<Value>().next();
+    let mut value = first.transpose()?.unwrap_or(Value::Null);
+    drop_nulls(&mut value);
+    Ok(value)
+}
+
+fn drop_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(drop_nulls);
+    }
+}
+
+/// A field by its name; Go's decoder does not mind its case where the exact name is not there.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).or_else(|| {
+        fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    })
+}
+
+/// The entries of a mapping that can be read, and whether some cannot.
+fn entries<T: DeserializeOwned>(value: Option<&Value>) -> (BTreeMap<String, T>, bool) {
+    let Some(value) = value else { return (BTreeMap::new(), false) };
+    let Some(fields) = value.as_object() else { return (BTreeMap::new(), true) };
+    let read: BTreeMap<String, T> = fields
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), T::deserialize(value).ok()?)))
+        .collect();
+    let wrong = read.len() < fields.len();
+    (read, wrong)
+}
+
 /// The docker CLI's configuration directory: DOCKER_CONFIG, else `~/.docker`.
 pub fn directory(environment: &BTreeMap<String, String>, home: Option<&Path>) -> Option<PathBuf> {
     match environment.get("DOCKER_CONFIG").filter(|value| !value.is_empty()) {
@@ -157,20 +232,30 @@ mod tests {
                 "credsStore": "pass", "credHelpers": {"gcr.io": "gcloud"}, "HttpHeaders": {"a": "b"}}"#,
         )
         .unwrap();
-        let config = DockerConfig::load(home.path()).unwrap();
+        let config = DockerConfig::load(home.path());
         assert_eq!(config.current_context.as_deref(), Some("build"));
         assert_eq!(config.auths["r.example"].auth.as_deref(), Some("dTpw"));
         assert_eq!(config.cred_helpers["gcr.io"], "gcloud");
         assert!(!format!("{config:?}").contains("dTpw"));
     }
 
+    /// The configuration that `text` makes.
+    fn config(text: &str) -> DockerConfig {
+        let home = tempfile::tempdir().unwrap();
+        fs_err::write(home.path().join("config.json"), text).unwrap();
+        let mut config = DockerConfig::load(home.path());
+        let shown = home.path().display().to_string();
+        config.damage.iter_mut().for_each(|damage| *damage = damage.replace(&shown, "$DIR"));
+        config
+    }
+
     #[test]
     fn proxies_of_this_engine_beat_the_default() {
-        let config: DockerConfig = serde_json::from_str(
-            r#"{"proxies": {"default": {"httpProxy": "http://d:1"},
+        let config = config(
+            r#"{"proxies": {"default": {"httpProxy": "http://d:1", "noProxy": null},
                 "tcp://e:2376": {"httpsProxy": "http://e:2", "noProxy": "local"}}}"#,
-        )
-        .unwrap();
+        );
+        assert!(config.damage.is_empty(), "{:?}", config.damage);
         let names = |address: &str| config.proxy_args(address).into_keys().collect::<Vec<_>>();
         assert_eq!(names("unix:///s"), ["HTTP_PROXY", "http_proxy"]);
         assert_eq!(names("tcp://e:2376"), ["HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"]);
@@ -178,21 +263,74 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_file_is_no_configuration() {
+    fn a_missing_file_and_one_that_says_nothing_are_no_configuration() {
         let home = tempfile::tempdir().unwrap();
-        assert!(DockerConfig::load(home.path()).unwrap().auths.is_empty());
-        fs_err::write(home.path().join("config.json"), "\n").unwrap();
-        assert!(DockerConfig::load(home.path()).unwrap().auths.is_empty());
+        let missing = DockerConfig::load(home.path());
+        for config in [missing, config("\n"), config("null"), config("{}"), config("")] {
+            assert!(config.auths.is_empty() && config.damage.is_empty(), "{config:?}");
+        }
+    }
+
+    /// docker 28.5 takes all of these without a word.
+    #[test]
+    fn null_is_as_good_as_nothing() {
+        let config = config(
+            r#"{"auths": null, "credsStore": null, "credHelpers": {"a": null, "b": "c"},
+                "currentContext": null, "proxies": {"default": null}} trailing"#,
+        );
+        assert!(config.damage.is_empty(), "{:?}", config.damage);
+        assert!(config.auths.is_empty() && config.creds_store.is_none());
+        assert_eq!(config.cred_helpers["b"], "c");
+        assert!(config.proxy_args("unix:///s").is_empty());
     }
 
     #[test]
-    fn a_broken_file_is_named_without_its_secrets() {
+    fn damage_is_named_without_its_secrets_and_takes_no_more_with_it_than_it_must() {
+        let damage = |text: &str| config(text).damage.join("\n");
+        insta::assert_snapshot!(
+            [
+                r#"{"auths": "hunter2"}"#,
+                r#"{"currentContext": 3}"#,
+                "{\"auths\": {\"hunter2\"",
+                "\u{feff}{}",
+                "[]",
+                "hunter2",
+            ]
+            .map(damage)
+            .join("\n"),
+            @r"
+        `auths` of docker's configuration $DIR/config.json is ignored: unexpected type
+        `currentContext` of docker's configuration $DIR/config.json is ignored: unexpected type
+        docker's configuration $DIR/config.json is ignored: EOF while parsing an object at line 1 column 20
+        docker's configuration $DIR/config.json is ignored: it begins with a byte order mark
+        docker's configuration $DIR/config.json is ignored: it does not hold a JSON object
+        docker's configuration $DIR/config.json is ignored: expected value at line 1 column 1
+        "
+        );
+        let partly = config(r#"{"auths": {"r": 3, "s": {"auth": "dTpw"}}, "CredsStore": "pass"}"#);
+        assert_eq!(partly.auths["s"].auth.as_deref(), Some("dTpw"));
+        assert_eq!(partly.creds_store.as_deref(), Some("pass"));
+        assert_eq!(partly.damage.len(), 1, "{:?}", partly.damage);
+    }
+
+    #[test]
+    fn a_directory_in_its_place_is_damage() {
         let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("config.json");
-        fs_err::write(&path, r#"{"auths": "hunter2"}"#).unwrap();
-        let error = DockerConfig::load(home.path()).unwrap_err().to_string();
-        assert!(error.contains("config.json is not a docker config file"), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+        fs_err::create_dir(home.path().join("config.json")).unwrap();
+        assert_eq!(DockerConfig::load(home.path()).damage.len(), 1);
+    }
+
+    #[test]
+    fn logins_of_the_environment_stand_beside_those_of_the_file() {
+        let with = |text: &str| {
+            let set = BTreeMap::from([("DOCKER_AUTH_CONFIG".to_owned(), text.to_owned())]);
+            DockerConfig::default().with_logins_of(&set)
+        };
+        let config = with(r#"{"auths": {"r.example": {"auth": "dTpw"}}}"#);
+        assert_eq!(config.environment_auths["r.example"].auth.as_deref(), Some("dTpw"));
+        assert!(with("").damage.is_empty());
+        let broken = with("hunter2").damage;
+        assert_eq!(broken, ["DOCKER_AUTH_CONFIG is ignored: it is not a JSON object"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod build_cache;
+pub mod buildx;
 pub mod connector;
 mod containers;
 mod disk_usage;

@@ -116,23 +116,17 @@ impl CredentialStore {
     async fn look_up(&self, registry: &str) -> Result<Credentials, AuthError> {
         let hub = HUB_NAMES.contains(&registry);
         let names: &[&str] = if hub { &HUB_NAMES } else { &[registry] };
+        if let Some(entry) = entry(&self.config.environment_auths, names) {
+            return from_entry(registry, entry);
+        }
         let own = names.iter().find_map(|name| self.config.cred_helpers.get(*name));
         // An empty helper switches this registry back to the file.
         let helper = own.or(self.config.creds_store.as_ref()).filter(|helper| !helper.is_empty());
         match helper {
             Some(helper) => self.ask(helper, registry, if hub { HUB_KEY } else { registry }).await,
-            None => self
-                .entry(names)
+            None => entry(&self.config.auths, names)
                 .map_or_else(|| Ok(Credentials::default()), |e| from_entry(registry, e)),
         }
-    }
-
-    /// The entry of `auths`: by its exact key, else by the host part of keys written as URLs.
-    fn entry(&self, names: &[&str]) -> Option<&AuthEntry> {
-        let auths = &self.config.auths;
-        names.iter().rev().find_map(|name| auths.get(*name)).or_else(|| {
-            auths.iter().find(|(key, _)| names.contains(&host_of(key))).map(|(_, entry)| entry)
-        })
     }
 
     async fn ask(&self, helper: &str, registry: &str, key: &str) -> Result<Credentials, AuthError> {
@@ -187,6 +181,13 @@ impl CredentialStore {
             Credentials { username: answer.username, secret: answer.secret }
         })
     }
+}
+
+/// The entry of `auths`: by its exact key, else by the host part of keys written as URLs.
+fn entry<'a>(auths: &'a BTreeMap<String, AuthEntry>, names: &[&str]) -> Option<&'a AuthEntry> {
+    names.iter().rev().find_map(|name| auths.get(*name)).or_else(|| {
+        auths.iter().find(|(key, _)| names.contains(&host_of(key))).map(|(_, entry)| entry)
+    })
 }
 
 #[derive(Deserialize)]
@@ -274,10 +275,16 @@ mod tests {
 
     fn store(json: &str, path: &Path) -> CredentialStore {
         let path = format!("{}:/usr/bin:/bin", path.display());
-        CredentialStore::new(
-            serde_json::from_str(json).unwrap(),
-            BTreeMap::from([("PATH".to_owned(), path)]),
-        )
+        let home = tempfile::tempdir().unwrap();
+        fs_err::write(home.path().join("config.json"), json).unwrap();
+        let logins = r#"{"auths": {"environment.example": {"auth": "bWU6ZW52"}}}"#;
+        let environment = BTreeMap::from([
+            ("PATH".to_owned(), path),
+            ("DOCKER_AUTH_CONFIG".to_owned(), logins.to_owned()),
+        ]);
+        let config = DockerConfig::load(home.path()).with_logins_of(&environment);
+        assert!(config.damage.is_empty(), "{:?}", config.damage);
+        CredentialStore::new(config, environment)
     }
 
     fn helper(folder: &Path, name: &str, script: &str) {
@@ -309,6 +316,7 @@ mod tests {
             ("token.example", login("", "idt")),
             ("empty.example", login("", "")),
             ("unknown.example", login("", "")),
+            ("environment.example", login("me", "env")),
             ("registry-1.docker.io", login("me", "hub")),
             ("docker.io", login("me", "hub")),
         ] {

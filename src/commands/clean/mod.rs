@@ -44,7 +44,7 @@ pub async fn run(
     let mut notes = Vec::new();
     let mut project = project::project(global, environment, ui, &mut notes)?;
     let connector = connect::connector(global, environment)?;
-    if let Some(notice) = connector.notice() {
+    for notice in connector.notices() {
         ui.warn(notice);
     }
     let interrupt = signal::cancel_on_interrupt(signal::Leftover::default()).map_err(|error| {

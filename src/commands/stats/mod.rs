@@ -43,7 +43,7 @@ pub async fn run(
     let measured = project::measured(global, environment, ui)?;
     let budgets = budgets(args, measured.directory.as_deref())?;
     let connector = connect::connector(global, environment)?;
-    if let Some(notice) = connector.notice() {
+    for notice in connector.notices() {
         ui.warn(notice);
     }
     let at_once = args.format == StatsFormat::Table && global.verbose == 0;

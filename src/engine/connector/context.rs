@@ -6,6 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::error::{ConnectError, ConnectErrorKind};
+use crate::engine::docker_config;
 
 /// The name that stands for "no context: DOCKER_HOST or the default socket".
 pub(crate) const DEFAULT_CONTEXT: &str = "default";
@@ -53,7 +54,8 @@ pub(crate) fn load(config: &Path, name: &str) -> Result<ContextEndpoint, Connect
         }
         _ => settings(format!("cannot read docker context `{name}`: {error}")),
     })?;
-    let meta: Meta = serde_json::from_slice(&text).map_err(|error| {
+    let meta = docker_config::parse(&text).and_then(serde_json::from_value::<Meta>);
+    let meta = meta.map_err(|error| {
         settings(format!("docker context `{name}` is broken: {}: {error}", path.display()))
     })?;
     let endpoint = meta
@@ -124,6 +126,8 @@ pub(crate) mod tests {
         assert!(endpoint.skip_tls_verify);
         assert_eq!(endpoint.certificates, None);
 
+        write_context(config.path(), "nulls", r#"{"Host":null,"SkipTLSVerify":null}"#);
+        assert_eq!(load(config.path(), "nulls").unwrap().host, "");
         fs_err::create_dir_all(&tls).unwrap();
         assert_eq!(load(config.path(), "ctxa").unwrap().certificates, Some(tls));
     }

@@ -54,12 +54,12 @@ fn the_engine_is_chosen_in_the_documented_order() {
         described(&settings),
         "tcp://variable:1 (docker context `variable`, DOCKER_CONTEXT)"
     );
-    let notice = Connector::resolve(&settings).unwrap().notice().unwrap().to_owned();
+    let notice = Connector::resolve(&settings).unwrap().notices()[0].clone();
     assert_eq!(notice, "DOCKER_CONTEXT=variable is used; DOCKER_HOST is set too and ignored");
 
     settings.context = Some("flag".into());
     assert_eq!(described(&settings), "tcp://flag:1 (docker context `flag`, --context)");
-    assert_eq!(Connector::resolve(&settings).unwrap().notice(), None);
+    assert!(Connector::resolve(&settings).unwrap().notices().is_empty());
 
     settings.host = Some("tcp://option:1".into());
     let both = Connector::resolve(&settings).unwrap_err();
@@ -75,7 +75,7 @@ fn the_context_named_default_means_docker_host() {
     let home = tempfile::tempdir().unwrap();
     let set = settings(home.path(), &[("DOCKER_CONTEXT", "default"), ("DOCKER_HOST", "tcp://e:1")]);
     assert_eq!(described(&set), "tcp://e:1 (DOCKER_HOST)");
-    assert_eq!(Connector::resolve(&set).unwrap().notice(), None);
+    assert!(Connector::resolve(&set).unwrap().notices().is_empty());
 }
 
 #[test]
