@@ -141,9 +141,9 @@ pub fn from_compose(project: &Project, options: &TargetOptions) -> Result<Target
     if set.group.is_empty() {
         return Ok(TargetSet::default());
     }
-    overrides::apply(&mut set, &options.set, &project.environment)?;
+    overrides::apply(&mut set, &options.set, &|name| project.variable(name))?;
     for target in &mut set.targets {
-        add_secret_values(target, &project.environment);
+        add_secret_values(target, project)?;
     }
     set.targets.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(set)
@@ -233,7 +233,7 @@ fn target(
             .as_ref()
             .filter(|text| !text.is_empty())
             .map(|text| escape(text)),
-        args: args(project, build, options),
+        args: args(project, build, options)?,
         labels,
         tags,
         cache_from: with(&build.cache_from, &options.cache_from),
@@ -277,14 +277,14 @@ fn args(
     project: &Project,
     build: &BuildSection,
     options: &TargetOptions,
-) -> BTreeMap<String, String> {
+) -> Result<BTreeMap<String, String>, ComposeError> {
     let mut args = build.args.clone();
     for entry in &options.build_args {
         match entry.split_once('=') {
             Some((name, value)) => {
                 args.insert(name.to_owned(), value.to_owned());
             }
-            None => match project.environment.get(entry) {
+            None => match project.variable(entry)? {
                 Some(value) => {
                     args.insert(entry.clone(), value.clone());
                 }
@@ -297,7 +297,7 @@ fn args(
     for (name, value) in &options.proxy_args {
         args.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    args.into_iter().map(|(name, value)| (name, escape(&value))).collect()
+    Ok(args.into_iter().map(|(name, value)| (name, escape(&value))).collect())
 }
 
 fn secrets(project: &Project, build: &BuildSection) -> Vec<String> {
@@ -317,15 +317,18 @@ fn secrets(project: &Project, build: &BuildSection) -> Vec<String> {
 }
 
 /// Looks up what secrets of `type=env` hold; compose passes an unset variable on as empty.
-fn add_secret_values(target: &mut Target, environment: &BTreeMap<String, String>) {
+fn add_secret_values(target: &mut Target, project: &Project) -> Result<(), ComposeError> {
+    let is_set =
+        |name: &str| project.environment.contains_key(name) || project.not_utf8.contains(name);
     for text in &target.secrets {
-        if let Ok(secret) = spec::secret(text, |name| environment.contains_key(name))
+        if let Ok(secret) = spec::secret(text, |name| is_set(name))
             && let spec::SecretLocation::Env(name) = secret.source
         {
-            let value = environment.get(&name).cloned().unwrap_or_default();
+            let value = project.variable(&name)?.cloned().unwrap_or_default();
             target.secret_env.insert(name, value);
         }
     }
+    Ok(())
 }
 
 fn ssh(build: &BuildSection, options: &TargetOptions) -> Result<Vec<String>, ComposeError> {

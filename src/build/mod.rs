@@ -1,5 +1,6 @@
 //! From resolved targets to finished images: what to build (plain, printable), then building it.
 
+pub mod as_buildx;
 pub mod diagnose;
 pub mod engine_fit;
 pub mod executor;

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::build::from_compose::TargetSet;
 use crate::build::select::glob;
 use crate::build::target::Target;
-use crate::compose::ComposeError;
-use crate::compose::parse_bool;
+use crate::compose::{ComposeError, parse_bool};
+
+/// Finds the value of a variable, if it is set.
+type Lookup<'a> = dyn Fn(&str) -> Result<Option<&'a String>, ComposeError> + 'a;
 
 /// One parsed override.
 struct Override<'a> {
@@ -24,7 +26,7 @@ struct Override<'a> {
 pub fn apply(
     set: &mut TargetSet,
     assignments: &[String],
-    environment: &BTreeMap<String, String>,
+    variable: &Lookup<'_>,
 ) -> Result<(), ComposeError> {
     // The first assignment to a list replaces it; later ones add to it.
     let mut replaced: BTreeSet<(String, String)> = BTreeSet::new();
@@ -48,7 +50,7 @@ pub fn apply(
         let name = parts.next();
         let value = match (value, key, name) {
             (Some(value), ..) => value.to_owned(),
-            (None, "args", Some(name)) => match environment.get(name) {
+            (None, "args", Some(name)) => match variable(name)? {
                 Some(value) => value.clone(),
                 None => continue,
             },
@@ -188,7 +190,8 @@ mod tests {
         let mut set = set();
         let assignments: Vec<String> = assignments.iter().map(|text| (*text).into()).collect();
         let environment = BTreeMap::from([("SET".to_owned(), "env".to_owned())]);
-        apply(&mut set, &assignments, &environment).map_err(|error| error.to_string())?;
+        apply(&mut set, &assignments, &|name| Ok(environment.get(name)))
+            .map_err(|error| error.to_string())?;
         Ok(set)
     }
 

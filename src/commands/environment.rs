@@ -1,14 +1,19 @@
 //! The process environment, read once at the edge and handed inwards as values.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::error::{CommandError, ExitKind};
 
 /// What the surroundings of the process tell.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// Environment variables. Those that are not UTF-8 are left out: no option of ours is.
+    /// Environment variables that are UTF-8.
     pub variables: BTreeMap<String, String>,
-    /// The working directory.
+    /// Names of those that are not: whoever asks for one gets an error instead of nothing.
+    pub not_utf8: BTreeSet<String>,
+    /// The working directory, by the name the shell has for it.
     pub working_dir: PathBuf,
     /// The user's home directory, where there is one.
     pub home: Option<PathBuf>,
@@ -20,15 +25,40 @@ impl Environment {
     /// # Errors
     /// The working directory is gone or may not be entered.
     pub fn of_process() -> std::io::Result<Self> {
-        Ok(Self {
-            variables: std::env::vars_os()
-                .filter_map(|(key, value)| {
-                    Some((key.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-            working_dir: std::env::current_dir()?,
-            home: etcetera::home_dir().ok(),
-        })
+        let (mut variables, mut not_utf8) = (BTreeMap::new(), BTreeSet::new());
+        for (key, value) in std::env::vars_os() {
+            match (key.into_string(), value.into_string()) {
+                (Ok(key), Ok(value)) => {
+                    variables.insert(key, value);
+                }
+                (Ok(key), Err(_)) => {
+                    not_utf8.insert(key);
+                }
+                // Nothing can ask for it.
+                (Err(_), _) => {}
+            }
+        }
+        let working_dir = by_shell(std::env::var_os("PWD").as_deref(), std::env::current_dir()?);
+        Ok(Self { variables, not_utf8, working_dir, home: etcetera::home_dir().ok() })
+    }
+
+    /// Refuses variables of docker, buildx, compose and this program that are not UTF-8: without them
+    /// another engine or another file would be meant.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn check(&self) -> Result<(), CommandError> {
+        const OURS: [&str; 5] = ["DOCKER_", "COMPOSE_", "BUILDX_", "BUILDKIT_", "DOC2MD_DOCKER_"];
+        let ours = |name: &&String| {
+            OURS.iter().any(|prefix| name.starts_with(prefix)) || *name == "SOURCE_DATE_EPOCH"
+        };
+        match self.not_utf8.iter().find(ours) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("the environment variable {name} is not UTF-8");
+                Err(CommandError::new(ExitKind::Usage, message))
+            }
+        }
     }
 
     /// A variable that is set and not empty.
@@ -55,10 +85,51 @@ impl Environment {
     }
 }
 
+/// `pwd` where it names the same directory as `physical`, which then is a link (Go's `os.Getwd`, which
+/// docker and compose ask).
+fn by_shell(pwd: Option<&std::ffi::OsStr>, physical: PathBuf) -> PathBuf {
+    let identity = |path: &Path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    match pwd.map(Path::new).filter(|pwd| pwd.is_absolute()) {
+        Some(pwd) if identity(pwd).is_some() && identity(pwd) == identity(&physical) => {
+            pwd.to_owned()
+        }
+        _ => physical,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_working_directory_has_the_name_the_shell_gives_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let physical = folder.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&physical).unwrap();
+        let link = physical.with_file_name("link");
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        let named = |pwd: Option<&Path>| by_shell(pwd.map(Path::as_os_str), physical.clone());
+        assert_eq!(named(Some(&link)), link);
+        let stale = ["", "link", "/", "/nonexistent"].map(Path::new);
+        for pwd in stale.map(Some).into_iter().chain([None]) {
+            assert_eq!(named(pwd), physical, "{pwd:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_docker_that_is_not_utf8_is_an_error() {
+        let with = |name: &str| Environment {
+            not_utf8: BTreeSet::from([name.to_owned()]),
+            ..Environment::default()
+        };
+        assert!(with("LS_COLORS").check().is_ok());
+        let error = with("COMPOSE_FILE").check().unwrap_err();
+        assert_eq!(error.message, "the environment variable COMPOSE_FILE is not UTF-8");
+    }
 
     #[test]
     fn the_ledger_is_where_the_user_says_or_in_the_state_directory() {
@@ -68,6 +139,7 @@ mod tests {
                 variables: variables.collect(),
                 working_dir: "/w".into(),
                 home: home.map(PathBuf::from),
+                ..Environment::default()
             };
             environment.ledger_directory().map(|path| path.display().to_string())
         };

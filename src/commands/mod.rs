@@ -25,6 +25,7 @@ use crate::ui::Ui;
 /// # Errors
 /// Whatever stops it.
 pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), CommandError> {
+    environment.check()?;
     match &cli.command {
         Command::Bench(args) => bench::run(&cli.global, args, environment, ui).await,
         Command::Build(args) => build::run(&cli.global, args, environment, ui).await,

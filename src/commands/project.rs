@@ -25,6 +25,7 @@ pub fn load(
         profiles: args.profiles.clone(),
         env_files: args.env_files.clone(),
         environment: environment.variables.clone(),
+        not_utf8: environment.not_utf8.clone(),
         working_dir: environment.working_dir.clone(),
         stdin: stdin(args, environment)?,
     };

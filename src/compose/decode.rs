@@ -1,14 +1,16 @@
 //! The merged tree to the types of [`super::model`], with compose's coercions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::ComposeError;
-use super::model::{BuildSection, Dependency, Secret, SecretUse, Service, Ulimit};
+use super::error::{ComposeError, Place};
+use super::model::{BuildSection, Dependency, Secret, SecretUse, Service, Ulimit, not_utf8};
 use super::node::{Map, Node, Value};
 
 /// What decoding needs besides the tree.
 pub(super) struct Decoder<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
+    /// Names of variables that are set and not UTF-8.
+    pub(super) not_utf8: &'a BTreeSet<String>,
     pub(super) warnings: &'a mut Vec<String>,
 }
 
@@ -85,15 +87,19 @@ impl Decoder<'_> {
     /// Arguments without a value take it from the environment or vanish.
     fn args(&self, node: Option<&Node>) -> Result<BTreeMap<String, String>, ComposeError> {
         let mut args = BTreeMap::new();
-        let mut add = |name: &str, value: Option<String>| {
-            if let Some(value) = value.or_else(|| self.environment.get(name).cloned()) {
-                args.insert(name.to_owned(), value);
+        let mut add = |name: &str, value: Option<String>, place: &Place| {
+            let value = value.or_else(|| self.environment.get(name).cloned());
+            if value.is_none() && self.not_utf8.contains(name) {
+                return Err(ComposeError::at(place, not_utf8(name)));
             }
+            args.extend(value.map(|value| (name.to_owned(), value)));
+            Ok(())
         };
         match node.map(|node| &node.value) {
             Some(Value::Map(map)) => {
                 for (name, node) in map {
-                    add(name, node.value.scalar_text().filter(|_| !node.is_null()));
+                    let value = node.value.scalar_text().filter(|_| !node.is_null());
+                    add(name, value, node.start())?;
                 }
             }
             Some(Value::List(items)) => {
@@ -109,7 +115,7 @@ impl Decoder<'_> {
                         let message = format!("build argument `{name}` ends with a space");
                         return Err(ComposeError::at(&item.place, message));
                     }
-                    add(name, value);
+                    add(name, value, &item.place)?;
                 }
             }
             _ => {}

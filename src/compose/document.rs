@@ -1,12 +1,12 @@
 //! Files to one merged tree: each document is interpolated, extended, included and merged in the
 //! order compose 2.40 does it, then defaults and paths are settled.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
+use super::scope::Scope;
 use super::yaml::{self, Document};
 use super::{canonical, extends, include, interpolate, merge, paths, schema};
 
@@ -18,13 +18,6 @@ pub(super) struct Source {
     /// As shown in places.
     pub(super) shown: Arc<str>,
     pub(super) documents: Vec<Document>,
-}
-
-/// What the files of one model share: the directory of relative paths and the variables.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub(super) directory: &'a Path,
-    pub(super) environment: &'a BTreeMap<String, String>,
 }
 
 /// State of one load.
@@ -119,7 +112,7 @@ impl Loading {
                 let message = "the top level of a compose file must be a mapping";
                 return Err(ComposeError::at(&root.place, message));
             }
-            interpolate::interpolate(&mut root, scope.environment, &mut self.warnings)?;
+            interpolate::interpolate(&mut root, scope, &mut self.warnings)?;
             if main {
                 let file = extends::File { path: &source.path, scope, cleared: &cleared };
                 extends::apply(self, &mut root, &file)?;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Loading, Role, Scope};
+use super::document::{Loading, Role};
 use super::error::{ComposeError, Place, nearest};
 use super::merge;
 use super::node::{Map, Node, Value};
 use super::paths;
+use super::scope::Scope;
 
 /// Services in one chain of `extends`.
 const MAX_CHAIN: usize = 100;

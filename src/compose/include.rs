@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Loading, Scope};
+use super::document::Loading;
 use super::dotenv;
 use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
 use super::paths;
+use super::scope::Scope;
 
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
@@ -142,7 +143,7 @@ fn load(
         .iter()
         .map(|file| loading.read(file).map_err(located))
         .collect::<Result<Vec<_>, _>>()?;
-    let scope = Scope { directory: &directory, environment: &environment };
+    let scope = Scope { directory: &directory, environment: &environment, ..scope };
     loading.model(sources, scope, included)
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A dollar that starts none of these stands for itself, as in compose.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 
 use super::error::ComposeError;
+use super::model::not_utf8;
 use super::node::{Map, Node, Value};
+use super::scope::Scope;
 
 /// Nested defaults deeper than this are an error.
 const MAX_NESTING: usize = 50;
@@ -169,33 +171,46 @@ fn closing_brace(text: &str) -> Option<usize> {
 /// Interpolates every string value below `node`; keys stay as they are.
 pub(super) fn interpolate(
     node: &mut Node,
-    environment: &BTreeMap<String, String>,
+    scope: Scope<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), ComposeError> {
     match &mut node.value {
         Value::Str(text) if text.contains('$') => {
-            let lookup = |name: &str| environment.get(name).cloned();
-            let mut unset = |name: &str| warn_unset(warnings, name);
-            match substitute(text, &lookup, &mut unset) {
-                Ok(replaced) => *text = replaced,
-                Err(fault) => return Err(fault.at(&node.place, text)),
+            let unusable = RefCell::new(None);
+            let lookup = |name: &str| {
+                let value = scope.environment.get(name).cloned();
+                if value.is_none() && scope.not_utf8.contains(name) {
+                    unusable.replace(Some(not_utf8(name)));
+                }
+                value
+            };
+            let mut first = None;
+            let mut unset = |name: &str| {
+                warn_unset(warnings, name);
+                first.get_or_insert_with(|| name.to_owned());
+            };
+            let replaced = substitute(text, &lookup, &mut unset);
+            if let Some(message) = unusable.take() {
+                return Err(ComposeError::at(&node.place, message));
             }
+            *text = replaced.map_err(|fault| fault.at(&node.place, text))?;
+            node.unset = first;
             Ok(())
         }
         Value::List(items) => {
-            items.iter_mut().try_for_each(|item| interpolate(item, environment, warnings))
+            items.iter_mut().try_for_each(|item| interpolate(item, scope, warnings))
         }
-        Value::Map(map) => interpolate_map(map, environment, warnings),
+        Value::Map(map) => interpolate_map(map, scope, warnings),
         _ => Ok(()),
     }
 }
 
 fn interpolate_map(
     map: &mut Map,
-    environment: &BTreeMap<String, String>,
+    scope: Scope<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), ComposeError> {
-    map.values_mut().try_for_each(|node| interpolate(node, environment, warnings))
+    map.values_mut().try_for_each(|node| interpolate(node, scope, warnings))
 }
 
 /// compose's warning, once per variable.

@@ -93,11 +93,11 @@ pub(super) fn merge_at(base: Node, over: Node, path: &[&str]) -> Result<Node, Co
     match (base.value, over.value) {
         (Value::Map(mut mapping), Value::Map(other)) => {
             merge_maps(&mut mapping, other, path)?;
-            Ok(Node { value: Value::Map(mapping), place: over.place, key: over.key })
+            Ok(Node { value: Value::Map(mapping), ..over })
         }
         (Value::List(mut items), Value::List(other)) => {
             items.extend(other);
-            Ok(Node { value: Value::List(items), place: over.place, key: over.key })
+            Ok(Node { value: Value::List(items), ..over })
         }
         (base_value @ (Value::Map(_) | Value::List(_)), other) => {
             let message = format!(
@@ -110,7 +110,7 @@ pub(super) fn merge_at(base: Node, over: Node, path: &[&str]) -> Result<Node, Co
             Err(ComposeError::at(&over.place, message)
                 .hint("use the same form in both files, or !override to replace the whole value"))
         }
-        (_, value) => Ok(Node { value, place: over.place, key: over.key }),
+        (_, value) => Ok(Node { value, ..over }),
     }
 }
 
@@ -165,7 +165,7 @@ fn special(rule: Rule, base: Node, over: Node, path: &[&str]) -> Result<Node, Co
             Value::List(items)
         }
     };
-    Ok(Node { value, place, key })
+    Ok(Node { value, place, key, unset: None })
 }
 
 fn merged_maps(mut base: Map, over: Map, path: &[&str]) -> Result<Value, ComposeError> {

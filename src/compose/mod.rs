@@ -20,9 +20,10 @@ mod node;
 mod paths;
 mod scalar;
 mod schema;
+mod scope;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use error::{ComposeError, Place};
@@ -30,11 +31,12 @@ pub use model::{BuildSection, Dependency, Project, Secret, SecretUse, Service, U
 pub use scalar::parse_bool;
 
 use decode::Decoder;
-use document::{Loading, Scope, Source};
+use document::{Loading, Source};
 pub use find::{NO_FILE, normalise_name};
 
 use find::Found;
 use node::Node;
+use scope::Scope;
 
 /// What to load. Relative paths are relative to `working_dir`.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +54,8 @@ pub struct LoadRequest {
     pub env_files: Vec<PathBuf>,
     /// The process environment.
     pub environment: BTreeMap<String, String>,
+    /// Names of its variables that are not UTF-8.
+    pub not_utf8: BTreeSet<String>,
     /// The current directory, absolute.
     pub working_dir: PathBuf,
     /// Text of the standard input, for the file `-`.
@@ -66,6 +70,7 @@ pub struct LoadRequest {
 pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     let Found { files, directory, mut environment, profiles, forced_name, warnings } =
         find::find(request)?;
+    let not_utf8 = &request.not_utf8;
     let mut loading = Loading {
         current_dir: request.working_dir.clone(),
         home: request.environment.get("HOME").cloned(),
@@ -78,16 +83,19 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     }
     let name = match forced_name {
         Some(name) => name,
-        None => name_of(&sources, &directory, &environment)?,
+        None => {
+            let scope = Scope { directory: &directory, environment: &environment, not_utf8 };
+            name_of(&sources, scope, &mut loading.warnings)?
+        }
     };
     environment.insert("COMPOSE_PROJECT_NAME".into(), name.clone());
-    let scope = Scope { directory: &directory, environment: &environment };
+    let scope = Scope { directory: &directory, environment: &environment, not_utf8 };
     let model = loading.model(sources, scope, &[])?;
     if model.as_map().is_none_or(|map| map.is_empty()) {
         return Err(ComposeError::new("empty compose file"));
     }
     let Loading { mut warnings, .. } = loading;
-    let mut decoder = Decoder { environment: &environment, warnings: &mut warnings };
+    let mut decoder = Decoder { environment: &environment, not_utf8, warnings: &mut warnings };
     let mut services = BTreeMap::new();
     for (name, node) in section(&model, "services") {
         services.insert(name.clone(), decoder.service(name, node)?);
@@ -105,6 +113,7 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
         profiles,
         warnings,
         environment,
+        not_utf8: not_utf8.clone(),
     };
     consistency::check(&project, &model)?;
     Ok(project)
@@ -142,8 +151,8 @@ fn read(loading: &Loading, file: &Path, request: &LoadRequest) -> Result<Source,
 /// The last `name:` of the files, else the directory's name; normalised.
 fn name_of(
     sources: &[Source],
-    directory: &Path,
-    environment: &BTreeMap<String, String>,
+    scope: Scope<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<String, ComposeError> {
     let documents = sources.iter().flat_map(|source| &source.documents);
     let named = documents
@@ -152,12 +161,22 @@ fn name_of(
     let name = match named {
         Some(node) => {
             let mut node = node.clone();
-            interpolate::interpolate(&mut node, environment, &mut Vec::new())?;
+            interpolate::interpolate(&mut node, scope, &mut Vec::new())?;
             normalise_name(node.as_str().unwrap_or_default())
         }
         None => {
-            let last = directory.file_name().map(|name| name.to_string_lossy().into_owned());
-            normalise_name(&last.unwrap_or_default())
+            let last = |path: &Path| {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            };
+            let name = last(scope.directory);
+            let physical = fs_err::canonicalize(scope.directory);
+            if physical.is_ok_and(|physical| last(&physical) != name) {
+                warnings.push(format!(
+                    "project has been loaded without an explicit name from a symlink. Using name \"{name}\""
+                ));
+            }
+            normalise_name(&name)
         }
     };
     if name.is_empty() {

@@ -1,11 +1,11 @@
 //! The plain types of a loaded project: what a build needs to know, resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::error::Place;
+use super::error::{ComposeError, Place};
 
 /// A compose project.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +27,27 @@ pub struct Project {
     /// Variables of the environment and of `.env` files. Never serialised: it holds secrets.
     #[serde(skip)]
     pub environment: BTreeMap<String, String>,
+    /// Names of variables that are set and not UTF-8.
+    #[serde(skip)]
+    pub not_utf8: BTreeSet<String>,
+}
+
+impl Project {
+    /// The value of a variable, if it is set.
+    ///
+    /// # Errors
+    /// It is set and not UTF-8.
+    pub fn variable(&self, name: &str) -> Result<Option<&String>, ComposeError> {
+        match self.environment.get(name) {
+            None if self.not_utf8.contains(name) => Err(ComposeError::new(not_utf8(name))),
+            value => Ok(value),
+        }
+    }
+}
+
+/// What is said of a variable that is set and cannot be used.
+pub(super) fn not_utf8(name: &str) -> String {
+    format!("the environment variable {name} is not UTF-8")
 }
 
 impl Project {

@@ -29,16 +29,18 @@ pub(super) struct Node {
     pub(super) value: Value,
     pub(super) place: Place,
     pub(super) key: Option<Place>,
+    /// The first variable in it that had no value.
+    pub(super) unset: Option<String>,
 }
 
 impl Node {
     pub(super) fn new(value: Value, place: Place) -> Self {
-        Self { value, place, key: None }
+        Self { value, place, key: None, unset: None }
     }
 
     /// A node made from another one, at the same place.
     pub(super) fn like(&self, value: Value) -> Self {
-        Self { value, place: self.place.clone(), key: self.key.clone() }
+        Self { value, place: self.place.clone(), key: self.key.clone(), unset: self.unset.clone() }
     }
 
     pub(super) fn text(&self, text: impl Into<String>) -> Self {

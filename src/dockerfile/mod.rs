@@ -3,6 +3,7 @@
 //! The engine parses Dockerfiles; this room only finds in them what an engine's message is about.
 //! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
 
+mod args;
 mod copies;
 mod excerpt;
 mod fingerprint;
@@ -13,6 +14,7 @@ mod nearest;
 mod parse_error;
 mod uses;
 
+pub use args::{declared_args, is_predefined_arg};
 pub use copies::{CopySources, copy_sources};
 pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;

@@ -3,6 +3,7 @@
 mod bench;
 mod compose;
 mod compose_fuzz;
+mod conventions;
 mod files;
 mod init;
 mod progress;

@@ -12,6 +12,7 @@ mod clean;
 mod clean_alone;
 mod clean_by_chance;
 mod connect;
+mod conventions;
 mod dev;
 mod doc2md;
 mod executor;

@@ -68,7 +68,7 @@ pub async fn run(
         }
     };
     let connector = connect::connector(global, environment)?;
-    if let Some(notice) = connector.notice() {
+    for notice in connector.notices() {
         ui.warn(notice);
     }
     let engine = Engine::new(&connector);
@@ -195,11 +195,11 @@ fn load(
     for warning in &set.warnings {
         ui.warn(warning);
     }
-    if build::plan(&set)?.steps.is_empty() {
+    if build::plan(&set, environment)?.steps.is_empty() {
         let message = format!("nothing to measure: no service of {} is built", project.name);
         return Err(CommandError::new(ExitKind::Usage, message));
     }
-    Ok((project, set.to_build()))
+    Ok((project, build::targets(&set, environment)))
 }
 
 /// The compose files that `--against` names, and an environment in which they are found.

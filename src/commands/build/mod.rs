@@ -1,5 +1,6 @@
 //! `doc2md-docker build`: project to targets to images.
 
+mod arguments;
 pub(super) mod ci;
 mod copied;
 mod memory;
@@ -8,8 +9,10 @@ mod results;
 mod run;
 mod settings;
 
+use crate::build::as_buildx;
 use crate::build::from_compose::{TargetSet, from_compose, print_json};
 use crate::build::plan::BuildPlan;
+use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
@@ -44,7 +47,10 @@ pub async fn run(
         print(&set, ui);
         return Ok(());
     }
-    let plan = plan(&set)?;
+    let plan = plan(&set, environment)?;
+    for warning in arguments::unread(args, &plan) {
+        ui.warn(&warning);
+    }
     let settings = settings::run_settings(args, environment)?;
     settings::one_image_id(args, &plan)?;
     results::check(args)?;
@@ -81,15 +87,22 @@ fn print(set: &TargetSet, ui: &Ui) {
     ui.data(&format!("{}\n", print_json(set)));
 }
 
+/// What `set` builds: its targets as `buildx bake` completes them.
+pub fn targets(set: &TargetSet, environment: &Environment) -> Vec<Target> {
+    let mut targets = set.to_build();
+    as_buildx::complete(&mut targets, environment.get("SOURCE_DATE_EPOCH"));
+    targets
+}
+
 /// The plan of what `set` builds, once everything it reads from this machine is known to be there.
 ///
 /// # Errors
 /// A key that cannot be honoured, targets that wait for each other, a missing context or Dockerfile.
-pub fn plan(set: &TargetSet) -> Result<BuildPlan, CommandError> {
+pub fn plan(set: &TargetSet, environment: &Environment) -> Result<BuildPlan, CommandError> {
     if let Some(error) = set.unsupported.first() {
         return Err(project::invalid(error.clone()));
     }
-    let plan = BuildPlan::new(set.to_build())
+    let plan = BuildPlan::new(targets(set, environment))
         .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
     for step in &plan.steps {
         sources::check(&step.target)?;

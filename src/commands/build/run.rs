@@ -19,6 +19,7 @@ use crate::buildkit::session::auth::CredentialStore;
 use crate::cli::GlobalArgs;
 use crate::commands::connect;
 use crate::commands::environment::Environment;
+use crate::engine::buildx::other_builder;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::estimate::{Past, Schedule};
@@ -80,8 +81,12 @@ impl Run<'_> {
             CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
         })?;
         let connector = connect::connector(self.global, self.environment)?;
-        if let Some(notice) = connector.notice() {
+        for notice in connector.notices() {
             self.ui.warn(notice);
+        }
+        let home = self.environment.home.as_deref();
+        if let Some(notice) = other_builder(&self.environment.variables, home, &connector) {
+            self.ui.warn(&notice);
         }
         let scratch = requests::scratch_directory(self.plan)?;
         if let Some(scratch) = &scratch {
@@ -136,7 +141,7 @@ impl Run<'_> {
         mut requests: Vec<SolveRequest>,
         interrupt: &CancellationToken,
     ) -> Result<(Control, Vec<Job>, Sessions), CommandError> {
-        let docker_config = connect::docker_config(self.environment)?;
+        let docker_config = connect::docker_config(self.environment);
         let variables = &self.environment.variables;
         let logins = Arc::new(CredentialStore::new(docker_config.clone(), variables.clone()));
         let providers = Providers {

@@ -26,6 +26,7 @@ pub(super) fn choose(
         profiles: args.profiles.clone(),
         env_files: args.env_files.clone(),
         environment: environment.variables.clone(),
+        not_utf8: environment.not_utf8.clone(),
         working_dir: environment.working_dir.clone(),
         stdin: None,
     };
@@ -68,7 +69,7 @@ mod tests {
         let environment = Environment {
             variables: variables.collect(),
             working_dir: folder.to_owned(),
-            home: None,
+            ..Environment::default()
         };
         let files = choose(&ProjectArgs::default(), &environment)?;
         let names = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap());

@@ -84,7 +84,7 @@ async fn build(
     for warning in &set.warnings {
         ui.warn(warning);
     }
-    let plan = build::plan(&set)?;
+    let plan = build::plan(&set, environment)?;
     if plan.steps.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::build::as_buildx;
 use crate::build::from_compose::{TargetOptions, from_compose};
 use crate::build::target::Target;
 use crate::cli::GlobalArgs;
@@ -36,8 +37,10 @@ pub(super) fn measured(
     };
     let options = TargetOptions::default();
     let set = from_compose(&loaded, &options).map_err(project::invalid)?;
+    let mut targets = set.targets;
+    as_buildx::complete(&mut targets, None);
     let mut services: Vec<ServiceFacts> =
-        set.targets.iter().map(|target| service(target, environment)).collect();
+        targets.iter().map(|target| service(target, environment)).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Measured { name: loaded.name, services, directory: Some(loaded.working_dir), note: None })
 }

@@ -1,0 +1,163 @@
+//! Conventions of docker, buildx and compose that are decided before any engine is asked.
+#![allow(clippy::unwrap_used)]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a compose file and a Dockerfile, and an engine that does not exist.
+struct Folder {
+    root: TempDir,
+}
+
+impl Folder {
+    fn new(compose: &str) -> Self {
+        let folder = Self { root: TempDir::with_prefix("d2m-conv-").unwrap() };
+        folder.write("real/compose.yaml", compose).write("real/Dockerfile", "FROM scratch\n");
+        folder
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().canonicalize().unwrap().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    fn run(&self, args: &[&str], variables: &[(&str, &OsStr)]) -> Output {
+        self.program(Path::new(env!("CARGO_BIN_EXE_doc2md-docker")), args, variables)
+    }
+
+    fn program(&self, program: &Path, args: &[&str], variables: &[(&str, &OsStr)]) -> Output {
+        Command::new(program)
+            .current_dir(self.path("real"))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.path("home"))
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .envs(variables.iter().copied())
+            .args(args)
+            .output()
+            .unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn printed(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(output)))
+}
+
+fn compose() -> PathBuf {
+    std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
+        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
+         `scripts/engine env` prints it",
+    )
+}
+
+#[test]
+fn a_linked_directory_gives_its_name_to_the_project_as_in_compose() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    let link = folder.path("Linked.Name");
+    symlink("real", &link).unwrap();
+    for (pwd, name, warned) in [
+        (link.clone(), "linkedname", true),
+        (folder.path("real"), "real", false),
+        // Stale, relative: as good as none.
+        (folder.path(""), "real", false),
+        (PathBuf::from("Linked.Name"), "real", false),
+    ] {
+        let variables = [("PWD", pwd.as_os_str())];
+        let ours = folder.run(&["build", "--print"], &variables);
+        let theirs = folder.program(&compose(), &["build", "--print"], &variables);
+        assert_eq!(printed(&ours), printed(&theirs), "{}", pwd.display());
+        assert_eq!(printed(&ours)["target"]["a"]["tags"][0], format!("{name}-a"));
+        let warning = "project has been loaded without an explicit name from a symlink";
+        for output in [&ours, &theirs] {
+            assert_eq!(stderr(output).contains(warning), warned, "{}", stderr(output));
+        }
+    }
+    // A name that is given needs no warning.
+    let named = folder.run(&["-p", "n", "build", "--print"], &[("PWD", link.as_os_str())]);
+    assert!(!stderr(&named).contains("symlink"), "{}", stderr(&named));
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_an_error_where_it_is_asked_for() {
+    let latin = OsStr::from_bytes(b"caf\xe9");
+    for (text, args, place) in [
+        ("services: {a: {build: {context: ., args: [CITY]}}}", &[][..], "compose.yaml:1:43: "),
+        ("services: {a: {build: {context: ., args: {CITY: }}}}", &[], "compose.yaml:1:43: "),
+        ("services: {a: {image: '${CITY}', build: .}}", &[], "compose.yaml:1:23: "),
+        ("services: {a: {image: '${CITY:-x}', build: .}}", &[], "compose.yaml:1:23: "),
+        ("services: {a: {build: .}}", &["--build-arg", "CITY"], ""),
+        ("services: {a: {build: .}}", &["--set", "a.args.CITY"], ""),
+        ("services: {a: {build: .}}", &["--secret", "id=s,env=CITY"], ""),
+        ("services: {a: {build: .}}", &["--secret", "id=CITY"], ""),
+    ] {
+        let folder = Folder::new(text);
+        let args = [&["build", "--print"], args].concat();
+        let output = folder.run(&args, &[("CITY", latin), ("OTHER", latin)]);
+        assert_eq!(output.status.code(), Some(5), "{text}: {}", stderr(&output));
+        let said = format!("error: {place}the environment variable CITY is not UTF-8");
+        assert!(stderr(&output).contains(&said), "{text}: {}", stderr(&output));
+    }
+    let folder = Folder::new("services: {a: {build: {context: ., args: {CITY: Paris}}}}");
+    assert!(folder.run(&["build", "--print"], &[("CITY", latin)]).status.success());
+    let output = folder.run(&["build", "--print"], &[("DOCKER_CONTEXT", latin)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("DOCKER_CONTEXT is not UTF-8"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_damaged_docker_configuration_is_a_warning() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    folder.write("home/.docker/config.json", "{\"auths\": null, \"credsStore\": null}");
+    let output = folder.run(&["build"], &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("config.json"), "{}", stderr(&output));
+    for damaged in ["{\"auths\"", "\u{feff}{}", "{\"auths\": 3}"] {
+        folder.write("home/.docker/config.json", damaged);
+        for command in ["build", "stats", "clean"] {
+            let output = folder.run(&[command], &[]);
+            // On to the engine, which is not there.
+            assert_eq!(output.status.code(), Some(3), "{command}: {}", stderr(&output));
+            let warnings = stderr(&output).matches("config.json is ignored").count();
+            assert_eq!(warnings, 1, "{command} {damaged}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn another_builder_is_not_ignored_in_silence() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    for (name, value) in [("BUILDX_BUILDER", "big"), ("BUILDKIT_HOST", "tcp://big:1234")] {
+        let said = stderr(&folder.run(&["build"], &[(name, OsStr::new(value))]));
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(lines[0].contains("docker engine at unix:///nowhere/docker.sock"), "{said}");
+        let said = stderr(&folder.run(&["build"], &[(name, OsStr::new(""))]));
+        assert!(!said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn an_undeclared_build_argument_is_a_warning() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    folder.write("real/Dockerfile", "FROM scratch\nARG VERSION\n");
+    let said = |argument| stderr(&folder.run(&["build", "--build-arg", argument], &[]));
+    let warning = "build argument VERISON has no effect";
+    assert!(said("VERISON=1").contains(warning), "{}", said("VERISON=1"));
+    assert!(!said("VERSION=1").contains("has no effect"), "{}", said("VERSION=1"));
+}
