@@ -67,9 +67,14 @@ const CLEAN_UP: Duration = Duration::from_millis(400);
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        // clap knows where help and errors go and which code they end with.
+        // clap knows where help and errors go and which code they end with; what it quotes may hold a password.
         Err(error) => {
-            let _ = error.print();
+            if error.use_stderr() {
+                let ui = Ui::from_env(ColorChoice::Auto);
+                ui.say(error.render().ansi().to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::snapshot::{CacheKind, CacheRecord};
 use super::values::{bytes, time};
+use crate::redact;
 
 /// One record. Go's `json` tag of `Parents` starts with a space since API 1.42 (moby
 /// `api/types/build/cache.go`); before, there is one `Parent`.
@@ -41,7 +42,8 @@ impl From<CacheRow> for CacheRecord {
             id: row.id,
             parents: parents.into_iter().filter(|parent| !parent.is_empty()).collect(),
             kind: CacheKind::from_word(&row.r#type),
-            description: row.description,
+            // The engine expands build arguments in it. What is compared with it has been through the same.
+            description: redact::urls(&row.description),
             size_bytes: bytes(row.size).unwrap_or(0),
             in_use: row.in_use,
             shared: row.shared,

@@ -26,6 +26,7 @@ pub use error::{ConnectError, ConnectErrorKind};
 use host::Host;
 
 use crate::engine::docker_config::{self, DockerConfig};
+use crate::redact;
 
 /// Longest wait for a TCP connection and its TLS handshake; ssh has its own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -155,6 +156,7 @@ impl Connector {
             _ => (host::DEFAULT_HOST, None),
         };
         let host = host::parse(address, tls).map_err(|what| {
+            let address = redact::address(address);
             settings_error(format!("engine address `{address}` {what}")).hint(ADDRESS_HINT)
         })?;
         let trust = match (&host, verify, tls) {
@@ -178,6 +180,7 @@ impl Connector {
         let address = if endpoint.host.is_empty() { host::DEFAULT_HOST } else { &endpoint.host };
         let with_tls = endpoint.certificates.is_some() || endpoint.skip_tls_verify;
         let host = host::parse(address, with_tls).map_err(|what| {
+            let address = redact::address(address);
             settings_error(format!("engine address `{address}` of docker context `{name}` {what}"))
                 .hint(ADDRESS_HINT)
         })?;

@@ -14,7 +14,7 @@ use crate::ledger::{
 };
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
-use crate::redact::{self, Redactor};
+use crate::redact::Redactor;
 
 /// A run that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub summary: &'a RunSummary,
     /// What is known of its targets besides, by target name.
     pub targets: &'a BTreeMap<String, TargetFacts>,
+    /// What must not be kept of them; events have been through it already.
+    pub redactor: &'a Redactor,
 }
 
 /// What is known of a target besides its progress.
@@ -54,26 +56,18 @@ pub struct TargetFacts {
     pub args: BTreeMap<String, String>,
     /// The layer cache was not to be read.
     pub no_cache: bool,
-    /// Values that must not be kept.
-    pub secrets: Vec<String>,
     /// What its COPYs and ADDs covered, by id of the step.
     pub files: BTreeMap<String, CopiedFiles>,
 }
 
 /// The entry of a run.
 pub fn record(run: &Run<'_>) -> Entry {
-    // A secret of one target may show up in another's messages.
-    let known = run.targets.values().flat_map(|facts| {
-        let telling = facts.args.iter().filter(|(name, _)| redact::names_a_secret(name));
-        facts.secrets.iter().chain(telling.map(|(_, value)| value)).cloned()
-    });
-    let redactor = Redactor::new(known);
     let targets: Vec<TargetEntry> = run
         .summary
         .targets
         .iter()
         .filter_map(|target| run.trace.target(&target.info.name))
-        .map(|trace| target(run, trace, &redactor))
+        .map(|trace| target(run, trace))
         .collect();
     let outcome = match run.summary.cancelled {
         Some(CancelReason::Interrupted) => Outcome::Cancelled,
@@ -100,7 +94,7 @@ pub fn record(run: &Run<'_>) -> Entry {
     }
 }
 
-fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntry {
+fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     let none = TargetFacts::default();
     let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
     let at = |at: Duration| run.started + at;
@@ -119,8 +113,8 @@ fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntr
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
-        steps: in_order(trace.trace.steps().map(|of| step(of, facts, redactor)).collect()),
-        inputs: inputs(trace, facts, redactor),
+        steps: in_order(trace.trace.steps().map(|of| step(of, facts)).collect()),
+        inputs: inputs(trace, facts, run.redactor),
     };
     match &trace.outcome {
         Some(TargetOutcome::Built(image)) => {
@@ -130,7 +124,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace, redactor: &Redactor) -> TargetEntr
         }
         Some(TargetOutcome::Failed(failure)) => {
             entry.outcome = Outcome::Failed;
-            entry.error = Some(redactor.text(failure.message.trim_end()));
+            entry.error = Some(failure.message.trim_end().to_owned());
         }
         Some(TargetOutcome::Cancelled) | None => {}
     }
@@ -156,7 +150,7 @@ fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
     steps
 }
 
-fn step(step: &Step, facts: &TargetFacts, redactor: &Redactor) -> StepEntry {
+fn step(step: &Step, facts: &TargetFacts) -> StepEntry {
     let source = facts.dockerfile.as_ref().map(|(_, text)| text.as_str());
     let is_instruction = step.label.position.is_some();
     let line = source.filter(|_| is_instruction).and_then(|source| {
@@ -167,13 +161,13 @@ fn step(step: &Step, facts: &TargetFacts, redactor: &Redactor) -> StepEntry {
     let mounts = dockerfile::cache_mounts(&step.label.instruction);
     StepEntry {
         digest: step.id.clone(),
-        name: redactor.text(&step.name),
-        instruction: redactor.text(&step.label.instruction),
+        name: step.name.clone(),
+        instruction: step.label.instruction.clone(),
         stage: step.label.stage.clone(),
         position: step.label.position,
         line,
         result: result(step),
-        error: step.error().map(|error| redactor.text(error)),
+        error: step.error().map(str::to_owned),
         intervals: step.intervals().into_iter().filter_map(interval).collect(),
         seconds: step.duration().as_secs_f64(),
         bytes: step.bytes().0,
@@ -207,11 +201,8 @@ fn interval((started, completed): (i128, i128)) -> Option<Interval> {
 }
 
 fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inputs {
-    let args = facts.args.iter().map(|(name, value)| {
-        let secret = redact::names_a_secret(name) && !value.is_empty();
-        let value = if secret { redact::REDACTED.to_owned() } else { redactor.text(value) };
-        (name.clone(), value)
-    });
+    let args =
+        facts.args.iter().map(|(name, value)| (name.clone(), redactor.argument(name, value)));
     let mut bases: Vec<BaseImage> = Vec::new();
     for step in trace.trace.steps() {
         let Some((reference, digest)) = base_of(&step.name) else { continue };
@@ -221,7 +212,7 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
         bases.push(BaseImage { reference, digest });
     }
     Inputs {
-        context: redact::urls(&facts.context),
+        context: redactor.text(&facts.context),
         stage: facts.stage.clone(),
         platforms: facts.platforms.clone(),
         args: args.collect(),

@@ -6,6 +6,7 @@ pub mod event;
 pub mod lines;
 pub mod outcome;
 pub mod rate;
+pub mod redaction;
 pub mod run;
 pub mod status;
 pub mod step;
@@ -13,6 +14,7 @@ pub mod trace;
 
 pub use event::{CancelReason, Event, TargetInfo};
 pub use outcome::FailureKind;
+pub use redaction::Redaction;
 pub use run::{RunSummary, RunTrace, TargetSummary, TargetTrace};
 pub use status::{
     ProgressGroup, SolveStatus, SourceInfo, SourcePosition, SourceRange, Vertex, VertexLog,

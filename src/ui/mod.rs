@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use anstyle::{AnsiColor, Style};
 
 use crate::error::{CommandError, ExitKind};
+use crate::redact::Redactor;
 use crate::ui::control::{Colours, harmless};
 
 /// What `--color` says.
@@ -133,6 +134,8 @@ pub struct Ui {
     dumb: bool,
     /// Set where GitHub Actions reads commands from the log.
     workflow_token: Arc<OnceLock<String>>,
+    /// What must not be printed.
+    redactor: Arc<Mutex<Redactor>>,
 }
 
 impl Ui {
@@ -159,6 +162,7 @@ impl Ui {
             unicode: env.unicode,
             dumb: env.dumb,
             workflow_token: Arc::default(),
+            redactor: Arc::default(),
         }
     }
 
@@ -170,9 +174,25 @@ impl Ui {
         lock(&self.streams.1)
     }
 
-    /// Writes data on stdout as it is; the caller ends its lines.
+    /// From now on what `redactor` knows is not printed; credentials in URLs never are.
+    pub fn hide(&self, redactor: Redactor) {
+        *lock(&self.redactor) = redactor;
+    }
+
+    /// Writes data on stdout, without secrets; the caller ends its lines.
     pub fn data(&self, text: &str) {
+        let text = self.without_secrets(text);
+        self.stdout().write(&text);
+    }
+
+    /// Writes data on stdout as it is: for another program, which needs what is secret in it.
+    pub fn data_as_it_is(&self, text: &str) {
         self.stdout().write(text);
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let redactor = lock(&self.redactor).clone();
+        redactor.text(text)
     }
 
     /// Standard output as a stream of bytes, for exports.
@@ -182,7 +202,7 @@ impl Ui {
 
     /// Writes a line (or several) on stderr. Styles are dropped where there are no colours.
     pub fn say(&self, text: &str) {
-        let mut text = text.to_owned();
+        let mut text = self.without_secrets(text);
         text.push('\n');
         if let Some(token) = self.workflow_token.get() {
             text = workflow::without_commands(text, token);
@@ -199,7 +219,8 @@ impl Ui {
 
     /// Writes a command for GitHub Actions on stderr.
     pub fn workflow_command(&self, command: &workflow::Command) {
-        self.stderr().write_raw(format!("{command}\n").as_bytes());
+        let command = self.without_secrets(&format!("{command}\n"));
+        self.stderr().write_raw(command.as_bytes());
     }
 
     /// Writes bytes on stderr, untouched.
@@ -216,6 +237,13 @@ impl Ui {
 
     /// An error with its causes and hints on stderr.
     pub fn error(&self, error: &CommandError) {
+        // Before lines are cut: half a secret is one, too.
+        let error = &CommandError {
+            kind: error.kind,
+            message: self.without_secrets(&error.message),
+            causes: error.causes.iter().map(|cause| self.without_secrets(cause)).collect(),
+            hints: error.hints.iter().map(|hint| self.without_secrets(hint)).collect(),
+        };
         let Shades { error: red, hint: cyan, .. } = SHADES;
         let mut text = format!("{red}error:{red:#} {}", self.fit(error.message.trim_end()));
         for cause in &error.causes {

@@ -93,6 +93,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "lock",
             "progress",
             "prune",
+            "redact",
             "report",
             "signal",
             "stats",
@@ -102,7 +103,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "compose", may: &[], never: PURE },
     Room { place: "dockerfile", may: &[], never: PURE },
-    Room { place: "engine", may: &["error"], never: CLIENT },
+    Room { place: "engine", may: &["error", "redact"], never: CLIENT },
     Room { place: "error.rs", may: &[], never: PURE },
     Room { place: "files", may: &[], never: PURE },
     Room { place: "init", may: &["dockerfile", "files"], never: PURE },
@@ -110,10 +111,10 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "lib.rs", may: &["cli", "commands", "error", "ui"], never: &[] },
     Room { place: "lock", may: &["files"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
-    Room { place: "progress", may: &["dockerfile"], never: PURE },
+    Room { place: "progress", may: &["dockerfile", "redact"], never: PURE },
     Room { place: "prune", may: &["attribution", "engine"], never: PURE },
     Room { place: "prune/execute.rs", may: &["engine"], never: SERVICE },
-    Room { place: "redact.rs", may: &[], never: PURE },
+    Room { place: "redact", may: &[], never: PURE },
     Room {
         place: "report",
         may: &[
@@ -136,7 +137,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "signal.rs", may: &[], never: &[&["indicatif"], &["std", "env"]] },
     Room { place: "stats", may: &["dockerfile", "engine"], never: PURE },
-    Room { place: "ui", may: &["error"], never: &[&["bollard"], &["tonic"], &["hyper"]] },
+    Room { place: "ui", may: &["error", "redact"], never: &[&["bollard"], &["tonic"], &["hyper"]] },
 ];
 
 /// Files that may need each other, with the reason.

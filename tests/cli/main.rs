@@ -7,3 +7,4 @@ mod conventions;
 mod files;
 mod init;
 mod progress;
+mod redaction;

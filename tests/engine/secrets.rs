@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Output;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::clean_by_chance::Chance;
 use crate::support::{BUSYBOX, Engine, GitServer, Project, engine, on_every_engine, text};
@@ -223,6 +227,64 @@ fn random(engine: &Engine, git: &GitServer, seed: u64) -> Random {
     random
 }
 
+/// Everything that left the program: files that are not the project's own, and what it printed, logs decoded.
+fn leavings(project: &Project, output: &Output) -> Vec<(String, String)> {
+    fn files(folder: &Path, into: &mut Vec<(String, String)>) {
+        const OWN: [&str; 6] =
+            ["values", "compose.yaml", "inline", "docker", "context0", "context1"];
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if OWN.contains(&path.file_name().unwrap().to_str().unwrap()) {
+                continue;
+            }
+            if kind.is_dir() {
+                files(&path, into);
+            } else if kind.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                into.push((
+                    path.display().to_string(),
+                    String::from_utf8_lossy(&bytes).into_owned(),
+                ));
+            }
+        }
+    }
+    let mut left = Vec::new();
+    files(&project.dir(), &mut left);
+    files(&project.home(), &mut left);
+    let printed = text(output);
+    let mut logs = Vec::new();
+    for line in printed.lines().filter(|line| line.starts_with('{')) {
+        let status: serde_json::Value = serde_json::from_str(line).unwrap();
+        for log in status["logs"].as_array().into_iter().flatten() {
+            logs.extend(STANDARD.decode(log["data"].as_str().unwrap()).unwrap());
+        }
+    }
+    left.push(("logs".to_owned(), String::from_utf8_lossy(&logs).into_owned()));
+    left.push(("output".to_owned(), printed));
+    left
+}
+
+/// None of `values`, as they are or in base64, is in what left the program.
+#[track_caller]
+fn hidden<'a>(project: &Project, output: &Output, values: impl IntoIterator<Item = &'a str>) {
+    let left = leavings(project, output);
+    assert!(left.len() > 2, "{:?}", left.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    for value in values {
+        for form in [value.to_owned(), STANDARD.encode(value)] {
+            // The last characters of an encoded one hold bits of what follows.
+            let form = form.trim_end_matches('=');
+            for (place, content) in &left {
+                let at = content.find(form);
+                assert!(
+                    at.is_none(),
+                    "{}: {form:?} is in {place}: {content}",
+                    project.engine().name
+                );
+            }
+        }
+    }
+}
+
 fn run(random: &Random, seed: u64) -> Output {
     let project = &random.project;
     let progress = ["plain", "rawjson"][usize::try_from(seed % 2).unwrap()];
@@ -263,6 +325,8 @@ fn round(engine: &Engine, git: &GitServer, seed: u64) {
         expected.push(if random.agents.contains(target) { "agent" } else { "none" });
         assert_eq!(seen(engine, &image), expected, "{target} of {shown}");
     }
+    let lines = random.secrets.iter().flat_map(|secret| secret.value.lines());
+    hidden(&random.project, &output, lines);
     let code = i32::from(!random.failing.is_empty());
     assert_eq!(output.status.code(), Some(code), "{shown}");
 }
@@ -348,4 +412,64 @@ fn dependencies_do_not_get_the_secrets_of_those_on_top() {
         assert_eq!(below.lines().collect::<Vec<_>>(), ["none"; 4], "{}", engine.name);
         assert_ne!(seen(engine, &image)[0], "none", "{}", engine.name);
     }
+}
+
+/// What a careless project shows of its secrets leaves the program nowhere, whatever becomes of the build.
+#[test]
+fn what_is_secret_does_not_leave_the_program() {
+    const VALUES: [&str; 8] = [
+        "file-line-one",
+        "file-line-two",
+        "from-environment",
+        "nexus-pass",
+        "url-pass",
+        "cache-pass",
+        "context-pass",
+        "abc",
+    ];
+    on_every_engine(|engine| {
+        for (progress, end) in [("plain", "true"), ("rawjson", "exit 3")] {
+            let project = Project::new(engine);
+            let name = project.name();
+            project
+                .write("values/file", "file-line-one\nfile-line-two\n")
+                .write("values/short", "abc")
+                .write("context0/f", "x")
+                .write(
+                    "docker/app",
+                    format!(
+                        "FROM {BUSYBOX}\nARG INDEX\nARG NEXUS_PASS\nARG V\nWORKDIR /w/$NEXUS_PASS\nCOPY f /$NEXUS_PASS/$V\n\
+                         RUN --mount=type=secret,id=file --mount=type=secret,id=env cat /run/secrets/file /run/secrets/env; \
+                         base64 /run/secrets/env; printf file-; sleep 0.2; printf line-; sleep 0.2; echo one; \
+                         echo $INDEX $NEXUS_PASS {name} >&2; {end}\n"
+                    ),
+                )
+                .write(
+                    "compose.yaml",
+                    "services:\n  app:\n    build:\n      context: ./context0\n      dockerfile: ../docker/app\n      \
+                       args: {INDEX: 'http://me:url-pass@127.0.0.1:1/simple', NEXUS_PASS: nexus-pass, V: abc}\n      \
+                       cache_from: ['https://me:cache-pass@127.0.0.1:1/x']\n      \
+                       secrets: [file, env, short]\n  \
+                     far: {build: 'http://me:context-pass@127.0.0.1:1/r.git'}\n\
+                     secrets: {file: {file: ./values/file}, short: {file: ./values/short}, env: {environment: ENV}}\n",
+                );
+            let mut command = project.command(&["--progress", progress, "build", "--keep-going"]);
+            command
+                .args(["--timeline", "t.html", "--trace", "t.json", "--metadata-file", "m.json"])
+                .env("GITHUB_ACTIONS", "true")
+                .env("GITHUB_STEP_SUMMARY", project.dir().join("summary.md"))
+                .env("GITHUB_OUTPUT", project.dir().join("outputs"))
+                .env("ENV", "from-environment");
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}: {}", engine.name, text(&output));
+            hidden(&project, &output, VALUES.into_iter().filter(|value| value.len() > 3));
+            let shown = leavings(&project, &output);
+            let ledger = shown.iter().find(|(place, _)| place.contains("/builds/")).unwrap();
+            assert!(ledger.1.contains("***") && !ledger.1.contains("\"abc\""), "{}", ledger.1);
+            for said in ["t.html", "t.json", "summary.md"] {
+                let (_, content) = shown.iter().find(|(place, _)| place.ends_with(said)).unwrap();
+                assert!(content.contains("***"), "{}: {said}: {content}", engine.name);
+            }
+        }
+    });
 }

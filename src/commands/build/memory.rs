@@ -19,6 +19,7 @@ use crate::ledger::record::{self, TargetFacts};
 use crate::ledger::{BuildId, EngineInfo, Limits, Store, StoreError, past};
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{RunSummary, RunTrace};
+use crate::redact::Redactor;
 
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;
@@ -73,6 +74,7 @@ impl Memory {
             trace: run.trace,
             summary: run.summary,
             targets: run.targets,
+            redactor: run.redactor,
         });
         self.store.append(&entry)?;
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
@@ -84,6 +86,8 @@ impl Memory {
 
 /// A run that has ended, as it is remembered.
 pub(super) struct Ended<'a> {
+    /// What is secret in it.
+    pub(super) redactor: &'a Redactor,
     /// When it started.
     pub(super) started: Timestamp,
     /// The engine, as far as it told.
@@ -128,7 +132,6 @@ pub(super) fn target_facts(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, T
             platforms: target.platforms.clone(),
             args: target.args.clone(),
             no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
-            secrets: target.secret_env.values().cloned().collect(),
             files: BTreeMap::new(),
         };
         for other in &step.also_serves {

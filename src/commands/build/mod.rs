@@ -7,6 +7,7 @@ mod memory;
 mod requests;
 mod results;
 mod run;
+mod secrets;
 mod settings;
 
 use crate::build::as_buildx;
@@ -84,7 +85,8 @@ fn print(set: &TargetSet, ui: &Ui) {
     for error in &set.unsupported {
         ui.warn(&format!("{error}: a build would stop here"));
     }
-    ui.data(&format!("{}\n", print_json(set)));
+    // For bake, which needs it as it is: see docs/design/security.md.
+    ui.data_as_it_is(&format!("{}\n", print_json(set)));
 }
 
 /// What `set` builds: its targets as `buildx bake` completes them.

@@ -83,6 +83,7 @@ pub(super) fn write(
         // Within the project, the way from its directory says enough.
         let inside = Path::new(&file).strip_prefix(&project.working_dir).ok();
         let file = inside.map_or_else(|| file.clone(), |path| path.display().to_string());
+        let text = finished.redactor.text(&text);
         Some((step.target.name.clone(), Source { file, text }))
     });
     let timeline = Timeline::of_run(

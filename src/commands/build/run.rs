@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::memory::{self, Memory};
-use super::{ci, copied, requests};
+use super::{ci, copied, requests, secrets};
 use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
 use crate::build::plan::BuildPlan;
@@ -23,7 +23,8 @@ use crate::engine::buildx::other_builder;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::estimate::{Past, Schedule};
-use crate::progress::{Event, RunSummary, RunTrace};
+use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
+use crate::redact::Redactor;
 use crate::report::{Progress, Reporter};
 use crate::signal;
 use crate::ui::Ui;
@@ -61,6 +62,8 @@ pub struct Finished {
     pub trace: RunTrace,
     /// Bytes of build contexts that were sent, content and framing.
     pub sent_bytes: u64,
+    /// What is secret in it: everything here has been through it.
+    pub redactor: Redactor,
 }
 
 impl Run<'_> {
@@ -71,6 +74,8 @@ impl Run<'_> {
     /// first solve. A target that fails is no error here: the outcome tells.
     pub async fn go(self) -> Result<Finished, CommandError> {
         let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
+        let redactor = Redactor::new(&secrets::of_plan(self.plan, self.environment).await);
+        self.ui.hide(redactor.clone());
         let ci = ci::detect(self.environment);
         let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
         // Read beside the build: no build waits for what earlier ones took.
@@ -109,7 +114,12 @@ impl Run<'_> {
             outcome
         };
         let expected = past.map(|past| (past, memory::schedule(self.plan, &self.settings)));
-        let (outcome, ()) = tokio::join!(run, show(&mut reporter, incoming, started, expected));
+        let door = Redaction::new(redactor.clone());
+        let shown = show(&mut reporter, incoming, door, started, expected);
+        let (mut outcome, ()) = tokio::join!(run, shown);
+        for target in outcome.targets.values_mut() {
+            progress::redaction::outcome_out(&redactor, target);
+        }
         let summary = reporter.summary(started.elapsed());
         reporter.finish(&summary);
         if let Some((page, outputs)) = reporter.github_files(&summary) {
@@ -119,6 +129,7 @@ impl Run<'_> {
         if let (Some(memory), Some(asked)) = (&self.memory, asked) {
             copied::add(&origins, &trace, &mut facts);
             let ended = memory::Ended {
+                redactor: &redactor,
                 started: started_at,
                 engine: memory::engine_info(asked).await,
                 trace: &trace,
@@ -130,7 +141,7 @@ impl Run<'_> {
             }
         }
         let sent_bytes = sessions.wire_bytes();
-        Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes })
+        Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes, redactor })
     }
 
     /// Opens connection and sessions, and turns requests to what this engine understands.
@@ -178,11 +189,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Hands every event to the reporter, and lets it redraw, until the last sender has gone. Tells it
+/// Hands every event to the reporter, through the door, and lets it redraw, until the last sender has gone. Tells it
 /// of earlier builds as soon as they are read.
 async fn show(
     reporter: &mut Reporter,
     mut incoming: mpsc::Receiver<Event>,
+    mut door: Redaction,
     started: Instant,
     mut expected: Option<(JoinHandle<Past>, Schedule)>,
 ) {
@@ -190,7 +202,11 @@ async fn show(
     loop {
         tokio::select! {
             event = incoming.recv() => match event {
-                Some(event) => reporter.handle(&event, started.elapsed()),
+                Some(event) => {
+                    for event in door.pass(event) {
+                        reporter.handle(&event, started.elapsed());
+                    }
+                }
                 None => break,
             },
             Some((past, schedule)) = read(&mut expected) => reporter.expect(past, schedule),

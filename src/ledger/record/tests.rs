@@ -6,10 +6,17 @@ use std::time::Duration;
 use super::*;
 use crate::ledger::testing::epoch;
 use crate::progress::outcome::{BuildFailure, BuiltImage};
-use crate::progress::{Event, FailureKind, SolveStatus, TargetInfo};
+use crate::progress::{Event, FailureKind, Redaction, SolveStatus, TargetInfo};
+use crate::redact::Secrets;
 
 /// The entry of a build of the target `api` with the statuses of a recorded one.
 fn entry(trace: &str, outcome: TargetOutcome, facts: TargetFacts) -> Entry {
+    redacted(trace, outcome, facts, Redactor::default())
+}
+
+/// The same of a run with secrets.
+fn redacted(trace: &str, outcome: TargetOutcome, facts: TargetFacts, redactor: Redactor) -> Entry {
+    let mut redaction = Redaction::new(redactor.clone());
     let path = format!("{}/tests/traces/{trace}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let info = TargetInfo { name: "api".into(), image: "p-api".into(), same_as: None };
@@ -19,7 +26,9 @@ fn entry(trace: &str, outcome: TargetOutcome, facts: TargetFacts) -> Entry {
     run.apply(&Event::TargetStarted { target: "api".into() }, second(1));
     for line in text.lines() {
         let status: SolveStatus = serde_json::from_str(line).unwrap();
-        run.apply(&Event::Status { target: "api".into(), status }, second(2));
+        for event in redaction.pass(Event::Status { target: "api".into(), status }) {
+            run.apply(&event, second(2));
+        }
     }
     if outcome == TargetOutcome::Cancelled {
         run.apply(&Event::Cancelling { reason: CancelReason::Interrupted }, second(3));
@@ -34,6 +43,7 @@ fn entry(trace: &str, outcome: TargetOutcome, facts: TargetFacts) -> Entry {
         trace: &run,
         summary: &run.summary(second(5)),
         targets: &BTreeMap::from([("api".to_owned(), facts)]),
+        redactor: &redactor,
     })
 }
 
@@ -115,12 +125,15 @@ fn secrets_are_never_kept() {
             ("INDEX".to_owned(), "https://me:pw@host/simple".to_owned()),
             ("VERSION".to_owned(), "1".to_owned()),
         ]),
-        secrets: vec!["package".to_owned()],
         context: "https://user:word@git.example/x.git".to_owned(),
         ..TargetFacts::default()
     };
+    let mut secrets = Secrets::default();
+    secrets.add(b"package");
+    facts.args.iter().for_each(|(name, value)| secrets.add_argument(name, value));
     // The failing step of this trace names packages it collects.
-    let entry = entry("28.5-failure", TargetOutcome::Cancelled, facts);
+    let redactor = Redactor::new(&secrets);
+    let entry = redacted("28.5-failure", TargetOutcome::Cancelled, facts, redactor);
     let text = serde_json::to_string(&entry).unwrap();
     for secret in ["Collecting", "package", "me:pw", "user:word"] {
         assert!(!text.contains(secret), "{secret} is kept");
