@@ -4,9 +4,11 @@
 //! 28.5; 20.10 sends nothing but text, so the text is what decides.
 
 mod explain;
+mod limits;
 mod registry;
 
 pub use explain::{Dockerfile, EngineFailure, Explanation, explain};
+pub(in crate::build) use limits::too_many_headers;
 
 use crate::dockerfile::parse_error;
 use crate::progress::FailureKind;
@@ -35,6 +37,8 @@ pub enum Subject {
     Stage(String),
     /// A line of the Dockerfile, and the word at fault where it is known.
     Line(usize, Option<String>),
+    /// The first line that is longer than BuildKit reads.
+    LongLine,
 }
 
 impl Diagnosis {
@@ -60,6 +64,7 @@ pub fn classify(message: &str) -> Diagnosis {
         .or_else(|| failed_command(text))
         .or_else(|| session_object(text))
         .or_else(|| missing_path(text))
+        .or_else(|| limits::classify(text))
         .or_else(|| registry::classify(message, text))
         .or_else(|| dockerfile(text))
         .or_else(|| engine_lost(text))

@@ -4,13 +4,18 @@ use std::path::Path;
 
 use crate::build::diagnose::{self, Dockerfile, EngineFailure};
 use crate::build::executor::Job;
-use crate::buildkit::SolveError;
+use crate::build_context::ignore_file;
 use crate::buildkit::session::content::cannot_write;
+use crate::buildkit::{HEADER_LIMIT, SolveError};
 use crate::progress::FailureKind;
 use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 
 /// The directory COPY reads from, as Solve names it.
 const CONTEXT: &str = "context";
+/// Header under which the engine sends each pattern of `.dockerignore`.
+const EXCLUDE: &str = "exclude-patterns";
+/// What a header counts for besides its name and value (RFC 9113, section 6.5.2).
+const HEADER_COST: usize = 32;
 /// A misspelt path is looked for among this many; a context can hold millions.
 const MOST_PATHS: usize = 20_000;
 
@@ -126,6 +131,15 @@ fn refused(job: &Job, message: &str) -> Option<BuildFailure> {
         let hint = "rename it, or leave it out with .dockerignore";
         return Some(failure(FailureKind::Context, message, hint));
     }
+    if diagnose::too_many_headers(message)
+        && let Some((path, patterns)) = long_ignore_file(job)
+    {
+        let message =
+            format!("{path} has {patterns} patterns, more than the engine can ask for files with");
+        let hint = "use fewer and wider patterns, such as `dir` or `**/*.tmp`, or `**` with \
+                    exceptions (`!src`)";
+        return Some(failure(FailureKind::Context, message, hint));
+    }
     if message.contains("unsupported frontend capability moby.buildkit.frontend.contexts") {
         let message = "this engine does not know additional_contexts".to_owned();
         let hint = "use Docker 23 or newer, or name a newer frontend in the first line of the \
@@ -133,6 +147,17 @@ fn refused(job: &Job, message: &str) -> Option<BuildFailure> {
         return Some(failure(FailureKind::Engine, message, hint));
     }
     None
+}
+
+/// The ignore file and how many patterns it has, where they take most of what headers may.
+fn long_ignore_file(job: &Job) -> Option<(String, usize)> {
+    let context = job.sync.directory(CONTEXT)?;
+    let dockerfile = job.dockerfile.as_ref().map(|(name, _)| Path::new(name));
+    let file = ignore_file::find(context, dockerfile).ok()??;
+    let headers: usize =
+        file.patterns.iter().map(|pattern| HEADER_COST + EXCLUDE.len() + pattern.len()).sum();
+    (headers > HEADER_LIMIT as usize / 2)
+        .then(|| (file.path.display().to_string(), file.patterns.len()))
 }
 
 /// Paths below a directory with `/`, nearest to the top first, at most [`MOST_PATHS`]. What cannot

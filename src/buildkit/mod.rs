@@ -14,8 +14,9 @@ mod transport;
 pub use control::{Control, PastBuild, PastBuilds};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;
+pub(crate) use solve::OVER_LIMIT;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
-pub use transport::TransportError;
+pub use transport::{HEADER_LIMIT, TransportError};
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 
 use super::error_details::{self, SourceLocation};
+use super::transport::ANSWER_HEADER_LIMIT;
 
 /// What to solve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,13 +70,24 @@ impl SolveError {
 impl From<tonic::Status> for SolveError {
     fn from(status: tonic::Status) -> Self {
         let details = error_details::parse(status.details());
-        Self {
-            code: status.code(),
-            message: status.message().to_owned(),
-            vertex: details.vertex,
-            location: details.source,
-        }
+        let message = if over_limit(&status) {
+            let limit = ANSWER_HEADER_LIMIT >> 20;
+            format!("{OVER_LIMIT} of {limit} MiB, which ended the connection")
+        } else {
+            status.message().to_owned()
+        };
+        Self { code: status.code(), message, vertex: details.vertex, location: details.source }
     }
+}
+
+/// How the message about an answer begins that is longer than any that is taken.
+pub(crate) const OVER_LIMIT: &str = "the answer of the engine is longer than the limit";
+
+/// Whether h2 ended the connection because of too many headers: tonic makes this code and text of it
+/// (`ENHANCE_YOUR_CALM`). The engine's own messages of this code start otherwise.
+fn over_limit(status: &tonic::Status) -> bool {
+    status.code() == tonic::Code::ResourceExhausted
+        && status.message().starts_with("h2 protocol error")
 }
 
 /// The message that asks for `options`.

@@ -15,6 +15,15 @@ use crate::engine::{Connector, told};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
+/// Largest list of headers that the engine may send to a session, as BuildKit's own has it (grpc-go's
+/// default). hyper's 16 KiB end with a `.dockerignore` of 240 lines: its patterns are headers of a call.
+/// The engine obeys the limit: it fails the call and names it.
+pub const HEADER_LIMIT: u32 = 16 << 20;
+/// Largest list of headers that an answer of the Control API may have. The trailers of a failed solve
+/// hold the whole Dockerfile, in base64 twice. The engine's server knows no limit, and above 1.25
+/// times ours h2 ends the connection with every solve on it, so there is room for a Dockerfile
+/// larger than any that is read here.
+pub(super) const ANSWER_HEADER_LIMIT: u32 = 64 << 20;
 /// HTTP/2 flow control windows: a context must not wait for round trips.
 pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -86,6 +95,7 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
     let mut first = Some(first);
     let connector = connector.clone();
     let endpoint = Endpoint::from_static("http://buildkit")
+        .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let dial = tower::service_fn(move |_: Uri| {

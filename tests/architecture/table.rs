@@ -57,7 +57,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "bench", may: &[], never: PURE },
     Room {
         place: "build",
-        may: &["buildkit", "compose", "dockerfile", "engine", "files", "progress"],
+        may: &["build_context", "buildkit", "compose", "dockerfile", "engine", "files", "progress"],
         never: SERVICE,
     },
     Room { place: "build/from_compose.rs", may: &["compose"], never: PURE },

@@ -24,6 +24,7 @@ mod history;
 mod init;
 mod interrupt;
 mod ledger;
+mod limits;
 mod lock;
 mod private_engines;
 mod progress;

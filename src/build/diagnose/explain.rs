@@ -1,5 +1,6 @@
 //! A failure with everything known about it, put together for the user: message, place, hint.
 
+use super::limits::LONGEST_LINE;
 use super::{Diagnosis, Subject, classify, lost};
 use crate::dockerfile::{Place, Span, excerpt, locate, nearest, nearest_path, stages};
 use crate::progress::FailureKind;
@@ -118,7 +119,10 @@ fn misspelt(failure: &EngineFailure<'_>, source: &str) -> Option<(usize, String,
             failure.message.contains(asked) || failure.step.is_some_and(|step| step.contains(asked))
         });
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        let stage = nearest(name, stages.iter().map(String::as_str)).filter(|_| failed && plain)?;
+        if !(failed && plain) {
+            return None;
+        }
+        let stage = nearest(name, stages.iter().map(String::as_str))?;
         Some((index + 1, name.to_owned(), stage))
     })
 }
@@ -137,11 +141,22 @@ fn place_excerpt(
         Some(Subject::Path(path) | Subject::StagePath(path)) => (None, Some(path.as_str())),
         _ => (None, None),
     };
+    // BuildKit gives up on a line that is too long without a number, or with that of the first.
+    let lines = lines.or_else(|| too_long(diagnosis, file.source));
     let lines =
         lines.or_else(|| failure.lines.clone()).or_else(|| locate(file.source, failure.step?))?;
     let place = place(file.source, &lines, word);
     let text = excerpt(file.source, file.name, place);
     (!text.is_empty()).then_some((place, text))
+}
+
+/// The line that is longer than BuildKit reads, if that is the failure.
+fn too_long(diagnosis: &Diagnosis, source: &str) -> Option<Span> {
+    if diagnosis.subject != Some(Subject::LongLine) {
+        return None;
+    }
+    let index = source.lines().position(|line| line.len() > LONGEST_LINE)?;
+    Some(index + 1..=index + 1)
 }
 
 /// Lines, narrowed to the word if it stands in one of them.

@@ -439,3 +439,40 @@ fn checks_that_the_frontend_does_not_have() {
     hint: use Docker 27.1 or newer, or name a newer frontend in the first line of the Dockerfile: # syntax=docker/dockerfile:1
     ");
 }
+
+#[test]
+fn limits_of_the_engine_are_named() {
+    insta::assert_snapshot!(
+        told("failed to solve: header list size to send violates the maximum size (16777216 bytes) set by server"),
+        @r"
+    Context: the patterns of .dockerignore and the paths of COPY and ADD are more than the 16777216 bytes with which the engine can ask for files
+    hint: name directories and wider patterns rather than single files
+    ");
+    insta::assert_snapshot!(same(&[
+        "grpc: received message larger than max (5243256 vs. 4194304)",
+        "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5243256 vs. 4194304)",
+    ]), @r"
+    Engine: the engine takes messages of 4194304 bytes, and what this build sends has 5243256
+    hint: shorten what is long among build arguments and labels, or put it into a file of the context
+    ");
+    insta::assert_snapshot!(
+        told("Error, decoded message length too large: found 20000000 bytes, the limit is: 16777216 bytes"),
+        @"Engine: the engine's answer has 20000000 bytes, and 16777216 are taken"
+    );
+}
+
+#[test]
+fn a_line_that_is_too_long_is_found_without_the_engines_help() {
+    let source = format!("FROM a\nRUN b\nCOPY {} /\nRUN c\n", "x ".repeat(40_000));
+    for lines in [None, Some(1..=1)] {
+        let explained = explain(&EngineFailure {
+            message: "failed to solve: dockerfile line greater than max allowed size of 65535",
+            lines,
+            dockerfile: Some(Dockerfile { name: "Dockerfile", source: &source }),
+            ..EngineFailure::default()
+        });
+        assert_eq!(explained.kind, FailureKind::Dockerfile);
+        assert_eq!(explained.place.map(|place| place.line_start), Some(3));
+        assert!(explained.excerpt.unwrap().len() < 1000);
+    }
+}

@@ -22,7 +22,7 @@ use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 
 use self::diff_copy::{DiffCopy, Served};
-use super::transport::{self, CONNECTION_WINDOW, STREAM_WINDOW, TransportError};
+use super::transport::{self, CONNECTION_WINDOW, HEADER_LIMIT, STREAM_WINDOW, TransportError};
 use crate::engine::Connector;
 
 /// The services of a session and the method names to announce.
@@ -104,9 +104,9 @@ impl Session {
             // and a lost engine shows in every running solve.
             let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
+                .max_header_list_size(HEADER_LIMIT)
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_frame_size(1 << 20)
                 .serve_connection(io, service)
                 .await;
         });
