@@ -8,6 +8,7 @@
 //! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`attribution`]: whose a record of the build cache is.
+//! - [`ownership`]: whose a container, image, volume, network or cache record is.
 //! - [`build`]: targets, the plan, the executor, outcomes.
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
 //! - [`prune`]: what of a project goes and what stays, and its removal.
@@ -33,9 +34,12 @@ pub mod dockerfile;
 pub mod engine;
 pub mod error;
 pub mod files;
+pub mod image_reference;
 pub mod init;
+pub mod labels;
 pub mod ledger;
 pub mod lock;
+pub mod ownership;
 pub mod progress;
 pub mod prune;
 pub mod redact;

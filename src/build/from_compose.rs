@@ -10,14 +10,11 @@ use crate::build::select::select;
 use crate::build::spec;
 use crate::build::target::Target;
 use crate::compose::{BuildSection, ComposeError, Project, Service, Ulimit, parse_bool};
+use crate::labels;
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
 /// program reproduces.
 pub const COMPOSE_VERSION: &str = "2.40.3";
-
-const PROJECT_LABEL: &str = "com.docker.compose.project";
-const SERVICE_LABEL: &str = "com.docker.compose.service";
-const VERSION_LABEL: &str = "com.docker.compose.version";
 
 /// What to build of a project, and how.
 #[derive(Debug, Clone, Default)]
@@ -184,9 +181,9 @@ fn target(
     let mut tags = build.tags.clone();
     tags.push(image.clone());
     let mut labels = build.labels.clone();
-    labels.insert(PROJECT_LABEL.into(), project.name.clone());
-    labels.insert(SERVICE_LABEL.into(), service.name.clone());
-    labels.insert(VERSION_LABEL.into(), COMPOSE_VERSION.into());
+    labels.insert(labels::PROJECT.into(), project.name.clone());
+    labels.insert(labels::SERVICE.into(), service.name.clone());
+    labels.insert(labels::VERSION.into(), COMPOSE_VERSION.into());
     let mut entitlements = build.entitlements.clone();
     if build.privileged {
         entitlements.push("security.insecure".into());

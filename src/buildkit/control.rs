@@ -19,7 +19,7 @@ use super::transport::{self, MESSAGE_LIMIT, TransportError};
 use crate::engine::Connector;
 use crate::progress::SolveStatus;
 
-pub use history::{PastBuild, PastBuilds};
+pub use history::{PastBuild, PastBuilds, Read};
 
 /// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
 const SUBREQUEST: &str = "requestid";

@@ -11,7 +11,7 @@ mod solve;
 mod subrequest;
 mod transport;
 
-pub use control::{Control, PastBuild, PastBuilds};
+pub use control::{Control, PastBuild, PastBuilds, Read};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;
 pub(crate) use solve::OVER_LIMIT;

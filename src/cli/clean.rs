@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 /// Arguments of `clean`.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Removes stopped containers, networks, built and dangling images and volumes of the project, in \
     this order, and with --cache its build cache. What other projects use stays, and what is uncertain too: the plan \
-    says why. It asks before it removes anything; without a terminal it needs --force or CI=true.\n\n\
+    says why, and which --include takes it in. It asks before it removes anything; without a terminal it needs --force or \
+    CI=true, and for volumes --force or --volumes.\n\n\
     doc2md-docker clean --dry-run            show what would go, and what stays and why\n\
     doc2md-docker clean --volumes=false      everything but the volumes\n\
     doc2md-docker clean --only cache         the project's build cache alone\n\
@@ -30,21 +31,24 @@ pub struct CleanArgs {
     /// Remove the project's build cache, too; `all` removes that of everybody on the engine.
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cache: Option<CacheChoice>,
-    /// Whether to remove containers.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub containers: Option<bool>,
-    /// Whether to remove networks.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub networks: Option<bool>,
-    /// Whether to remove images.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub images: Option<bool>,
-    /// Whether to remove volumes.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub volumes: Option<bool>,
+    /// Whether to remove containers: `=false` keeps them.
+    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    pub containers: Option<Choice>,
+    /// Whether to remove networks: `=false` keeps them.
+    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    pub networks: Option<Choice>,
+    /// Whether to remove images: `=false` keeps them.
+    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    pub images: Option<Choice>,
+    /// Whether to remove volumes; given, it stands for the answer to the question about them.
+    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    pub volumes: Option<Choice>,
     /// Remove things of this kind alone; repeatable.
     #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["containers", "networks", "images", "volumes"])]
     pub only: Vec<OnlyKind>,
+    /// Take in what is kept otherwise as not certain to be the project's; repeatable, or separated by commas.
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub include: Vec<Included>,
     /// Remove images that the project only pulls, too.
     #[arg(short, long)]
     pub all: bool,
@@ -66,6 +70,29 @@ pub struct CleanArgs {
     /// How to print the plan and the result.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CleanFormat::Table)]
     pub format: CleanFormat,
+}
+
+/// Whether things of a kind go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// They do.
+    True,
+    /// They stay.
+    False,
+    /// The option stands alone.
+    #[value(hide = true)]
+    Bare,
+}
+
+/// What `--include` takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Included {
+    /// Containers and images that the project has from another directory.
+    OtherDirectories,
+    /// Volumes, networks and images of the project that its files do not name.
+    Undeclared,
+    /// Images that no recorded build of the project made.
+    Unrecorded,
 }
 
 /// Whose build cache goes.

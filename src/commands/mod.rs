@@ -11,6 +11,7 @@ pub mod history;
 pub mod init;
 pub mod lock;
 pub mod project;
+mod scope;
 pub mod sources;
 pub mod stats;
 

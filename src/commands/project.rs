@@ -18,6 +18,18 @@ pub fn load(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Project, CommandError> {
+    let project = read(args, environment)?;
+    for warning in &project.warnings {
+        ui.warn(warning);
+    }
+    Ok(project)
+}
+
+/// Loads the project and leaves its warnings to the caller.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, CommandError> {
     let request = LoadRequest {
         files: args.files.clone(),
         project_name: args.project_name.clone(),
@@ -29,11 +41,7 @@ pub fn load(
         working_dir: environment.working_dir.clone(),
         stdin: stdin(args, environment)?,
     };
-    let project = compose::load(&request).map_err(invalid)?;
-    for warning in &project.warnings {
-        ui.warn(warning);
-    }
-    Ok(project)
+    compose::load(&request).map_err(invalid)
 }
 
 /// A compose error as the user sees it.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{ComposeError, Place};
-use super::model::{BuildSection, Dependency, Secret, SecretUse, Service, Ulimit, not_utf8};
+use super::model::{
+    BuildSection, Dependency, Resource, Secret, SecretUse, Service, Ulimit, not_utf8,
+};
 use super::node::{Map, Node, Value};
 
 /// What decoding needs besides the tree.
@@ -192,6 +194,20 @@ impl Decoder<'_> {
             environment: text(node, "environment").filter(|name| !name.is_empty()),
             external: self.flag(node.get("external"))?,
         })
+    }
+
+    /// A top-level volume or network called `key` of the project called `project`.
+    pub(super) fn resource(
+        &mut self,
+        project: &str,
+        key: &str,
+        node: &Node,
+    ) -> Result<Resource, ComposeError> {
+        let external = self.flag(node.get("external"))?;
+        let name = text(node, "name")
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| if external { key.to_owned() } else { format!("{project}_{key}") });
+        Ok(Resource { name, external })
     }
 }
 

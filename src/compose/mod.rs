@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use error::{ComposeError, Place};
-pub use model::{BuildSection, Dependency, Project, Secret, SecretUse, Service, Ulimit};
+pub use model::{BuildSection, Dependency, Project, Resource, Secret, SecretUse, Service, Ulimit};
 pub use scalar::parse_bool;
 
 use decode::Decoder;
@@ -104,12 +104,23 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     for (name, node) in section(&model, "secrets") {
         secrets.insert(name.clone(), decoder.secret(node)?);
     }
+    let mut resources = |key: &str| -> Result<BTreeMap<String, Resource>, ComposeError> {
+        let declared = section(&model, key);
+        declared.map(|(key, node)| Ok((key.clone(), decoder.resource(&name, key, node)?))).collect()
+    };
+    let volumes = resources("volumes")?;
+    let mut networks = resources("networks")?;
+    networks
+        .entry("default".to_owned())
+        .or_insert_with(|| Resource { name: format!("{name}_default"), external: false });
     let project = Project {
         name,
         working_dir: directory,
         files,
         services,
         secrets,
+        volumes,
+        networks,
         profiles,
         warnings,
         environment,

@@ -20,6 +20,10 @@ pub struct Project {
     pub services: BTreeMap<String, Service>,
     /// Top-level secrets by name.
     pub secrets: BTreeMap<String, Secret>,
+    /// Top-level volumes by key.
+    pub volumes: BTreeMap<String, Resource>,
+    /// Top-level networks by key, with the one that compose implies: `default`.
+    pub networks: BTreeMap<String, Resource>,
     /// Enabled profiles; `*` enables all.
     pub profiles: Vec<String>,
     /// What compose would warn about, in its words where it has some.
@@ -192,5 +196,14 @@ pub struct Secret {
     /// Variable that holds it.
     pub environment: Option<String>,
     /// Whether something other than compose keeps it.
+    pub external: bool,
+}
+
+/// A top-level volume or network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resource {
+    /// Its name in the engine: `name:`, else the key, with the project's name before it unless it is external.
+    pub name: String,
+    /// Whether something other than this project makes and removes it.
     pub external: bool,
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::EngineError;
 use super::http::Http;
 use super::snapshot::{Container, Labels, Mount};
 use super::values::{bytes, seconds};
+use super::{Engine, EngineError};
 
 /// One container of `GET /containers/json` or of the disk usage answer.
 #[derive(Debug, Deserialize)]
@@ -63,6 +63,16 @@ pub(super) async fn list(http: &Http) -> Result<Vec<Container>, EngineError> {
     let rows: Option<Vec<ContainerRow>> =
         http.get("list containers", "/containers/json?all=1").await?;
     Ok(rows.into_iter().flatten().map(|row| row.into_container(false)).collect())
+}
+
+impl Engine {
+    /// Containers in every state, without sizes.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        list(self.http()).await
+    }
 }
 
 impl ContainerRow {

@@ -70,6 +70,15 @@ struct InspectRow {
     root_fs: Option<RootFsRow>,
     #[serde(default)]
     manifests: Option<Vec<ManifestRow>>,
+    #[serde(default)]
+    config: Option<ConfigRow>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConfigRow {
+    #[serde(default)]
+    labels: Option<Labels>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +125,21 @@ impl Engine {
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         match self.inspect(reference).await {
             Ok(row) => Ok(Some(ImageFacts { size_bytes: on_disk(&row), id: row.id })),
+            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Labels of the image with this id, also of one that is in no list; `None` when the engine has none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn image_labels(&self, id: &str) -> Result<Option<Labels>, EngineError> {
+        let path = format!("/images/{}/json", encoded(id));
+        match self.http().get::<InspectRow>(&format!("inspect image {id}"), &path).await {
+            Ok(row) => Ok(Some(row.config.and_then(|config| config.labels).unwrap_or_default())),
             Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
                 Ok(None)
             }

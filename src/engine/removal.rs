@@ -37,17 +37,12 @@ impl Engine {
         self.removal(Method::POST, &format!("stop container {id}"), &path).await
     }
 
-    /// Removes a container that does not run, and with `anonymous_volumes` those nobody else has.
+    /// Removes a container that does not run, and none of its volumes.
     ///
     /// # Errors
     /// The engine refused, or cannot be reached.
-    pub async fn remove_container(
-        &self,
-        id: &str,
-        anonymous_volumes: bool,
-    ) -> Result<Removal, EngineError> {
-        let query = if anonymous_volumes { "?v=1" } else { "" };
-        let path = format!("/containers/{}{query}", encoded(id));
+    pub async fn remove_container(&self, id: &str) -> Result<Removal, EngineError> {
+        let path = format!("/containers/{}", encoded(id));
         self.removal(Method::DELETE, &format!("remove container {id}"), &path).await
     }
 

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::EngineError;
-use super::http::Http;
+use super::http::{Http, encoded};
 use super::snapshot::{Labels, Volume};
 use super::values::{bytes, time};
+use super::{Engine, EngineError, HttpError};
 
 /// One volume of `GET /volumes` or of the disk usage answer.
 #[derive(Debug, Deserialize)]
@@ -41,6 +41,23 @@ struct ListRow {
 pub(super) async fn list(http: &Http) -> Result<Vec<Volume>, EngineError> {
     let list: ListRow = http.get("list volumes", "/volumes").await?;
     Ok(list.volumes.into_iter().flatten().map(Volume::from).collect())
+}
+
+impl Engine {
+    /// The volume of this name; `None` when the engine has none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, EngineError> {
+        let path = format!("/volumes/{}", encoded(name));
+        match self.http().get::<VolumeRow>(&format!("inspect volume {name}"), &path).await {
+            Ok(row) => Ok(Some(row.into())),
+            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl From<VolumeRow> for Volume {

@@ -96,15 +96,26 @@ impl Outcome {
     }
 }
 
+/// Removes one thing. Whether it is still what the plan meant, and still free, is asked for right before that, where the
+/// engine would not refuse by itself: it does refuse containers that run, volumes and images that a container has.
 async fn remove(engine: &Engine, item: &Item) -> Result<Removal, EngineError> {
     match &item.action {
-        Action::Container { stop, anonymous_volumes } => {
+        Action::Container { stop } => {
             if *stop {
                 engine.stop_container(&item.id).await?;
             }
-            engine.remove_container(&item.id, *anonymous_volumes).await
+            engine.remove_container(&item.id).await
         }
-        Action::Network => engine.remove_network(&item.id).await,
+        Action::Network => {
+            // The engine lets a network go that a stopped container needs to start again.
+            let user = engine.containers().await?.into_iter().find(|container| {
+                container.networks.iter().any(|used| *used == item.id || *used == item.name)
+            });
+            match user {
+                Some(user) => Ok(Removal::InUse(format!("container {} uses it by now", user.name))),
+                None => engine.remove_network(&item.id).await,
+            }
+        }
         Action::Image { reference: Some(reference) } => match engine.image(reference).await? {
             None => Ok(Removal::Gone),
             Some(now) if now.id != item.id => {
@@ -113,7 +124,13 @@ async fn remove(engine: &Engine, item: &Item) -> Result<Removal, EngineError> {
             Some(_) => engine.remove_image(reference).await,
         },
         Action::Image { reference: None } => engine.remove_image(&item.id).await,
-        Action::Volume => engine.remove_volume(&item.id).await,
+        Action::Volume { created } => match engine.volume(&item.id).await? {
+            None => Ok(Removal::Gone),
+            Some(now) if now.created != *created => {
+                Ok(Removal::InUse("another volume has this name by now".to_owned()))
+            }
+            Some(_) => engine.remove_volume(&item.id).await,
+        },
         // All at once, in `prune`.
         Action::Cache { .. } => Ok(Removal::Gone),
     }

@@ -1,6 +1,6 @@
 //! Removing what belongs to one project: a plan of what goes and what stays, and its execution.
 //!
-//! [`plan`] decides and is pure: the engine's state, the project and whose each cache record is come
+//! [`plan`] decides and is pure: the engine's state and whose each thing is ([`crate::ownership`]) come
 //! in as values. [`execute`] carries a plan out and decides nothing. [`space`] knows what removing a
 //! thing frees where layers are shared. `docs/design/clean.md` has the rules and the measurements.
 
@@ -14,6 +14,6 @@ pub mod space;
 mod tests;
 
 pub use execute::{Outcome, Remaining};
-pub use model::{Action, Item, Kind, Plan, Project, Request};
+pub use model::{Action, Item, Kind, Plan, Request};
 pub use plan::plan;
 pub use select::SpaceGoal;

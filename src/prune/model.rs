@@ -34,21 +34,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The project, as far as it is known.
-#[derive(Debug, Clone, Default)]
-pub struct Project {
-    /// Compose project name.
-    pub name: String,
-    /// References of the images its compose files build.
-    pub built: BTreeSet<String>,
-    /// References of the images its compose files only pull.
-    pub pulled: BTreeSet<String>,
-    /// Ids of images that recorded builds of it made.
-    pub built_ids: BTreeSet<String>,
-    /// References that recorded builds of it gave their images.
-    pub built_as: BTreeSet<String>,
-}
-
 /// What is to be removed.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -73,8 +58,6 @@ pub enum Action {
     Container {
         /// Whether it has to be stopped first.
         stop: bool,
-        /// Whether the volumes nobody named go with it.
-        anonymous_volumes: bool,
     },
     /// Remove a network.
     Network,
@@ -84,7 +67,10 @@ pub enum Action {
         reference: Option<String>,
     },
     /// Remove a volume.
-    Volume,
+    Volume {
+        /// When it was made: another of the same name is somebody else's.
+        created: Option<Timestamp>,
+    },
     /// Remove a cache record.
     Cache {
         /// How often it had been used when that was decided: one that is used since has become somebody's.

@@ -5,35 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::forgotten::forgotten;
-use super::model::{Action, Item, Kind, Plan, Project, Request};
+use super::model::{Action, Item, Kind, Plan, Request};
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::removal::is_record_id;
-use crate::engine::snapshot::{CacheRecord, Container, Image, ImageDetails, Labels, Snapshot};
+use crate::engine::snapshot::{CacheRecord, Container, Image, ImageDetails, Snapshot};
+use crate::labels;
+use crate::ownership::{Answer, Reason as NotOurs, Whose};
 
-/// Label that compose and this program put on what belongs to a project.
-pub const PROJECT_LABEL: &str = "com.docker.compose.project";
-/// Label with the service's name.
-const SERVICE_LABEL: &str = "com.docker.compose.service";
-/// Label of volumes that nobody named.
-const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
-
-/// Decides. `verdicts` say whose each cache record is, `details` describe the images.
+/// Decides. `answer` says whose each thing is, `details` describe the images.
 pub fn plan(
     snapshot: &Snapshot,
     details: &[ImageDetails],
-    verdicts: &BTreeMap<String, Verdict>,
-    project: &Project,
+    answer: &Answer,
     request: &Request,
 ) -> Plan {
-    let mut planner = Planner { snapshot, project, request, plan: Plan::default() };
+    let mut planner = Planner { snapshot, answer, request, plan: Plan::default() };
     planner.containers();
     planner.networks();
     planner.images();
     planner.volumes();
     let space = Space::new(snapshot, details);
-    planner.cache(verdicts, &space);
+    planner.cache(&space);
     let mut plan = planner.plan;
     measure(&mut plan, snapshot, &space);
     plan
@@ -41,7 +35,7 @@ pub fn plan(
 
 struct Planner<'a> {
     snapshot: &'a Snapshot,
-    project: &'a Project,
+    answer: &'a Answer,
     request: &'a Request,
     plan: Plan,
 }
@@ -61,10 +55,6 @@ impl Planner<'_> {
         self.plan.keep.push(Item { action: (), kind, id, name, bytes, reason });
     }
 
-    fn is_ours(&self, labels: &Labels) -> bool {
-        labels.get(PROJECT_LABEL) == Some(&self.project.name)
-    }
-
     /// The reason to keep what is too young.
     fn too_young(&self, created: Option<Timestamp>) -> Option<String> {
         let until = self.request.until?;
@@ -80,27 +70,20 @@ impl Planner<'_> {
             return;
         }
         for container in &self.snapshot.containers {
-            if !self.is_ours(&container.labels) {
-                continue;
-            }
+            let Some(whose) = self.answer.containers.get(&container.id) else { continue };
             let running = container.is_running();
-            let reason = match self.too_young(container.created) {
+            let why = owned(whose).and_then(|why| match self.too_young(container.created) {
+                Some(young) => Err(young),
                 None if running && !self.request.stop => {
-                    Some(format!("{}; --stop stops and removes it", container.state))
+                    Err(format!("{}; --stop stops and removes it", container.state))
                 }
-                young => young,
-            };
+                None if running => Ok(format!("{why}; runs, is stopped first")),
+                None => Ok(format!("{why}; {}", container.state)),
+            });
             let (kind, id, name) = (Kind::Container, &container.id, &container.name);
-            match reason {
-                Some(reason) => self.keep(kind, id, name, container.size_rw_bytes, reason),
-                None => {
-                    let action = Action::Container {
-                        stop: running,
-                        anonymous_volumes: self.wants(Kind::Volume) && self.request.until.is_none(),
-                    };
-                    let state = if running { "runs, is stopped first" } else { &container.state };
-                    self.remove(action, kind, id, name, format!("of the project; {state}"));
-                }
+            match why {
+                Err(why) => self.keep(kind, id, name, container.size_rw_bytes, why),
+                Ok(why) => self.remove(Action::Container { stop: running }, kind, id, name, why),
             }
         }
     }
@@ -114,10 +97,15 @@ impl Planner<'_> {
     /// The reason to keep what a container uses.
     fn used_by(&self, containers: &[String]) -> Option<String> {
         let container = self.staying(containers).next()?;
-        let owner = match container.labels.get(PROJECT_LABEL) {
-            Some(name) if *name == self.project.name => String::new(),
-            Some(name) => format!(" of project {name}"),
-            None => " of nobody's project".to_owned(),
+        let owner = match (
+            self.answer.containers.get(&container.id),
+            container.labels.get(labels::PROJECT),
+        ) {
+            (None | Some(Whose::Kept(NotOurs::RunsImage(_))), Some(name)) => {
+                format!(" of project {name}")
+            }
+            (None, None) => " of nobody's project".to_owned(),
+            _ => String::new(),
         };
         Some(format!("container {}{owner} uses it", container.name))
     }
@@ -127,16 +115,16 @@ impl Planner<'_> {
             return;
         }
         for network in &self.snapshot.networks {
-            if !self.is_ours(&network.labels) {
-                continue;
-            }
-            let reason =
-                self.used_by(&network.containers).or_else(|| self.too_young(network.created));
-            match reason {
-                Some(why) => self.keep(Kind::Network, &network.id, &network.name, None, why),
-                None => {
-                    let why = "of the project".to_owned();
-                    self.remove(Action::Network, Kind::Network, &network.id, &network.name, why);
+            let Some(whose) = self.answer.networks.get(&network.id) else { continue };
+            let why = owned(whose).and_then(|why| {
+                let reason = self.used_by(&network.containers);
+                reason.or_else(|| self.too_young(network.created)).map_or(Ok(why), Err)
+            });
+            match why {
+                Err(why) => self.keep(Kind::Network, &network.id, &network.name, None, why),
+                Ok(why) => {
+                    let action = Action::Network;
+                    self.remove(action, Kind::Network, &network.id, &network.name, why);
                 }
             }
         }
@@ -147,67 +135,17 @@ impl Planner<'_> {
             return;
         }
         for image in &self.snapshot.images {
-            if image.references.is_empty() {
-                self.unnamed_image(image);
-                continue;
+            for (reference, whose) in self.answer.images.get(&image.id).into_iter().flatten() {
+                let why = match whose {
+                    Whose::Pulled if self.request.pulled_images => {
+                        Ok("the compose file uses it".to_owned())
+                    }
+                    Whose::Pulled => Err("only pulled; --all removes it".to_owned()),
+                    whose => owned(whose),
+                };
+                self.image(image, reference.as_deref(), why);
             }
-            for reference in &image.references {
-                if let Some(why) = self.names_ours(image, reference) {
-                    self.image(image, Some(reference), why);
-                }
-            }
         }
-    }
-
-    /// Why an image under this name belongs to the project: `Ok` to remove it, `Err` to keep it. A
-    /// label alone does not make it so: images built upon this project's inherit it.
-    fn names_ours(&self, image: &Image, reference: &str) -> Option<Result<String, String>> {
-        let project = self.project;
-        let label = image.labels.get(PROJECT_LABEL);
-        if project.built.contains(reference) {
-            return Some(match label {
-                Some(other) if *other != project.name => {
-                    Err(format!("project {other} built the image of this name"))
-                }
-                _ => Ok("the compose file builds it".to_owned()),
-            });
-        }
-        if project.pulled.contains(reference) {
-            return Some(if self.request.pulled_images {
-                Ok("the compose file uses it".to_owned())
-            } else {
-                Err("only pulled; --all removes it".to_owned())
-            });
-        }
-        if label != Some(&project.name) {
-            return None;
-        }
-        let service = image.labels.get(SERVICE_LABEL).map_or("", String::as_str);
-        let repository = reference.rsplit_once(':').map_or(reference, |(name, _)| name);
-        let by_name = ["-", "_"].iter().any(|gap| {
-            !service.is_empty() && repository == format!("{}{gap}{service}", project.name)
-        });
-        // Another name of the same image is somebody's own doing.
-        let recorded =
-            project.built_ids.contains(&image.id) && project.built_as.contains(reference);
-        if by_name || recorded {
-            return Some(Ok(format!("built for service {service} of the project")));
-        }
-        let why = "has the project's label, perhaps from an image it is built on";
-        Some(Err(format!("{why}; the compose file names no such image")))
-    }
-
-    fn unnamed_image(&mut self, image: &Image) {
-        let recorded = self.project.built_ids.contains(&image.id);
-        if !image.digests.is_empty() || !(self.is_ours(&image.labels) || recorded) {
-            return;
-        }
-        let why = if self.is_ours(&image.labels) {
-            "dangling, with the project's label"
-        } else {
-            "dangling, built by the project"
-        };
-        self.image(image, None, Ok(why.to_owned()));
     }
 
     /// Removes an image's name, or the image itself, for the reason of `why`, unless that or something else says no.
@@ -231,35 +169,26 @@ impl Planner<'_> {
             return;
         }
         for volume in &self.snapshot.volumes {
-            let anonymous = volume.labels.contains_key(ANONYMOUS_LABEL)
-                || (volume.name.len() == 64
-                    && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            let users =
-                || self.snapshot.containers.iter().filter(|it| volume.containers.contains(&it.id));
-            // Nobody labels these: they belong to the containers that they were made for.
-            let with_container = anonymous
-                && users().next().is_some()
-                && users().all(|container| self.is_ours(&container.labels));
-            if !self.is_ours(&volume.labels) && !with_container {
-                continue;
-            }
-            let reason = self.used_by(&volume.containers).or_else(|| {
-                self.request.until.map(|_| "--filter until says nothing on volumes".to_owned())
-            });
-            match reason {
-                Some(why) => {
-                    self.keep(Kind::Volume, &volume.name, &volume.name, volume.size_bytes, why);
+            let Some(whose) = self.answer.volumes.get(&volume.name) else { continue };
+            let why = owned(whose).and_then(|why| match self.used_by(&volume.containers) {
+                Some(used) => Err(used),
+                None if self.request.until.is_some() => {
+                    Err("--filter until says nothing on volumes".to_owned())
                 }
-                None => {
-                    let why = if with_container { "of its container" } else { "of the project" };
-                    let why = why.to_owned();
-                    self.remove(Action::Volume, Kind::Volume, &volume.name, &volume.name, why);
+                None => Ok(why),
+            });
+            let (kind, name) = (Kind::Volume, &volume.name);
+            match why {
+                Err(why) => self.keep(kind, name, name, volume.size_bytes, why),
+                Ok(why) => {
+                    let created = volume.created;
+                    self.remove(Action::Volume { created }, kind, name, name, why);
                 }
             }
         }
     }
 
-    fn cache(&mut self, verdicts: &BTreeMap<String, Verdict>, space: &Space) {
+    fn cache(&mut self, space: &Space) {
         if !self.wants(Kind::Cache) {
             return;
         }
@@ -267,7 +196,7 @@ impl Planner<'_> {
         let mut may_go: BTreeMap<&str, String> = BTreeMap::new();
         let mut stays: BTreeMap<&str, String> = BTreeMap::new();
         for record in &snapshot.cache {
-            let verdict = verdicts.get(&record.id);
+            let verdict = self.answer.records.get(&record.id);
             match verdict {
                 _ if !is_record_id(&record.id) => {
                     stays.insert(&record.id, "an engine would not find it by its id".to_owned());
@@ -339,6 +268,15 @@ impl Planner<'_> {
             }
             _ => "a record that stays builds on it".to_owned(),
         }
+    }
+}
+
+/// Why something is the project's, or why it is not taken for it.
+fn owned(whose: &Whose) -> Result<String, String> {
+    match whose {
+        Whose::Ours(why) => Ok(why.clone()),
+        Whose::Pulled => Err("the project only uses it".to_owned()),
+        Whose::Kept(reason) => Err(reason.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::plan::{PROJECT_LABEL, plan};
+use super::plan::plan as plan_of;
 use super::*;
 use crate::attribution::{Reason, Verdict};
 use crate::engine::ApiVersion;
@@ -13,17 +13,27 @@ use crate::engine::snapshot::{
     CacheKind, CacheRecord, Container, EngineFacts, HistoryStep, Image, ImageDetails, Labels,
     Layer, Mount, Network, Snapshot, Store, Volume,
 };
+use crate::labels as names;
+use crate::ownership::{Answer, Evidence, Project, Question, judge};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000 + second).unwrap()
 }
 
 fn labels(project: &str, service: &str) -> Labels {
-    [(PROJECT_LABEL, project), ("com.docker.compose.service", service)]
+    [(names::PROJECT, project), (names::SERVICE, service)]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+}
+
+fn made_by_compose(project: &str, label: &str) -> Labels {
+    let mut labels = labels(project, "");
+    if !labels.is_empty() {
+        labels.insert(label.to_owned(), "x".to_owned());
+    }
+    labels
 }
 
 fn image(id: &str, references: &[&str], labels: Labels) -> Image {
@@ -92,7 +102,7 @@ fn container(id: &str, project: &str, state: &str, image: &str, volumes: &[&str]
         state: state.into(),
         created: Some(at(0)),
         size_rw_bytes: Some(5),
-        labels: labels(project, ""),
+        labels: made_by_compose(project, names::OF_CONTAINERS[0]),
         mounts: volumes
             .iter()
             .map(|name| Mount {
@@ -111,7 +121,7 @@ fn volume(name: &str, project: &str) -> Volume {
         driver: "local".into(),
         created: None,
         size_bytes: Some(70),
-        labels: labels(project, ""),
+        labels: made_by_compose(project, names::VOLUME),
         containers: Vec::new(),
     }
 }
@@ -139,7 +149,7 @@ fn snapshot(
         name: "p_default".into(),
         driver: "bridge".into(),
         created: Some(at(0)),
-        labels: labels("p", ""),
+        labels: made_by_compose("p", names::NETWORK),
         containers: ids(&|it| it.networks.contains(&"net".to_owned())),
     };
     Snapshot {
@@ -183,9 +193,24 @@ fn project() -> Project {
         name: "p".into(),
         built: BTreeSet::from(["p-api:latest".to_owned()]),
         pulled: BTreeSet::from(["redis:7".to_owned()]),
-        built_ids: BTreeSet::new(),
-        built_as: BTreeSet::new(),
+        ..Project::default()
     }
+}
+
+/// The plan where the untagged image `2` was recorded as the project's and `verdicts` say whose the records are.
+fn plan(
+    snapshot: &Snapshot,
+    details: &[ImageDetails],
+    verdicts: &BTreeMap<String, Verdict>,
+    project: &Project,
+    request: &Request,
+) -> Plan {
+    let mut evidence = Evidence::default();
+    evidence.made.entry("2".to_owned()).or_default();
+    let include = BTreeSet::new();
+    let question = Question { project, snapshot, details, evidence: &evidence, include: &include };
+    let answer = Answer { records: verdicts.clone(), ..judge(&question) };
+    plan_of(snapshot, details, &answer, request)
 }
 
 /// These are ours; `base` is a base image.
@@ -227,11 +252,11 @@ fn only_what_is_the_projects_is_in_the_plan() {
     insta::assert_snapshot!(text(&plan(&state, &[], &BTreeMap::new(), &project(), &everything())), @r"
     - container a-name 5: of the project; exited
     - image p-api:latest 0: the compose file builds it
-    - image <none> 0: dangling, with the project's label
+    - image <none> 0: dangling, built by the project
     - volume data 70: of the project
     = network p_default ?: container b-name of project q uses it
     = image redis:7 1000: only pulled; --all removes it
-    = image tool:1 1000: has the project's label, perhaps from an image it is built on; the compose file names no such image
+    = image tool:1 1000: has the project's label, perhaps from an image it is built on; no build gave it this name
     ");
 }
 
@@ -253,6 +278,7 @@ fn what_something_that_stays_uses_stays() {
     let request = everything();
     insta::assert_snapshot!(text(&plan(&state, &[], &BTreeMap::new(), &project(), &request)), @r"
     = container a-name 5: running; --stop stops and removes it
+    = container b-name 5: of project q: it runs an image of this one
     = network p_default ?: container a-name uses it
     = image p-api:latest 1000: container a-name uses it
     = image <none> 1000: container b-name of project q uses it
@@ -264,6 +290,7 @@ fn what_something_that_stays_uses_stays() {
     - container a-name 5: of the project; runs, is stopped first
     - image p-api:latest 0: the compose file builds it
     - volume data 70: of the project
+    = container b-name 5: of project q: it runs an image of this one
     = network p_default ?: container b-name of project q uses it
     = image <none> 1000: container b-name of project q uses it
     = volume shared 70: container b-name of project q uses it
@@ -283,7 +310,7 @@ fn an_image_goes_with_its_last_name_and_another_projects_name_is_not_ours() {
     insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"
     - network p_default ?: of the project
     - image p-api:latest 0: the compose file builds it; another name keeps the image
-    = image mine:1 1000: has the project's label, perhaps from an image it is built on; the compose file names no such image
+    = image mine:1 1000: has the project's label, perhaps from an image it is built on; no build gave it this name
     ");
     state.images[0].references.remove(0);
     insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"

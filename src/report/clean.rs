@@ -195,7 +195,10 @@ mod tests {
         let schema = serde_json::from_str(include_str!("../../docs/clean.schema.json")).unwrap();
         let network = item(Action::Network, Kind::Network, None);
         let plan = Plan {
-            remove: vec![item(Action::Volume, Kind::Volume, Some(7)), network.clone()],
+            remove: vec![
+                item(Action::Volume { created: None }, Kind::Volume, Some(7)),
+                network.clone(),
+            ],
             keep: vec![item((), Kind::Cache, Some(1)), item((), Kind::Container, None)],
         };
         let remains = [Remaining { item: network, why: "in use".into() }];

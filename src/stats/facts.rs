@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::gc::Rules;
 use crate::engine::snapshot::{ImageDetails, Snapshot};
+use crate::ownership::Answer;
 
 /// Everything that is known.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Facts<'a> {
     pub services: &'a [ServiceFacts],
     /// What the engine holds.
     pub snapshot: &'a Snapshot,
+    /// Whose its things are.
+    pub whose: &'a Answer,
     /// Layers and history of the images that [`super::wanted`] names, as far as they came in time.
     pub details: &'a [ImageDetails],
     /// Images that recorded builds of the project made, newest first.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{DockerfileFacts, Facts, ServiceFacts};
+use super::label;
 use super::model::{DanglingStats, ImageStats, LayerStats};
-use super::reference::familiar;
-use super::{PROJECT_LABEL, SERVICE_LABEL, belongs, label};
 use crate::dockerfile;
 use crate::engine::snapshot::{Image, ImageDetails, Snapshot, Store};
+use crate::image_reference::familiar;
+use crate::labels;
 
 /// An image of a service, or the lack of one.
 struct Found<'a> {
@@ -17,13 +18,11 @@ struct Found<'a> {
     dockerfile: Option<&'a DockerfileFacts>,
 }
 
-/// Ids of the images whose layers the report needs.
+/// Ids of the images whose layers the report may need: before it is known whose they are, by their labels.
 pub fn wanted(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec<String> {
-    let found = found(project, services, images);
+    let found = found(services, images, |image, _| has_label(project, image));
     let named = found.iter().filter_map(|it| it.image);
-    let own = |image: &&Image| {
-        image.is_dangling() && image.labels.get(PROJECT_LABEL).is_some_and(|name| name == project)
-    };
+    let own = |image: &&Image| image.is_dangling() && has_label(project, image);
     let unnamed = images.iter().filter(own);
     let ids: BTreeSet<String> = named.chain(unnamed).map(|image| image.id.clone()).collect();
     ids.into_iter().collect()
@@ -35,7 +34,7 @@ pub fn current(
     services: &[ServiceFacts],
     images: &[Image],
 ) -> Vec<(String, String)> {
-    let found = found(project, services, images).into_iter();
+    let found = found(services, images, |image, _| has_label(project, image)).into_iter();
     found.filter_map(|it| Some((it.service, it.image?.id.clone()))).collect()
 }
 
@@ -56,8 +55,16 @@ pub fn add_shared(snapshot: &mut Snapshot, details: &[ImageDetails], others: &[V
     }
 }
 
-/// What the project builds, then what else carries its label: other tags, services that are gone.
-fn found<'a>(project: &str, services: &'a [ServiceFacts], images: &'a [Image]) -> Vec<Found<'a>> {
+fn has_label(project: &str, image: &Image) -> bool {
+    image.labels.get(labels::PROJECT).is_some_and(|name| name == project)
+}
+
+/// What the project builds, then what else is its own under a name: other tags, services that are gone.
+fn found<'a>(
+    services: &'a [ServiceFacts],
+    images: &'a [Image],
+    is_own: impl Fn(&Image, &str) -> bool,
+) -> Vec<Found<'a>> {
     let mut rows = Vec::new();
     let mut taken = BTreeSet::new();
     for service in services {
@@ -74,14 +81,13 @@ fn found<'a>(project: &str, services: &'a [ServiceFacts], images: &'a [Image]) -
     }
     let mut others: Vec<Found> = images
         .iter()
-        .filter(|image| image.labels.get(PROJECT_LABEL).is_some_and(|name| name == project))
         .flat_map(|image| {
             // A name for each image is enough: more names take no space.
             let names = image.references.iter().chain(&image.digests);
             let of_a_service = image.references.iter().any(|name| taken.contains(name));
-            let name = names.filter(|_| !of_a_service).take(1);
+            let name = names.filter(|name| !of_a_service && is_own(image, name)).take(1);
             name.map(|name| Found {
-                service: label(&image.labels, SERVICE_LABEL).unwrap_or_default(),
+                service: label(&image.labels, labels::SERVICE).unwrap_or_default(),
                 reference: name.clone(),
                 image: Some(image),
                 dockerfile: None,
@@ -96,7 +102,8 @@ fn found<'a>(project: &str, services: &'a [ServiceFacts], images: &'a [Image]) -
 
 /// A row per service and per other image of the project.
 pub(super) fn images(facts: &Facts) -> Vec<ImageStats> {
-    let rows = found(facts.project, facts.services, &facts.snapshot.images);
+    let is_own = |image: &Image, name: &str| facts.whose.has_image(&image.id, Some(name));
+    let rows = found(facts.services, &facts.snapshot.images, is_own);
     let mut images: Vec<ImageStats> = rows.iter().map(|row| image(facts, row)).collect();
     let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for image in &images {
@@ -216,10 +223,10 @@ pub(super) fn dangling(facts: &Facts) -> Vec<DanglingStats> {
         .snapshot
         .images
         .iter()
-        .filter(|image| image.is_dangling() && belongs(facts, &image.labels))
+        .filter(|image| image.is_dangling() && facts.whose.has_image(&image.id, None))
         .map(|image| DanglingStats {
             id: image.id.clone(),
-            service: label(&image.labels, SERVICE_LABEL),
+            service: label(&image.labels, labels::SERVICE),
             created: image.created,
             size_bytes: image.size_bytes,
             unique_bytes: image.unique_bytes(),

@@ -12,7 +12,6 @@ pub mod gc;
 mod images;
 mod model;
 mod mounts;
-mod reference;
 #[cfg(test)]
 pub(crate) mod tests;
 pub use facts::{DockerfileFacts, Facts, PastImage, ServiceFacts};
@@ -21,16 +20,9 @@ pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
     EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,
 };
-pub use reference::familiar;
 
 use crate::engine::snapshot::{Container, Labels, Lost, Part, Volume};
-
-/// Label that compose and this program put on what belongs to a project.
-const PROJECT_LABEL: &str = "com.docker.compose.project";
-/// Label with the service's name.
-const SERVICE_LABEL: &str = "com.docker.compose.service";
-/// Label of volumes that nobody named.
-const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+use crate::labels;
 
 /// Puts everything together. Budgets are added by whoever has some.
 pub fn aggregate(facts: &Facts) -> StatsReport {
@@ -61,12 +53,12 @@ pub fn aggregate(facts: &Facts) -> StatsReport {
 }
 
 fn containers(facts: &Facts) -> Vec<ContainerStats> {
-    let ours = facts.snapshot.containers.iter().filter(|it| belongs(facts, &it.labels));
+    let ours = facts.snapshot.containers.iter().filter(|it| facts.whose.has_container(&it.id));
     let mut found: Vec<ContainerStats> = ours
         .map(|container| ContainerStats {
             id: container.id.clone(),
             name: container.name.clone(),
-            service: label(&container.labels, SERVICE_LABEL),
+            service: label(&container.labels, labels::SERVICE),
             image: container.image.clone(),
             state: container.state.clone(),
             created: container.created,
@@ -84,14 +76,10 @@ fn volumes(facts: &Facts) -> Vec<VolumeStats> {
     };
     let mut found = Vec::new();
     for volume in &facts.snapshot.volumes {
-        let users = users(volume);
-        // Volumes that an image declares carry no project: their containers do.
-        let anonymous = volume.labels.contains_key(ANONYMOUS_LABEL)
-            && !users.is_empty()
-            && users.iter().all(|container| belongs(facts, &container.labels));
-        if !anonymous && !belongs(facts, &volume.labels) {
+        if !facts.whose.has_volume(&volume.name) {
             continue;
         }
+        let users = users(volume);
         let mut names: Vec<String> = users.iter().map(|it| it.name.clone()).collect();
         names.sort();
         found.push(VolumeStats {
@@ -109,10 +97,6 @@ fn volumes(facts: &Facts) -> Vec<VolumeStats> {
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
-}
-
-fn belongs(facts: &Facts, labels: &Labels) -> bool {
-    labels.get(PROJECT_LABEL).is_some_and(|name| name == facts.project)
 }
 
 fn label(labels: &Labels, name: &str) -> Option<String> {

@@ -9,6 +9,8 @@ use crate::engine::snapshot::{
     CacheKind, CacheRecord, EngineFacts, Gap, HistoryStep, Image, ImageDetails, Layer, Mount,
     Snapshot, Store,
 };
+use crate::image_reference::familiar;
+use crate::ownership::{Answer, Evidence, Project, Question, judge};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
 
@@ -24,7 +26,7 @@ fn snapshot(store: Store) -> Snapshot {
         data_root: String::new(),
     };
     let mut foreign = image("sha256:f0", "other-api:latest", 500, 100);
-    foreign.labels.insert(PROJECT_LABEL.into(), "other".into());
+    foreign.labels.insert(labels::PROJECT.into(), "other".into());
     let mut dangling = image("sha256:d0", "", 130, 110);
     dangling.references.clear();
     Snapshot {
@@ -55,7 +57,7 @@ fn snapshot(store: Store) -> Snapshot {
 
 fn image(id: &str, reference: &str, size: u64, shared: u64) -> Image {
     let service = reference.split(['-', ':']).nth(1).unwrap_or("api");
-    let labels = [(PROJECT_LABEL, "p"), (SERVICE_LABEL, service)];
+    let labels = [(labels::PROJECT, "p"), (labels::SERVICE, service)];
     Image {
         id: id.into(),
         references: vec![reference.into()],
@@ -79,7 +81,9 @@ fn container(name: &str, project: &str) -> Container {
         state: "running".into(),
         created: Some("2026-11-24T09:00:00Z".parse().unwrap()),
         size_rw_bytes: Some(12),
-        labels: [(PROJECT_LABEL.to_owned(), project.to_owned())].into(),
+        labels: [labels::PROJECT, labels::OF_CONTAINERS[0]]
+            .map(|label| (label.to_owned(), project.to_owned()))
+            .into(),
         mounts: mounts
             .iter()
             .filter(|(_, used)| *used)
@@ -94,9 +98,9 @@ fn container(name: &str, project: &str) -> Container {
 }
 
 fn volume(name: &str, project: Option<&str>) -> Volume {
-    let label = match project {
-        Some(project) => (PROJECT_LABEL.to_owned(), project.to_owned()),
-        None => (ANONYMOUS_LABEL.to_owned(), String::new()),
+    let labels = match project {
+        Some(project) => vec![(labels::PROJECT, project), (labels::VOLUME, "data")],
+        None => vec![(labels::ANONYMOUS, "")],
     };
     let user = if name == "q_data" { "id-other-1" } else { "id-p-api-1" };
     Volume {
@@ -104,7 +108,7 @@ fn volume(name: &str, project: Option<&str>) -> Volume {
         driver: "local".into(),
         created: None,
         size_bytes: Some(7),
-        labels: [label].into(),
+        labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         containers: vec![user.into()],
     }
 }
@@ -185,7 +189,7 @@ fn services() -> Vec<ServiceFacts> {
 /// The report on the project, made of these.
 fn report(snapshot: &Snapshot, details: &[ImageDetails]) -> StatsReport {
     let services = services();
-    aggregate(&facts(snapshot, details, &services))
+    aggregate(&facts(snapshot, &whose(snapshot), details, &services))
 }
 
 /// The report on the project as it is.
@@ -208,12 +212,27 @@ pub(crate) fn full_report() -> StatsReport {
         past: &past,
         gc: Some(&rules),
         with_records: true,
-        ..facts(&snapshot, &details, &services)
+        ..facts(&snapshot, &whose(&snapshot), &details, &services)
+    })
+}
+
+/// Whose things are, where the untagged image was recorded.
+fn whose(snapshot: &Snapshot) -> Answer {
+    let mut evidence = Evidence::default();
+    evidence.made.entry("sha256:d0".to_owned()).or_default();
+    let built = services().iter().map(|service| familiar(&service.reference)).collect();
+    judge(&Question {
+        project: &Project { name: "p".into(), built, ..Project::default() },
+        snapshot,
+        details: &[],
+        evidence: &evidence,
+        include: &BTreeSet::new(),
     })
 }
 
 fn facts<'a>(
     snapshot: &'a Snapshot,
+    whose: &'a Answer,
     details: &'a [ImageDetails],
     services: &'a [ServiceFacts],
 ) -> Facts<'a> {
@@ -221,6 +240,7 @@ fn facts<'a>(
         project: "p",
         services,
         snapshot,
+        whose,
         details,
         past: &[],
         own_records: None,
@@ -312,7 +332,7 @@ fn only_the_projects_things_are_listed() {
 fn labels_tell_the_services_of_a_project_without_files() {
     let snapshot = snapshot(Store::GraphDriver);
     let details = both_details();
-    let report = aggregate(&facts(&snapshot, &details, &[]));
+    let report = aggregate(&facts(&snapshot, &whose(&snapshot), &details, &[]));
     let rows: Vec<_> =
         report.images.iter().map(|it| (it.service.as_str(), it.reference.as_str())).collect();
     assert_eq!(rows, [("api", "p-api:latest"), ("worker", "p-worker:latest")]);
@@ -328,7 +348,7 @@ fn the_cache_is_summed_by_kind_and_owner() {
     let report = aggregate(&Facts {
         own_records: Some(&own),
         with_records: true,
-        ..facts(&snapshot, &[], &services)
+        ..facts(&snapshot, &whose(&snapshot), &[], &services)
     });
     let cache = &report.cache;
     assert_eq!(cache.total_bytes, Some(1001));
@@ -359,7 +379,8 @@ fn the_previous_build_is_the_last_with_another_result() {
         past("api", "y", 100),
         past("api", "z", 9),
     ];
-    let report = aggregate(&Facts { past: &past, ..facts(&snapshot, &[], &services) });
+    let report =
+        aggregate(&Facts { past: &past, ..facts(&snapshot, &whose(&snapshot), &[], &services) });
     assert_eq!(report.images[0].previous_size_bytes, Some(100));
     let verdicts = |growth: &str| {
         let mut budgets = budget::Budgets::default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
-use doc2md_docker::buildkit::Control;
+use doc2md_docker::buildkit::{Control, Read};
 use doc2md_docker::engine::snapshot::{CacheKind, Store};
 use doc2md_docker::engine::{Connector, Snapshot};
 use rustix::process::{Pid, Signal, kill_process};
@@ -89,7 +89,7 @@ fn builds_in_history(engine: &PrivateEngine) -> Option<usize> {
     let connector = Connector::unix(engine.engine().socket());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let past = runtime.block_on(async {
-        Control::connect(&connector).await.unwrap().past_builds().await.unwrap()
+        Control::connect(&connector).await.unwrap().past_builds(Read::Steps).await.unwrap()
     });
     past.map(|past| past.builds.len())
 }

@@ -88,7 +88,12 @@ fn project(
         .write("Dockerfile", dockerfile(chance, base, shared, pair, &name))
         .write("file0", pair)
         .write("file1", own)
-        .write("compose.yaml", "services:\n  app:\n    build: .\n");
+        .write(
+            "compose.yaml",
+            format!(
+                "services:\n  app:\n    build: .\nvolumes:\n  volume:\n    name: {name}-volume\n"
+            ),
+        );
     project
 }
 
@@ -103,17 +108,23 @@ fn build(project: &Project, labelled: bool) {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// A container and a volume that it does not use.
+/// A container and a volume that it does not use, with the labels that compose would give them.
 fn equip(project: &Project) {
     let label = format!("{LABEL}={}", project.name());
     let name = |what: &str| format!("{}-{what}", project.name());
     let engine = project.engine();
-    engine.docker_ok(&["volume", "create", "--label", &label, &name("volume")]);
+    let key = "com.docker.compose.volume=volume";
+    engine.docker_ok(&["volume", "create", "--label", &label, "--label", key, &name("volume")]);
+    let directory = format!("{LABEL}.working_dir={}", project.dir().display());
     engine.docker_ok(&[
         "container",
         "create",
         "--label",
         &label,
+        "--label",
+        &directory,
+        "--label",
+        "com.docker.compose.config-hash=hash",
         "--network",
         "none",
         "--name",

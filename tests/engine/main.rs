@@ -26,6 +26,7 @@ mod interrupt;
 mod ledger;
 mod limits;
 mod lock;
+mod ownership;
 mod private_engines;
 mod progress;
 mod registry;

@@ -35,9 +35,12 @@ fn project(engine: &Engine) -> Project {
     project
         .write(
             "compose.yaml",
-            "services:\n  api: {build: {context: ., dockerfile: Dockerfile.api}}\n  \
-             worker: {build: {context: ., dockerfile: Dockerfile.worker}}\n  \
-             later: {build: {context: ., dockerfile: Dockerfile.api}, profiles: [later]}\n",
+            format!(
+                "services:\n  api: {{build: {{context: ., dockerfile: Dockerfile.api}}}}\n  \
+                 worker: {{build: {{context: ., dockerfile: Dockerfile.worker}}}}\n  \
+                 later: {{build: {{context: ., dockerfile: Dockerfile.api}}, profiles: [later]}}\n\
+                 volumes:\n  data: {{name: {name}}}\n"
+            ),
         )
         .write("shared.txt", name)
         .write("Dockerfile.api", format!("{shared}\nFROM base\nCMD [\"api\"]\n"))
@@ -74,7 +77,11 @@ fn sizes_are_those_of_inspect_history_and_df() {
         project.run(&["build", "--set", "worker.args.WHO=me"]).success();
         project.run(&["build"]).success();
         let label = format!("com.docker.compose.project={name}");
-        engine.docker_ok(&["volume", "create", "--label", &label, name]);
+        // With the labels that compose would give them.
+        let key = "com.docker.compose.volume=data";
+        engine.docker_ok(&["volume", "create", "--label", &label, "--label", key, name]);
+        let directory =
+            format!("com.docker.compose.project.working_dir={}", project.dir().display());
         let image = format!("{name}-api");
         let script = "head -c 4096 /dev/zero > /data/v; head -c 8192 /dev/zero > /w";
         let mount = format!("{name}:/data");
@@ -82,6 +89,10 @@ fn sizes_are_those_of_inspect_history_and_df() {
             "run",
             "--name",
             name,
+            "--label",
+            "com.docker.compose.config-hash=hash",
+            "--label",
+            &directory,
             "--network",
             "none",
             "-v",

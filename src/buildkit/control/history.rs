@@ -13,6 +13,10 @@ use crate::progress::Trace;
 
 /// Frontend attribute with the compose project of a build.
 const PROJECT_ATTR: &str = "label:com.docker.compose.project";
+/// What an exporter says of the image that it made: the digests one of which is the image's id, by the image store.
+const ID_KEYS: [&str; 2] = ["containerimage.config.digest", "containerimage.digest"];
+/// The names that it gave it, separated by commas.
+const NAMES_KEY: &str = "image.name";
 /// How many builds are read at a time.
 const AT_ONCE: usize = 8;
 
@@ -21,8 +25,21 @@ const AT_ONCE: usize = 8;
 pub struct PastBuild {
     /// What its frontend was given: `label:KEY`, `build-arg:KEY`, ...
     pub frontend_attrs: BTreeMap<String, String>,
-    /// Its steps.
+    /// Digests of the image that it made, one of which is the image's id.
+    pub images: Vec<String>,
+    /// Names that it gave the image.
+    pub names: Vec<String>,
+    /// Its steps, where they were asked for.
     pub trace: Trace,
+}
+
+/// How much is read of each build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// What the list says.
+    Listed,
+    /// Its steps, too: a question for each build.
+    Steps,
 }
 
 /// What the engine remembers.
@@ -40,7 +57,7 @@ impl Control {
     ///
     /// # Errors
     /// The connection was lost.
-    pub async fn past_builds(&self) -> Result<Option<PastBuilds>, tonic::Status> {
+    pub async fn past_builds(&self, read: Read) -> Result<Option<PastBuilds>, tonic::Status> {
         let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
         let mut events = match self.client.clone().listen_build_history(request).await {
             Ok(events) => events.into_inner(),
@@ -66,6 +83,10 @@ impl Control {
             }
         }
         records.retain(|id, record| !deleted.contains(id) && record.completed_at.is_some());
+        if read == Read::Listed {
+            let builds = records.into_values().map(|it| past(it, Trace::default())).collect();
+            return Ok(Some(PastBuilds { builds, complete_since: None }));
+        }
         let reads = records.into_values().map(|record| self.read(record));
         let read: Vec<(Option<Timestamp>, Option<PastBuild>)> =
             stream::iter(reads).buffer_unordered(AT_ONCE).collect().await;
@@ -104,7 +125,7 @@ impl Control {
 
     async fn read(&self, record: pb::BuildHistoryRecord) -> (Option<Timestamp>, Option<PastBuild>) {
         let started = convert::time(record.created_at);
-        let request = pb::StatusRequest { r#ref: record.r#ref };
+        let request = pb::StatusRequest { r#ref: record.r#ref.clone() };
         let Ok(stream) = self.client.clone().status(request).await else { return (started, None) };
         let mut stream = stream.into_inner();
         let mut trace = Trace::default();
@@ -119,7 +140,17 @@ impl Control {
             }
         }
         trace.end();
-        let frontend_attrs = record.frontend_attrs.into_iter().collect();
-        (started, Some(PastBuild { frontend_attrs, trace }))
+        (started, Some(past(record, trace)))
+    }
+}
+
+fn past(record: pb::BuildHistoryRecord, trace: Trace) -> PastBuild {
+    let said = |key: &str| record.exporter_response.get(key).cloned();
+    let names = said(NAMES_KEY).unwrap_or_default();
+    PastBuild {
+        images: ID_KEYS.into_iter().filter_map(said).collect(),
+        names: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        frontend_attrs: record.frontend_attrs.into_iter().collect(),
+        trace,
     }
 }

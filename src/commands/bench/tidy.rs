@@ -3,7 +3,7 @@
 //! `clean`'s own rules decide: the benchmark is a project of its own name, and its builds are remembered in a
 //! ledger of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 use crate::attribution::{Reason, Verdict};
 use crate::bench::model::Left;
 use crate::buildkit::Control;
-use crate::commands::clean::{self, builds, evidence, remembered};
+use crate::commands::clean;
 use crate::engine::snapshot::{CacheKind, CacheRecord};
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
-use crate::ledger::{Store, store};
+use crate::ledger::Store;
+use crate::ownership::{self, Depth, Project, Question};
 use crate::prune::execute::{self, Stop};
 use crate::prune::plan::words;
-use crate::prune::{self, Kind, Project, Request};
+use crate::prune::{self, Kind, Request};
 
 /// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
 const ATTEMPTS: usize = 20;
@@ -70,21 +71,27 @@ async fn once(
     made: &Made<'_>,
 ) -> Result<(Vec<Left>, bool), CommandError> {
     let observed = clean::observe(engine, connector).await?;
-    let entries = made.ledger.all_entries().unwrap_or_default();
-    let (entries, _) = store::read_all(&entries, usize::MAX);
+    let (snapshot, details) = (&observed.snapshot, &observed.details);
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());
-    remembered::add_images(&entries, &mut project);
-    let mut known = builds::known(connector, made.project, &mut Vec::new()).await;
-    let own = remembered::builds(&entries, made.project, &known.builds);
-    known.builds.extend(own);
-    known.own_keys = true;
-    let (snapshot, details) = (&observed.snapshot, &observed.details);
-    let mut verdicts = evidence::verdicts(snapshot, details, &project, known);
+    let ledger = Some(made.ledger.directory().to_owned());
+    let memory =
+        ownership::recall(connector, ledger, made.project, Depth::Cache, &mut Vec::new()).await;
+    let mut evidence = ownership::gather(engine, snapshot, &project, memory)
+        .await
+        .map_err(|error| crate::commands::connect::engine_error(connector, &error))?;
+    evidence.own_keys = true;
+    let mut answer = ownership::judge(&Question {
+        project: &project,
+        snapshot,
+        details,
+        evidence: &evidence,
+        include: &BTreeSet::new(),
+    });
     for record in &snapshot.cache {
         if is_own_mount(record, &made.namespaces) && !record.in_use {
             let step = record.description.clone();
-            verdicts.insert(record.id.clone(), Verdict::Ours { step });
+            answer.records.insert(record.id.clone(), Verdict::Ours { step });
         }
     }
     let request = Request {
@@ -95,7 +102,7 @@ async fn once(
         until: None,
         cache_goal: None,
     };
-    let plan = prune::plan(snapshot, details, &verdicts, &project, &request);
+    let plan = prune::plan(snapshot, details, &answer, &request);
     let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
     if let Some(Stop::Engine(error)) = &outcome.stopped {
         return Err(crate::commands::connect::engine_error(connector, error));
@@ -110,7 +117,7 @@ async fn once(
     }
     let mut in_use = false;
     for record in snapshot.cache.iter().filter(|it| it.created_at >= Some(made.since)) {
-        let why = match verdicts.get(&record.id) {
+        let why = match answer.records.get(&record.id) {
             Some(Verdict::Ours { .. }) => {
                 let kept = plan.keep.iter().find(|item| item.id == record.id);
                 kept.map(|item| item.reason.clone())

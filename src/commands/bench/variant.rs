@@ -16,7 +16,7 @@ use crate::build_context::coverage::Coverage;
 use crate::commands::build::dockerfile;
 use crate::compose::Project;
 use crate::dockerfile::{FileUse, file_uses};
-use crate::prune::plan::PROJECT_LABEL;
+use crate::labels;
 
 /// A build argument of BuildKit's frontend: its value stands before the ids of cache mounts.
 const MOUNT_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
@@ -169,7 +169,7 @@ impl Variant {
         let mut target = self.workspace.in_place(target);
         target.image = image(&target, identity);
         target.tags = vec![target.image.clone()];
-        target.labels.insert(PROJECT_LABEL.to_owned(), identity.project.clone());
+        target.labels.insert(labels::PROJECT.to_owned(), identity.project.clone());
         target.args.insert(MOUNT_NAMESPACE.to_owned(), identity.namespace.clone());
         target.extra_hosts.insert(identity.host.clone(), "127.0.0.1".to_owned());
         // Nothing is written to where others read it, and an imported cache would be no first build.

@@ -1,10 +1,7 @@
 //! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
 
-pub(super) mod builds;
-pub(super) mod evidence;
-mod project;
-pub(super) mod remembered;
 mod settings;
+mod whole_cache;
 
 use std::time::Duration;
 
@@ -13,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
-use crate::commands::connect;
 use crate::commands::environment::Environment;
+use crate::commands::{connect, scope};
 use crate::engine::snapshot::{ImageDetails, Lost, Part, Snapshot};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
-use crate::ledger::Store;
+use crate::ownership::{self, Depth, Question};
 use crate::prune::execute::{self, Stop};
 use crate::prune::space::Space;
-use crate::prune::{self, Kind, Outcome, Plan, Project, Request};
+use crate::prune::{self, Kind, Outcome, Plan};
 use crate::report::clean::{self as report, CleanResult};
 use crate::signal;
 use crate::ui::{Ui, format, prompt};
@@ -42,7 +39,10 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let mut request = settings::request(args, Timestamp::now())?;
     let mut notes = Vec::new();
-    let mut project = project::project(global, environment, ui, &mut notes)?;
+    let include = settings::include(args);
+    let scope = scope::scope(global, environment, ui)?;
+    notes.extend(scope.note.clone());
+    let project = &scope.project;
     let connector = connect::connector(global, environment)?;
     for notice in connector.notices() {
         ui.warn(notice);
@@ -61,19 +61,29 @@ pub async fn run(
                     .hint("--max-used-space works everywhere")
             })?;
     }
-    let ledger = environment.ledger_directory().map_or_else(Vec::new, |directory| {
-        remembered::entries(&Store::open(directory), &observed.snapshot.engine.id)
+    notes.extend(scope::unknown(&scope, &observed.snapshot));
+    let depth = if request.kinds.contains(&Kind::Cache) { Depth::Cache } else { Depth::Things };
+    let ledger = environment.ledger_directory();
+    let gathering = async {
+        let memory = ownership::recall(&connector, ledger, &project.name, depth, &mut notes).await;
+        ownership::gather(&engine, &observed.snapshot, project, memory).await
+    };
+    let evidence = or_interrupt(&interrupt, gathering)
+        .await?
+        .map_err(|error| connect::engine_error(&connector, &error))?;
+    let Observed { snapshot, details } = &observed;
+    notes.extend(snapshot.gaps.iter().map(ToString::to_string));
+    let answer = ownership::judge(&Question {
+        project,
+        snapshot,
+        details,
+        evidence: &evidence,
+        include: &include,
     });
-    remembered::add_images(&ledger, &mut project);
-    let mut known = evidence::Known::default();
-    if request.kinds.contains(&Kind::Cache) {
-        known =
-            or_interrupt(&interrupt, builds::known(&connector, &project.name, &mut notes)).await?;
-        let remembered = remembered::builds(&ledger, &project.name, &known.builds);
-        known.builds.extend(remembered);
-    }
-    let (plan, others) = decide(&observed, known, &project, &request, &mut notes);
-    let clean = Clean { args, ui, project: &project, plan: &plan, notes: &notes };
+    let plan = prune::plan(snapshot, details, &answer, &request);
+    let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
+    let others = hits.then(|| whole_cache::others_hit(snapshot, &answer.records, &project.name));
+    let clean = Clean { args, ui, project: &project.name, plan: &plan, notes: &notes };
     if !global.quiet {
         for note in &notes {
             ui.say(&format!("note: {note}"));
@@ -139,24 +149,6 @@ pub(super) async fn observe(
     Ok(Observed { snapshot, details })
 }
 
-/// The plan, and whom else it hits.
-fn decide(
-    observed: &Observed,
-    known: evidence::Known,
-    project: &Project,
-    request: &Request,
-    notes: &mut Vec<String>,
-) -> (Plan, Option<String>) {
-    let Observed { snapshot, details } = observed;
-    for gap in &snapshot.gaps {
-        notes.push(gap.to_string());
-    }
-    let verdicts = evidence::verdicts(snapshot, details, project, known);
-    let plan = prune::plan(snapshot, details, &verdicts, project, request);
-    let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
-    (plan, hits.then(|| evidence::others_hit(snapshot, &verdicts, project)))
-}
-
 async fn or_interrupt<T>(
     interrupt: &CancellationToken,
     work: impl Future<Output = T>,
@@ -172,7 +164,7 @@ async fn or_interrupt<T>(
 struct Clean<'a> {
     args: &'a CleanArgs,
     ui: &'a Ui,
-    project: &'a Project,
+    project: &'a str,
     plan: &'a Plan,
     notes: &'a [String],
 }
@@ -194,11 +186,19 @@ impl Clean<'_> {
         others: Option<&str>,
         interrupt: &CancellationToken,
     ) -> Result<(), CommandError> {
-        if self.args.force || environment.flag("CI") {
+        let volumes =
+            self.plan.removes(Kind::Volume).next().is_some() && !settings::names_volumes(self.args);
+        let in_ci = environment.flag("CI");
+        if self.args.force || (in_ci && !volumes) {
             if let Some(others) = others {
                 self.ui.warn(others);
             }
             return Ok(());
+        }
+        if !self.ui.can_ask() && in_ci {
+            let message = "nothing was removed: CI is no consent to removing volumes";
+            return Err(CommandError::new(ExitKind::Usage, message)
+                .hint("--volumes removes them, too, --volumes=false keeps them"));
         }
         if !self.ui.can_ask() {
             let message = "nothing was removed: there is no terminal to ask on";
@@ -235,7 +235,7 @@ impl Clean<'_> {
     ) -> Result<(), CommandError> {
         let result = CleanResult { remains: &outcome.remains, freed_bytes };
         if self.args.format == CleanFormat::Json {
-            let text = report::json(&self.project.name, self.plan, Some(&result), self.notes);
+            let text = report::json(self.project, self.plan, Some(&result), self.notes);
             self.ui.data(&text);
         } else if !quiet || outcome.stopped.is_some() {
             let removed = report::things(outcome.removed);

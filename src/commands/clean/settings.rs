@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use bytesize::ByteSize;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::clean::{CacheChoice, CleanArgs, OnlyKind};
+use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
 use crate::error::{CommandError, ExitKind};
+use crate::ownership::Include;
 use crate::prune::{Kind, Request, SpaceGoal};
 
 /// What is to be removed.
@@ -23,6 +24,21 @@ pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, Comma
         until: until(&args.filter, now)?,
         cache_goal,
     })
+}
+
+/// What is taken in on request.
+pub(super) fn include(args: &CleanArgs) -> BTreeSet<Include> {
+    let included = args.include.iter().map(|what| match what {
+        Included::OtherDirectories => Include::OtherDirectories,
+        Included::Undeclared => Include::Undeclared,
+        Included::Unrecorded => Include::Unrecorded,
+    });
+    included.collect()
+}
+
+/// Whether the options say of volumes that they go: what is in them nobody can build again.
+pub(super) fn names_volumes(args: &CleanArgs) -> bool {
+    matches!(args.volumes, Some(Choice::True | Choice::Bare))
 }
 
 fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError> {
@@ -53,11 +69,22 @@ fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError
         let message = "a size goal is about the build cache, and --cache=false keeps that";
         return Err(CommandError::new(ExitKind::Usage, message));
     }
+    let alone =
+        [("containers", args.containers), ("networks", args.networks), ("images", args.images)];
+    if let Some((name, _)) =
+        alone.into_iter().find(|(_, choice)| default && *choice == Some(Choice::Bare))
+    {
+        let message =
+            format!("--{name} alone changes nothing: {name} go without it, like the rest");
+        return Err(CommandError::new(ExitKind::Usage, message)
+            .hint(format!("--only {name} removes {name} alone, --{name}=false keeps them")));
+    }
+    let wanted = |choice: Option<Choice>| choice.map_or(default, |it| it != Choice::False);
     let chosen = [
-        (Kind::Container, args.containers.unwrap_or(default)),
-        (Kind::Network, args.networks.unwrap_or(default)),
-        (Kind::Image, args.images.unwrap_or(default)),
-        (Kind::Volume, args.volumes.unwrap_or(default)),
+        (Kind::Container, wanted(args.containers)),
+        (Kind::Network, wanted(args.networks)),
+        (Kind::Image, wanted(args.images)),
+        (Kind::Volume, wanted(args.volumes)),
         (Kind::Cache, cache),
     ];
     Ok(chosen.into_iter().filter_map(|(kind, wanted)| wanted.then_some(kind)).collect())
@@ -133,6 +160,12 @@ mod tests {
             kinds_of("--cache=true --images=false --volumes=false"),
             "container network cache"
         );
+        assert_eq!(kinds_of("--volumes"), "container network image volume");
+        assert_eq!(kinds_of("--images=true --volumes=false"), "container network image");
+        for alone in ["--images", "--containers", "--networks", "--images --cache"] {
+            let refused = asked(alone).unwrap_err();
+            assert!(refused.contains("alone changes nothing"), "{refused}");
+        }
         assert_eq!(kinds_of("--only cache --only image"), "image cache");
         assert_eq!(kinds_of("--only cache --cache=all"), "cache");
         assert!(asked("--cache=all").unwrap().whole_cache);

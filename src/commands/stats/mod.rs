@@ -1,6 +1,5 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
-mod owner;
 mod past;
 mod project;
 
@@ -11,17 +10,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::attribution::Verdict;
 use crate::buildkit::Control;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
-use crate::commands::clean::builds;
-use crate::commands::connect;
 use crate::commands::environment::Environment;
+use crate::commands::{connect, scope};
 use crate::engine::snapshot::{Image, ImageDetails};
 use crate::engine::{Connector, Engine, Snapshot};
 use crate::error::{CommandError, ExitKind};
+use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
 use crate::report::ci::Ci;
+use crate::report::clean;
 use crate::report::stats::{self as report, Extent};
 use crate::stats::budget::{self, Budget, BudgetError, Budgets, Growth};
 use crate::stats::{self, Facts, PastImage, StatsReport, gc};
@@ -41,7 +42,7 @@ pub async fn run(
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let measured = project::measured(global, environment, ui)?;
-    let budgets = budgets(args, measured.directory.as_deref())?;
+    let budgets = budgets(args, measured.directory())?;
     let connector = connect::connector(global, environment)?;
     for notice in connector.notices() {
         ui.warn(notice);
@@ -51,13 +52,14 @@ pub async fn run(
         true => Whose::Left,
         false => Whose::Told,
     };
-    let mut notes: Vec<String> = measured.note.iter().cloned().collect();
+    let mut notes: Vec<String> = measured.scope.note.iter().cloned().collect();
     let wish = Wish { limit: args.timeout, whose, ledger: environment.ledger_directory() };
     let seen = observe(&connector, &measured, wish, &mut notes).await?;
     let mut report = stats::aggregate(&Facts {
-        project: &measured.name,
+        project: measured.name(),
         services: &measured.services,
         snapshot: &seen.snapshot,
+        whose: &seen.whose,
         details: &seen.details,
         past: &seen.past,
         own_records: seen.own_records.as_ref(),
@@ -103,6 +105,7 @@ struct Seen {
     snapshot: Snapshot,
     details: Vec<ImageDetails>,
     past: Vec<PastImage>,
+    whose: Answer,
     own_records: Option<BTreeSet<String>>,
     gc: Option<gc::Rules>,
 }
@@ -131,7 +134,15 @@ async fn observe(
             }
         }
     };
-    let (seen, gc) = tokio::join!(seen, policies);
+    let mut told = Vec::new();
+    let depth = if whose == Whose::Told { Depth::Cache } else { Depth::Things };
+    let recall = ownership::recall(connector, ledger.clone(), measured.name(), depth, &mut told);
+    let (seen, gc, memory) = tokio::join!(seen, policies, timeout_at(end, recall));
+    notes.append(&mut told);
+    let memory = memory.unwrap_or_else(|_| {
+        notes.push("builds of the project unknown: the engine was too slow".to_owned());
+        Memory::default()
+    });
     let (mut snapshot, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
     let past = past::of(ledger, measured, &snapshot);
     let details = layers.details.unwrap_or_else(|why| {
@@ -143,9 +154,18 @@ async fn observe(
         Err(why) => notes.push(format!("what images share is unknown: {why}")),
     }
     let end = end.max(Instant::now() + LAYERS_AT_LEAST);
-    let own_records = match whose {
+    notes.extend(scope::unknown(&measured.scope, &snapshot));
+    let gathering = ownership::gather(&engine, &snapshot, &measured.scope.project, memory);
+    let evidence = match timeout_at(end, gathering).await {
+        Ok(evidence) => evidence.map_err(|error| connect::engine_error(connector, &error))?,
+        Err(_) => {
+            notes.push("whose things are is not certain: the engine was too slow".to_owned());
+            Evidence::default()
+        }
+    };
+    let all = match whose {
         Whose::Told if !details.is_empty() && !snapshot.cache.is_empty() => {
-            own_records(connector, &engine, measured, &snapshot, &details, end, notes).await
+            all_layers(&engine, &snapshot, &details, end, notes).await
         }
         Whose::Told => None,
         Whose::Left => {
@@ -153,13 +173,28 @@ async fn observe(
             None
         }
     };
+    let question = Question {
+        project: &measured.scope.project,
+        snapshot: &snapshot,
+        details: all.as_deref().unwrap_or_default(),
+        evidence: &evidence,
+        include: &BTreeSet::new(),
+    };
+    let answer = ownership::judge(&question);
+    let own_records = all.is_some().then(|| own_records(&answer, &evidence, notes));
+    if answer.kept() > 0 {
+        notes.push(format!(
+            "{} that look like the project's are not counted: clean --dry-run says why",
+            clean::things(answer.kept())
+        ));
+    }
     let gc = gc.map(|policies| gc::Rules {
         policies,
         disk_free_bytes: connect::disk_free(connector, &snapshot.engine),
     });
     let past = past.await.unwrap_or_default();
     notes.extend(past.note);
-    Ok(Seen { snapshot, details, past: past.images, own_records, gc })
+    Ok(Seen { snapshot, details, past: past.images, whose: answer, own_records, gc })
 }
 
 /// What inspecting images tells, or why it did not come in time.
@@ -177,7 +212,7 @@ async fn layers_of(
     end: Instant,
 ) -> Layers {
     let end = end.max(Instant::now() + LAYERS_AT_LEAST);
-    let wanted = stats::wanted(&measured.name, &measured.services, images);
+    let wanted = stats::wanted(measured.name(), &measured.services, images);
     let unmeasured = !wanted.is_empty() && images.iter().any(|it| it.shared_bytes.is_none());
     let others = images.iter().map(|image| image.id.clone());
     let others: Vec<String> = others.filter(|id| unmeasured && !wanted.contains(id)).collect();
@@ -204,42 +239,38 @@ async fn layers(
     }
 }
 
-/// The project's cache records. Layers of all other images tell which of them somebody else has.
-async fn own_records(
-    connector: &Connector,
+/// Layers of all images: they tell which cache records somebody else has.
+async fn all_layers(
     engine: &Engine,
-    measured: &project::Measured,
     snapshot: &Snapshot,
     details: &[ImageDetails],
     end: Instant,
     notes: &mut Vec<String>,
-) -> Option<BTreeSet<String>> {
+) -> Option<Vec<ImageDetails>> {
     let is_new = |id: &String| !details.iter().any(|image| image.id == *id);
     let ids = snapshot.images.iter().map(|image| image.id.clone());
     let ids: Vec<String> = ids.filter(is_new).collect();
-    let mut told = Vec::new();
-    let (others, known) = tokio::join!(
-        layers(engine, &ids, end),
-        timeout_at(end, builds::known(connector, &measured.name, &mut told)),
-    );
-    notes.append(&mut told);
-    let others = match others {
-        Ok(others) => others,
+    match layers(engine, &ids, end).await {
+        Ok(others) => Some(details.iter().cloned().chain(others).collect()),
         Err(why) => {
             notes.push(format!("layers of other projects' images unknown: {why}"));
-            return None;
+            None
         }
-    };
-    let known = known.unwrap_or_default();
-    if known.builds.is_empty() {
+    }
+}
+
+/// Ids of the project's cache records.
+fn own_records(answer: &Answer, evidence: &Evidence, notes: &mut Vec<String>) -> BTreeSet<String> {
+    if evidence.builds.is_empty() && evidence.unplaced.is_empty() {
         notes.push(
-            "the project's part of the build cache goes by its images' history, as the engine tells of \
-             no builds: it may be larger"
+            "the project's part of the build cache goes by its images' history, as nobody recorded \
+             its builds: it may be larger"
                 .into(),
         );
     }
-    let all: Vec<ImageDetails> = details.iter().cloned().chain(others).collect();
-    Some(owner::own_records(measured, snapshot, &all, known))
+    let records = answer.records.iter();
+    let own = records.filter(|(_, verdict)| matches!(verdict, Verdict::Ours { .. }));
+    own.map(|(id, _)| id.clone()).collect()
 }
 
 /// The engine's rules for its build cache, where it tells them.

@@ -36,7 +36,7 @@ pub(super) fn of(
     measured: &Measured,
     snapshot: &Snapshot,
 ) -> JoinHandle<Earlier> {
-    let project = measured.name.clone();
+    let project = measured.name().to_owned();
     let engine = snapshot.engine.id.clone();
     let current = stats::current(&project, &measured.services, &snapshot.images);
     let is_comparable = snapshot.engine.store != ImageStore::Containerd

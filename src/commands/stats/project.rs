@@ -1,6 +1,6 @@
 //! Which project is measured: from its files, or from its name alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::build::as_buildx;
 use crate::build::from_compose::{TargetOptions, from_compose};
@@ -8,6 +8,7 @@ use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::commands::project;
+use crate::commands::scope::{self, Scope};
 use crate::compose;
 use crate::error::CommandError;
 use crate::stats::{DockerfileFacts, ServiceFacts};
@@ -15,11 +16,19 @@ use crate::ui::Ui;
 
 /// The project, as far as it is known.
 pub(super) struct Measured {
-    pub(super) name: String,
+    pub(super) scope: Scope,
     pub(super) services: Vec<ServiceFacts>,
-    /// Its directory; `None` where its files are gone.
-    pub(super) directory: Option<PathBuf>,
-    pub(super) note: Option<String>,
+}
+
+impl Measured {
+    pub(super) fn name(&self) -> &str {
+        &self.scope.project.name
+    }
+
+    /// Its directory; `None` where it is known by its name alone.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.scope.files.as_ref().map(|files| files.working_dir.as_path())
+    }
 }
 
 /// Loads it.
@@ -31,39 +40,16 @@ pub(super) fn measured(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Measured, CommandError> {
-    let loaded = match project::load(&global.project, environment, ui) {
-        Ok(loaded) => loaded,
-        Err(error) => return by_name(global, environment, error),
-    };
-    let options = TargetOptions::default();
-    let set = from_compose(&loaded, &options).map_err(project::invalid)?;
-    let mut targets = set.targets;
-    as_buildx::complete(&mut targets, None);
-    let mut services: Vec<ServiceFacts> =
-        targets.iter().map(|target| service(target, environment)).collect();
+    let scope = scope::scope(global, environment, ui)?;
+    let mut services: Vec<ServiceFacts> = Vec::new();
+    if let Some(files) = &scope.files {
+        let set = from_compose(files, &TargetOptions::default()).map_err(project::invalid)?;
+        let mut targets = set.targets;
+        as_buildx::complete(&mut targets, None);
+        services.extend(targets.iter().map(|target| service(target, environment)));
+    }
     services.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Measured { name: loaded.name, services, directory: Some(loaded.working_dir), note: None })
-}
-
-fn by_name(
-    global: &GlobalArgs,
-    environment: &Environment,
-    error: CommandError,
-) -> Result<Measured, CommandError> {
-    if !error.message.starts_with(compose::NO_FILE) {
-        return Err(error);
-    }
-    let given = global.project.project_name.as_deref();
-    let name = given.or_else(|| environment.get("COMPOSE_PROJECT_NAME")).unwrap_or_default();
-    if name.is_empty() || compose::normalise_name(name) != name {
-        return Err(error.hint("--project-name NAME measures a project whose files are gone"));
-    }
-    Ok(Measured {
-        name: name.to_owned(),
-        services: Vec::new(),
-        directory: None,
-        note: Some(format!("no compose file here: what is listed carries the label of {name}")),
-    })
+    Ok(Measured { scope, services })
 }
 
 fn service(target: &Target, environment: &Environment) -> ServiceFacts {

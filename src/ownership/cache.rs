@@ -1,45 +1,41 @@
-//! What is known of builds on the engine, put together for [`crate::attribution`].
+//! Whose the records of the build cache are: what is known, put together for [`crate::attribution`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
+use super::model::{Answer, Question};
 use crate::attribution::{
     self, Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd, Verdict,
 };
-use crate::engine::snapshot::{CacheKind, CacheRecord, Image, ImageDetails, Snapshot};
-use crate::prune::Project;
-use crate::prune::plan::PROJECT_LABEL;
+use crate::engine::snapshot::{CacheKind, CacheRecord, Image, ImageDetails};
 
-/// What other sources know of builds on this engine.
-#[derive(Debug, Default)]
-pub(in crate::commands) struct Known {
-    /// Builds, of the project and of others.
-    pub(in crate::commands) builds: Vec<Build>,
-    /// Since when these are all builds of the engine, where that is known.
-    pub(in crate::commands) complete_since: Option<Timestamp>,
-    /// Whether nobody else's builds can have the cache keys of the project's.
-    pub(in crate::commands) own_keys: bool,
-}
-
-/// Whose each cache record is.
-pub(in crate::commands) fn verdicts(
-    snapshot: &Snapshot,
-    details: &[ImageDetails],
-    project: &Project,
-    known: Known,
+/// Whose each cache record is, where it is known whose the images are. Where the project is `used_elsewhere`, too,
+/// builds that nobody recorded may be of that other directory.
+pub(super) fn verdicts(
+    question: &Question<'_>,
+    answer: &Answer,
+    used_elsewhere: bool,
 ) -> BTreeMap<String, Verdict> {
+    let Question { snapshot, details, evidence, .. } = question;
+    if snapshot.cache.is_empty() {
+        return BTreeMap::new();
+    }
     let details: BTreeMap<&str, &ImageDetails> =
         details.iter().map(|image| (image.id.as_str(), image)).collect();
-    let mut builds = known.builds;
+    let mut builds = evidence.builds.clone();
+    builds.extend(evidence.unplaced.iter().cloned().map(|build| Build {
+        owner: if used_elsewhere { Owner::Unnamed } else { Owner::Ours },
+        ..build
+    }));
+    let is_ours = |image: &&Image| answer.owns_image(&image.id);
     let mut layers = Vec::new();
     for image in &snapshot.images {
         let Some(details) = details.get(image.id.as_str()) else { continue };
-        let ours = is_ours(image, project);
-        layers.extend(image_layers(image, details, ours));
+        layers.extend(image_layers(image, details, is_ours(&image)));
     }
     if !builds.iter().any(|build| build.owner == Owner::Ours) {
-        let of_project = snapshot.images.iter().filter(|image| is_ours(image, project));
+        let of_project = snapshot.images.iter().filter(is_ours);
         let details = of_project.filter_map(|image| details.get(image.id.as_str()));
         builds.extend(details.map(|details| from_history(details)));
     }
@@ -47,29 +43,10 @@ pub(in crate::commands) fn verdicts(
         records: snapshot.cache.iter().map(record).collect(),
         builds,
         layers,
-        complete_since: known.complete_since,
+        complete_since: evidence.complete_since,
         counts_whole_chain: counts_whole_chain(&snapshot.engine.version),
-        own_keys: known.own_keys,
+        own_keys: evidence.own_keys,
     })
-}
-
-/// Whether an image is the project's, and nobody else's by another name.
-fn is_ours(image: &Image, project: &Project) -> bool {
-    let labelled = match image.labels.get(PROJECT_LABEL) {
-        Some(name) if *name != project.name => return false,
-        label => label.is_some(),
-    };
-    if image.references.is_empty() {
-        return labelled || project.built_ids.contains(&image.id);
-    }
-    let own_name = |reference: &String| {
-        project.built.contains(reference)
-            || (labelled
-                && ["-", "_"]
-                    .iter()
-                    .any(|gap| reference.starts_with(&format!("{}{gap}", project.name))))
-    };
-    image.references.iter().all(own_name) || project.built_ids.contains(&image.id)
 }
 
 fn image_layers(image: &Image, details: &ImageDetails, ours: bool) -> Vec<ImageLayer> {
@@ -135,37 +112,4 @@ fn record(record: &CacheRecord) -> Record {
 fn counts_whole_chain(version: &str) -> bool {
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     major.is_some_and(|major| major < 25)
-}
-
-/// Whose else records are that `--cache=all` removes: projects by the images they have, and how many
-/// records no known build of this project made.
-pub(super) fn others_hit(
-    snapshot: &Snapshot,
-    verdicts: &BTreeMap<String, Verdict>,
-    project: &Project,
-) -> String {
-    let kept =
-        |record: &&CacheRecord| !matches!(verdicts.get(&record.id), Some(Verdict::Ours { .. }));
-    let foreign: Vec<&CacheRecord> = snapshot.cache.iter().filter(kept).collect();
-    let projects: BTreeSet<&str> = snapshot
-        .images
-        .iter()
-        .filter_map(|image| image.labels.get(PROJECT_LABEL))
-        .chain(snapshot.containers.iter().filter_map(|it| it.labels.get(PROJECT_LABEL)))
-        .map(String::as_str)
-        .filter(|name| *name != project.name)
-        .collect();
-    let bytes = crate::ui::format::bytes(foreign.iter().map(|record| record.size_bytes).sum());
-    let mut text = format!(
-        "--cache=all removes the build cache of everybody on this engine: {} of {} records ({bytes}) \
-         are not known to be of project {}",
-        foreign.len(),
-        snapshot.cache.len(),
-        project.name
-    );
-    if !projects.is_empty() {
-        let names: Vec<&str> = projects.into_iter().collect();
-        text += &format!("; it also hits {}", names.join(", "));
-    }
-    text
 }

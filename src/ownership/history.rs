@@ -1,42 +1,21 @@
-//! What is known of builds on an engine: from its own history, as attribution takes it.
+//! Builds as the engine's own history tells them, for attribution.
 
 use jiff::Timestamp;
 
-use super::evidence::Known;
 use crate::attribution::{Build, MountName, Owner, Step, StepEnd};
-use crate::buildkit::{Control, PastBuild};
+use crate::buildkit::PastBuild;
 use crate::dockerfile;
-use crate::engine::Connector;
+use crate::labels;
 use crate::progress::{self, StepState};
-use crate::prune::plan::PROJECT_LABEL;
 
-/// Everything known of builds on the engine. What cannot be asked is left out and said in `notes`:
-/// less is known then, and more is kept.
-pub(in crate::commands) async fn known(
-    connector: &Connector,
-    project: &str,
-    notes: &mut Vec<String>,
-) -> Known {
-    let past = match Control::connect(connector).await {
-        Ok(control) => control.past_builds().await.map_err(|error| error.message().to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    match past {
-        Ok(Some(past)) => Known {
-            builds: past.builds.iter().map(|build| of_history(build, project)).collect(),
-            complete_since: past.complete_since,
-            own_keys: false,
-        },
-        Ok(None) => Known::default(),
-        Err(why) => {
-            notes.push(format!("the engine's build history cannot be read: {why}"));
-            Known::default()
-        }
-    }
+/// The project that a build was for.
+pub(super) fn project_of(build: &PastBuild) -> Option<&String> {
+    build.frontend_attrs.get(&format!("label:{}", labels::PROJECT))
 }
 
-fn of_history(build: &PastBuild, project: &str) -> Build {
-    let owner = match build.frontend_attrs.get(&format!("label:{PROJECT_LABEL}")) {
+/// The build, for whoever it was.
+pub(super) fn build(build: &PastBuild, project: &str) -> Build {
+    let owner = match project_of(build) {
         Some(name) if name == project => Owner::Ours,
         Some(name) => Owner::Project(name.clone()),
         None => Owner::Unnamed,

@@ -1,7 +1,7 @@
-//! References in the short form in which engines list them.
+//! References of images in the short form in which engines list them.
 
-/// `name` as `docker image ls` shows it: without Docker Hub's host, with a tag (distribution
-/// `reference/normalize.go`).
+/// `reference` as `docker image ls` shows it: without Docker Hub's host, with a tag (distribution
+/// `reference/normalize.go`, `FamiliarString`).
 pub fn familiar(reference: &str) -> String {
     let mut rest = reference;
     for host in ["docker.io/", "index.docker.io/"] {

@@ -1,0 +1,196 @@
+//! Gathers the evidence: from the ledger, the engine's history of builds, and the paths on this machine. The one
+//! part of the room that asks anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::model::{Evidence, Project};
+use super::{history, remembered};
+use crate::attribution::Owner;
+use crate::buildkit::{Control, PastBuilds, Read};
+use crate::engine::{Connector, Engine, EngineError, Snapshot};
+use crate::image_reference::familiar;
+use crate::labels;
+use crate::ledger::{Entry, Store};
+
+/// What the evidence is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Containers, images, volumes and networks.
+    Things,
+    /// The build cache, too: the steps of all builds, whoever's they were.
+    Cache,
+}
+
+/// Builds as the ledger and the engine remember them.
+#[derive(Debug, Default)]
+pub struct Memory {
+    entries: Vec<Entry>,
+    past: Option<PastBuilds>,
+}
+
+/// Asks the ledger and the engine for builds. What cannot be read is left out and said in `notes`: less is known
+/// then, and more is kept.
+pub async fn recall(
+    connector: &Connector,
+    ledger: Option<PathBuf>,
+    project: &str,
+    depth: Depth,
+    notes: &mut Vec<String>,
+) -> Memory {
+    let name = project.to_owned();
+    let entries = tokio::task::spawn_blocking(move || match ledger {
+        Some(directory) => entries(&Store::open(directory), &name, depth),
+        None => Vec::new(),
+    });
+    let past = async {
+        let read = if depth == Depth::Cache { Read::Steps } else { Read::Listed };
+        let control = Control::connect(connector).await.map_err(|error| error.to_string())?;
+        control.past_builds(read).await.map_err(|error| error.message().to_owned())
+    };
+    let (entries, past) = tokio::join!(entries, past);
+    let past = past.unwrap_or_else(|why| {
+        notes.push(format!("the engine's build history cannot be read: {why}"));
+        None
+    });
+    Memory { entries: entries.unwrap_or_default(), past }
+}
+
+/// Entries of the project, or of everybody.
+fn entries(store: &Store, project: &str, depth: Depth) -> Vec<Entry> {
+    let stored = match depth {
+        Depth::Things => store.entries(project),
+        Depth::Cache => store.all_entries(),
+    };
+    stored.unwrap_or_default().iter().filter_map(|build| build.read().ok()).collect()
+}
+
+/// Puts together what is known of the things in `snapshot`.
+///
+/// # Errors
+/// The engine cannot be reached.
+pub async fn gather(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    project: &Project,
+    memory: Memory,
+) -> Result<Evidence, EngineError> {
+    let Memory { mut entries, past } = memory;
+    // Entries of engines that did not tell their id in time could be of any engine.
+    let id = &snapshot.engine.id;
+    entries.retain(|entry| !id.is_empty() && entry.engine.id == *id);
+    let of_project = snapshot.containers.iter().filter(|container| {
+        container.labels.get(labels::PROJECT).is_some_and(|name| *name == project.name)
+    });
+    let mut unlisted = BTreeMap::new();
+    let mut paths = BTreeSet::new();
+    for container in of_project {
+        let named =
+            [labels::WORKING_DIR, labels::CONFIG_FILES].map(|key| container.labels.get(key));
+        for path in
+            named.into_iter().flatten().flat_map(|paths| paths.split(',').chain([paths.as_str()]))
+        {
+            paths.insert(path.to_owned());
+        }
+        let image = &container.image_id;
+        if snapshot.image(image).is_none()
+            && !unlisted.contains_key(image)
+            && let Some(labels) = engine.image_labels(image).await?
+        {
+            unlisted.insert(image.clone(), labels);
+        }
+    }
+    paths.extend(entries.iter().map(|entry| entry.project_directory.clone()));
+    let places = tokio::task::spawn_blocking(move || resolve(paths)).await.unwrap_or_default();
+    let mut evidence = Evidence { places, unlisted, ..Evidence::default() };
+    remember(&mut evidence, project, &entries);
+    if let Some(past) = past {
+        take_history(&mut evidence, project, &past);
+    }
+    take_ledger(&mut evidence, project, &entries);
+    Ok(evidence)
+}
+
+/// Paths with their links resolved; what is not on this machine stays as it is.
+fn resolve(paths: BTreeSet<String>) -> BTreeMap<String, PathBuf> {
+    let resolved = |path: &String| std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    paths.into_iter().map(|path| (path.clone(), resolved(&path))).collect()
+}
+
+fn is_here(evidence: &Evidence, project: &Project, entry: &Entry) -> bool {
+    evidence.places.get(&entry.project_directory).is_some_and(|place| project.is_here(place))
+}
+
+/// Takes the images that the ledger has of the project.
+fn remember(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
+    for entry in entries.iter().filter(|entry| entry.project == project.name) {
+        let Some(place) = evidence.places.get(&entry.project_directory).cloned() else { continue };
+        evidence.elsewhere |= !project.is_here(&place);
+        for target in &entry.targets {
+            let Some(id) = &target.image_id else { continue };
+            let made = evidence.made.entry(id.clone()).or_default();
+            made.from.insert(place.clone());
+            made.names.insert(familiar(&target.image));
+        }
+    }
+}
+
+/// Takes the builds and images that the engine remembers. It knows no directories: those are the ledger's to tell.
+fn take_history(evidence: &mut Evidence, project: &Project, past: &PastBuilds) {
+    evidence.complete_since = past.complete_since;
+    for build in &past.builds {
+        if history::project_of(build) == Some(&project.name) {
+            for id in &build.images {
+                let made = evidence.made.entry(id.clone()).or_default();
+                made.names.extend(build.names.iter().map(|name| familiar(name)));
+            }
+        }
+        evidence.builds.push(history::build(build, &project.name));
+    }
+}
+
+/// Adds the builds of the ledger that the engine does not remember, and places those that it does: a build that is
+/// counted twice would explain uses that somebody else made.
+fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
+    let mut known: BTreeMap<remembered::Start, Option<Owner>> = BTreeMap::new();
+    for build in &evidence.builds {
+        known.extend(remembered::starts(build).map(|start| (start, None)));
+    }
+    let mut more = Vec::new();
+    for entry in entries {
+        let here = is_here(evidence, project, entry);
+        for build in remembered::builds(entry, &project.name, here) {
+            let starts: Vec<remembered::Start> = remembered::starts(&build).collect();
+            // Nobody can say of a build without times whether it is known already.
+            if !starts.is_empty() && !starts.iter().any(|start| known.contains_key(start)) {
+                more.push(build);
+                continue;
+            }
+            // Builds of other projects share steps with this one's and say nothing of their directory.
+            for start in starts.into_iter().filter(|_| entry.project == project.name) {
+                known.entry(start).and_modify(|owner| {
+                    if owner.is_none() || !here {
+                        *owner = Some(build.owner.clone());
+                    }
+                });
+            }
+        }
+    }
+    for mut build in std::mem::take(&mut evidence.builds) {
+        if build.owner != Owner::Ours {
+            evidence.builds.push(build);
+            continue;
+        }
+        let owners: Vec<Owner> =
+            remembered::starts(&build).filter_map(|start| known.get(&start)?.clone()).collect();
+        // A step that two directories asked for at the same moment is as much the other's.
+        match owners.iter().find(|owner| **owner != Owner::Ours).or(owners.first()) {
+            Some(owner) => {
+                build.owner = owner.clone();
+                evidence.builds.push(build);
+            }
+            None => evidence.unplaced.push(build),
+        }
+    }
+    evidence.builds.extend(more);
+}

@@ -1,0 +1,35 @@
+//! Whose a container, an image, a volume, a network, a record of the build cache is: one answer for `clean`, `stats`
+//! and `bench`.
+//!
+//! [`recall`] and [`gather`] collect the evidence, and are all of the room that asks anybody; [`judge`] decides and
+//! is pure. What is not certain is not the project's, and the answer says why. `docs/design/ownership.md` has the
+//! rules. Which step made a cache record is for [`crate::attribution`] to match.
+
+mod cache;
+mod gather;
+mod history;
+mod judge;
+mod model;
+mod remembered;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::engine::Snapshot;
+use crate::labels;
+
+pub use gather::{Depth, Memory, gather, recall};
+pub use judge::judge;
+pub use model::{
+    Answer, Checkout, Evidence, Include, Made, Names, Project, Question, Reason, Whose,
+};
+
+/// Names of the projects whose labels the engine's things carry.
+pub fn projects(snapshot: &Snapshot) -> BTreeSet<&str> {
+    let labels = (snapshot.containers.iter().map(|it| &it.labels))
+        .chain(snapshot.networks.iter().map(|it| &it.labels))
+        .chain(snapshot.images.iter().map(|it| &it.labels))
+        .chain(snapshot.volumes.iter().map(|it| &it.labels));
+    labels.filter_map(|labels| labels.get(labels::PROJECT)).map(String::as_str).collect()
+}
