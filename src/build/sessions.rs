@@ -17,13 +17,13 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use crate::build::request::{Export, SolveRequest};
-use crate::build::spec::SecretLocation;
+use crate::build::spec::{SecretLocation, SecretSpec};
 use crate::build::stores::EXPORT_STORE;
 use crate::buildkit::session::auth::{self, CredentialStore};
 use crate::buildkit::session::content::{self, ContentStores, Directory};
 use crate::buildkit::session::file_send::{Destination, ExportReport, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
-use crate::buildkit::session::secrets::{self, SecretError, SecretSource, SecretStore};
+use crate::buildkit::session::secrets::{self, SecretError, SecretStore};
 use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
 use crate::buildkit::session::{Services, Session};
 use crate::buildkit::{SolveOptions, TransportError};
@@ -33,11 +33,16 @@ use crate::engine::docker_config::DockerConfig;
 /// Attribute that names the session of a directory (BuildKit `dockerui`, `localSessionIDPrefix`).
 const LOCAL_SESSION: &str = "local-sessionid:";
 
+/// Contents of secrets' files by path, or why one cannot be read, with its path.
+pub type SecretFiles = BTreeMap<PathBuf, Result<Vec<u8>, String>>;
+
 /// What sessions serve besides files.
 #[derive(Default)]
 pub struct Providers {
     /// Logins.
     pub docker_config: DockerConfig,
+    /// What is in the files of secrets, or why it cannot be read.
+    pub secret_files: SecretFiles,
     /// The process environment: credential helpers and ssh-agent run with it, secrets and
     /// SSH_AUTH_SOCK are looked up in it.
     pub environment: BTreeMap<String, String>,
@@ -205,17 +210,25 @@ fn reports(requests: &[&SolveRequest]) -> BTreeMap<String, Arc<SyncReport>> {
 
 fn secrets(request: &SolveRequest, providers: &Providers) -> Result<SecretStore, SecretError> {
     let mut store = SecretStore::default();
-    for secret in &request.secrets {
-        let source = match &secret.source {
-            SecretLocation::File(path) => SecretSource::File(path.clone()),
+    for SecretSpec { id, source } in &request.secrets {
+        let value = match source {
+            SecretLocation::File(path) => match providers.secret_files.get(path) {
+                Some(Ok(content)) => content.clone(),
+                unread => {
+                    let reason = unread.and_then(|unread| unread.as_ref().err().cloned());
+                    let reason =
+                        reason.unwrap_or_else(|| format!("{} was not read", path.display()));
+                    return Err(SecretError::File { id: id.clone(), reason });
+                }
+            },
             // A variable that is not set is an empty secret, as in buildx.
             SecretLocation::Env(name) => {
                 let value = request.secret_env.get(name);
                 let value = value.or_else(|| providers.environment.get(name));
-                SecretSource::Value(value.cloned().unwrap_or_default().into_bytes())
+                value.cloned().unwrap_or_default().into_bytes()
             }
         };
-        store.insert(&secret.id, source)?;
+        store.insert(id, value)?;
     }
     Ok(store)
 }
@@ -339,7 +352,6 @@ fn elsewhere(common: &[(&str, Common)], index: usize) -> BTreeMap<String, usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::spec::SecretSpec;
     use crate::buildkit::session::content::Access;
 
     fn with_secret(path: &str) -> SolveRequest {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -472,4 +472,47 @@ fn what_is_secret_does_not_leave_the_program() {
             }
         }
     });
+}
+
+/// What has no end is refused before the build; a pipe of the shell is read once, for every target.
+#[test]
+fn the_file_of_a_secret_is_a_file_or_a_pipe_of_the_shell() {
+    let project = Project::new(&engine("28.5"));
+    let name = project.name();
+    let fifo = project.dir().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let services = ["a", "b"].map(|target| {
+        let steps = format!(
+            "FROM {BUSYBOX}\n{PROBE} {name} {target}\nRUN --mount=type=secret,id=id0 cat /run/secrets/id0 # {target}\n"
+        );
+        project.write(target, steps);
+        format!("  {target}: {{build: {{context: ., dockerfile: {target}}}}}\n")
+    });
+    project.write("compose.yaml", format!("services:\n{}", services.concat()));
+    for (path, why) in [
+        ("fifo", "is a FIFO, not a file"),
+        ("/dev/zero", "is a device, not a file"),
+        ("none", "No such file"),
+    ] {
+        let secret = format!("id=id0,src={path}");
+        let output = project.command(&["build", "--secret", &secret]).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("cannot read secret `id0`") && said.contains(why), "{said}");
+    }
+    let build = project.command(&[]);
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", "\"$0\" --progress plain build --secret id=id0,src=<(printf from-a-pipe)"])
+        .arg(build.get_program())
+        .current_dir(project.dir())
+        .env_clear()
+        .envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    hidden(&project, &output, ["from-a-pipe"]);
+    let digest = &md5(project.engine(), &BTreeSet::from(["from-a-pipe".to_owned()]))["from-a-pipe"];
+    for target in ["a", "b"] {
+        assert_eq!(&seen(project.engine(), &format!("{name}-{target}"))[0], digest);
+    }
 }

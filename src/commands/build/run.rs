@@ -13,7 +13,7 @@ use crate::build::engine_fit::{self, FitError};
 use crate::build::executor::{self, Job, RunOutcome, RunSettings};
 use crate::build::plan::BuildPlan;
 use crate::build::request::SolveRequest;
-use crate::build::sessions::{Providers, Sessions, SessionsError};
+use crate::build::sessions::{Providers, SecretFiles, Sessions, SessionsError};
 use crate::buildkit::Control;
 use crate::buildkit::session::auth::CredentialStore;
 use crate::cli::GlobalArgs;
@@ -74,7 +74,8 @@ impl Run<'_> {
     /// first solve. A target that fails is no error here: the outcome tells.
     pub async fn go(self) -> Result<Finished, CommandError> {
         let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
-        let redactor = Redactor::new(&secrets::of_plan(self.plan, self.environment).await);
+        let (secrets, secret_files) = secrets::of_plan(self.plan, self.environment).await;
+        let redactor = Redactor::new(&secrets);
         self.ui.hide(redactor.clone());
         let ci = ci::detect(self.environment);
         let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
@@ -102,7 +103,7 @@ impl Run<'_> {
         let engine = Engine::new(&connector);
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
         let (control, jobs, sessions) =
-            self.prepare(&connector, &engine, requests, &interrupt).await?;
+            self.prepare(&connector, &engine, requests, secret_files, &interrupt).await?;
         let mut facts = memory::target_facts(self.plan, &jobs);
         let origins = copied::origins(&jobs);
         let (events, incoming) = mpsc::channel::<Event>(512);
@@ -150,12 +151,14 @@ impl Run<'_> {
         connector: &Connector,
         engine: &Engine,
         mut requests: Vec<SolveRequest>,
+        secret_files: SecretFiles,
         interrupt: &CancellationToken,
     ) -> Result<(Control, Vec<Job>, Sessions), CommandError> {
         let docker_config = connect::docker_config(self.environment);
         let variables = &self.environment.variables;
         let logins = Arc::new(CredentialStore::new(docker_config.clone(), variables.clone()));
         let providers = Providers {
+            secret_files,
             docker_config,
             environment: variables.clone(),
             stdout: Some(self.ui.stdout_stream()),

@@ -1,42 +1,53 @@
 //! What is secret in a run: everything that its targets are given as a secret, and what else tells of itself.
+//!
+//! Files are read once, before the build: what is served is what is taken out of all that is told of it, and a pipe can
+//! be read no second time.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::build::plan::BuildPlan;
+use crate::build::sessions::SecretFiles;
 use crate::build::spec::{self, SecretLocation};
 use crate::build::target::Target;
 use crate::buildkit::session::secrets::MAX_SECRET_BYTES;
 use crate::commands::environment::Environment;
+use crate::files::read;
 use crate::redact::Secrets;
 
-/// The secrets of everything that `plan` builds: one of a target may show up in what is told of another. A file that
-/// cannot be read is reported where it is served.
-pub(super) async fn of_plan(plan: &BuildPlan, environment: &Environment) -> Secrets {
+/// The secrets of everything that `plan` builds, since one of a target may show up in what is told of another, and the
+/// files some of them are in.
+pub(super) async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
     let mut secrets = Secrets::default();
-    let mut files = Vec::new();
+    let mut paths = BTreeSet::new();
     for step in &plan.steps {
-        of_target(&step.target, environment, &mut secrets, &mut files);
+        of_target(&step.target, environment, &mut secrets, &mut paths);
     }
-    let read = move || files.iter().filter_map(|path| read(path)).collect::<Vec<_>>();
-    let contents = tokio::task::spawn_blocking(read).await.unwrap_or_default();
-    contents.iter().for_each(|content| secrets.add(content));
-    secrets
+    let read = move || {
+        let content =
+            |path: &PathBuf| read::bytes(path, MAX_SECRET_BYTES).map_err(|e| e.to_string());
+        paths.into_iter().map(|path| (path.clone(), content(&path))).collect::<SecretFiles>()
+    };
+    // A pipe may wait for who writes into it.
+    let files = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    files.values().flatten().for_each(|content| secrets.add(content));
+    (secrets, files)
 }
 
 fn of_target(
     target: &Target,
     environment: &Environment,
     secrets: &mut Secrets,
-    files: &mut Vec<PathBuf>,
+    files: &mut BTreeSet<PathBuf>,
 ) {
     for text in &target.secrets {
         // What is wrong with it is told where the request is made.
         let is_set = |name: &str| target.secret_env.contains_key(name);
         let Ok(secret) = spec::secret(text, is_set) else { continue };
         match secret.source {
-            SecretLocation::File(path) => files.push(path),
+            SecretLocation::File(path) => {
+                files.insert(path);
+            }
             SecretLocation::Env(name) => {
                 let value = target.secret_env.get(&name).map(String::as_str);
                 let value = value.or_else(|| environment.get(&name));
@@ -54,14 +65,4 @@ fn of_target(
         .chain(&target.cache_to)
         .chain(&target.outputs);
     texts.for_each(|text| secrets.add_urls(text));
-}
-
-/// As much of a file as a secret can have. Never waits: what is no file has no end.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut content = Vec::new();
-    File::open(path).ok()?.take(MAX_SECRET_BYTES).read_to_end(&mut content).ok()?;
-    Some(content)
 }
