@@ -27,6 +27,7 @@ mod ledger;
 mod limits;
 mod lock;
 mod ownership;
+mod ownership_by_chance;
 mod private_engines;
 mod progress;
 mod registry;

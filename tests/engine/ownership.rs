@@ -113,19 +113,19 @@ fn reason(document: &Value, name: &str) -> String {
     reasons[0].to_owned()
 }
 
-fn has(engine: &Engine, kind: &str, name: &str) -> bool {
+pub(crate) fn has(engine: &Engine, kind: &str, name: &str) -> bool {
     engine.docker(&[kind, "inspect", name]).output().unwrap().status.success()
 }
 
 /// Ids of the anonymous volumes of a container.
-fn anonymous(engine: &Engine, container: &str) -> Vec<String> {
+pub(crate) fn anonymous(engine: &Engine, container: &str) -> Vec<String> {
     let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}}\n{{end}}{{end}}";
     let names = engine.docker_ok(&["inspect", "--format", format, container]);
     names.lines().filter(|name| name.len() == 64).map(str::to_owned).collect()
 }
 
 /// An image that somebody builds with plain docker; its id.
-fn build_on(project: &Project, base: &str, options: &[&str]) -> String {
+pub(crate) fn build_on(project: &Project, base: &str, options: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("Dockerfile"),
