@@ -45,6 +45,7 @@ pub mod prune;
 pub mod redact;
 pub mod report;
 pub mod signal;
+pub mod size;
 pub mod stats;
 pub mod ui;
 

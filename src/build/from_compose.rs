@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::build::overrides;
+use crate::build::reference;
 use crate::build::select::select;
 use crate::build::spec;
 use crate::build::target::Target;
@@ -142,6 +143,9 @@ pub fn from_compose(project: &Project, options: &TargetOptions) -> Result<Target
     for target in &mut set.targets {
         add_secret_values(target, project)?;
     }
+    let faults: Vec<ComposeError> =
+        set.targets.iter().filter_map(|target| name_fault(project, target)).collect();
+    set.unsupported.extend(faults);
     set.targets.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(set)
 }
@@ -311,6 +315,36 @@ fn secrets(project: &Project, build: &BuildSection) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// A name that the image of `target` cannot get: the engine would only say so at the end.
+fn name_fault(project: &Project, target: &Target) -> Option<ComposeError> {
+    let named = |output: &String| {
+        let kind = output.split(',').find_map(|field| field.trim().strip_prefix("type="));
+        matches!(kind, Some("docker" | "image" | "registry" | "oci"))
+    };
+    if target.call.is_some() || !target.outputs.iter().any(named) {
+        return None;
+    }
+    let (tag, fault) = target.tags.iter().find_map(|tag| Some((tag, reference::fault(tag)?)))?;
+    let service = project.services.get(&target.service)?;
+    let build = service.build.as_ref()?;
+    let in_tags = build.keys.get("tags").filter(|_| build.tags.contains(tag));
+    let place = match &service.image {
+        Some(image) if image == tag => service.image_place.as_ref(),
+        None if target.image == *tag => Some(&service.place),
+        _ => in_tags,
+    };
+    let message =
+        format!("service `{}` cannot get the image name `{tag}`: {fault}", target.service);
+    let error = place.map_or_else(
+        || ComposeError::new(message.clone()),
+        |place| ComposeError::at(place, message.clone()),
+    );
+    Some(match fault.hint(tag) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
 }
 
 /// Looks up what secrets of `type=env` hold; compose passes an unset variable on as empty.

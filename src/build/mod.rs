@@ -10,6 +10,7 @@ pub mod metadata;
 pub mod oci_layout;
 pub mod overrides;
 pub mod plan;
+pub mod reference;
 pub mod request;
 mod select;
 pub mod sessions;

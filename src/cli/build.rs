@@ -27,6 +27,12 @@ pub struct BuildArgs {
     /// Push the images after building.
     #[arg(long)]
     pub push: bool,
+    /// Load the images into the engine: what a build does anyway.
+    #[arg(long)]
+    pub load: bool,
+    /// Of `docker build`; see `--set TARGET.output=VALUE`.
+    #[arg(short, long, hide = true, value_name = "VALUE")]
+    pub output: Option<String>,
     /// Set a build argument of every target; KEY alone takes the value from the environment.
     #[arg(long, value_name = "KEY=VALUE")]
     pub build_arg: Vec<String>,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::error::{ComposeError, Place, nearest};
+use super::format::named_volume;
 use super::model::{BuildSection, Project, Service};
 use super::node::Node;
 
@@ -130,6 +131,44 @@ fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), Compo
                 return undefined("network", name, network.start());
             }
         }
+    }
+    for name in node.get("models").and_then(Node::as_map).into_iter().flatten() {
+        if !defined("models", name.0) {
+            return undefined("model", name.0, name.1.start());
+        }
+    }
+    for item in node.get("volumes").and_then(Node::as_list).into_iter().flatten() {
+        let part = |key: &str| item.get(key).and_then(Node::as_str).unwrap_or_default();
+        let name = match item.as_str() {
+            Some(text) => named_volume(text),
+            None => {
+                Some(part("source")).filter(|name| part("type") == "volume" && !name.is_empty())
+            }
+        };
+        if let Some(name) = name
+            && !defined("volumes", name)
+        {
+            let message = format!("service `{service}` refers to undefined volume `{name}`");
+            let known = model.get("volumes").and_then(Node::as_map).into_iter().flatten();
+            let near = nearest(name, known.map(|(name, _)| name.as_str()));
+            let hint = near.unwrap_or_else(|| {
+                format!(
+                    "define it in the top-level `volumes:`, or write `./{name}` for a directory"
+                )
+            });
+            return Err(ComposeError::at(&item.place, message).hint(hint));
+        }
+        if part("type") == "bind" && item.get("source").is_none() {
+            let message = format!("a bind mount of service `{service}` has no source");
+            return Err(ComposeError::at(item.start(), message));
+        }
+    }
+    if let Some(test) = node.get("healthcheck").and_then(|check| check.get("test"))
+        && let Some([first, ..]) = test.as_list()
+        && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str().unwrap_or_default())
+    {
+        let message = "the list of healthcheck.test must start with CMD, CMD-SHELL or NONE";
+        return Err(ComposeError::at(&first.place, message));
     }
     for (key, singular) in [("secrets", "secret"), ("configs", "config")] {
         for item in node.get(key).and_then(Node::as_list).into_iter().flatten() {

@@ -27,6 +27,7 @@ impl Decoder<'_> {
             name: name.to_owned(),
             place: node.start().clone(),
             image: text(node, "image").filter(|image| !image.is_empty()),
+            image_place: node.get("image").map(|image| image.place.clone()),
             platform: text(node, "platform").filter(|platform| !platform.is_empty()),
             pull_policy: text(node, "pull_policy"),
             profiles: list(node, "profiles"),
@@ -320,7 +321,7 @@ fn bytes(node: &Node) -> Result<i64, ComposeError> {
     })
 }
 
-fn parse_bytes(text: &str) -> Option<i64> {
+pub(super) fn parse_bytes(text: &str) -> Option<i64> {
     let split = text.rfind(|char: char| char.is_ascii_digit() || char == '.' || char == ' ')? + 1;
     let (number, unit) = text.split_at(split);
     let number = number.strip_suffix(' ').unwrap_or(number);

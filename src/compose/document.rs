@@ -63,7 +63,7 @@ impl Loading {
     pub(super) fn parse(&self, path: &Path, text: &str) -> Result<Source, ComposeError> {
         let shown: Arc<str> = self.shown(path).into();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let documents = yaml::parse(text, &shown)?;
+        let documents = yaml::parse(text, &shown).map_err(|error| or_template(error, text))?;
         Ok(Source { path: path.to_owned(), shown, documents })
     }
 
@@ -140,6 +140,23 @@ impl Loading {
         Ok(model)
     }
 }
+
+/// Says of a file that is no YAML yet what it is.
+fn or_template(error: ComposeError, text: &str) -> ComposeError {
+    let at = error.place.as_ref().map_or(0, |place| place.line as usize);
+    let near = text.lines().skip(at.saturating_sub(2)).take(3);
+    let sign =
+        near.flat_map(|line| TEMPLATE_SIGNS.iter().filter(|sign| line.contains(**sign))).next();
+    match sign {
+        Some(sign) => error.hint(format!(
+            "`{sign}` looks like a template that is not rendered yet: give the file that it makes"
+        )),
+        None => error,
+    }
+}
+
+/// How Jinja, Go's templates, Helm and ERB mark what they replace.
+pub(super) const TEMPLATE_SIGNS: [&str; 3] = ["{{", "{%", "<%"];
 
 /// A secret or config comes from one place.
 fn check_file_objects(model: &Node) -> Result<(), ComposeError> {

@@ -12,6 +12,7 @@ mod dotenv;
 mod error;
 mod extends;
 mod find;
+mod format;
 mod include;
 mod interpolate;
 mod merge;

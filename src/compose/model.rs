@@ -70,6 +70,9 @@ pub struct Service {
     pub place: Place,
     /// `image:`.
     pub image: Option<String>,
+    /// Where it stands.
+    #[serde(skip)]
+    pub image_place: Option<Place>,
     /// `platform:`.
     pub platform: Option<String>,
     /// `pull_policy:`.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::error::{ComposeError, nearest};
+use super::format::Format;
 use super::node::{Map, Node, Value};
 
 const SPECIFICATION: &str = include_str!("schema_keys.txt");
@@ -37,6 +38,7 @@ struct Shape {
     entries: Option<(Names, &'static str)>,
     required: Vec<&'static str>,
     values: Vec<&'static str>,
+    text: Option<Format>,
 }
 
 /// Which names free entries of a mapping may have.
@@ -77,6 +79,7 @@ fn read(text: &'static str) -> Shapes {
                 Some(("name", target)) => shape.entries = Some((Names::Resource, target)),
                 Some(("lower", target)) => shape.entries = Some((Names::Lowercase, target)),
                 Some(("required", keys)) => shape.required = keys.split(',').collect(),
+                Some(("text", format)) => shape.text = Format::named(format),
                 Some((_, words)) => shape.values = words.split(',').collect(),
             }
         }
@@ -108,8 +111,30 @@ fn check(node: &Node, shape: &str, path: &mut Vec<String>) -> Result<(), Compose
             let allowed = shape.values.join(", ");
             Err(ComposeError::at(&node.place, format!("{} must be one of {allowed}", dotted(path))))
         }
+        Value::Str(text) => match shape.text.filter(|format| !format.admits(text)) {
+            Some(format) => Err(malformed(node, text, format, path)),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
+}
+
+fn malformed(node: &Node, text: &str, format: Format, path: &[String]) -> ComposeError {
+    let (path, wanted) = (dotted(path), format.words());
+    let error = if text.is_empty() {
+        ComposeError::at(&node.place, format!("{path} must be {wanted}, but it is empty"))
+    } else {
+        ComposeError::at(&node.place, format!("{path} must be {wanted}, not `{text}`"))
+    };
+    match &node.unset {
+        Some(name) => error.hint(unset_hint(name)),
+        None => error,
+    }
+}
+
+/// What is said of a value that lacks one of its variables.
+fn unset_hint(name: &str) -> String {
+    format!("the variable {name} is not set: does it belong in a .env file that is not there?")
 }
 
 fn check_kind(node: &Node, shape: &Shape, path: &[String]) -> Result<(), ComposeError> {
@@ -253,6 +278,12 @@ mod tests {
 
     #[test]
     fn every_name_in_the_table_is_defined() {
+        for word in SPECIFICATION
+            .split_whitespace()
+            .filter_map(|it| it.trim_start_matches('[').strip_prefix("text="))
+        {
+            assert!(word == "FORMAT]" || Format::named(word).is_some(), "{word}");
+        }
         for (name, shape) in shapes() {
             assert_ne!(shape.kinds, 0, "{name} takes no kind of value");
             let targets = shape.keys.iter().map(|(_, target)| *target);

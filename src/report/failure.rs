@@ -146,27 +146,30 @@ pub fn run_error(summary: &RunSummary) -> Option<CommandError> {
         }
         [(target, failure)] => {
             let message = format!("failed to build {}: {}", target.info.name, told(failure));
-            CommandError::new(exit_kind(failure.kind), message)
+            let error = CommandError::new(exit_kind(failure.kind), message);
+            failure.hint.iter().cloned().fold(error, CommandError::hint)
         }
         [(_, first), ..] => {
             let all = summary.targets.len();
             let message = format!("failed to build {} of {all} targets", failed.len());
             let mut error = CommandError::new(exit_kind(first.kind), message);
+            // One hint for all stands at the end; else each below what it is about.
+            let shared = failed.iter().all(|(_, failure)| failure.hint == first.hint);
             for (target, failure) in &failed {
-                error.causes.push(format!("{}: {}", target.info.name, told(failure)));
+                let mut cause = format!("{}: {}", target.info.name, told(failure));
+                if let Some(hint) = failure.hint.as_ref().filter(|_| !shared) {
+                    let _ = write!(cause, "\nhint: {hint}");
+                }
+                error.causes.push(cause);
+            }
+            if shared {
+                error.hints.extend(first.hint.clone());
             }
             error
         }
     };
     if interrupted {
         error.kind = ExitKind::Interrupted;
-    }
-    for (_, failure) in &failed {
-        if let Some(hint) = &failure.hint
-            && !error.hints.contains(hint)
-        {
-            error.hints.push(hint.clone());
-        }
     }
     Some(error)
 }
@@ -253,6 +256,20 @@ mod tests {
         assert_eq!(error.causes, ["t0: unknown instruction", "t2: exit code: 1"]);
         assert_eq!(error.hints, ["check the network"]);
         assert_eq!(error.kind, ExitKind::Invalid);
+    }
+
+    #[test]
+    fn hints_of_several_failures_stand_below_what_they_are_about() {
+        let mut other = failed(FailureKind::Step, "exit code: 1");
+        if let TargetOutcome::Failed(failure) = &mut other {
+            failure.excerpt = Some(" --> Dockerfile:2\n".into());
+            failure.hint = None;
+        }
+        let run = summary(vec![failed(FailureKind::Registry, "no route"), other], None);
+        let error = run_error(&run).unwrap();
+        let below = "t0: no route\nhint: check the network";
+        assert_eq!(error.causes, [below, "t1: exit code: 1\n --> Dockerfile:2"]);
+        assert!(error.hints.is_empty());
     }
 
     #[test]

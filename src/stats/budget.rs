@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
+use crate::size::SizeFault;
 
 use super::model::{StatsReport, Verdict};
 
@@ -92,8 +92,13 @@ pub enum BudgetError {
     #[error("a budget has no name before its `=`")]
     NoName,
     /// No size.
-    #[error("{0:?} is no size such as 300MB or 1.5GiB")]
-    Size(String),
+    #[error("{text:?} {fault}: write a size such as 300MB or 1.5GiB")]
+    Size {
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        fault: SizeFault,
+    },
     /// No percentage.
     #[error("{0:?} is no growth such as 10%")]
     Growth(String),
@@ -123,8 +128,8 @@ impl Budget {
 
     fn new(name: &str, size: &str) -> Result<Self, BudgetError> {
         let size = size.trim();
-        let limit: ByteSize = size.parse().map_err(|_| BudgetError::Size(size.to_owned()))?;
-        let limit_bytes = limit.as_u64();
+        let limit_bytes = crate::size::parse(size)
+            .map_err(|fault| BudgetError::Size { text: size.to_owned(), fault })?;
         Ok(Self { subject: Subject::parse(name)?, limit_bytes, written: size.to_owned() })
     }
 }
@@ -172,7 +177,8 @@ impl Budgets {
                     toml::Value::String(text) => text.clone(),
                     toml::Value::Integer(bytes) => bytes.to_string(),
                     other => {
-                        return Err(BudgetError::Size(format!("{key} = a {}", other.type_str())));
+                        let text = format!("{key} = a {}", other.type_str());
+                        return Err(BudgetError::Size { text, fault: SizeFault::Form });
                     }
                 };
                 if key == MAX_GROWTH {
@@ -263,10 +269,18 @@ mod tests {
         assert_eq!(budget(" total = 1.5 GiB"), Ok((Subject::Total, 1_610_612_736)));
         assert_eq!(budget("cache=5GB"), Ok((Subject::Cache, 5_000_000_000)));
         assert_eq!(budget("service:cache=0"), Ok((service("cache"), 0)));
-        assert_eq!(Budget::parse("service:cache=1").unwrap().subject.to_string(), "service:cache");
-        for wrong in
-            ["api", "=1MB", "api=", "api=-1MB", "api=1XB", "api=.", "api=NaN", "service:=1"]
-        {
+        assert_eq!(Budget::parse("service:cache=1B").unwrap().subject.to_string(), "service:cache");
+        for wrong in [
+            "api",
+            "=1MB",
+            "api=",
+            "api=-1MB",
+            "api=1XB",
+            "api=.",
+            "api=NaN",
+            "service:=1B",
+            "api=300",
+        ] {
             assert!(budget(wrong).is_err(), "{wrong}");
         }
     }
@@ -286,7 +300,7 @@ mod tests {
     #[test]
     fn the_command_line_replaces_the_file() {
         let mut budgets =
-            Budgets::from_toml("[budgets]\napi = \"1MB\"\ntotal = 5\nmax-growth = \"10%\"\n")
+            Budgets::from_toml("[budgets]\napi = \"1MB\"\ntotal = \"5B\"\nmax-growth = \"10%\"\n")
                 .unwrap();
         let given = ["api=2MB", "worker=3MB"].map(|text| Budget::parse(text).unwrap());
         budgets.replace(given.to_vec(), None);

@@ -404,13 +404,13 @@ fn budgets_on_what_is_missing_are_unknown_and_on_what_nobody_knows_wrong() {
         budgets.verdicts(&report)
     };
     let ok = |text: &str| verdict(text).unwrap()[0].ok;
-    assert_eq!(ok("api=150"), Some(true));
+    assert_eq!(ok("api=150B"), Some(true));
     assert_eq!(ok("api=149B"), Some(false));
     assert_eq!(ok("total=1.15kB"), Some(true));
     assert_eq!(ok("cache=1kB"), Some(false));
     assert_eq!(ok("later=1GB"), None);
     assert_eq!(ok("project-cache=1GB"), None);
-    let error = verdict("apo=1").unwrap_err();
+    let error = verdict("apo=1B").unwrap_err();
     assert_eq!(
         error.to_string(),
         "there is a budget for apo, but no service of that name has an image here"

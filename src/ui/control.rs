@@ -10,7 +10,7 @@ pub enum Colours {
 }
 
 /// Drops what could move the cursor, set titles, write to the clipboard or otherwise drive the
-/// terminal: escape sequences, C0 and C1 controls. Line feeds and tabs stay.
+/// terminal: escape sequences, C0 and C1 controls, characters that turn the direction of text. Line feeds and tabs stay.
 ///
 /// With [`Colours::Keep`], a reset is added where the text leaves a colour on.
 pub fn harmless(text: &str, colours: Colours) -> String {
@@ -30,7 +30,7 @@ pub fn harmless(text: &str, colours: Colours) -> String {
                     out.push('m');
                 }
             }
-            char if char.is_control() => {}
+            char if char.is_control() || reorders(char) => {}
             char => out.push(char),
         }
     }
@@ -38,6 +38,12 @@ pub fn harmless(text: &str, colours: Colours) -> String {
         out.push_str("\x1b[0m");
     }
     out
+}
+
+/// Whether a character makes what stands beside it appear in another order (Unicode Annex 9, explicit
+/// formatting): text could show another command than the one that ran.
+fn reorders(char: char) -> bool {
+    matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reads the rest of an escape sequence (ECMA-48). Answers the parameters of an SGR sequence.
@@ -120,6 +126,8 @@ mod tests {
             ("\x1b[12", "", ""),
             ("\x1b[>4;2m\x1b[31é", "é", "é"),
             ("end\x1b", "end", "end"),
+            ("a\u{202e}b\u{2066}c\u{2069}\u{200f}\u{61c}d", "abcd", "abcd"),
+            ("\u{5d0}\u{200d}\u{627}", "\u{5d0}\u{200d}\u{627}", "\u{5d0}\u{200d}\u{627}"),
             ("\x1b]unended", "", ""),
         ] {
             assert_eq!(harmless(raw, Colours::Keep), kept, "{raw:?}");

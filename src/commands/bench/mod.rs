@@ -49,7 +49,7 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let cases = cases(args);
     let settings = RunSettings {
-        parallel: build::parallel(args.parallel, environment)?,
+        parallel: build::parallel(args.parallel, &environment.variables)?,
         keep_going: false,
         timeout: args.timeout,
     };

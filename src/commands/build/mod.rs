@@ -38,6 +38,7 @@ pub async fn run(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<(), CommandError> {
+    settings::no_output(args)?;
     let project = project::load(&global.project, environment, ui)?;
     let options = settings::target_options(args, connect::proxy_args(global, environment)?);
     let set = from_compose(&project, &options).map_err(project::invalid)?;
@@ -52,7 +53,7 @@ pub async fn run(
     for warning in arguments::unread(args, &plan) {
         ui.warn(&warning);
     }
-    let settings = settings::run_settings(args, environment)?;
+    let settings = settings::run_settings(args, &project)?;
     settings::one_image_id(args, &plan)?;
     results::check(args)?;
     if plan.steps.is_empty() {

@@ -7,7 +7,7 @@ use crate::build::executor::RunSettings;
 use crate::build::from_compose::TargetOptions;
 use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
-use crate::commands::environment::Environment;
+use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 
 /// What the options change in the targets of the compose file; `proxy_args` come from docker's
@@ -44,10 +44,11 @@ pub(super) fn target_options(
 /// COMPOSE_PARALLEL_LIMIT is no number.
 pub(super) fn run_settings(
     args: &BuildArgs,
-    environment: &Environment,
+    project: &Project,
 ) -> Result<RunSettings, CommandError> {
     Ok(RunSettings {
-        parallel: parallel(args.parallel, environment)?,
+        // A COMPOSE_ variable of a `.env` file counts, as in compose.
+        parallel: parallel(args.parallel, &project.environment)?,
         keep_going: args.keep_going,
         timeout: args.timeout,
     })
@@ -59,18 +60,29 @@ pub(super) fn run_settings(
 /// COMPOSE_PARALLEL_LIMIT is no number.
 pub(in crate::commands) fn parallel(
     option: Option<NonZeroUsize>,
-    environment: &Environment,
+    variables: &BTreeMap<String, String>,
 ) -> Result<Option<NonZeroUsize>, CommandError> {
-    // docker compose: -1 means no limit.
-    let from_environment = match environment.get("COMPOSE_PARALLEL_LIMIT") {
-        None | Some("-1") => None,
-        Some(text) => Some(text.parse::<NonZeroUsize>().map_err(|_| {
-            let message = format!("COMPOSE_PARALLEL_LIMIT is {text:?}, not a number of targets");
-            CommandError::new(ExitKind::Usage, message)
-                .hint("use a number from 1, or -1 for no limit")
-        })?),
+    let Some(text) = variables.get("COMPOSE_PARALLEL_LIMIT").filter(|text| !text.is_empty()) else {
+        return Ok(option);
     };
-    Ok(option.or(from_environment))
+    let limit = text.parse::<i64>().map_err(|_| {
+        let message = format!("COMPOSE_PARALLEL_LIMIT is {text:?}, not a number of targets");
+        CommandError::new(ExitKind::Usage, message).hint("use a number; 0 and -1 mean no limit")
+    })?;
+    // compose: only a number above 0 limits anything.
+    let limit = usize::try_from(limit).ok().and_then(NonZeroUsize::new);
+    Ok(option.or(limit))
+}
+
+/// `docker build --output` exports its one target; here a target has to be named.
+///
+/// # Errors
+/// The option is given.
+pub(super) fn no_output(args: &BuildArgs) -> Result<(), CommandError> {
+    let Some(output) = &args.output else { return Ok(()) };
+    let target = args.services.first().map_or("*", String::as_str);
+    Err(CommandError::new(ExitKind::Usage, "--output does not say which target it exports")
+        .hint(format!("use --set '{target}.output={output}'")))
 }
 
 /// `--iidfile` holds one image id.

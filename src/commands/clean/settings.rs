@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bytesize::ByteSize;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
 use crate::error::{CommandError, ExitKind};
 use crate::ownership::Include;
 use crate::prune::{Kind, Request, SpaceGoal};
+use crate::size;
 
 /// What is to be removed.
 ///
@@ -92,7 +92,7 @@ fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError
 
 fn goal(args: &CleanArgs) -> Result<Option<SpaceGoal>, CommandError> {
     let given = |option: &Option<String>, name: &str| {
-        option.as_deref().map(|text| size(text, name)).transpose()
+        option.as_deref().map(|text| bytes(text, name)).transpose()
     };
     let max_used = given(&args.max_used_space, "--max-used-space")?;
     let min_free = given(&args.min_free_space, "--min-free-space")?;
@@ -102,9 +102,9 @@ fn goal(args: &CleanArgs) -> Result<Option<SpaceGoal>, CommandError> {
     Ok(any.then_some(SpaceGoal { reserved, max_used, min_free, disk_free: 0 }))
 }
 
-fn size(text: &str, option: &str) -> Result<u64, CommandError> {
-    text.trim().parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| {
-        CommandError::new(ExitKind::Usage, format!("{option} is {text:?}, which is no size"))
+fn bytes(text: &str, option: &str) -> Result<u64, CommandError> {
+    size::parse(text).map_err(|fault| {
+        CommandError::new(ExitKind::Usage, format!("{option} is {text:?}, which {fault}"))
             .hint("use a number and a unit, such as 5GB or 512MiB")
     })
 }
@@ -179,6 +179,10 @@ mod tests {
         assert!(asked("--only cache --images=false").is_err());
         assert!(asked("--max-used-space 5GB --cache=false").is_err());
         assert!(asked("--max-used-space many").is_err());
+        let without_unit = asked("--max-used-space 5").unwrap_err();
+        assert_eq!(without_unit, "--max-used-space is \"5\", which has no unit");
+        assert_eq!(goal("--max-used-space 5B").max_used, Some(5));
+        assert_eq!(goal("--max-used-space 0").max_used, Some(0));
     }
 
     #[test]

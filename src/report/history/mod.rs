@@ -24,7 +24,7 @@ pub fn document(value: &impl serde::Serialize) -> String {
 
 fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Succeeded => "built",
+        Outcome::Succeeded => "succeeded",
         Outcome::Failed => "failed",
         Outcome::Cancelled => "cancelled",
     }

@@ -10,7 +10,7 @@ use crate::stats::tests as testing;
 
 fn report() -> StatsReport {
     let mut report = testing::plain_report();
-    let budgets = ["api=100", "total=7GB", "later=1MB"];
+    let budgets = ["api=100B", "total=7GB", "later=1MB"];
     let mut all = Budgets::default();
     all.replace(budgets.map(|text| Budget::parse(text).unwrap()).to_vec(), None);
     report.budgets = all.verdicts(&report).unwrap();
@@ -95,7 +95,7 @@ fn what_comes_from_elsewhere_is_only_text() {
 fn workflows_hear_of_broken_budgets() {
     let report = report();
     let commands: Vec<String> = annotations(&report).iter().map(ToString::to_string).collect();
-    let expected = "::error title=p is over budget::api=100: 150 B is 50 B over 100 B";
+    let expected = "::error title=p is over budget::api=100B: 150 B is 50 B over 100 B";
     assert_eq!(commands, [expected]);
-    assert_eq!(outputs(&report), "total-bytes=1150\nover-budget=api=100\n");
+    assert_eq!(outputs(&report), "total-bytes=1150\nover-budget=api=100B\n");
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{Fate, Lane, Place, Timeline};
+use super::{Ending, Fate, Lane, Place, Timeline};
 
 /// Ends and starts this close are taken as one moment, in seconds: the engine reads its clock
 /// more than once between them.
@@ -46,12 +46,18 @@ pub fn critical_path(timeline: &Timeline) -> Vec<Leg> {
     legs
 }
 
-/// Where the path ends: at the step that ended last. What a failure stopped determined nothing.
+/// Where the path ends: at the step that ended last of the targets that came to an end of their own, in a
+/// target that failed at its failure. What a failure stopped determined nothing.
 fn last(timeline: &Timeline) -> Option<Place> {
-    let last = latest(timeline, timeline.places())?;
-    let fate = |place: Place| timeline.step(place).fate;
-    let failed = timeline.places().filter(|place| fate(*place) == Fate::Failed);
-    Some(latest(timeline, failed).filter(|_| fate(last) == Fate::Cancelled).unwrap_or(last))
+    let ending = |place: &Place| timeline.lanes[place.lane].ending;
+    let ended = timeline.places().filter(|place| ending(place) != Ending::Cancelled);
+    let Some(last) = latest(timeline, ended) else {
+        return latest(timeline, timeline.places());
+    };
+    let failed = timeline
+        .places()
+        .filter(|place| place.lane == last.lane && timeline.step(*place).fate == Fate::Failed);
+    Some(latest(timeline, failed).filter(|_| ending(&last) == Ending::Failed).unwrap_or(last))
 }
 
 fn before(timeline: &Timeline, place: Place, seen: &HashSet<Place>) -> Option<Place> {

@@ -109,9 +109,13 @@ fn what_a_failure_stopped_is_not_on_the_path() {
     stopped.fate = Fate::Cancelled;
     let mut lanes =
         vec![lane("api", (0.0, 2.0), vec![failed]), lane("worker", (0.0, 2.1), vec![stopped])];
+    (lanes[0].ending, lanes[1].ending) = (Ending::Failed, Ending::Cancelled);
+    assert_eq!(names(&timeline(2.1, lanes.clone())), ["api [1/2] RUN false"]);
+    // A step that came to its end before its target was stopped determined nothing, either.
+    lanes[1].steps[0].fate = Fate::Ran;
     assert_eq!(names(&timeline(2.1, lanes.clone())), ["api [1/2] RUN false"]);
     // With --keep-going the other one determined the end.
-    lanes[1].steps[0].fate = Fate::Ran;
+    lanes[1].ending = Ending::Built;
     assert_eq!(names(&timeline(2.1, lanes)), ["worker [1/2] RUN sleep"]);
 }
 
