@@ -62,6 +62,8 @@ pub fn classify(message: &str) -> Diagnosis {
     let text = clean(message);
     disk_full(text)
         .or_else(|| failed_command(text))
+        .or_else(|| git_context(text))
+        .or_else(|| ignore_pattern(text))
         .or_else(|| session_object(text))
         .or_else(|| missing_path(text))
         .or_else(|| limits::classify(text))
@@ -186,7 +188,10 @@ fn session_object(text: &str) -> Option<Diagnosis> {
     let id = text
         .strip_prefix("unset ssh forward key ")
         .or_else(|| text.strip_prefix("no ssh agent or key was given for id "))
-        .map(|id| id.trim_matches('`'))?;
+        .or_else(|| between(text, "no SSH key ", " forwarded from the client"))
+        .map(|id| id.trim_matches(['`', '"']))?;
+    // A mount without an id asks for the default one; 20.10 to 28.5 say it so.
+    let id = if id.is_empty() { "default" } else { id };
     Some(
         Diagnosis::new(
             FailureKind::Step,
@@ -194,6 +199,46 @@ fn session_object(text: &str) -> Option<Diagnosis> {
         )
         .hint(format!("list it under build.ssh of the service, or give --ssh {id}")),
     )
+}
+
+/// What a git context does not have, or git does not get: the messages come with the Dockerfile that was to be
+/// read from it. Which context it is, the caller knows.
+fn git_context(text: &str) -> Option<Diagnosis> {
+    let text = text.strip_prefix("failed to read dockerfile: ").unwrap_or(text);
+    let context = |what: String| Diagnosis::new(FailureKind::Context, format!("`context:` {what}"));
+    if let Some(reference) = between(text, "repository does not contain ref ", ",") {
+        let what = format!("names `{reference}`, which the git repository does not have");
+        return Some(context(what).hint("a branch, a tag or a commit stands behind the `#`"));
+    }
+    if let Some(path) = between(text, "invalid subdir ", ": ") {
+        let what = format!("names the directory `{path}`, which the git repository does not have");
+        return Some(context(what).hint("it stands behind the `:` of the part behind the `#`"));
+    }
+    if text.ends_with("subdir not supported yet") {
+        let what = "names a directory of a git repository, which this engine does not take";
+        return Some(context(what.to_owned()).hint("use Docker 23 or newer, or BuildKit 0.10"));
+    }
+    let text = text.strip_prefix("failed to load cache key: ")?;
+    // 20.10 asks a service that the session does not have.
+    let no_key = text.contains("no SSH key ") && text.contains(" forwarded from the client")
+        || text.starts_with("rpc error: code = Unimplemented");
+    no_key.then(|| {
+        context("is fetched over ssh, for which no agent or key was given".to_owned())
+            .hint("list it under build.ssh of the service, or give --ssh default")
+    })
+}
+
+/// A pattern that an ignore file was found to have only by the engine.
+fn ignore_pattern(text: &str) -> Option<Diagnosis> {
+    let signs =
+        ["invalid exclude patterns: ", "illegal exclusion pattern: ", "syntax error in pattern"];
+    if !signs.iter().any(|sign| text.contains(sign)) {
+        return None;
+    }
+    let pattern = text.split_once('"').and_then(|(_, rest)| rest.strip_suffix('"'));
+    let pattern = pattern.map(|it| format!(" `{it}`")).unwrap_or_default();
+    let message = format!(".dockerignore has a pattern{pattern} that cannot be read");
+    Some(Diagnosis::new(FailureKind::Context, message))
 }
 
 /// The URL of a git context that git could not fetch, in the words of 20.10 or of 26 and 28.
@@ -217,7 +262,8 @@ fn missing_path(text: &str) -> Option<Diagnosis> {
             .hint("the engine's machine fetches it: check the URL, its access and the network"),
         );
     }
-    if let Some(path) = text.strip_prefix("failed to read dockerfile: ") {
+    let unread = text.strip_prefix("failed to read dockerfile: ");
+    if let Some(path) = unread.filter(|path| !path.starts_with("failed to load cache key: ")) {
         let path = between(path, "open ", ": no such file").unwrap_or(path);
         // 20.10 tells its own temporary folder.
         let path = path

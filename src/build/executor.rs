@@ -2,7 +2,7 @@
 //!
 //! It decides nothing the plan or the settings do not say, and tells everything as events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::build::diagnose;
 use crate::build::failure;
 use crate::build::starting::{self, Starting};
 use crate::build::stores::{self, IndexUpdate};
@@ -74,6 +75,10 @@ pub struct Job {
     pub index_updates: Vec<IndexUpdate>,
     /// The Dockerfile as far as it is known here: name to show and text.
     pub dockerfile: Option<(String, String)>,
+    /// Ids of the secrets it gets, each with the variable that should hold it but is empty.
+    pub secrets: BTreeMap<String, Option<String>>,
+    /// Ids of the ssh agents and keys it gets.
+    pub ssh: BTreeSet<String>,
 }
 
 /// How a run ended.
@@ -401,11 +406,13 @@ async fn push(
     let registry = registry_of(reference);
     let failed = |message: String| BuildFailure {
         kind: FailureKind::Registry,
-        message,
         vertex: None,
         excerpt: None,
         place: None,
-        hint: Some(format!("run `docker login {registry}`, or check the reference")),
+        hint: diagnose::classify(&format!("failed to push {reference}: {message}"))
+            .hint
+            .or_else(|| Some(format!("run `docker login {registry}`, or check the reference"))),
+        message,
     };
     let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;
     // A secret without a user is an identity token.

@@ -102,8 +102,45 @@ pub(super) fn explain(
         vertex,
         excerpt: explained.excerpt,
         place,
-        hint: explained.hint,
+        hint: explained.hint.or_else(|| step.as_deref().and_then(|step| not_given(job, step))),
     }
+}
+
+/// What a RUN that failed mounts and does not get: without `required` it runs, and fails by itself.
+fn not_given(job: &Job, step: &str) -> Option<String> {
+    let mounts = step.split_whitespace().filter_map(|word| word.strip_prefix("--mount="));
+    let mut hints = mounts.filter_map(|mount| {
+        let fields = || mount.split(',').map(|field| field.split_once('=').unwrap_or((field, "")));
+        let field = |names: &[&str]| fields().find(|(key, _)| names.contains(key));
+        let value = |names: &[&str]| field(names).map(|(_, value)| value.trim_matches('"'));
+        match value(&["type"])? {
+            "secret" => {
+                let target = value(&["target", "dst", "destination"]);
+                let id = value(&["id"]).or_else(|| target?.rsplit('/').next())?;
+                match job.secrets.get(id) {
+                    None => Some(format!(
+                        "the step mounts secret `{id}`, which was not given: list it under build.secrets of \
+                         the service, or give --secret id={id},src=FILE"
+                    )),
+                    Some(Some(variable)) => Some(format!(
+                        "secret `{id}` is empty: the variable {variable} is not set, or set to nothing"
+                    )),
+                    Some(None) => None,
+                }
+            }
+            "ssh" => {
+                let id = value(&["id"]).unwrap_or("default");
+                (!job.ssh.contains(id)).then(|| {
+                    format!(
+                        "the step mounts ssh `{id}`, which was not given: list it under build.ssh of the \
+                         service, or give --ssh {id}"
+                    )
+                })
+            }
+            _ => None,
+        }
+    });
+    hints.next()
 }
 
 /// What this program told the engine of a directory it could not write to, without the engine's words
@@ -190,6 +227,8 @@ fn paths_below(root: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::build::stores::{Added, IndexUpdate};
     use crate::buildkit::session::file_sync::{FileSync, LocalDir};
@@ -210,6 +249,8 @@ mod tests {
             exports: None,
             index_updates: Vec::new(),
             dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),
+            secrets: BTreeMap::from([("empty".into(), Some("UNSET".into())), ("own".into(), None)]),
+            ssh: BTreeSet::new(),
         }
     }
 
@@ -231,6 +272,20 @@ mod tests {
         assert_eq!(failure.vertex.as_deref(), Some("sha256:1"));
         assert_eq!(failure.hint.as_deref(), Some("did you mean `src/deep/mian.py`?"));
         assert!(failure.excerpt.unwrap().starts_with(" --> Dockerfile:2:6\n"));
+    }
+
+    #[test]
+    fn a_step_that_lacks_what_it_mounts_gets_a_hint() {
+        let job = job(Path::new("/"));
+        let hint = |mounts: &str| not_given(&job, &format!("[2/2] RUN {mounts} cat /x"));
+        assert!(hint("--mount=type=secret,id=tok").unwrap().contains("secret `tok`, which was"));
+        assert!(hint("--mount=type=secret,dst=/run/a/tok").unwrap().contains("--secret id=tok"));
+        assert!(hint("--mount=type=secret,id=empty").unwrap().contains("the variable UNSET is"));
+        assert!(hint("--mount=type=ssh").unwrap().contains("give --ssh default"));
+        for fine in ["--mount=type=secret,id=own", "--mount=type=cache,target=/x", "", "--mount=x"]
+        {
+            assert_eq!(hint(fine), None, "{fine}");
+        }
     }
 
     #[test]

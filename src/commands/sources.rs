@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::build::plan::TARGET_CONTEXT;
 use crate::build::request::is_remote;
 use crate::build::target::Target;
-use crate::dockerfile::nearest;
+use crate::build_context::ignore_file;
+use crate::build_context::patterns::PatternMatcher;
+use crate::commands::build::dockerfile;
+use crate::dockerfile::{context_fingerprint, nearest};
 use crate::error::{CommandError, ExitKind};
 
 /// Checks the local directories and the Dockerfile of `target`.
@@ -25,6 +28,7 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
             directory(name, &format!("build context `{context}`"), Path::new(source))?;
         }
     }
+    ignore_files(target, remote)?;
     if remote || target.dockerfile_inline.is_some() {
         return Ok(());
     }
@@ -46,6 +50,38 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
                 .caused_by(&error))
         }
     }
+}
+
+/// Checks the patterns of the ignore files that hold for the target's directories: the engine names neither
+/// file nor line, and one of them calls it the Dockerfile's fault.
+fn ignore_files(target: &Target, remote: bool) -> Result<(), CommandError> {
+    let mut found = Vec::new();
+    // An engine looks at the patterns when something is copied.
+    let text = dockerfile(target).map(|(_, text)| text);
+    let copies = text.is_none_or(|text| !context_fingerprint(&text, None).is_empty());
+    if !remote && copies {
+        let context = Path::new(&target.context);
+        let dockerfile = target
+            .dockerfile_inline
+            .is_none()
+            .then(|| context.join(target.dockerfile.as_deref().unwrap_or("Dockerfile")));
+        found.push(ignore_file::find(context, dockerfile.as_deref()));
+    }
+    let named = target.contexts.values().filter(|source| Path::new(source).is_absolute());
+    found.extend(named.map(|source| ignore_file::find(Path::new(source), None)));
+    // One that cannot be read is told of when the directory is sent.
+    for file in found.into_iter().filter_map(|file| file.ok().flatten()) {
+        let Ok(text) = std::fs::read(&file.path) else { continue };
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let patterns = ignore_file::parse(line);
+            if let Err(error) = PatternMatcher::new(&patterns) {
+                let place = format!("{}:{}", file.path.display(), index + 1);
+                return Err(invalid(&target.name, format!("{place}: {error}"))
+                    .hint("each line is a pattern, `!PATTERN` or a comment"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn directory(target: &str, what: &str, path: &Path) -> Result<(), CommandError> {

@@ -181,7 +181,7 @@ mod tests {
             (
                 Format::Volume,
                 &["/x", "a:/x", "./a:/x:ro", "C:\\a:/x"],
-                &["", ":/x", "ab:", "a:/b:ro:z"],
+                &["", ":/x", "ab:", "ab:/b:ro:z"],
             ),
             (Format::Host, &["a=1.2.3.4", "a:1.2.3.4"], &["", "a"]),
             (Format::ContainerName, &["ab", "-ab"], &["", "a", "-"]),

@@ -46,6 +46,24 @@ pub(crate) fn show(ui: &Ui, run: &RunTrace, extent: Extent) {
     }
 }
 
+/// Why caches were not imported: the build goes on without them, and its steps only say that they failed.
+pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for target in run.targets() {
+        for step in target.trace.steps() {
+            let Some(cache) = step.name.strip_prefix("importing cache manifest from ") else {
+                continue;
+            };
+            let Some(error) = step.error() else { continue };
+            let warning = format!("the cache {cache} is not used: {error}");
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    warnings
+}
+
 pub(crate) fn failed_step(target: &TargetTrace) -> Option<(&BuildFailure, &Step)> {
     let Some(TargetOutcome::Failed(failure)) = &target.outcome else { return None };
     let named = failure.vertex.as_deref().and_then(|digest| target.trace.step_of(digest));

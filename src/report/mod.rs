@@ -185,6 +185,9 @@ impl Reporter {
             }
             View::Silent(run) => failure::show(&self.ui, run, failure::Extent::Whole),
         }
+        for warning in failure::unused_caches(self.run()) {
+            self.ui.warn(&warning);
+        }
         if let Ci::GitHub { workspace, .. } = &self.ci {
             for command in github::annotations(self.run(), summary, workspace.as_deref()) {
                 self.ui.workflow_command(&command);

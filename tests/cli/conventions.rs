@@ -161,3 +161,84 @@ fn an_undeclared_build_argument_is_a_warning() {
     assert!(said("VERISON=1").contains(warning), "{}", said("VERISON=1"));
     assert!(!said("VERSION=1").contains("has no effect"), "{}", said("VERSION=1"));
 }
+
+#[test]
+fn a_name_that_no_image_can_have_is_told_before_anything_is_built() {
+    for (text, said) in [
+        (
+            "services: {a: {image: 'x:', build: .}}",
+            "compose.yaml:1:23: service `a` cannot get the image name `x:`: its tag is empty",
+        ),
+        ("services: {a: {image: App, build: .}}", "a repository's name is in lower case"),
+        ("services: {a: {image: 'x@sha256:aa', build: .}}", "it names a digest"),
+        ("services: {a: {image: '{{ x }}', build: .}}", "a template that is not rendered yet"),
+        ("services: {a: {build: {context: ., tags: ['y:']}}}", "compose.yaml:1:36: service `a`"),
+        ("services: {A: {build: .}}", "compose.yaml:1:12: service `A` cannot get"),
+    ] {
+        let folder = Folder::new(text);
+        let output = folder.run(&["build"], &[]);
+        assert_eq!(output.status.code(), Some(5), "{text}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{text}: {}", stderr(&output));
+        // As compose, which leaves it to the build.
+        assert!(folder.run(&["build", "--print"], &[]).status.success(), "{text}");
+    }
+    let pulled = Folder::new("services: {a: {image: 'x@sha256:aa'}, b: {build: .}}");
+    assert_eq!(pulled.run(&["build"], &[]).status.code(), Some(3));
+}
+
+#[test]
+fn a_bad_pattern_is_told_with_the_ignore_file_and_its_line() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    folder.write("real/Dockerfile", "FROM scratch\nCOPY . /\n");
+    for (text, line) in [("ok\na[\n", 2), ("# !\n\n!\n", 3)] {
+        folder.write("real/.dockerignore", text);
+        let output = folder.run(&["build"], &[]);
+        assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains(&format!(".dockerignore:{line}: ")), "{said}");
+    }
+    // Nothing is copied: no engine looks at the patterns.
+    folder.write("real/Dockerfile", "FROM scratch\n");
+    assert_eq!(folder.run(&["build"], &[]).status.code(), Some(3));
+}
+
+#[test]
+fn options_of_docker_build_are_taken_or_explained() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    assert_eq!(folder.run(&["build", "--load"], &[]).status.code(), Some(3));
+    for option in ["--output", "-o"] {
+        let output = folder.run(&["build", option, "type=local,dest=out", "a"], &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains("--set 'a.output=type=local,dest=out'"), "{said}");
+    }
+}
+
+#[test]
+fn a_parallel_limit_below_one_is_none() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    for (value, code) in [("0", 3), ("-1", 3), ("-7", 3), ("2", 3), ("", 3), ("many", 2)] {
+        let output = folder.run(&["build"], &[("COMPOSE_PARALLEL_LIMIT", OsStr::new(value))]);
+        assert_eq!(output.status.code(), Some(code), "{value:?}: {}", stderr(&output));
+    }
+    folder.write("real/.env", "COMPOSE_PARALLEL_LIMIT=many\n");
+    assert_eq!(folder.run(&["build"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_size_without_a_unit_is_an_error() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    for args in [["clean", "--max-used-space", "5"], ["stats", "--budget", "api=300"]] {
+        let output = folder.run(&args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("has no unit"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_template_is_called_one() {
+    let folder = Folder::new("services: {a: {build: ., image: {{ x }}}}");
+    let output = folder.run(&["build"], &[]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(stderr(&output).contains("a template that is not rendered yet"), "{}", stderr(&output));
+}

@@ -80,6 +80,7 @@ pub(super) fn classify(message: &str, text: &str) -> Option<Diagnosis> {
             .hint("the registry has trouble of its own: try again later")
     } else if says(&[
         "no such host",
+        "name resolution",
         "connection refused",
         "i/o timeout",
         "network is unreachable",
@@ -92,6 +93,10 @@ pub(super) fn classify(message: &str, text: &str) -> Option<Diagnosis> {
     ]) {
         diagnosis(&format!("the registry cannot be reached ({})", reason(text)))
             .hint("the engine fetches images: check the network and proxy of the engine's machine")
+    } else if says(&["does not look like a TLS handshake", "HTTP response to HTTPS client"]) {
+        diagnosis("the registry speaks plain HTTP, not HTTPS").hint(
+            "list it under insecure-registries in the configuration of the engine (daemon.json), or give it TLS",
+        )
     } else if says(&["tls: ", "x509: "]) {
         diagnosis(&format!("the registry's TLS certificate is not accepted ({})", reason(text)))
             .hint("the engine must trust the registry: its authority belongs in /etc/docker/certs.d, or the host in insecure-registries")

@@ -164,8 +164,8 @@ fn a_registry_that_cannot_be_reached() {
     insta::assert_snapshot!(told(
         "127.0.0.1:15999/basic/x:1: failed to resolve source metadata for 127.0.0.1:15999/basic/x:1: failed to do request: Head \"https://127.0.0.1:15999/v2/basic/x/manifests/1\": tls: first record does not look like a TLS handshake"
     ), @r"
-    Registry: 127.0.0.1:15999/basic/x:1: the registry's TLS certificate is not accepted (first record does not look like a TLS handshake)
-    hint: the engine must trust the registry: its authority belongs in /etc/docker/certs.d, or the host in insecure-registries
+    Registry: 127.0.0.1:15999/basic/x:1: the registry speaks plain HTTP, not HTTPS
+    hint: list it under insecure-registries in the configuration of the engine (daemon.json), or give it TLS
     ");
 }
 
@@ -251,6 +251,8 @@ fn secrets_and_ssh_that_were_not_given() {
         "rpc error: code = Unknown desc = unset ssh forward key default",
         "unset ssh forward key default",
         "no ssh agent or key was given for id `default`",
+        "no SSH key \"\" forwarded from the client",
+        "no SSH key \"default\" forwarded from the client",
     ]), @r"
     Step: a step requires ssh `default`, which was not given
     hint: list it under build.ssh of the service, or give --ssh default
@@ -401,6 +403,55 @@ fn a_git_context_that_cannot_be_fetched() {
     Context: the engine cannot fetch the build context https://host:1/x.git: unable to access 'https://host:1/x.git/': Couldn't connect to server
     hint: the engine's machine fetches it: check the URL, its access and the network
     ");
+}
+
+#[test]
+fn a_git_context_without_what_is_asked_of_it() {
+    let reading = "failed to solve with frontend dockerfile.v0: failed to read dockerfile: failed to load cache key: ";
+    let said = |rest: &str| told(&format!("{reading}{rest}"));
+    let all = [
+        said("repository does not contain ref nosuch, output: \"\""),
+        told(
+            "failed to read dockerfile: invalid subdir /nosub: failed to lstat \"nosub\": statat nosub: no such file or directory",
+        ),
+        said("subdir not supported yet"),
+        said("no SSH key \"default\" forwarded from the client"),
+        said("rpc error: code = Unimplemented desc ="),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @r"
+    Context: `context:` names `nosuch`, which the git repository does not have
+    hint: a branch, a tag or a commit stands behind the `#`
+    Context: `context:` names the directory `/nosub`, which the git repository does not have
+    hint: it stands behind the `:` of the part behind the `#`
+    Context: `context:` names a directory of a git repository, which this engine does not take
+    hint: use Docker 23 or newer, or BuildKit 0.10
+    Context: `context:` is fetched over ssh, for which no agent or key was given
+    hint: list it under build.ssh of the service, or give --ssh default
+    Context: `context:` is fetched over ssh, for which no agent or key was given
+    hint: list it under build.ssh of the service, or give --ssh default
+    ");
+}
+
+#[test]
+fn an_ignore_file_is_not_called_the_dockerfile() {
+    for (wording, pattern) in [
+        ("invalid exclude patterns: syntax error in pattern \"a[\"", " `a[`"),
+        ("illegal exclusion pattern: \"!\"", " `!`"),
+        ("syntax error in pattern", ""),
+    ] {
+        let message = format!(".dockerignore has a pattern{pattern} that cannot be read");
+        assert_eq!(told(wording), format!("Context: {message}"));
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_up_needs_no_login() {
+    for why in ["no such host", "Temporary failure in name resolution", "server misbehaving"] {
+        let said = told(&format!(
+            "failed to push h.x/a:1: Get \"https://h.x/v2/\": dial tcp: lookup h.x: {why}"
+        ));
+        assert!(said.contains("cannot be reached") && !said.contains("login"), "{said}");
+    }
 }
 
 #[test]

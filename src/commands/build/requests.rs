@@ -8,6 +8,7 @@ use crate::build::executor::Job;
 use crate::build::plan::BuildPlan;
 use crate::build::request::{self, RequestContext, SolveRequest};
 use crate::build::sessions::Sessions;
+use crate::build::spec::SecretLocation;
 use crate::build::stores::{self, StoreError};
 use crate::build::target::Target;
 use crate::buildkit;
@@ -108,6 +109,18 @@ pub(super) fn jobs(
             let mut options = request.options;
             options.build_ref = buildkit::new_ref();
             sessions.attach(index, &mut options);
+            let secrets = request.secrets.iter().map(|secret| {
+                let empty = match &secret.source {
+                    SecretLocation::Env(name) => {
+                        let value = request.secret_env.get(name);
+                        value.is_none_or(String::is_empty).then(|| name.clone())
+                    }
+                    SecretLocation::File(_) => None,
+                };
+                (secret.id.clone(), empty)
+            });
+            let secrets = secrets.collect();
+            let ssh = request.ssh.iter().map(|(id, _)| id.clone()).collect();
             Job {
                 name: step.target.name.clone(),
                 also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
@@ -122,6 +135,8 @@ pub(super) fn jobs(
                 exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
                 index_updates: request.index_updates,
                 dockerfile: dockerfile(&step.target),
+                secrets,
+                ssh,
             }
         })
         .collect()
