@@ -11,6 +11,7 @@
 //! - [`ownership`]: whose a container, image, volume, network or cache record is.
 //! - [`build`]: targets, the plan, the executor, outcomes.
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
+//! - [`measure`]: which cache mounts are looked into for their true size, and what is remembered of it.
 //! - [`prune`]: what of a project goes and what stays, and its removal.
 //! - [`lock`]: requirement files to lock files in two parts.
 //! - [`files`]: how files of others are read, and how files for others are written.
@@ -39,6 +40,7 @@ pub mod init;
 pub mod labels;
 pub mod ledger;
 pub mod lock;
+pub mod measure;
 pub mod ownership;
 pub mod progress;
 pub mod prune;

@@ -69,6 +69,11 @@ impl Control {
         solved.map_err(SolveError::from)
     }
 
+    /// A solve of the house's own, whose answer does not matter.
+    pub(super) async fn request(&self, request: pb::SolveRequest) -> Result<(), tonic::Status> {
+        self.client.clone().solve(request).await.map(|_| ())
+    }
+
     /// The address that `host-gateway` stands for; `None` where the engine does not tell one (20.10).
     pub async fn host_gateway(&self) -> Option<String> {
         let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;

@@ -6,6 +6,7 @@ mod control;
 mod convert;
 mod error_details;
 mod gc_policy;
+pub mod measure;
 pub mod session;
 mod solve;
 mod subrequest;

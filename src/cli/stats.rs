@@ -27,9 +27,27 @@ pub struct StatsArgs {
     /// By how much an image may be larger than the last build's, such as 10%.
     #[arg(long, value_name = "PERCENT")]
     pub max_growth: Option<String>,
+    /// Look into cache mounts for their true size: those used since the last look, unless that takes long;
+    /// `always` looks into all of them, as long as --timeout lets it, `never` takes the engine's figures.
+    #[arg(
+        long, value_enum, value_name = "WHEN", default_value_t = Measure::Auto,
+        num_args = 0..=1, require_equals = true, default_missing_value = "always"
+    )]
+    pub measure: Measure,
     /// Wait this long for the engine to measure; what is late is left out.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20s")]
     pub timeout: Duration,
+}
+
+/// When cache mounts are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Where that is quick.
+    Auto,
+    /// All of them.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// How statistics are printed.

@@ -10,6 +10,7 @@ pub mod environment;
 pub mod history;
 pub mod init;
 pub mod lock;
+mod measure;
 pub mod project;
 mod scope;
 pub mod sources;

@@ -9,6 +9,26 @@ pub struct CacheMountSpec {
     pub target: String,
     /// `shared`, `private` or `locked`.
     pub sharing: String,
+    /// What it begins with.
+    pub beginning: Beginning,
+}
+
+/// What stands in a cache mount before its first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beginning {
+    /// Nothing.
+    Empty,
+    /// Nothing, in a directory with an owner and a mode.
+    Directory {
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+        /// Permissions.
+        mode: u32,
+    },
+    /// Files of a stage or image, or what a variable says.
+    Other,
 }
 
 /// The cache mounts of an instruction, in one line as the engine writes it in the names of steps:
@@ -28,6 +48,7 @@ pub fn cache_mounts(instruction: &str) -> Vec<CacheMountSpec> {
 fn cache_mount(fields: &str) -> Option<CacheMountSpec> {
     let fields = fields.trim_matches(['"', '\'']);
     let (mut is_cache, mut id, mut target, mut sharing) = (false, None, None, "shared".to_owned());
+    let mut owner = Owner::default();
     for field in fields.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         let value = value.trim_matches(['"', '\'']);
@@ -36,11 +57,53 @@ fn cache_mount(fields: &str) -> Option<CacheMountSpec> {
             "id" => id = Some(value.to_owned()).filter(|id| !id.is_empty()),
             "target" | "dst" | "destination" => target = Some(clean(value)),
             "sharing" => sharing = value.to_ascii_lowercase(),
-            _ => {}
+            key => owner.read(key, value),
         }
     }
     let target = target.filter(|_| is_cache)?;
-    Some(CacheMountSpec { id: id.unwrap_or_else(|| target.clone()), target, sharing })
+    let id = id.unwrap_or_else(|| target.clone());
+    Some(CacheMountSpec { id, target, sharing, beginning: owner.beginning() })
+}
+
+/// The options that say what a mount begins with (BuildKit `dockerfile2llb`, `dispatchRunMounts`).
+#[derive(Default)]
+struct Owner {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mode: Option<u32>,
+    is_other: bool,
+}
+
+impl Owner {
+    fn read(&mut self, key: &str, value: &str) {
+        let number = match key {
+            "mode" => u32::from_str_radix(value, 8).ok(),
+            _ => value.parse().ok(),
+        };
+        match key {
+            "uid" => self.uid = number,
+            "gid" => self.gid = number,
+            "mode" => self.mode = number,
+            "from" => self.is_other |= value != "scratch",
+            "source" | "src" => self.is_other |= !clean(value).trim_start_matches('/').is_empty(),
+            _ => return,
+        }
+        self.is_other |= matches!(key, "uid" | "gid" | "mode") && number.is_none();
+    }
+
+    fn beginning(&self) -> Beginning {
+        if self.is_other {
+            return Beginning::Other;
+        }
+        match (self.uid, self.gid, self.mode) {
+            (None, None, None) => Beginning::Empty,
+            (uid, gid, mode) => Beginning::Directory {
+                uid: uid.unwrap_or(0),
+                gid: gid.unwrap_or(0),
+                mode: mode.unwrap_or(0o755),
+            },
+        }
+    }
 }
 
 /// Go's `path.Clean`.
@@ -86,6 +149,22 @@ mod tests {
             ),
             [["apt", "/var/cache/apt", "locked"], ["rel/x", "rel/x", "shared"]]
         );
+    }
+
+    #[test]
+    fn owners_and_sources_say_what_a_mount_begins_with() {
+        for (options, expected) in [
+            ("", Beginning::Empty),
+            (",from=scratch,source=/", Beginning::Empty),
+            (",uid=1000", Beginning::Directory { uid: 1000, gid: 0, mode: 0o755 }),
+            (",gid=7,mode=0700", Beginning::Directory { uid: 0, gid: 7, mode: 0o700 }),
+            (",uid=$UID", Beginning::Other),
+            (",from=deps", Beginning::Other),
+            (",source=/x,uid=1", Beginning::Other),
+        ] {
+            let text = format!("RUN --mount=type=cache,target=/c{options} make");
+            assert_eq!(cache_mounts(&text)[0].beginning, expected, "{options}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn cache(facts: &Facts, notes: &mut Vec<String>) -> CacheStats {
         snapshot.cache.iter().filter(|it| wanted(it)).map(|it| it.size_bytes).sum()
     };
     let mounts = mounts(facts);
+    doubt(facts, &mounts, notes);
     advise(&mounts, sum(&|it| !it.shared), notes);
     CacheStats {
         total_bytes: Some(sum(&|_| true)),
@@ -71,16 +72,27 @@ fn kinds(facts: &Facts) -> Vec<CacheKindStats> {
 
 fn mounts(facts: &Facts) -> Vec<CacheMountStats> {
     let records = || facts.snapshot.cache.iter().filter(|it| it.kind == CacheKind::CacheMount);
-    let collections =
-        facts.gc.map(|policies| super::gc::collections(policies, &facts.snapshot.cache, facts.now));
+    let seen = facts.sizes.as_engine_sees(&facts.snapshot.cache);
+    let collections = facts.gc.map(|policies| super::gc::collections(policies, &seen, facts.now));
     let mut mounts: Vec<CacheMountStats> = records()
         .map(|record| {
             let named = super::mounts::parse(&record.description);
             let services = super::mounts::services(facts.services, &named);
+            let known = facts.sizes.mounts.get(&record.id);
+            let measured = known.and_then(|known| known.measured);
+            let not_measured = known.and_then(|known| known.why_not.clone());
             CacheMountStats {
                 id: named.id.or_else(|| services.id.clone()),
                 target: named.target,
                 size_bytes: record.size_bytes,
+                engine_bytes: known.map_or(record.size_bytes, |known| known.engine.size_bytes),
+                size_source: match (measured, &not_measured) {
+                    (None, _) => "engine",
+                    (Some(_), None) => "measured",
+                    (Some(_), Some(_)) => "earlier",
+                },
+                measured,
+                not_measured,
                 last_used: record.last_used_at,
                 services: services.names,
                 record: record.id.clone(),
@@ -96,6 +108,22 @@ fn mounts(facts: &Facts) -> Vec<CacheMountStats> {
         ))
     });
     mounts
+}
+
+/// Says which sizes of the project's mounts may be too small.
+fn doubt(facts: &Facts, mounts: &[CacheMountStats], notes: &mut Vec<String>) {
+    for mount in mounts.iter().filter(|mount| !mount.services.is_empty()) {
+        let Some(why) = mount.not_measured.as_ref() else { continue };
+        let name = mount.id.as_ref().or(mount.target.as_ref()).unwrap_or(&mount.record);
+        let since = match mount.measured {
+            Some(time) => {
+                let hours = facts.now.duration_since(time).as_secs() / 3600;
+                format!("was measured {hours} hours ago, and a build has used it since")
+            }
+            None => "is what the engine found when it was first asked".to_owned(),
+        };
+        notes.push(format!("the size of cache mount {name} {since}; it may have grown: {why}"));
+    }
 }
 
 /// What to do about mounts of the project that garbage collection is about to delete.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::gc::Rules;
 use crate::engine::snapshot::{ImageDetails, Snapshot};
+use crate::measure::Sizes;
 use crate::ownership::Answer;
 
 /// Everything that is known.
@@ -27,6 +28,8 @@ pub struct Facts<'a> {
     pub own_records: Option<&'a BTreeSet<String>>,
     /// The rules of the engine's garbage collection; `None` where it did not tell.
     pub gc: Option<&'a Rules>,
+    /// What is known of the true sizes of cache mounts; the snapshot has them.
+    pub sizes: &'a Sizes,
     /// Whether every cache record is to be listed.
     pub with_records: bool,
     /// The moment of the snapshot, by this machine's clock.
@@ -44,6 +47,8 @@ pub struct ServiceFacts {
     pub reference: String,
     /// Further references its build gives.
     pub tags: Vec<String>,
+    /// What its build puts before the ids of cache mounts (`BUILDKIT_CACHE_MOUNT_NS`).
+    pub namespace: String,
     /// Its Dockerfile, where that is a file on this machine or stands in the compose file.
     pub dockerfile: Option<DockerfileFacts>,
 }

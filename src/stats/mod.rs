@@ -20,6 +20,7 @@ pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
     EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,
 };
+pub use mounts::asked_for as mounts_asked_for;
 
 use crate::engine::snapshot::{Container, Labels, Lost, Part, Volume};
 use crate::labels;

@@ -192,8 +192,16 @@ pub struct CacheMountStats {
     pub id: Option<String>,
     /// Where it was mounted.
     pub target: Option<String>,
-    /// Its size.
+    /// Its size: measured where `size_source` says so.
     pub size_bytes: u64,
+    /// What the engine says: the size when somebody first asked for it.
+    pub engine_bytes: u64,
+    /// `measured`: as it is now; `earlier`: measured, and used since; `engine`.
+    pub size_source: &'static str,
+    /// When it was measured.
+    pub measured: Option<Timestamp>,
+    /// Why it was not measured now.
+    pub not_measured: Option<String>,
     /// When a step last used it.
     pub last_used: Option<Timestamp>,
     /// Services of the project whose Dockerfiles name it.

@@ -1,13 +1,16 @@
 //! Which cache mount a record is, by its description, and which services name it.
 
 use super::facts::ServiceFacts;
-use crate::dockerfile;
+use crate::dockerfile::{self, CacheMountSpec};
+use crate::engine::snapshot::{CacheKind, CacheRecord};
 
 /// What a description tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Named {
     /// `id=` as in the Dockerfile; 20.10 does not tell it.
     pub(super) id: Option<String>,
+    /// The same with the namespace before it.
+    full_id: Option<String>,
     pub(super) target: Option<String>,
     /// The command of the RUN that made it, shell included.
     pub(super) command: String,
@@ -32,6 +35,7 @@ pub(super) fn parse(description: &str) -> Named {
     };
     let (target, from) = rest.split_once(" from ").unwrap_or((rest, ""));
     Named {
+        full_id: id.clone(),
         id: id.map(|id| id.strip_prefix('/').map(str::to_owned).unwrap_or(id)),
         target: Some(target.to_owned()).filter(|target| !target.is_empty()),
         command: from.strip_prefix("exec ").unwrap_or(from).to_owned(),
@@ -43,18 +47,7 @@ pub(super) fn parse(description: &str) -> Named {
 pub(super) fn services(services: &[ServiceFacts], named: &Named) -> Services {
     let mut found = Services::default();
     for service in services {
-        let Some(file) = &service.dockerfile else { continue };
-        let spec = dockerfile::instructions(&file.text).into_iter().find_map(|instruction| {
-            let specs = dockerfile::cache_mounts(&instruction);
-            specs.into_iter().find(|spec| match &named.id {
-                Some(id) => may_be(&spec.id, id),
-                None => {
-                    named.target.as_ref().is_some_and(|target| may_be(&spec.target, target))
-                        && is_command(&instruction, &named.command)
-                }
-            })
-        });
-        if let Some(spec) = spec {
+        if let Some(spec) = specs(service, named).into_iter().next() {
             found.names.push(service.name.clone());
             if named.id.is_none() && !spec.id.contains('$') {
                 found.id = Some(spec.id);
@@ -62,6 +55,42 @@ pub(super) fn services(services: &[ServiceFacts], named: &Named) -> Services {
         }
     }
     found
+}
+
+/// How services ask for the cache mount that a record is, each way with the id as the engine has it.
+pub fn asked_for(services: &[ServiceFacts], record: &CacheRecord) -> Vec<(String, CacheMountSpec)> {
+    if record.kind != CacheKind::CacheMount {
+        return Vec::new();
+    }
+    let named = parse(&record.description);
+    let ways = services.iter().flat_map(|service| {
+        let id = |spec: &CacheMountSpec| match &named.full_id {
+            Some(id) => id.clone(),
+            None => format!("{}/{}", service.namespace, spec.id),
+        };
+        specs(service, &named).into_iter().map(move |spec| (id(&spec), spec))
+    });
+    ways.collect()
+}
+
+/// The mounts of a service that a description can mean.
+fn specs(service: &ServiceFacts, named: &Named) -> Vec<CacheMountSpec> {
+    let Some(file) = &service.dockerfile else { return Vec::new() };
+    let instructions = dockerfile::instructions(&file.text);
+    let mounts = instructions.iter().flat_map(|instruction| {
+        let specs = dockerfile::cache_mounts(instruction).into_iter();
+        specs.filter(move |spec| match &named.full_id {
+            Some(id) => {
+                let rest = id.strip_prefix(&service.namespace).and_then(|id| id.strip_prefix('/'));
+                rest.is_some_and(|id| may_be(&spec.id, id))
+            }
+            None => {
+                named.target.as_ref().is_some_and(|target| may_be(&spec.target, target))
+                    && is_command(instruction, &named.command)
+            }
+        })
+    });
+    mounts.collect()
 }
 
 /// Whether `written`, which may hold variables, can stand for `actual`.
@@ -92,6 +121,7 @@ mod tests {
     fn named(id: Option<&str>, target: &str, command: &str) -> Named {
         Named {
             id: id.map(str::to_owned),
+            full_id: id.map(|id| format!("/{id}")),
             target: Some(target.to_owned()),
             command: command.to_owned(),
         }

@@ -1,7 +1,7 @@
 //! A project of two services on one base, as each image store describes it.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::engine::ApiVersion;
@@ -10,6 +10,7 @@ use crate::engine::snapshot::{
     Snapshot, Store,
 };
 use crate::image_reference::familiar;
+use crate::measure::Sizes;
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
@@ -176,6 +177,7 @@ fn services() -> Vec<ServiceFacts> {
         name: name.into(),
         reference: format!("p-{name}"),
         tags: Vec::new(),
+        namespace: String::new(),
         dockerfile: Some(DockerfileFacts {
             path: format!("Dockerfile.{name}"),
             text: format!("FROM python:3\n\nCOPY shared .\n{top}\n"),
@@ -230,6 +232,8 @@ fn whose(snapshot: &Snapshot) -> Answer {
     })
 }
 
+static NO_SIZES: Sizes = Sizes { mounts: BTreeMap::new(), disk: None };
+
 fn facts<'a>(
     snapshot: &'a Snapshot,
     whose: &'a Answer,
@@ -244,6 +248,7 @@ fn facts<'a>(
         details,
         past: &[],
         own_records: None,
+        sizes: &NO_SIZES,
         gc: None,
         with_records: false,
         now: NOW.parse().unwrap(),

@@ -70,7 +70,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "build_context", may: &[], never: PURE },
     Room {
         place: "buildkit",
-        may: &["build_context", "engine", "files", "progress"],
+        may: &["build_context", "dockerfile", "engine", "files", "measure", "progress"],
         never: CLIENT,
     },
     Room { place: "cli", may: &[], never: PURE },
@@ -93,6 +93,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "labels",
             "ledger",
             "lock",
+            "measure",
             "ownership",
             "progress",
             "prune",
@@ -117,6 +118,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "lib.rs", may: &["cli", "commands", "error", "ui"], never: &[] },
     Room { place: "lock", may: &["files"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
+    Room { place: "measure", may: &["dockerfile", "engine"], never: PURE },
     Room {
         place: "ownership",
         may: &["attribution", "buildkit", "dockerfile", "engine", "labels", "ledger", "progress"],
@@ -155,7 +157,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "size.rs", may: &[], never: PURE },
     Room {
         place: "stats",
-        may: &["dockerfile", "engine", "image_reference", "labels", "ownership", "size"],
+        may: &["dockerfile", "engine", "image_reference", "labels", "measure", "ownership", "size"],
         never: PURE,
     },
     Room { place: "ui", may: &["error", "redact"], never: &[&["bollard"], &["tonic"], &["hyper"]] },

@@ -26,6 +26,7 @@ mod interrupt;
 mod ledger;
 mod limits;
 mod lock;
+mod measure;
 mod ownership;
 mod ownership_by_chance;
 mod private_engines;

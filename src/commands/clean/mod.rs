@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::commands::environment::Environment;
-use crate::commands::{connect, scope};
+use crate::commands::{connect, measure, scope};
 use crate::engine::snapshot::{ImageDetails, Lost, Part, Snapshot};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
@@ -51,7 +51,9 @@ pub async fn run(
         CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
     })?;
     let engine = Engine::new(&connector);
-    let observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
+    let mut observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
+    let wish = measure::Wish::remembered(environment.ledger_directory().as_deref());
+    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.snapshot, &wish).await;
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
         goal.disk_free =
             connect::disk_free(&connector, &observed.snapshot.engine).ok_or_else(|| {
@@ -80,7 +82,8 @@ pub async fn run(
         evidence: &evidence,
         include: &include,
     });
-    let plan = prune::plan(snapshot, details, &answer, &request);
+    let mut plan = prune::plan(snapshot, details, &answer, &request);
+    measure::expect_engines_uses(&mut plan, &sizes);
     let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
     let others = hits.then(|| whole_cache::others_hit(snapshot, &answer.records, &project.name));
     let clean = Clean { args, ui, project: &project.name, plan: &plan, notes: &notes };
@@ -109,7 +112,10 @@ pub async fn run(
     let freed = match outcome.stopped {
         Some(Stop::Engine(_)) => 0,
         _ => match observe(&engine, &connector).await {
-            Ok(after) => observed.footprint().saturating_sub(after.footprint()),
+            Ok(mut after) => {
+                measure::sizes(&connector, &engine, &[], &mut after.snapshot, &wish).await;
+                observed.footprint().saturating_sub(after.footprint())
+            }
             Err(error) => {
                 ui.warn(&format!("what that freed is not known: {}", error.message));
                 0

@@ -16,10 +16,11 @@ use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
 use crate::commands::environment::Environment;
-use crate::commands::{connect, scope};
+use crate::commands::{connect, measure, scope};
 use crate::engine::snapshot::{Image, ImageDetails};
 use crate::engine::{Connector, Engine, Snapshot};
 use crate::error::{CommandError, ExitKind};
+use crate::measure::Sizes;
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
 use crate::report::ci::Ci;
 use crate::report::clean;
@@ -53,7 +54,9 @@ pub async fn run(
         false => Whose::Told,
     };
     let mut notes: Vec<String> = measured.scope.note.iter().cloned().collect();
-    let wish = Wish { limit: args.timeout, whose, ledger: environment.ledger_directory() };
+    let ledger = environment.ledger_directory();
+    let measure = measure::Wish::new(args.measure, args.timeout, ledger.as_deref());
+    let wish = Wish { limit: args.timeout, whose, ledger, measure };
     let seen = observe(&connector, &measured, wish, &mut notes).await?;
     let mut report = stats::aggregate(&Facts {
         project: measured.name(),
@@ -63,6 +66,7 @@ pub async fn run(
         details: &seen.details,
         past: &seen.past,
         own_records: seen.own_records.as_ref(),
+        sizes: &seen.sizes,
         gc: seen.gc.as_ref(),
         with_records: global.verbose > 0,
         now: Timestamp::now(),
@@ -98,6 +102,7 @@ struct Wish {
     whose: Whose,
     /// Where builds are remembered, if anywhere.
     ledger: Option<PathBuf>,
+    measure: measure::Wish,
 }
 
 /// What the engine and the ledger told in time.
@@ -107,6 +112,7 @@ struct Seen {
     past: Vec<PastImage>,
     whose: Answer,
     own_records: Option<BTreeSet<String>>,
+    sizes: Sizes,
     gc: Option<gc::Rules>,
 }
 
@@ -116,7 +122,7 @@ async fn observe(
     wish: Wish,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
-    let Wish { limit, whose, ledger } = wish;
+    let Wish { limit, whose, ledger, measure } = wish;
     let end = Instant::now() + limit.max(LAYERS_AT_LEAST);
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
@@ -145,6 +151,8 @@ async fn observe(
     });
     let (mut snapshot, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
     let past = past::of(ledger, measured, &snapshot);
+    let sizes =
+        measure::sizes(connector, &engine, &measured.services, &mut snapshot, &measure).await;
     let details = layers.details.unwrap_or_else(|why| {
         notes.push(format!("layers of images unknown: {why}"));
         Vec::new()
@@ -194,7 +202,8 @@ async fn observe(
     });
     let past = past.await.unwrap_or_default();
     notes.extend(past.note);
-    Ok(Seen { snapshot, details, past: past.images, whose: answer, own_records, gc })
+    let whose = answer;
+    Ok(Seen { snapshot, details, past: past.images, whose, own_records, sizes, gc })
 }
 
 /// What inspecting images tells, or why it did not come in time.

@@ -14,6 +14,9 @@ use crate::error::CommandError;
 use crate::stats::{DockerfileFacts, ServiceFacts};
 use crate::ui::Ui;
 
+/// The build argument that BuildKit's Dockerfile frontend puts before ids of cache mounts.
+const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
+
 /// The project, as far as it is known.
 pub(super) struct Measured {
     pub(super) scope: Scope,
@@ -57,6 +60,7 @@ fn service(target: &Target, environment: &Environment) -> ServiceFacts {
         name: target.service.clone(),
         reference: target.image.clone(),
         tags: target.tags.clone(),
+        namespace: target.args.get(CACHE_NAMESPACE).cloned().unwrap_or_default(),
         dockerfile: dockerfile(target, &environment.working_dir),
     }
 }

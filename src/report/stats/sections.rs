@@ -254,6 +254,7 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
         Column::new("MOUNT", Shape::CutStart(12)),
         Column::new("TARGET", Shape::CutStart(10)).drop(1),
         Column::new("SIZE", Shape::Right),
+        Column::new("FIGURE", Shape::Left).drop(2),
         Column::new("LAST USED", Shape::Right),
         Column::new("SERVICES", Shape::CutEnd(10)),
         Column::new("COLLECTION", Shape::Left),
@@ -270,6 +271,7 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
             cell(mount.id.as_deref().unwrap_or("-")),
             cell(target),
             format::bytes(mount.size_bytes),
+            figure(report, mount),
             age(report, mount.last_used),
             cell(
                 if mount.services.is_empty() { "-".into() } else { mount.services.join(", ") }
@@ -288,6 +290,15 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
         ));
     }
     section
+}
+
+/// Whose figure its size is, and of when.
+fn figure(report: &StatsReport, mount: &CacheMountStats) -> String {
+    match mount.size_source {
+        "engine" => "the engine's".to_owned(),
+        "earlier" => format!("{} old", age(report, mount.measured)),
+        source => source.to_owned(),
+    }
 }
 
 /// What the engine's garbage collection does to it.

@@ -1,0 +1,312 @@
+//! Measures cache mounts where they are: in a step of a build of ours.
+//!
+//! No question to the engine tells how large a cache mount has become: BuildKit takes its size the first time
+//! somebody asks and keeps that (`cache/refs.go`, `size`). So a small program (`helpers/measure.rs`) is put into an
+//! empty file system and run with the mounts, read-only and without a network. The step fails when it is done:
+//! of a step that failed the engine keeps neither result nor cache key, and of an internal build no history.
+//!
+//! A mount is reached by its id, its sharing mode and the directory it began with. All three have to be those of the
+//! builds that use it: for another directory, or for a mount that somebody holds in another mode, BuildKit makes
+//! a new one (`solver/llbsolver/mounts`, `getRefCacheDir`).
+
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1 as wire;
+use bollard_buildkit_proto::pb;
+use jiff::Timestamp;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::control::Control;
+use super::solve::SolveError;
+use crate::dockerfile::Beginning;
+use crate::measure::{Content, Disk, Mount, Sharing, Sight};
+use crate::progress::SolveStatus;
+
+/// The program for each machine, by the name the kernel gives it and by Go's.
+const HELPERS: [(&str, &str, &[u8]); 2] = [
+    ("x86_64", "amd64", include_bytes!("../../helpers/measure-x86_64")),
+    ("aarch64", "arm64", include_bytes!("../../helpers/measure-aarch64")),
+];
+/// Where the program is put. Records of the cache that such a step made bear its name.
+pub const PROGRAM: &str = "/doc2md-docker-measure";
+/// An input that is not there (BuildKit `pb.Empty`), and an output that nobody wants (`pb.SkipOutput`).
+const NONE: i64 = -1;
+/// No time of its own (BuildKit `client/llb`, `marshalTime`).
+const NO_TIME: i64 = -1;
+
+/// Where the mount with this index stands.
+pub fn place(index: usize) -> String {
+    format!("/measured/{index}")
+}
+
+/// Whether there is a program for the engine's machine, by the kernel's name for it.
+pub fn can_measure(architecture: &str) -> bool {
+    HELPERS.iter().any(|(name, ..)| *name == architecture)
+}
+
+impl Control {
+    /// Looks into `mounts`, and at the engine's disk. What has not been seen after `limit` is left out;
+    /// then, and when the future is dropped, the engine ends the step.
+    ///
+    /// # Errors
+    /// There is no program for this architecture, the step could not be run, or the connection was lost.
+    pub async fn look(
+        &self,
+        architecture: &str,
+        mounts: &[Mount],
+        limit: Duration,
+    ) -> Result<Sight, SolveError> {
+        let refused = |message: String| SolveError {
+            code: tonic::Code::Unimplemented,
+            message,
+            vertex: None,
+            location: None,
+        };
+        let Some((_, go_name, program)) = HELPERS.iter().find(|(name, ..)| *name == architecture)
+        else {
+            return Err(refused(format!("cannot measure on {architecture}")));
+        };
+        let build_ref = super::new_ref();
+        let request = wire::SolveRequest {
+            r#ref: build_ref.clone(),
+            definition: Some(definition(go_name, program, mounts, &build_ref)),
+            cache: Some(wire::CacheOptions::default()),
+            internal: true,
+            ..Default::default()
+        };
+        let (to, mut statuses) = mpsc::channel::<SolveStatus>(16);
+        let ended = CancellationToken::new();
+        let mut output = Vec::new();
+        let work = async {
+            let listen = async {
+                while let Some(status) = statuses.recv().await {
+                    for log in status.logs {
+                        output.extend(log.data);
+                    }
+                }
+            };
+            let solve = async {
+                let solved = self.request(request).await;
+                ended.cancel();
+                solved
+            };
+            let follow = self.follow(build_ref.clone(), to, ended.clone());
+            tokio::join!(solve, listen, follow).0
+        };
+        let solved = timeout(limit, work).await;
+        match (read(&String::from_utf8_lossy(&output), mounts.len()), solved) {
+            (Some(seen), _) => Ok(seen),
+            (None, Ok(Err(status))) => Err(status.into()),
+            (None, Ok(Ok(()))) => Err(refused("the measuring step said nothing".to_owned())),
+            (None, Err(_)) => Err(refused(format!("it took longer than {limit:?}"))),
+        }
+    }
+}
+
+/// The build: the program in an empty file system, the directories that mounts begin with, the step.
+fn definition(go_name: &str, program: &[u8], mounts: &[Mount], once: &str) -> pb::Definition {
+    let platform = pb::Platform {
+        architecture: go_name.to_owned(),
+        os: "linux".to_owned(),
+        ..Default::default()
+    };
+    let mut ops: Vec<Vec<u8>> = Vec::new();
+    let mut inputs: Vec<pb::Input> = Vec::new();
+    let mut input = |op: pb::op::Op, ops: &mut Vec<Vec<u8>>| {
+        let op = pb::Op { op: Some(op), platform: Some(platform.clone()), ..Default::default() };
+        let op = op.encode_to_vec();
+        let digest = digest(&op);
+        if let Some(at) = inputs.iter().position(|input| input.digest == digest) {
+            return at;
+        }
+        ops.push(op);
+        inputs.push(pb::Input { digest, index: 0 });
+        inputs.len() - 1
+    };
+    let program = pb::file_action::Action::Mkfile(pb::FileActionMkFile {
+        path: PROGRAM.to_owned(),
+        mode: 0o755,
+        data: program.to_vec(),
+        owner: None,
+        timestamp: NO_TIME,
+    });
+    let root = input(file(program), &mut ops);
+    let mut args = vec![PROGRAM.to_owned()];
+    let mut all = vec![pb::Mount {
+        input: number(root),
+        dest: "/".to_owned(),
+        output: 0,
+        ..Default::default()
+    }];
+    for (index, mount) in mounts.iter().enumerate() {
+        let place = place(index);
+        let (from, selector) = match mount.beginning {
+            Beginning::Directory { uid, gid, mode } => {
+                (number(input(file(directory(uid, gid, mode)), &mut ops)), "/cache")
+            }
+            Beginning::Empty | Beginning::Other => (NONE, ""),
+        };
+        let sharing = match mount.sharing {
+            Sharing::Shared => pb::CacheSharingOpt::Shared,
+            Sharing::Private => pb::CacheSharingOpt::Private,
+            Sharing::Locked => pb::CacheSharingOpt::Locked,
+        };
+        all.push(pb::Mount {
+            input: from,
+            selector: selector.to_owned(),
+            dest: place.clone(),
+            output: NONE,
+            readonly: true,
+            mount_type: pb::MountType::Cache.into(),
+            cache_opt: Some(pb::CacheOpt { id: mount.id.clone(), sharing: sharing.into() }),
+            ..Default::default()
+        });
+        args.push(place);
+    }
+    // Builds that run at the same time share a step that is the same to the byte, and its output.
+    let env = vec![format!("ONCE={once}")];
+    let meta = pb::Meta { args, env, cwd: "/".to_owned(), ..Default::default() };
+    let exec = pb::ExecOp {
+        meta: Some(meta),
+        mounts: all,
+        network: pb::NetMode::None.into(),
+        ..Default::default()
+    };
+    let step = pb::Op {
+        inputs,
+        op: Some(pb::op::Op::Exec(exec)),
+        platform: Some(platform),
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let result = pb::Op {
+        inputs: vec![pb::Input { digest: digest(&step), index: 0 }],
+        ..Default::default()
+    };
+    ops.extend([step, result.encode_to_vec()]);
+    pb::Definition { def: ops, ..Default::default() }
+}
+
+/// What the Dockerfile frontend makes for `uid=`, `gid=` and `mode=` (`dockerfile2llb`, `setCacheUIDGID`).
+fn directory(uid: u32, gid: u32, mode: u32) -> pb::file_action::Action {
+    let user = |id| pb::UserOpt { user: Some(pb::user_opt::User::ById(id)) };
+    pb::file_action::Action::Mkdir(pb::FileActionMkDir {
+        path: "/cache".to_owned(),
+        mode: i32::try_from(mode & 0o777).unwrap_or(0o755),
+        make_parents: false,
+        owner: Some(pb::ChownOpt { user: Some(user(uid)), group: Some(user(gid)) }),
+        timestamp: NO_TIME,
+    })
+}
+
+fn file(action: pb::file_action::Action) -> pb::op::Op {
+    let action =
+        pb::FileAction { input: NONE, secondary_input: NONE, output: 0, action: Some(action) };
+    pb::op::Op::File(pb::FileOp { actions: vec![action] })
+}
+
+fn digest(op: &[u8]) -> String {
+    let digest = Sha256::digest(op);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn number(index: usize) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}
+
+/// Reads what the program wrote; `None` where that is nothing.
+fn read(output: &str, mounts: usize) -> Option<Sight> {
+    let mut sight = Sight { disk: None, mounts: vec![None; mounts] };
+    // A line without an end is not whole yet.
+    for line in output.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let mut words = line.split_whitespace();
+        let word = words.next();
+        let numbers: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+        match (word, numbers.as_slice()) {
+            (Some("disk"), &[size_bytes, free_bytes, available_bytes]) => {
+                sight.disk = Some(Disk { size_bytes, free_bytes, available_bytes });
+            }
+            (Some("mount"), &[index, bytes, _, unread, seconds, nanoseconds]) => {
+                let place = sight.mounts.get_mut(usize::try_from(index).ok()?)?;
+                let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
+                let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+                let born = seconds.and_then(|seconds| Timestamp::new(seconds, nanoseconds).ok());
+                *place = (unread == 0).then_some(Content { bytes, born });
+            }
+            _ => {}
+        }
+    }
+    sight.disk.is_some().then_some(sight)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_came_in_time_is_read_and_nothing_else() {
+        let all =
+            "disk 100 40 30\nmount 0 4096 1 0 1700000000 5\nmount 1 7 9 1 0 0\nmount 2 5 1 0 0 0";
+        let sight = read(all, 3).unwrap();
+        let disk = Disk { size_bytes: 100, free_bytes: 40, available_bytes: 30 };
+        assert_eq!(sight.disk, Some(disk));
+        let born = Timestamp::new(1_700_000_000, 5).ok();
+        // The second has a directory that could not be read; the third line is not whole.
+        assert_eq!(sight.mounts, [Some(Content { bytes: 4096, born }), None, None]);
+        assert_eq!(read("exec format error\n", 1), None);
+        assert_eq!(read("disk 1 1 1\nmount 9 1 1 1 1 1\n", 1), None);
+    }
+
+    #[test]
+    fn each_op_names_the_bytes_it_reads() {
+        let mount = |beginning| Mount { id: "/x".into(), sharing: Sharing::Locked, beginning };
+        let owned = Beginning::Directory { uid: 7, gid: 8, mode: 0o700 };
+        let mounts = [mount(Beginning::Empty), mount(owned), mount(owned)];
+        let ops = definition("amd64", b"elf", &mounts, "once").def;
+        // The program, one directory for both mounts, the step, and what is wanted of it.
+        assert_eq!(ops.len(), 4);
+        let step = pb::Op::decode(ops[2].as_slice()).unwrap();
+        let read: Vec<String> = step.inputs.iter().map(|input| input.digest.clone()).collect();
+        assert_eq!(read, [digest(&ops[0]), digest(&ops[1])]);
+        let Some(pb::op::Op::Exec(exec)) = step.op else { panic!("not a step") };
+        let inputs: Vec<i64> = exec.mounts.iter().map(|mount| mount.input).collect();
+        assert_eq!(inputs, [0, NONE, 1, 1]);
+        assert!(exec.mounts[1..].iter().all(|mount| mount.readonly && mount.output == NONE));
+        let end = pb::Op::decode(ops[3].as_slice()).unwrap();
+        assert_eq!(end.inputs[0].digest, digest(&ops[2]));
+    }
+
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[test]
+    fn the_program_counts_as_du_does() {
+        use std::os::unix::fs::symlink;
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let (program, data) = (folder.path().join("measure"), folder.path().join("data"));
+        let (.., bytes) = HELPERS.iter().find(|it| it.0 == std::env::consts::ARCH).unwrap();
+        let raw = folder.path().join("raw");
+        std::fs::write(&raw, bytes).unwrap();
+        crate::test_program::copy(&raw, &program);
+        std::fs::create_dir_all(data.join("a/b/c")).unwrap();
+        for (name, size) in [("a/big", 3_000_000), ("a/b/small", 1), ("a/b/c/empty", 0)] {
+            std::fs::write(data.join(name), vec![7; size]).unwrap();
+        }
+        std::fs::hard_link(data.join("a/big"), data.join("a/b/c/same")).unwrap();
+        std::fs::File::create(data.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+        symlink("/", data.join("elsewhere")).unwrap();
+        let output = Command::new(&program).arg(&data).arg("/not/there").output().unwrap();
+        assert_eq!(output.status.code(), Some(9));
+        let sight = read(&String::from_utf8(output.stdout).unwrap(), 2).unwrap();
+        let du = Command::new("du").args(["-s", "--block-size=1"]).arg(&data).output().unwrap();
+        let du = String::from_utf8(du.stdout).unwrap();
+        let expected = du.split_whitespace().next().unwrap().parse().ok();
+        assert_eq!(sight.mounts[0].map(|content| content.bytes), expected);
+        assert_eq!(sight.mounts[1], None);
+    }
+}

@@ -1,0 +1,193 @@
+//! True sizes of cache mounts: a look into those that were used since the last one, and what is remembered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
+
+use crate::buildkit::{Control, measure as helper};
+use crate::cli::stats::Measure;
+use crate::engine::snapshot::{CacheRecord, Snapshot};
+use crate::engine::{Connector, Engine};
+use crate::files;
+use crate::measure::{Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, plan};
+use crate::prune::{self, Action};
+use crate::stats::{ServiceFacts, mounts_asked_for};
+
+/// How long mounts are looked into where nobody asked for it.
+const AT_LEISURE: Duration = Duration::from_secs(2);
+/// A record and the directory of its mount are made one after the other.
+const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
+/// More than a memory can have: what is larger is none of ours.
+const MEMORY_LIMIT: u64 = 4 << 20;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) effort: Effort,
+    /// How long the engine gets.
+    pub(super) limit: Duration,
+    /// Where looks are remembered, if anywhere.
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl Wish {
+    /// Only what is remembered.
+    pub(super) fn remembered(ledger: Option<&Path>) -> Self {
+        Self::new(Measure::Never, Duration::ZERO, ledger)
+    }
+
+    /// As the option says.
+    pub(super) fn new(measure: Measure, patience: Duration, ledger: Option<&Path>) -> Self {
+        let effort = match measure {
+            Measure::Auto => Effort::Changed,
+            Measure::Always => Effort::All,
+            Measure::Never => Effort::None,
+        };
+        let limit = if effort == Effort::All { patience } else { patience.min(AT_LEISURE) };
+        let directory = ledger.and_then(Path::parent).map(|state| state.join("measured"));
+        Self { effort, limit, directory }
+    }
+}
+
+/// Puts true sizes of the project's cache mounts into the snapshot, as far as the wish goes and the engine lets
+/// us. What cannot be measured keeps the engine's figure, with a reason.
+pub(super) async fn sizes(
+    connector: &Connector,
+    engine: &Engine,
+    services: &[ServiceFacts],
+    snapshot: &mut Snapshot,
+    wish: &Wish,
+) -> Sizes {
+    let file = file(wish, &snapshot.engine.id);
+    let mut memory = file.as_deref().map(read).unwrap_or_default();
+    let asked: Vec<Asked> = snapshot
+        .cache
+        .iter()
+        .map(|record| Asked { record, ways: mounts_asked_for(services, record) })
+        .collect();
+    let mut plan = plan(&asked, &snapshot.cache, &memory, wish.effort);
+    if !plan.looks.is_empty() {
+        match look(connector, &snapshot.engine.architecture, &plan, wish.limit).await {
+            Ok(sight) => {
+                let after = engine.cache_records().await.unwrap_or_default();
+                note(&mut plan, &sight, &snapshot.cache, &after, &mut memory);
+                if !after.is_empty() {
+                    memory.retain(&after);
+                }
+                if let Some(file) = &file {
+                    // Without a memory the next one looks again.
+                    let _ = write(file, &memory);
+                }
+                let mut sizes = Sizes::new(&mut snapshot.cache, &memory, plan.why_not);
+                sizes.disk = sight.disk;
+                return sizes;
+            }
+            Err(why) => {
+                let records = plan.looks.iter().flat_map(|(_, records)| records);
+                plan.why_not.extend(records.map(|record| (record.clone(), why.clone())));
+            }
+        }
+    }
+    Sizes::new(&mut snapshot.cache, &memory, plan.why_not)
+}
+
+async fn look(
+    connector: &Connector,
+    architecture: &str,
+    plan: &Plan,
+    limit: Duration,
+) -> Result<Sight, String> {
+    if !helper::can_measure(architecture) {
+        return Err(format!("there is no measuring program for {architecture:?}"));
+    }
+    let mounts: Vec<Mount> = plan.looks.iter().map(|(mount, _)| mount.clone()).collect();
+    let control = match timeout(limit, Control::connect(connector)).await {
+        Ok(Ok(control)) => control,
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("the engine was too slow".to_owned()),
+    };
+    control.look(architecture, &mounts, limit).await.map_err(|error| error.to_string())
+}
+
+/// Remembers what was seen, record by record.
+fn note(
+    plan: &mut Plan,
+    sight: &Sight,
+    before: &[CacheRecord],
+    after: &[CacheRecord],
+    memory: &mut Memory,
+) {
+    let now = Timestamp::now();
+    for (index, (mount, ids)) in plan.looks.iter().enumerate() {
+        let records = before.iter().filter(|record| ids.contains(&record.id)).collect::<Vec<_>>();
+        let place = format!("cached mount {} from exec {}", helper::place(index), helper::PROGRAM);
+        let is_new = |it: &CacheRecord| before.iter().all(|other| other.id != it.id);
+        let made = after.iter().any(|it| it.description.starts_with(&place) && is_new(it));
+        let content = sight.mounts.get(index).copied().flatten().filter(|_| !made);
+        let found = content.and_then(|content| Some((content, which(&records, &content)?)));
+        let mut why = match content {
+            Some(_) => format!("several mounts have the id {}", mount.id),
+            None if made => "the engine has no such mount".to_owned(),
+            None => "it took too long, or it cannot be read".to_owned(),
+        };
+        if let Some((content, record)) = found {
+            match after.iter().find(|it| it.id == record.id) {
+                Some(after) => memory.add(record, after, content.bytes, now),
+                None => why = "it went meanwhile".to_owned(),
+            }
+        }
+        for record in records {
+            let is_seen = found.is_some_and(|(_, it)| it.id == record.id);
+            if !is_seen || memory.mounts.get(&record.id).is_none_or(|it| it.measured != Some(now)) {
+                plan.why_not.insert(record.id.clone(), why.clone());
+            }
+        }
+    }
+}
+
+/// The record whose mount was seen: the only one, or the one that was made when the directory was.
+fn which<'a>(records: &[&'a CacheRecord], content: &Content) -> Option<&'a CacheRecord> {
+    if let [record] = records {
+        return Some(record);
+    }
+    let born = content.born?;
+    let mut fitting = records.iter().filter(|record| {
+        record.created_at.is_some_and(|made| made.duration_since(born).abs() <= TOGETHER)
+    });
+    let found = fitting.next()?;
+    fitting.next().is_none().then_some(*found)
+}
+
+/// Where looks into this engine's mounts are remembered.
+fn file(wish: &Wish, engine: &str) -> Option<PathBuf> {
+    let name: String = engine.chars().filter(char::is_ascii_alphanumeric).collect();
+    let directory = wish.directory.as_ref().filter(|_| !name.is_empty())?;
+    Some(directory.join(format!("{name}.json")))
+}
+
+/// What is remembered; nothing where the file is missing, damaged or of another schema.
+fn read(path: &Path) -> Memory {
+    let text = files::read::bytes(path, MEMORY_LIMIT).unwrap_or_default();
+    let read: Option<Memory> = serde_json::from_slice(&text).ok();
+    read.filter(|memory| memory.schema == SCHEMA).unwrap_or_default()
+}
+
+/// Written whole or not at all.
+fn write(path: &Path, memory: &Memory) -> std::io::Result<()> {
+    fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    files::write::replace(path, &serde_json::to_vec(memory)?)
+}
+
+/// Lets the plan know records by the uses that the engine counts, looks of ours included: right before they go, the
+/// engine is asked again.
+pub(super) fn expect_engines_uses(plan: &mut prune::Plan, sizes: &Sizes) {
+    for item in &mut plan.remove {
+        if let Action::Cache { usage_count } = &mut item.action
+            && let Some(known) = sizes.mounts.get(&item.id)
+        {
+            *usage_count = known.engine.usage_count;
+        }
+    }
+}

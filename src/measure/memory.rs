@@ -1,0 +1,89 @@
+//! What is remembered of looks into cache mounts, per engine.
+//!
+//! A run counts one use of a mount, a look one, and the first disk usage query after either another one, which the
+//! query itself does not show yet (measured on 20.10, 26.1, 28.5 with both stores).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::snapshot::CacheRecord;
+
+/// Name and version of the document.
+pub const SCHEMA: &str = "doc2md-docker/measured/v1";
+/// Uses that the question before a look and the look itself count at most. The one after it counts one more.
+const USES_OF_A_LOOK: u64 = 2;
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// By the id of the record.
+    pub mounts: BTreeMap<String, Remembered>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { schema: SCHEMA.to_owned(), mounts: BTreeMap::new() }
+    }
+}
+
+/// A mount that was looked into.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What it took.
+    pub bytes: u64,
+    /// When it was measured.
+    pub measured: Option<Timestamp>,
+    /// How many of the engine's uses are looks of ours.
+    pub own_uses: u64,
+    /// The engine's count as long as nothing uses the mount; 0 where it was used while we looked.
+    pub settled_uses: u64,
+    /// When a build last used it before that.
+    pub last_used: Option<Timestamp>,
+}
+
+impl Remembered {
+    /// Whether nothing has used the mount since: what was measured is what is there.
+    pub fn is_current(&self, engine: &CacheRecord) -> bool {
+        self.measured.is_some() && engine.usage_count == self.settled_uses
+    }
+
+    /// The record as builds left it, with the size that was measured.
+    pub(super) fn correct(&self, record: &mut CacheRecord) {
+        if self.is_current(record) {
+            record.last_used_at = self.last_used;
+        }
+        // Mounts grow as a rule: an earlier measurement is closer than the engine's first.
+        if self.is_current(record) || self.bytes > record.size_bytes {
+            record.size_bytes = self.bytes;
+        }
+        record.usage_count = record.usage_count.saturating_sub(self.own_uses);
+    }
+}
+
+impl Memory {
+    /// Adds that `before` was looked into and held `bytes`; `after` is what the engine said then.
+    pub fn add(&mut self, before: &CacheRecord, after: &CacheRecord, bytes: u64, now: Timestamp) {
+        let known = self.mounts.entry(before.id.clone()).or_default();
+        let last_used =
+            if known.is_current(before) { known.last_used } else { before.last_used_at };
+        // The look, and the question before it where that was the first after a run.
+        let uses = after.usage_count.saturating_sub(before.usage_count);
+        let undisturbed = uses <= USES_OF_A_LOOK && !after.in_use;
+        *known = Remembered {
+            bytes,
+            measured: Some(now),
+            own_uses: known.own_uses + uses.min(USES_OF_A_LOOK) + 1,
+            settled_uses: if undisturbed { after.usage_count + 1 } else { 0 },
+            last_used,
+        };
+    }
+
+    /// Forgets what the engine no longer has.
+    pub fn retain(&mut self, records: &[CacheRecord]) {
+        self.mounts.retain(|id, _| records.iter().any(|record| record.id == *id));
+    }
+}

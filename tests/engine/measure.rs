@@ -1,0 +1,220 @@
+//! Cache mounts that grow, as `stats` and `clean` tell of them.
+
+use std::time::Duration;
+
+use doc2md_docker::buildkit::Control;
+use doc2md_docker::dockerfile::Beginning;
+use doc2md_docker::engine::snapshot::CacheRecord;
+use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::measure::{Mount, Sharing, Sight};
+use serde_json::Value;
+
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn look(engine: &Engine, mounts: &[Mount]) -> Sight {
+    block(async {
+        let control = Control::connect(&Connector::unix(engine.socket())).await.unwrap();
+        control.look("x86_64", mounts, LIMIT).await.unwrap()
+    })
+}
+
+fn records(engine: &Engine, wanted: &str) -> Vec<CacheRecord> {
+    let client = Client::new(&Connector::unix(engine.socket()));
+    let mut records = block(client.cache_records()).unwrap();
+    records.retain(|record| record.description.contains(wanted));
+    records
+}
+
+fn stats(project: &Project, args: &[&str]) -> Value {
+    let mut all = vec!["stats", "--format", "json"];
+    all.extend(if args.is_empty() { &["--measure"] } else { args });
+    let output = project.run(&all).success().get_output().clone();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The mounts of the project, by id.
+fn mounts(report: &Value) -> Vec<Value> {
+    let all = report["cache"]["mounts"].as_array().unwrap().clone();
+    let mut ours: Vec<Value> =
+        all.into_iter().filter(|it| !it["services"].as_array().unwrap().is_empty()).collect();
+    ours.sort_by_key(|mount| mount["id"].to_string());
+    ours
+}
+
+/// A project whose service runs this with these mounts: in a script, so that the step has one name, and 20.10, which
+/// tells of no ids, knows whose the mount is.
+fn write(project: &Project, mounts: &[&str], command: &str) {
+    let mounts: Vec<String> =
+        mounts.iter().map(|mount| format!("--mount=type=cache,{mount}")).collect();
+    let (mounts, name) = (mounts.join(" "), project.name());
+    project
+        .write("compose.yaml", "services:\n  api: {build: .}\n")
+        .write("run.sh", format!("{command}\n"))
+        .write(
+            "Dockerfile",
+            format!("FROM {BUSYBOX}\nCOPY run.sh /\nRUN {mounts} sh -e /run.sh {name}\n"),
+        );
+}
+
+fn assert_near(actual: &Value, megabytes: u64, what: &str) {
+    let (actual, wanted) = (actual.as_u64().unwrap(), megabytes * 1_000_000);
+    assert!(actual.abs_diff(wanted) < wanted / 50 + 60_000, "{what}: {actual}, not {wanted}");
+}
+
+fn fill(name: &str, megabytes: u64) -> String {
+    format!("head -c {megabytes}000000 /dev/urandom > /c/{name}")
+}
+
+#[test]
+fn a_mount_that_grows_is_as_large_as_it_is_after_every_build() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        let mount = format!("id={name},target=/c");
+        let mut all = 0;
+        for (build, megabytes) in [1, 5, 10, 4].into_iter().enumerate() {
+            all += megabytes;
+            write(&project, &[&mount], &fill(&build.to_string(), megabytes));
+            project.run(&["build"]).success();
+            // The second finds nothing to measure and says the same.
+            for args in [&[][..], &["--measure=auto"]] {
+                let report = stats(&project, args);
+                let [mount] = &mounts(&report)[..] else { panic!("{report:#}") };
+                assert_near(&mount["size_bytes"], all, &format!("{} {build}", engine.name));
+                assert_eq!(mount["size_source"], "measured", "{mount:#}");
+                let kinds = report["cache"]["kinds"].as_array().unwrap();
+                let kind = kinds.iter().find(|it| it["kind"] == "exec.cachemount").unwrap();
+                assert!(kind["total_bytes"].as_u64() >= mount["size_bytes"].as_u64());
+            }
+        }
+        // Budgets go by what is there, and a glance remembers it.
+        let budget = format!("cache={}MB", 15);
+        project.run(&["stats", "--measure=never", "--budget", &budget]).code(4);
+        // Our looks are nobody's use: the mount goes with the project's cache.
+        let plan = project.run(&["clean", "--only", "cache", "--dry-run", "--format", "json"]);
+        let plan: Value = serde_json::from_slice(&plan.success().get_output().stdout).unwrap();
+        let ours = |it: &CacheRecord| it.description.starts_with("cached mount");
+        let id = records(engine, name).into_iter().find(ours).unwrap().id;
+        let item = |list: &str| {
+            let items = plan[list].as_array().unwrap();
+            items.iter().find(|item| item["id"] == *id).cloned()
+        };
+        if engine.name == "28.5-containerd" {
+            // No prune where the base was imported (docs/design/clean.md).
+            assert!(item("remove").is_none());
+            return;
+        }
+        let item = item("remove").unwrap_or_else(|| panic!("{}: {:#?}", engine.name, item("keep")));
+        assert_near(&item["bytes"], all, "what clean frees");
+        project.run(&["clean", "--only", "cache", "--force"]).success();
+        assert!(!records(engine, "").iter().any(|record| record.id == id));
+    });
+}
+
+#[test]
+fn owners_namespaces_and_modes_of_sharing_are_those_of_the_builds() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        let secret = format!("id={name}-owned,target=/c,uid=1234,gid=7,mode=0700");
+        let locked = format!("id={name}-locked,target=/l,sharing=locked");
+        let private = format!("id={name}-private,target=/p,sharing=private");
+        let twice = format!("id={name}-private,target=/q,sharing=private");
+        let command = "head -c 2000000 /dev/urandom > /c/x; chown 1234:7 /c/x; chmod 0600 /c/x; \
+                       head -c 3000000 /dev/urandom > /l/x; head -c 4000000 /dev/urandom > /p/x; ls /q/x";
+        write(&project, &[&secret, &locked, &private, &twice], command);
+        project.write(
+            "compose.yaml",
+            "services:\n  api: {build: {context: ., args: {BUILDKIT_CACHE_MOUNT_NS: team}}}\n",
+        );
+        project.run(&["build"]).success();
+        let count = || {
+            let of_project = |it: &CacheRecord| it.description.starts_with("cached mount");
+            records(engine, name).iter().filter(|it| of_project(it)).count()
+        };
+        let before = count();
+        let report = stats(&project, &[]);
+        let found = mounts(&report);
+        let sizes: Vec<(String, u64)> = found
+            .iter()
+            .map(|it| {
+                (it["size_source"].to_string(), it["size_bytes"].as_u64().unwrap() / 1_000_000)
+            })
+            .collect();
+        let mut megabytes: Vec<u64> = sizes.iter().map(|(_, size)| *size).collect();
+        megabytes.sort_unstable();
+        assert_eq!(megabytes, [2, 3, 4], "{}: {found:#?}", engine.name);
+        assert!(sizes.iter().all(|(source, _)| source == "\"measured\""), "{found:#?}");
+        // A look makes no mount.
+        assert_eq!((before, count()), (3, 3), "{}", engine.name);
+        let made = |it: &CacheRecord| it.description.contains("from exec /doc2md-docker-measure");
+        assert!(!records(engine, name).iter().any(made), "{}", engine.name);
+    });
+}
+
+#[test]
+fn a_look_leaves_the_mount_and_the_history_as_they_were() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        write(&project, &[&format!("id={name},target=/c")], &fill("x", 1));
+        project.run(&["build"]).success();
+        let history = |engine: &Engine| match engine.name.as_str() {
+            // The one tells of no builds, and the other of more than the CLI takes.
+            "20.10" | "26.1" => String::new(),
+            _ => engine.docker_ok(&["buildx", "history", "ls", "--format", "{{.Name}}"]),
+        };
+        let mount =
+            Mount { id: format!("/{name}"), sharing: Sharing::Shared, beginning: Beginning::Empty };
+        let steps = |engine: &Engine| records(engine, "/doc2md-docker-measure").len();
+        look(engine, std::slice::from_ref(&mount));
+        let looked = steps(engine);
+        for _ in 0..3 {
+            let sight = look(engine, std::slice::from_ref(&mount));
+            assert!(sight.mounts[0].is_some() && sight.disk.is_some(), "{sight:?}");
+        }
+        // Of any number of looks the engine keeps the program, once.
+        assert_eq!(steps(engine), looked, "{}", engine.name);
+        assert!(!history(engine).contains("measure"));
+        write(&project, &[&format!("id={name},target=/c")], "ls /c/x && touch /c/y");
+        project.run(&["build"]).success();
+    });
+}
+
+#[test]
+fn a_mount_in_use_keeps_nobody_waiting() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        let mount = format!("id={name},target=/c,sharing=locked");
+        write(&project, &[&mount], &fill("x", 1));
+        project.run(&["build"]).success();
+        write(&project, &[&mount], &format!("{}; sleep 8", fill("y", 2)));
+        let mut build = project.command(&["build"]).spawn().unwrap();
+        let in_use = || {
+            records(engine, name)
+                .iter()
+                .any(|it| it.in_use && it.description.contains("cached mount"))
+        };
+        crate::support::eventually("the step to run", LIMIT, || in_use().then_some(()));
+        let report = stats(&project, &[]);
+        let found = mounts(&report);
+        assert_eq!(found[0]["size_source"], "engine", "{found:#?}");
+        assert_eq!(found[0]["not_measured"], "a build is using it");
+        assert!(build.wait().unwrap().success());
+        assert_near(&mounts(&stats(&project, &[]))[0]["size_bytes"], 3, &engine.name);
+        assert_eq!(
+            records(engine, "cached mount")
+                .iter()
+                .filter(|it| it.description.contains(name))
+                .count(),
+            1
+        );
+    });
+}
