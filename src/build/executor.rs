@@ -19,7 +19,7 @@ use crate::build::stores::{self, IndexUpdate};
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
-use crate::buildkit::{self, Control, SolveOptions};
+use crate::buildkit::{self, Control, Linked, SolveOptions};
 use crate::engine::{Engine, RegistryCredentials, registry_of};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
@@ -55,8 +55,10 @@ pub struct Job {
     pub also_serves: Vec<String>,
     /// Indexes of jobs that must have succeeded before.
     pub after: Vec<usize>,
-    /// The solve, session and build ref included.
+    /// The solve, session and build ref included, still without the results it builds on.
     pub options: SolveOptions,
+    /// Named contexts that are results of other jobs, which are among `after`: name and index.
+    pub contexts: Vec<(String, usize)>,
     /// References the image gets.
     pub references: Vec<String>,
     /// The result is an image in the engine.
@@ -99,6 +101,7 @@ pub async fn run(
     events: &mpsc::Sender<Event>,
     interrupt: CancellationToken,
 ) -> RunOutcome {
+    let needed = jobs.iter().flat_map(|job| &job.contexts).map(|(_, index)| *index).collect();
     let mut run = Run {
         control,
         engine,
@@ -107,6 +110,8 @@ pub async fn run(
         cancel: CancellationToken::new(),
         waiting: jobs.into_iter().map(Some).collect(),
         succeeded: Vec::new(),
+        needed,
+        results: BTreeMap::new(),
         running: JoinSet::new(),
         outcome: RunOutcome::default(),
     };
@@ -124,7 +129,11 @@ struct Run<'a> {
     /// Jobs by index; `None` once started or given up.
     waiting: Vec<Option<Job>>,
     succeeded: Vec<bool>,
-    running: JoinSet<(usize, Job, TargetOutcome)>,
+    /// Jobs whose result is a named context of others.
+    needed: BTreeSet<usize>,
+    /// These results, in use until the run ends.
+    results: BTreeMap<usize, Arc<Linked>>,
+    running: JoinSet<(usize, Job, (TargetOutcome, Option<Linked>))>,
     outcome: RunOutcome,
 }
 
@@ -146,7 +155,10 @@ impl Run<'_> {
                 Some(ended) = self.running.join_next() => {
                     // A panic in a job is a bug that must not be swallowed.
                     match ended {
-                        Ok((index, job, outcome)) => self.ended(index, &job, outcome).await,
+                        Ok((index, job, (outcome, result))) => {
+                            self.results.extend(result.map(|result| (index, Arc::new(result))));
+                            self.ended(index, &job, outcome).await;
+                        }
                         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                     }
                 }
@@ -178,9 +190,15 @@ impl Run<'_> {
             let _ = self.events.send(Event::TargetStarted { target: job.name.clone() }).await;
             let (control, engine) = (self.control.clone(), self.engine.clone());
             let (events, cancel) = (self.events.clone(), self.cancel.clone());
+            let given = |(name, needed): &(String, usize)| {
+                Some((name.clone(), Arc::clone(self.results.get(needed)?)))
+            };
+            let contexts: Vec<_> = job.contexts.iter().filter_map(given).collect();
+            let is_needed = self.needed.contains(&index);
             self.running.spawn(async move {
-                let outcome = build(&control, &engine, &job, &events, &cancel).await;
-                (index, job, outcome)
+                let solve = Solve { control: &control, job: &job, contexts, is_needed };
+                let ended = build(&solve, &engine, &events, &cancel).await;
+                (index, job, ended)
             });
         }
     }
@@ -217,29 +235,40 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Solves one job and forwards its statuses.
+/// A job with the results it builds on.
+struct Solve<'a> {
+    control: &'a Control,
+    job: &'a Job,
+    /// Results by the name of the context.
+    contexts: Vec<(String, Arc<Linked>)>,
+    /// Whether others build on its result.
+    is_needed: bool,
+}
+
+/// Solves one job and forwards its statuses. Returns its result where others build on it.
 async fn build(
-    control: &Control,
+    solve: &Solve<'_>,
     engine: &Engine,
-    job: &Job,
     events: &mpsc::Sender<Event>,
     cancel: &CancellationToken,
-) -> TargetOutcome {
+) -> (TargetOutcome, Option<Linked>) {
+    let job = solve.job;
     let (sender, mut statuses) = mpsc::channel::<SolveStatus>(256);
     let refused = CancellationToken::new();
     let follower = {
-        let (control, build_ref) = (control.clone(), job.options.build_ref.clone());
+        let (control, build_ref) = (solve.control.clone(), job.options.build_ref.clone());
         let refused = refused.clone();
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
     let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
     let mut forwarder = {
         let (events, target) = (events.clone(), job.name.clone());
-        let steps = steps.clone();
+        let (steps, others) = (steps.clone(), solve.steps_of_others());
         tokio::spawn(async move {
             let mut failed = None;
             while let Some(mut status) = statuses.recv().await {
                 steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
+                status.leave_out(&others);
                 // It is tried again; if that is in vain, the outcome tells.
                 for vertex in &mut status.vertexes {
                     if failure::lost_a_layer(&vertex.error) {
@@ -258,7 +287,7 @@ async fn build(
     };
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
-        solved = solve(control, job) => Some(solved),
+        solved = solve.go() => Some(solved),
         () = cancelled(cancel, engine, &steps) => None,
     };
     if matches!(solved, Some(Err(_))) {
@@ -274,13 +303,17 @@ async fn build(
     }
     .unwrap_or_default();
     match solved {
-        None => TargetOutcome::Cancelled,
-        // A push can take minutes; dropping it ends it.
-        Some(Ok(solved)) => tokio::select! {
-            outcome = finish_image(engine, job, solved) => outcome,
-            () = cancel.cancelled() => TargetOutcome::Cancelled,
-        },
-        Some(Err(error)) => TargetOutcome::Failed(failure::explain(job, &error, failed)),
+        None => (TargetOutcome::Cancelled, None),
+        Some(Ok(mut solved)) => {
+            let result = solved.result.take();
+            // A push can take minutes; dropping it ends it.
+            let outcome = tokio::select! {
+                outcome = finish_image(engine, job, solved) => outcome,
+                () = cancel.cancelled() => TargetOutcome::Cancelled,
+            };
+            (outcome, result)
+        }
+        Some(Err(error)) => (TargetOutcome::Failed(failure::explain(job, &error, failed)), None),
     }
 }
 
@@ -321,29 +354,51 @@ struct Solved {
     build_ref: String,
     /// What the exporters answered.
     response: BTreeMap<String, String>,
+    /// What others build on.
+    result: Option<Linked>,
 }
 
-/// Solves, and exports again where a layer went missing on the way: everything else is cached then.
-async fn solve(control: &Control, job: &Job) -> Result<Solved, buildkit::SolveError> {
-    let mut tries = EXPORT_TRIES;
-    let mut options = job.options.clone();
-    loop {
-        tries -= 1;
-        let build_ref = options.build_ref.clone();
-        match control.solve(options).await {
-            Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
-                options = job.options.clone();
-                // Its statuses would tell of steps that ran as cached: they are not asked for.
-                options.build_ref = buildkit::new_ref();
+impl Solve<'_> {
+    /// Solves, and exports again where a layer went missing on the way: everything else is cached then.
+    async fn go(&self) -> Result<Solved, buildkit::SolveError> {
+        let mut tries = EXPORT_TRIES;
+        let mut build_ref = self.job.options.build_ref.clone();
+        loop {
+            tries -= 1;
+            match self.once(build_ref.clone()).await {
+                Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
+                    // Its statuses would tell of steps that ran as cached: they are not asked for.
+                    build_ref = buildkit::new_ref();
+                }
+                solved => return solved,
             }
-            solved => return solved.map(|response| Solved { build_ref, response }),
         }
+    }
+
+    async fn once(&self, build_ref: String) -> Result<Solved, buildkit::SolveError> {
+        let mut options = self.job.options.clone();
+        options.build_ref.clone_from(&build_ref);
+        for (name, result) in &self.contexts {
+            options.link(name, result);
+        }
+        if self.is_needed {
+            let (response, result) = self.control.solve_linked(options).await?;
+            return Ok(Solved { build_ref, response, result: Some(result) });
+        }
+        let response = self.control.solve(options).await?;
+        Ok(Solved { build_ref, response, result: None })
+    }
+
+    /// Digests of the steps that made what it builds on: they are told of where they belong.
+    fn steps_of_others(&self) -> BTreeSet<String> {
+        let states = self.contexts.iter().flat_map(|(_, result)| &result.states);
+        buildkit::vertices(states.filter_map(|state| state.definition.as_ref()))
     }
 }
 
 /// Looks at the image the engine made, and pushes it where its exporter could not.
 async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
-    let Solved { build_ref, response } = solved;
+    let Solved { build_ref, response, .. } = solved;
     if let Err(message) = settle(job, &response).await {
         return TargetOutcome::Failed(BuildFailure {
             kind: FailureKind::Engine,

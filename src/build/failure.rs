@@ -239,6 +239,7 @@ mod tests {
             name: "api".into(),
             also_serves: Vec::new(),
             after: Vec::new(),
+            contexts: Vec::new(),
             options: Default::default(),
             references: Vec::new(),
             loads_image: true,

@@ -78,6 +78,16 @@ impl BuildPlan {
         Ok(plan)
     }
 
+    /// The index of the build that makes each target, by the target's name.
+    pub fn built_by(&self) -> HashMap<&str, usize> {
+        let mut built_by = HashMap::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            built_by.insert(step.target.name.as_str(), index);
+            built_by.extend(step.also_serves.iter().map(|other| (other.name.as_str(), index)));
+        }
+        built_by
+    }
+
     /// Every target of the run, as reporters need it.
     pub fn targets(&self) -> Vec<TargetInfo> {
         self.steps

@@ -20,8 +20,6 @@ use crate::compose::parse_bool;
 pub struct RequestContext<'a> {
     /// Directory for Dockerfiles that stand in the compose file, one folder per target.
     pub scratch: &'a Path,
-    /// Image of each target that others use as a build context.
-    pub images: &'a BTreeMap<String, String>,
     /// `DOCKER_DEFAULT_PLATFORM`.
     pub default_platform: Option<&'a str>,
     /// What of the context the Dockerfile reads, see [`crate::dockerfile::context_fingerprint`].
@@ -35,6 +33,8 @@ pub struct RequestContext<'a> {
 pub struct SolveRequest {
     /// The solve, still without session and build ref.
     pub options: SolveOptions,
+    /// Named contexts that are results of other targets: names of context and target.
+    pub needs: Vec<(String, String)>,
     /// Key under which the engine keeps what it received of the build context: the same in every
     /// run, another for every context. Empty where the context is remote.
     pub shared_key: String,
@@ -195,8 +195,8 @@ impl Writer<'_> {
         let target = self.target;
         for (name, source) in &target.contexts {
             let value = if let Some(needed) = source.strip_prefix(TARGET_CONTEXT) {
-                let image = self.context.images.get(needed).map_or(needed, String::as_str);
-                format!("docker-image://{image}")
+                self.request.needs.push((name.clone(), needed.to_owned()));
+                continue;
             } else if source.starts_with(SCHEME) {
                 let found = self.context.stores.layout(source);
                 let (value, id, store) = found.ok_or_else(|| {

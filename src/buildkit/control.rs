@@ -13,16 +13,15 @@ use tonic::transport::Channel;
 
 use super::convert;
 use super::gc_policy::GcPolicy;
+use super::linked::{self, Linked};
 use super::solve::{self, SolveError, SolveOptions};
 use super::subrequest;
-use super::transport::{self, MESSAGE_LIMIT, TransportError};
+use super::transport::{self, TransportError};
 use crate::engine::Connector;
 use crate::progress::SolveStatus;
 
 pub use history::{PastBuild, PastBuilds, Read};
 
-/// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
-const SUBREQUEST: &str = "requestid";
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the first status of a solve that failed at once may be on its way.
@@ -45,9 +44,7 @@ impl Control {
     /// The engine could not be reached or refused the upgrade.
     pub async fn connect(connector: &Connector) -> Result<Self, TransportError> {
         let channel = transport::channel(connector).await?;
-        let client = pb::control_client::ControlClient::new(channel.clone())
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT);
+        let client = solve::client(channel.clone());
         Ok(Self { channel, client })
     }
 
@@ -60,7 +57,7 @@ impl Control {
         &self,
         options: SolveOptions,
     ) -> Result<BTreeMap<String, String>, SolveError> {
-        let solved = if options.frontend_attrs.contains_key(SUBREQUEST) {
+        let solved = if subrequest::is_one(&options) {
             subrequest::ask(self.channel.clone(), options).await
         } else {
             let response = self.client.clone().solve(solve::request(options)).await;
@@ -72,6 +69,24 @@ impl Control {
     /// A solve of the house's own, whose answer does not matter.
     pub(super) async fn request(&self, request: pb::SolveRequest) -> Result<(), tonic::Status> {
         self.client.clone().solve(request).await.map(|_| ())
+    }
+
+    /// The same for a solve whose result others build on: they are solved with it, see [`SolveOptions::link`], and it is
+    /// dropped when they have ended. The session has to stay open as long.
+    ///
+    /// # Errors
+    /// As those of [`Control::solve`].
+    pub async fn solve_linked(
+        &self,
+        options: SolveOptions,
+    ) -> Result<(BTreeMap<String, String>, Linked), SolveError> {
+        let channel = self.channel.clone();
+        let solved = if subrequest::is_one(&options) {
+            subrequest::ask_linked(channel, options).await
+        } else {
+            linked::solve(channel, options).await
+        };
+        solved.map_err(SolveError::from)
     }
 
     /// The address that `host-gateway` stands for; `None` where the engine does not tell one (20.10).

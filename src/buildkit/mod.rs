@@ -4,8 +4,11 @@
 
 mod control;
 mod convert;
+mod definition;
 mod error_details;
+mod gateway;
 mod gc_policy;
+mod linked;
 pub mod measure;
 pub mod session;
 mod solve;
@@ -13,8 +16,10 @@ mod subrequest;
 mod transport;
 
 pub use control::{Control, PastBuild, PastBuilds, Read};
+pub use definition::{Definition, vertices};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;
+pub use linked::{Linked, State};
 pub(crate) use solve::OVER_LIMIT;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
 pub use transport::{HEADER_LIMIT, TransportError};

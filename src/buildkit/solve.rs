@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
+use tonic::transport::Channel;
 
+use super::definition::Definition;
 use super::error_details::{self, SourceLocation};
-use super::transport::ANSWER_HEADER_LIMIT;
+use super::transport::{ANSWER_HEADER_LIMIT, MESSAGE_LIMIT};
 
 /// What to solve.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SolveOptions {
     /// Id of this build, see [`super::new_ref`].
     pub build_ref: String,
@@ -18,6 +20,8 @@ pub struct SolveOptions {
     pub frontend: String,
     /// Frontend attributes (`filename`, `build-arg:KEY`, ...).
     pub frontend_attrs: BTreeMap<String, String>,
+    /// Build graphs that the attributes name, see [`SolveOptions::link`].
+    pub inputs: BTreeMap<String, Definition>,
     /// Where the result goes.
     pub exporters: Vec<ExporterSpec>,
     /// Cache imports.
@@ -109,6 +113,7 @@ pub(super) fn request(options: SolveOptions) -> pb::SolveRequest {
         session: options.session,
         frontend: options.frontend,
         frontend_attrs: map(options.frontend_attrs),
+        frontend_inputs: inputs(options.inputs),
         // Engines before 25 know only the single exporter.
         exporter_deprecated: first.r#type,
         exporter_attrs_deprecated: first.attrs,
@@ -121,6 +126,20 @@ pub(super) fn request(options: SolveOptions) -> pb::SolveRequest {
         entitlements: options.entitlements,
         ..Default::default()
     }
+}
+
+/// A client of the Control API with BuildKit's own limits.
+pub(super) fn client(channel: Channel) -> pb::control_client::ControlClient<Channel> {
+    pb::control_client::ControlClient::new(channel)
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT)
+}
+
+/// The message's form of `inputs`.
+pub(super) fn inputs(
+    inputs: BTreeMap<String, Definition>,
+) -> HashMap<String, bollard_buildkit_proto::pb::Definition> {
+    inputs.into_iter().map(|(name, definition)| (name, definition.into_wire())).collect()
 }
 
 fn map(from: BTreeMap<String, String>) -> HashMap<String, String> {

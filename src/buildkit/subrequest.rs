@@ -1,31 +1,56 @@
 //! Questions to the frontend, such as `frontend.lint`: a solve whose answer is metadata.
 //!
-//! The engine hands a frontend's metadata only to a frontend, so we act as one for a moment: a
-//! Solve without a frontend opens the build, the gateway (`LLBBridge`, addressed by the build's
-//! ref) asks, and dropping the Solve ends it. Source: BuildKit `client/build.go`.
+//! The engine hands a frontend's metadata only to a frontend, so we act as one for a moment: a Solve without a frontend
+//! opens the build, its gateway asks, and dropping the Solve ends it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
-use bollard_buildkit_proto::moby::buildkit::v1::frontend as gateway;
-use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_client::LlbBridgeClient;
-use tonic::metadata::AsciiMetadataValue;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
 
+use super::gateway::Gateway;
+use super::linked::{self, Linked};
 use super::solve::SolveOptions;
 
-/// Metadata key that tells the gateway which build is meant (BuildKit `client/buildid`).
-const BUILD_ID: &str = "buildkit-controlapi-buildid";
-/// How often the gateway is asked whether it knows the build yet.
-const RETRY: Duration = Duration::from_millis(15);
+/// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
+const ATTRIBUTE: &str = "requestid";
+
+/// Whether `options` ask the frontend instead of building.
+pub(super) fn is_one(options: &SolveOptions) -> bool {
+    options.frontend_attrs.contains_key(ATTRIBUTE)
+}
 
 /// Asks `options.frontend` and answers its metadata as text (`result.json`, `result.txt`, ...).
 pub(super) async fn ask(
     channel: Channel,
     options: SolveOptions,
 ) -> Result<BTreeMap<String, String>, Status> {
+    let in_build = async |mut gateway: Gateway| gateway.ask(options.clone(), false).await;
+    Ok(text(open(channel, &options, in_build).await?))
+}
+
+/// Asks, and also for what others can be asked on top of. Where that cannot be had, the answer says why.
+pub(super) async fn ask_linked(
+    channel: Channel,
+    options: SolveOptions,
+) -> Result<(BTreeMap<String, String>, Linked), Status> {
+    let in_build = async |mut gateway: Gateway| {
+        let answer = gateway.ask(options.clone(), false).await?;
+        let mut build = options.clone();
+        build.frontend_attrs.remove(ATTRIBUTE);
+        let states = gateway.ask(build, false).await.map(|result| linked::states(&result));
+        Ok((answer, states.unwrap_or_default()))
+    };
+    let (answer, states) = open(channel, &options, in_build).await?;
+    Ok((text(answer), Linked::not_kept(states)))
+}
+
+async fn open<T>(
+    channel: Channel,
+    options: &SolveOptions,
+    in_build: impl AsyncFnOnce(Gateway) -> Result<T, Status>,
+) -> Result<T, Status> {
     let mut control = pb::control_client::ControlClient::new(channel.clone());
     let holder = control.solve(pb::SolveRequest {
         r#ref: options.build_ref.clone(),
@@ -33,47 +58,16 @@ pub(super) async fn ask(
         internal: true,
         ..Default::default()
     });
+    let answer = async { in_build(Gateway::open(channel, &options.build_ref).await?).await };
     tokio::select! {
         // The holder lasts until it is dropped; if it ends before, it failed.
-        ended = holder => Err(ended.err().unwrap_or_else(|| Status::internal("the engine ended the request"))),
-        answer = through_gateway(channel, options) => answer,
+        ended = holder => Err(linked::ended_early(ended)),
+        answer = answer => answer,
     }
 }
 
-async fn through_gateway(
-    channel: Channel,
-    options: SolveOptions,
-) -> Result<BTreeMap<String, String>, Status> {
-    let mut bridge = LlbBridgeClient::new(channel);
-    let build = AsciiMetadataValue::try_from(options.build_ref.as_str())
-        .map_err(|_| Status::internal("a build ref is ASCII"))?;
-    let mut ping = Request::new(gateway::PingRequest {});
-    ping.metadata_mut().insert(BUILD_ID, build.clone());
-    while let Err(status) = bridge.ping(copy(&ping)).await {
-        // Until the Solve is registered, the gateway knows no such build.
-        if !matches!(status.code(), Code::NotFound | Code::Unknown) {
-            return Err(status);
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-    let mut request = Request::new(gateway::SolveRequest {
-        frontend: options.frontend,
-        frontend_opt: options.frontend_attrs.into_iter().collect(),
-        allow_result_return: true,
-        allow_result_array_ref: true,
-        ..Default::default()
-    });
-    request.metadata_mut().insert(BUILD_ID, build);
-    let answer = bridge.solve(request).await?.into_inner();
-    let metadata = answer.result.map(|result| result.metadata).unwrap_or_default();
-    Ok(metadata
-        .into_iter()
-        .map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned()))
-        .collect())
-}
-
-fn copy(ping: &Request<gateway::PingRequest>) -> Request<gateway::PingRequest> {
-    let mut copy = Request::new(gateway::PingRequest {});
-    copy.metadata_mut().clone_from(ping.metadata());
-    copy
+fn text(answer: pb::frontend::Result) -> BTreeMap<String, String> {
+    let text =
+        |(key, value): (String, Vec<u8>)| (key, String::from_utf8_lossy(&value).into_owned());
+    answer.metadata.into_iter().map(text).collect()
 }

@@ -1,6 +1,8 @@
 //! BuildKit's progress model: the JSON shape is `SolveStatus` of BuildKit's `client/graph.go`,
 //! which is what `docker buildx build --progress=rawjson` prints.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,19 @@ pub struct SolveStatus {
     /// Warnings of the frontend.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<VertexWarning>,
+}
+
+impl SolveStatus {
+    /// Leaves out everything on the vertexes with these digests.
+    pub fn leave_out(&mut self, digests: &BTreeSet<String>) {
+        if digests.is_empty() {
+            return;
+        }
+        self.vertexes.retain(|vertex| !digests.contains(&vertex.digest));
+        self.statuses.retain(|status| !digests.contains(&status.vertex));
+        self.logs.retain(|log| !digests.contains(&log.vertex));
+        self.warnings.retain(|warning| !digests.contains(&warning.vertex));
+    }
 }
 
 /// A step of a build. The same digest may start and complete several times.

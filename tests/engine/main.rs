@@ -21,6 +21,7 @@ mod faults;
 mod fidelity;
 mod files;
 mod history;
+mod identity;
 mod init;
 mod interrupt;
 mod ledger;

@@ -1,6 +1,5 @@
 //! From a plan to what the executor sends: solve requests, the files they need, jobs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,11 +38,6 @@ pub(super) fn requests(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Vec<SolveRequest>, CommandError> {
-    let images: BTreeMap<String, String> = plan
-        .steps
-        .iter()
-        .map(|step| (step.target.name.clone(), step.target.image.clone()))
-        .collect();
     plan.steps
         .iter()
         .map(|step| {
@@ -57,7 +51,6 @@ pub(super) fn requests(
             }
             let context = RequestContext {
                 scratch: scratch.unwrap_or(Path::new("")),
-                images: &images,
                 default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
                 fingerprint: &fingerprint,
                 stores: &stores,
@@ -101,6 +94,7 @@ pub(super) fn jobs(
     sessions: &Sessions,
     logins: &Arc<CredentialStore>,
 ) -> Vec<Job> {
+    let built_by = plan.built_by();
     plan.steps
         .iter()
         .zip(requests)
@@ -121,7 +115,11 @@ pub(super) fn jobs(
             });
             let secrets = secrets.collect();
             let ssh = request.ssh.iter().map(|(id, _)| id.clone()).collect();
+            let contexts = request.needs.into_iter();
+            let contexts = contexts
+                .filter_map(|(context, needed)| Some((context, *built_by.get(needed.as_str())?)));
             Job {
+                contexts: contexts.collect(),
                 name: step.target.name.clone(),
                 also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
                 after: step.after.clone(),
