@@ -8,7 +8,7 @@ use crate::commands::environment::Environment;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::init::detect::{self, DetectError, Found, Wanted};
-use crate::init::files;
+use crate::init::files::{self, InstallFrom};
 use crate::init::plan::{File, Plan};
 use crate::init::tree::Tree;
 use crate::init::write;
@@ -33,12 +33,20 @@ pub fn run(
     };
     let tree = Tree::read(&folder).map_err(|error| failed("look at the folder", &error))?;
     let wanted = Wanted { api: args.api.clone(), worker: args.worker.clone() };
-    let mut found = detect::detect(&tree, &wanted).map_err(|error| no_app(&error))?;
-    if let Some(found) = &mut found {
-        found.note_missing_packages(&tree);
+    let found = if args.example {
+        None
+    } else {
+        detect::detect(&tree, &wanted).map_err(|error| no_app(&error))?
+    };
+    if found.is_none() && tree.has_content && !args.example {
+        let message = format!("there is no Python code in {}", folder.display());
+        return Err(CommandError::new(ExitKind::Usage, message)
+            .hint("init writes a small example into an empty folder, or with --example"));
     }
     let name = project_name(global, environment, &folder)?;
-    let files = files::files(found.as_ref(), &tree, &name);
+    let install = args.install_from.clone();
+    let install = install.map(|(repository, revision)| InstallFrom { repository, revision });
+    let files = files::files(found.as_ref(), &tree, &name, install.as_ref());
     let plan = plan(&folder, files, args.force)
         .map_err(|error| failed("look at what is there", &error))?;
 
@@ -74,6 +82,7 @@ pub fn run(
         return Ok(());
     }
     if args.dry_run {
+        ui.data(&plan.preview());
         return Ok(());
     }
     write::write(&folder, &plan).map_err(|error| failed("write the files", &error))?;
@@ -112,8 +121,13 @@ fn no_app(error: &DetectError) -> CommandError {
     let shown = CommandError::new(ExitKind::Usage, error.to_string());
     match error {
         DetectError::NoApp { .. } => shown
-            .hint("name what to start: --api MODULE:VARIABLE for any ASGI app, --worker MODULE for Celery")
-            .hint("in a folder without Python code, init writes a small example"),
+            .hint("name what to start: --api MODULE:VARIABLE for any ASGI app, --worker MODULE for Celery"),
+        DetectError::Packages(refusal) => shown
+            .hint(format!("make a lock and keep it with the project: {}", refusal.command)),
+        DetectError::Python(_) => shown,
+        DetectError::Undeclared { .. } => {
+            shown.hint("name the packages in a requirements.txt: modules and packages may differ in name")
+        }
         DetectError::NoModule { .. } => {
             shown.hint("name it as Python imports it, such as app.main")
         }
@@ -147,8 +161,11 @@ fn say_found(found: Option<&Found>, tree: &Tree, folder: &Path, ui: &Ui) {
     if tree.truncated {
         ui.warn(&format!("{} is large: not all of it was looked at", folder.display()));
     }
+    if let Some(deep) = &tree.too_deep {
+        ui.warn(&format!("{deep} lies too deep: it was not looked at"));
+    }
     match found {
-        None => ui.say("no Python code here: a small Doc2MD to start from"),
+        None => ui.say("a small Doc2MD to start from"),
         Some(found) => {
             for (name, service) in found.services() {
                 let packages = service.requirements.files();

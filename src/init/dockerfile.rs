@@ -1,250 +1,209 @@
-//! The Dockerfiles of this repository, fitted to another project's modules and requirement files.
+//! The Dockerfile of a service: templates/Dockerfile with the project's packages, code and command in its slots.
 //!
-//! There is one source: what a project needs of its own (packages, code, command, health check) replaces the
-//! instructions that say it for Doc2MD, everything else and its reasons stay.
+//! The same template with Doc2MD's values has the instructions of this repository's Dockerfiles, which a test holds;
+//! these say at each step why it is as it is.
 
-use crate::init::detect::Service;
-use crate::init::requirements::{Requirements, names_package};
-use crate::init::tree::{Tree, join};
+use crate::init::apps::Server;
+use crate::init::detect::{Runner, Service};
+use crate::init::requirements::{Requirements, Tool};
+use crate::init::template::Values;
+use crate::init::tree::{Tree, join, parent};
 
 /// Dockerfile.api of this repository.
 pub const API: &str = include_str!("../../Dockerfile.api");
 /// Dockerfile.worker of this repository.
 pub const WORKER: &str = include_str!("../../Dockerfile.worker");
 
-/// Where the files that name packages are mounted while they are installed.
+const TEMPLATE: &str = include_str!("../../templates/Dockerfile");
+const UV_VERSION: &str = "0.13.9";
+/// Programs that export locks, with what they need for it.
+const POETRY: &str = "poetry==2.5.1 poetry-plugin-export==1.10.1";
+const PIPENV: &str = "pipenv==2026.10.3";
+/// Where files that name packages are mounted.
 const MOUNTED: &str = "/tmp/project";
 
-/// What a service does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Answers requests.
-    Api,
-    /// Works on tasks.
-    Worker,
+/// The Dockerfile for a service of the compose project `project`.
+pub fn dockerfile(service: &Service, tree: &Tree, project: &str) -> String {
+    values(service, tree, project).fill(TEMPLATE)
 }
 
-/// The Dockerfile for a service: the repository's own where the project is laid out like Doc2MD.
-pub fn dockerfile(kind: Kind, service: &Service, tree: &Tree) -> String {
-    if fits(kind, service, tree) {
-        return own(kind).to_owned();
-    }
-    // Both start from the API's, which gives the reasons.
-    adapt(API, kind, service, tree)
+/// The image with the Python that a service needs.
+pub fn base_image(service: &Service) -> String {
+    format!("python:3.{}-slim", service.python)
 }
 
-fn stage(line: &str) -> Option<&str> {
-    let mut words = line.strip_prefix("FROM ")?.split_whitespace().skip(1);
-    words.next().filter(|word| word.eq_ignore_ascii_case("as"))?;
-    words.next()
-}
-
-/// Whether the repository's own Dockerfile serves as it is: every path that it takes from the
-/// context is in the project, and it starts the same app.
-pub fn fits(kind: Kind, service: &Service, tree: &Tree) -> bool {
-    let text = own(kind);
-    let starts = |block: &Block<'_>| {
-        block.instruction().starts_with("CMD")
-            && block.text().contains(&format!("\"{}\"", service.app))
+fn values(service: &Service, tree: &Tree, project: &str) -> Values {
+    let is_web = matches!(service.runner, Runner::Web { .. });
+    let health = health(service);
+    let is_watched = !is_web && !service.requirements.name(tree, "watchfiles");
+    let split = match &service.requirements {
+        Requirements::Locked { file, heavy: Some(heavy) } => Some((file, heavy)),
+        _ => None,
     };
-    let blocks = blocks(text);
-    let is_there = |path: &str| {
-        let path = path.trim_end_matches('/').replace("${REQUIREMENTS}", "requirements");
-        tree.has(&path) || tree.has_folder(&path)
+    let source = |file: &String| format!("source={}", word(file));
+    let stage = export(&service.requirements, service.python, project);
+    let folder = working_folder(service);
+    let folders = match (service.writes_beside_code, folder) {
+        (false, _) => "/data".to_owned(),
+        (true, "") => "/data /app".to_owned(),
+        (true, folder) => word(&format!("/data /app/{folder}")),
     };
-    blocks.iter().any(starts)
-        && blocks.iter().flat_map(Block::context_paths).all(|path| is_there(&path))
-}
-
-fn own(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Api => API,
-        Kind::Worker => WORKER,
-    }
-}
-
-/// An instruction with the comments and blank lines above it.
-struct Block<'a> {
-    lead: Vec<&'a str>,
-    lines: Vec<&'a str>,
-}
-
-impl Block<'_> {
-    fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    fn instruction(&self) -> &str {
-        self.lines.first().copied().unwrap_or_default()
-    }
-
-    /// What it copies or mounts from the build context.
-    fn context_paths(&self) -> Vec<String> {
-        let text = self.text().replace("\\\n", " ");
-        let words: Vec<&str> = text.split_whitespace().collect();
-        match words.first() {
-            Some(&"COPY") if !text.contains("--from=") => {
-                let paths: Vec<_> =
-                    words[1..].iter().filter(|word| !word.starts_with("--")).collect();
-                paths[..paths.len().saturating_sub(1)]
-                    .iter()
-                    .map(|path| (**path).to_owned())
-                    .collect()
-            }
-            Some(&"RUN") => words
-                .iter()
-                .filter(|word| word.starts_with("--mount=type=bind") && !word.contains("from="))
-                .filter_map(|word| word.split(',').find_map(|part| part.strip_prefix("source=")))
-                .map(str::to_owned)
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn installs_requirements(&self) -> bool {
-        self.instruction().starts_with("RUN")
-            && self.context_paths().iter().any(|path| path.contains("requirements"))
-    }
-}
-
-fn blocks(text: &str) -> Vec<Block<'_>> {
-    let mut blocks = Vec::new();
-    let mut block = Block { lead: Vec::new(), lines: Vec::new() };
-    for line in text.lines() {
-        let continues = !block.lines.is_empty();
-        if !continues && (line.is_empty() || line.starts_with('#')) {
-            block.lead.push(line);
-            continue;
-        }
-        block.lines.push(line);
-        if !line.ends_with('\\') && !line.starts_with('#') {
-            blocks
-                .push(std::mem::replace(&mut block, Block { lead: Vec::new(), lines: Vec::new() }));
-        }
-    }
-    blocks
-}
-
-fn adapt(text: &str, kind: Kind, service: &Service, tree: &Tree) -> String {
-    let mut out = header(kind);
-    let mut current = "";
-    let mut installed = false;
-    let mut copied = false;
-    for (index, block) in blocks(text).iter().enumerate() {
-        let word = block.instruction().split_whitespace().next().unwrap_or_default();
-        if word == "FROM" {
-            current = stage(block.instruction()).unwrap_or_default();
-            copied = false;
-        }
-        let mut lead = block.lead.clone();
-        if index == 0 {
-            // The repository's own title.
-            let end =
-                lead.iter().position(|line| line.is_empty()).map_or(lead.len(), |end| end + 1);
-            lead.drain(..end);
-        }
-        let replaced = match word {
-            "RUN" if block.installs_requirements() => match split(block, &service.requirements) {
-                Some(install) => install,
-                None if std::mem::replace(&mut installed, true) => continue,
-                None => {
-                    lead = vec!["", ONE_STEP];
-                    install(block, &service.requirements)
-                }
-            },
-            "COPY" if !block.context_paths().is_empty() => {
-                if std::mem::replace(&mut copied, true) {
-                    continue;
-                }
-                copy(service, tree)
-            }
-            "HEALTHCHECK" => health(kind, service),
-            "CMD" => {
-                let is_dev = current == "dev";
-                let mut lines = Vec::new();
-                if is_dev && kind == Kind::Worker {
-                    lines.extend(watcher(text, service, tree));
-                }
-                if !service.root.is_empty() {
-                    lines.push(format!("WORKDIR /app/{}", service.root));
-                }
-                lines.push(command(kind, service, is_dev));
-                lines.join("\n")
-            }
-            "EXPOSE" if kind == Kind::Worker => continue,
-            _ => block.text(),
-        };
-        for line in lead {
-            out.push_str(line);
-            out.push('\n');
-        }
-        out.push_str(&replaced);
-        out.push('\n');
-    }
-    out
-}
-
-/// What stands above a step that installs everything.
-const ONE_STEP: &str = "\
-# Requirements before code: a change of code leaves this layer cached. The files are mounted, not copied: nobody needs
-# them later. `doc2md-docker lock` pins a requirements.in and keeps heavy packages apart; run `doc2md-docker init` again
-# after it. The cache mount has one id in all images, so a package downloads once for all.
-# compileall: whoever runs the code may not write .pyc files; without them every start compiles again.";
-
-/// Doc2MD's step for one of the two halves of a lock, with the project's lock files.
-fn split(block: &Block<'_>, requirements: &Requirements) -> Option<String> {
-    let Requirements::Locked { file, heavy: Some(heavy) } = requirements else { return None };
-    let own = block.context_paths();
-    let own = own.first()?;
-    let file = if own.contains(".heavy.") { heavy } else { file };
-    Some(block.text().replace(&format!("source={own}"), &format!("source={}", word(file))))
-}
-
-/// What restarts a worker in development, where the project's packages do not bring it.
-fn watcher(text: &str, service: &Service, tree: &Tree) -> Vec<String> {
-    if names_package(tree, &service.requirements.files(), "watchfiles") {
-        return Vec::new();
-    }
-    let blocks = blocks(text);
-    let Some(block) = blocks.iter().find(|block| block.installs_requirements()) else {
-        return Vec::new();
+    let environment = if folder == service.root {
+        String::new()
+    } else {
+        format!(" \\\n    PYTHONPATH=/app/{}", service.root)
     };
-    let is_file = |line: &&&str| line.contains("type=bind") && !line.contains("from=");
-    let mounts = block.lines.iter().filter(|line| line.contains("--mount") && !is_file(line));
-    let mut step: Vec<String> = mounts.map(|line| (*line).to_owned()).collect();
-    step.push("    uv pip install --quiet watchfiles".to_owned());
-    vec!["USER root".to_owned(), step.join("\n"), "USER 10001:10001".to_owned()]
+    Values::default()
+        .value("base", base_image(service))
+        .value("uv", UV_VERSION)
+        .value("cache", project)
+        .value("user", "app")
+        .value("folders", folders)
+        .value("environment", environment)
+        .condition("stage", stage.is_some())
+        .value("stage", stage.unwrap_or_default())
+        .condition("system", !service.system.is_empty())
+        .value("system", service.system.join(" "))
+        .condition("split", split.is_some())
+        .value("light", split.map(|(light, _)| source(light)).unwrap_or_default())
+        .value("heavy", split.map(|(_, heavy)| source(heavy)).unwrap_or_default())
+        .condition("whole", split.is_none())
+        .value("mounts", mounts(&service.requirements).join("\n"))
+        .value("install", install(service))
+        .condition("extra", !service.extra.is_empty() && service.requirements.are_complete())
+        .value("extra", service.extra.join(" "))
+        .condition("web", is_web)
+        .condition("health", health.is_some())
+        .value("health", health.unwrap_or_default())
+        .condition("watcher", is_watched)
+        .condition("folder", !folder.is_empty())
+        .value("folder", folder)
+        .value("dev", command(&start(service, true)))
+        .value("copy", copy(service, tree))
+        .value("prod", command(&start(service, false)))
 }
 
-fn header(kind: Kind) -> String {
-    let what = match kind {
-        Kind::Api => "The API",
-        Kind::Worker => "The worker",
+/// The folder the service starts in: a `src` is on Python's path instead, as for those who work on it.
+fn working_folder(service: &Service) -> &str {
+    if service.root.rsplit('/').next() == Some("src") {
+        parent(&service.root)
+    } else {
+        &service.root
+    }
+}
+
+/// The stage that turns a project's declaration into what is installed.
+fn export(requirements: &Requirements, python: u32, project: &str) -> Option<String> {
+    let bind = |files: &[String], folder: &str| -> String {
+        let mounts = files.iter().map(|file| {
+            let inside = file.strip_prefix(folder).unwrap_or(file).trim_start_matches('/');
+            let target = word(&format!("/project/{inside}"));
+            format!("    --mount=type=bind,source={},target={target} \\\n", word(file))
+        });
+        mounts.collect()
     };
-    format!(
-        "# {what} of this project, written by `doc2md-docker init`. Build context: the project's folder.\n\
-         # No `# syntax=` line: the frontend inside the engine suffices, and the line would need a registry on every build.\n\n"
-    )
+    let (files, folder, tools, command) = match requirements {
+        Requirements::Tool { tool, folder, member, files } => {
+            let (tools, command) = match tool {
+                Tool::Uv => {
+                    let member = member
+                        .as_ref()
+                        .map_or_else(String::new, |name| format!(" --package {name}"));
+                    let command = format!(
+                        "uv export --quiet --frozen --no-dev --no-emit-workspace{member} \\\n        \
+                         --format pylock.toml --output-file /pylock.toml"
+                    );
+                    (None, command)
+                }
+                Tool::Poetry => (
+                    Some(POETRY),
+                    "poetry export --quiet --format requirements.txt --output /requirements.txt"
+                        .to_owned(),
+                ),
+                Tool::Pipenv => {
+                    (Some(PIPENV), "pipenv requirements --hash > /requirements.txt".to_owned())
+                }
+            };
+            (files.clone(), folder.as_str(), tools, command)
+        }
+        Requirements::Project { file } => {
+            let toml = if python < 11 {
+                "from pip._vendor import tomli as tomllib"
+            } else {
+                "import tomllib"
+            };
+            let command = format!(
+                "python3 -c '{toml}; project = tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"]; \\\n        \
+                 print(*project[\"dependencies\"], sep=\"\\n\")' > /requirements.txt"
+            );
+            (vec![file.clone()], parent(file), None, command)
+        }
+        _ => return None,
+    };
+    let mut stage = "# What the project declares, in the form that gets installed: other changes of these files install nothing again.\n\
+        FROM ${BASE_IMAGE} AS requirements\n"
+        .to_owned();
+    if let Some(tools) = tools {
+        stage += &format!(
+            "RUN --mount=type=cache,id={project}-pip,target=/root/.cache/pip,sharing=locked \\\n    \
+             pip install --quiet --disable-pip-version-check --root-user-action=ignore {tools}\n"
+        );
+    }
+    let uv = if command.starts_with("uv ") {
+        "    --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/usr/local/bin/uv \\\n"
+    } else {
+        ""
+    };
+    let mounts = format!("{uv}{}", bind(&files, folder));
+    stage += &format!("WORKDIR /project\nRUN {}    {command}", mounts.trim_start());
+    Some(stage)
 }
 
-/// One step that makes the venv and installs the project's files with uv's command for them.
-fn install(block: &Block<'_>, requirements: &Requirements) -> String {
-    let mut lines = Vec::new();
-    let mut mounted = false;
-    for line in &block.lines {
-        let is_file = line.contains("type=bind") && !line.contains("from=");
-        if is_file && !std::mem::replace(&mut mounted, true) {
-            lines.extend(requirements.files().iter().map(|file| {
-                let file = word(file);
-                format!("    --mount=type=bind,source={file},target={MOUNTED}/{file} \\")
-            }));
-        } else if line.contains("uv pip") {
-            lines.push(format!("    && {} \\", uv_command(requirements)));
-        } else if !is_file {
-            lines.push((*line).to_owned());
+/// Lines that mount what the step with the packages reads.
+fn mounts(requirements: &Requirements) -> Vec<String> {
+    let from_stage = |name: &str| {
+        vec![format!(
+            "    --mount=type=bind,from=requirements,source=/{name},target={MOUNTED}/{name} \\"
+        )]
+    };
+    match requirements {
+        Requirements::Tool { tool: Tool::Uv, .. } => from_stage("pylock.toml"),
+        Requirements::Tool { .. } | Requirements::Project { .. } => from_stage("requirements.txt"),
+        _ => {
+            let files = requirements.files().into_iter().map(|file| {
+                let target = word(&format!("{MOUNTED}/{file}"));
+                format!("    --mount=type=bind,source={},target={target} \\", word(&file))
+            });
+            files.collect()
         }
     }
-    lines.join("\n")
+}
+
+/// The arguments of `uv pip install`.
+fn install(service: &Service) -> String {
+    let path = |file: &str| word(&join(MOUNTED, file));
+    let pylock = |file: &str| format!("--preview-features pylock --requirement {}", path(file));
+    match &service.requirements {
+        Requirements::Tool { tool: Tool::Uv, .. } => pylock("pylock.toml"),
+        Requirements::Pylock { file } => pylock(file),
+        Requirements::Tool { .. } => {
+            format!("--no-deps --requirement {}", path("requirements.txt"))
+        }
+        Requirements::Locked { file, .. } => {
+            format!("--no-deps --require-hashes --requirement {}", path(file))
+        }
+        Requirements::Project { .. } => with_extra("requirements.txt", service),
+        Requirements::Files { file, .. } | Requirements::Written { file, .. } => {
+            with_extra(file, service)
+        }
+    }
+}
+
+/// A file that leaves open what its packages need, and what it does not name, are resolved together.
+fn with_extra(file: &str, service: &Service) -> String {
+    let mut words = vec![format!("--requirement {}", word(&join(MOUNTED, file)))];
+    words.extend(service.extra.iter().cloned());
+    words.join(" ")
 }
 
 /// A path as one word: the frontend's flags and the shell both take quotes off.
@@ -252,109 +211,120 @@ fn word(path: &str) -> String {
     if path.contains(char::is_whitespace) { format!("\"{path}\"") } else { path.to_owned() }
 }
 
-fn uv_command(requirements: &Requirements) -> String {
-    match requirements {
-        Requirements::Locked { file, .. } => {
-            let file = word(file);
-            format!(
-                "uv pip install --quiet --no-deps --require-hashes --requirement {MOUNTED}/{file}"
-            )
-        }
-        Requirements::Files { file, .. }
-        | Requirements::Project { file }
-        | Requirements::Written { file } => {
-            let file = word(file);
-            format!("uv pip install --quiet --requirement {MOUNTED}/{file}")
-        }
-        Requirements::UvLock { folder } => {
-            let folder = join(MOUNTED, folder);
-            let folder = word(folder.trim_end_matches('/'));
-            format!(
-                "UV_PROJECT_ENVIRONMENT=/opt/venv uv sync --quiet --frozen --no-dev --no-install-project \
-                 --project {folder}"
-            )
-        }
-    }
-}
-
 fn copy(service: &Service, tree: &Tree) -> String {
     let (files, folders): (Vec<&String>, Vec<&String>) =
         service.items.iter().partition(|item| tree.has(item));
+    let owner = if service.writes_beside_code { "--chown=10001:10001 " } else { "" };
     let mut lines: Vec<String> = folders
         .iter()
-        .map(|folder| copy_words(&[&format!("{folder}/"), &format!("{folder}/")]))
+        .map(|folder| copy_words(owner, &[&format!("{folder}/"), &format!("{folder}/")]))
         .collect();
     if !files.is_empty() {
         let words: Vec<&str> = files.iter().map(|file| file.as_str()).chain(["./"]).collect();
-        lines.push(copy_words(&words));
+        lines.push(copy_words(owner, &words));
     }
     lines.join("\n")
 }
 
 /// Sources and destination; blanks are possible in the form of a list only.
-fn copy_words(words: &[&str]) -> String {
+fn copy_words(options: &str, words: &[&str]) -> String {
     if words.iter().any(|word| word.contains(char::is_whitespace)) {
         let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        format!("COPY [{}]", words.join(", "))
+        format!("COPY {options}[{}]", words.join(", "))
     } else {
-        format!("COPY {}", words.join(" "))
+        format!("COPY {options}{}", words.join(" "))
     }
 }
 
-fn health(kind: Kind, service: &Service) -> String {
-    match (kind, &service.health) {
-        (Kind::Api, Some(path)) => format!(
-            "HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \\\n    \
+fn health(service: &Service) -> Option<String> {
+    let often = "HEALTHCHECK --interval=10s --timeout=3s --start-period=15s";
+    match (&service.runner, &service.health) {
+        (Runner::Web { .. }, Some(path)) => Some(format!(
+            "{often} \\\n    \
              CMD [\"python\", \"-c\", \"import urllib.request as r; r.urlopen('http://127.0.0.1:8000{path}', timeout=2)\"]"
-        ),
-        (Kind::Api, None) => "# Better: a route that says whether the app is well. This only asks whether it listens.\n\
-            HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \\\n    \
-            CMD [\"python\", \"-c\", \"import socket; socket.create_connection(('127.0.0.1', 8000), 2)\"]"
-            .to_owned(),
-        (Kind::Worker, _) => format!(
-            "# Asks the worker over its queue, which costs a second of CPU: not often.\n\
-             HEALTHCHECK --interval=60s --timeout=20s --start-period=30s \\\n    \
+        )),
+        (Runner::Web { .. }, None) => Some(format!(
+            "{often} \\\n    \
+             CMD [\"python\", \"-c\", \"import socket; socket.create_connection(('127.0.0.1', 8000), 2)\"]"
+        )),
+        // It costs a second of CPU: not often.
+        (Runner::Celery { .. }, _) => Some(format!(
+            "HEALTHCHECK --interval=60s --timeout=20s --start-period=30s \\\n    \
              CMD celery --app {} inspect ping --destination \"celery@$HOSTNAME\"",
             service.app
-        ),
+        )),
+        (Runner::Rq { .. } | Runner::Dramatiq { .. } | Runner::Module, _) => None,
     }
 }
 
 /// The words that start a service; in development it starts again when its code changes.
-fn start(kind: Kind, service: &Service, dev: bool) -> Vec<String> {
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    match kind {
-        Kind::Api => {
-            let mut all = words(&["uvicorn", &service.app, "--host", "0.0.0.0", "--port", "8000"]);
-            if service.factory {
+fn start(service: &Service, dev: bool) -> Vec<String> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let app = service.app.as_str();
+    let mut all = match &service.runner {
+        Runner::Web { server: Server::Asgi, is_factory } => {
+            let mut all = words("uvicorn");
+            all.extend([app.to_owned()]);
+            all.extend(words("--host 0.0.0.0 --port 8000"));
+            if *is_factory {
                 all.push("--factory".to_owned());
             }
             if dev {
-                all.extend(words(&["--reload", "--reload-dir", "/app"]));
+                all.extend(words("--reload --reload-dir /app"));
             }
-            all
+            return all;
         }
-        Kind::Worker => {
-            let mut all = words(&["celery", "--app", &service.app, "worker", "--loglevel", "INFO"]);
-            if !service.include.is_empty() {
-                all.extend(words(&["--include", &service.include.join(",")]));
+        Runner::Web { server: Server::Wsgi, is_factory } => {
+            let call = if *is_factory { "()" } else { "" };
+            let mut all =
+                words("gunicorn --bind 0.0.0.0:8000 --workers 2 --worker-tmp-dir /dev/shm");
+            if dev {
+                all.push("--reload".to_owned());
+            }
+            all.push(format!("{app}{call}"));
+            return all;
+        }
+        Runner::Celery { include } => {
+            let mut all = words("celery --app");
+            all.push(app.to_owned());
+            all.extend(words("worker --loglevel INFO"));
+            if !include.is_empty() {
+                all.extend(["--include".to_owned(), include.join(",")]);
             }
             if dev {
                 // A pool of processes would not end with its parent when watchfiles stops it.
-                all.extend(words(&["--pool", "solo", "--without-mingle"]));
-                let command = all.join(" ");
-                let options = ["--filter", "python", "--sigkill-timeout", "30"];
-                return words(&[&["watchfiles"], &options[..], &[&command, "/app"]].concat());
+                all.extend(words("--pool solo --without-mingle"));
             }
             all
         }
+        Runner::Rq { queues } => {
+            let mut all = words("rq worker");
+            all.extend(queues.iter().cloned());
+            all
+        }
+        Runner::Dramatiq { include } => {
+            let mut all = words("dramatiq");
+            all.push(app.to_owned());
+            all.extend(include.iter().cloned());
+            all
+        }
+        Runner::Module => {
+            let mut all = words("python -m");
+            all.push(app.trim_end_matches(".__main__").to_owned());
+            all
+        }
+    };
+    if dev {
+        let command = all.join(" ");
+        all = words("watchfiles --filter python --sigkill-timeout 30");
+        all.extend([command, "/app".to_owned()]);
     }
+    all
 }
 
-fn command(kind: Kind, service: &Service, dev: bool) -> String {
-    let words: Vec<String> =
-        start(kind, service, dev).iter().map(|word| format!("\"{word}\"")).collect();
-    format!("CMD [{}]", words.join(", "))
+fn command(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("[{}]", words.join(", "))
 }
 
 #[cfg(test)]
@@ -363,100 +333,153 @@ mod tests {
     use super::*;
     use crate::init::detect::{Wanted, detect};
 
-    fn render(kind: Kind, files: &[(&str, &str)]) -> String {
+    fn render(name: &str, files: &[(&str, &str)]) -> String {
         let tree = Tree::of(files);
         let found = detect(&tree, &Wanted::default()).unwrap().unwrap();
-        let service = match kind {
-            Kind::Api => found.api,
-            Kind::Worker => found.worker,
-        };
-        dockerfile(kind, &service.unwrap(), &tree)
+        let service = found.services().find(|(known, _)| *known == name).unwrap().1.clone();
+        dockerfile(&service, &tree, "shop")
     }
 
-    /// Instructions only, for what must not depend on comments.
-    fn instructions(text: &str) -> Vec<String> {
-        blocks(text).iter().map(|block| block.text().replace("\\\n", " ")).collect()
+    /// Instructions only, one a line.
+    fn instructions(text: &str) -> String {
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ")
+    }
+
+    fn holds(text: &str, wanted: &[&str]) {
+        for wanted in wanted {
+            assert!(instructions(text).contains(wanted), "{wanted} is not in\n{text}");
+        }
     }
 
     #[test]
-    fn a_projects_own_files_replace_those_of_doc2md() {
+    fn a_projects_own_values_are_filled_in() {
         let text = render(
-            Kind::Api,
+            "api",
             &[
                 ("app/main.py", "import tools\ndef make():\n    return FastAPI()"),
                 ("tools.py", ""),
                 ("requirements.txt", "-c limits.txt\nfastapi"),
                 ("limits.txt", ""),
+                (".python-version", "3.13"),
             ],
         );
-        let all = instructions(&text).join("\n");
-        for wanted in [
-            "source=requirements.txt,target=/tmp/project/requirements.txt",
-            "source=limits.txt,target=/tmp/project/limits.txt",
-            "uv pip install --quiet --requirement /tmp/project/requirements.txt",
-            "COPY app/ app/\nCOPY tools.py ./",
-            "socket.create_connection",
-            "\"app.main:make\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\", \"--factory\"]",
-            "USER 10001:10001",
-            "type=cache,id=doc2md-uv",
-        ] {
-            assert!(all.contains(wanted), "{wanted} is not in\n{text}");
-        }
-        for gone in ["shared/", "api/", "requirements.lock", "api.main", "Doc2MD: FastAPI"] {
-            assert!(!text.contains(gone), "{gone} is still in\n{text}");
-        }
+        holds(
+            &text,
+            &[
+                "ARG BASE_IMAGE=python:3.13-slim",
+                "source=requirements.txt,target=/tmp/project/requirements.txt",
+                "source=limits.txt,target=/tmp/project/limits.txt",
+                "uv pip install --quiet --requirement /tmp/project/requirements.txt uvicorn",
+                "COPY app/ app/\nCOPY tools.py ./",
+                "socket.create_connection",
+                "\"app.main:make\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\", \"--factory\"]",
+                "USER 10001:10001",
+                "type=cache,id=shop-uv",
+            ],
+        );
+        assert!(!text.to_lowercase().contains("doc2md"), "{text}");
+        assert!(!text.contains('@') || !text.replace("\"@$start\"", "").contains('@'), "{text}");
     }
 
     #[test]
     fn a_worker_in_a_folder_of_its_own_starts_there() {
         let text = render(
-            Kind::Worker,
+            "worker",
             &[
                 (
                     "backend/app/jobs.py",
                     "from app.core import x\ncelery = Celery('x')\n@celery.task\ndef f(): ...",
                 ),
                 ("backend/app/core.py", ""),
-                ("backend/uv.lock", ""),
+                ("backend/uv.lock", "requires-python = '>=3.11'\n[[package]]\nname = 'celery'"),
                 ("backend/pyproject.toml", "[project]\ndependencies = []"),
             ],
         );
-        let all = instructions(&text).join("\n");
-        for wanted in [
-            "source=backend/uv.lock,target=/tmp/project/backend/uv.lock",
-            "uv sync --quiet --frozen --no-dev --no-install-project --project /tmp/project/backend",
-            "COPY backend/ backend/",
-            "WORKDIR /app/backend",
-            "CMD [\"celery\", \"--app\", \"app.jobs\", \"worker\"",
-            "uv pip install --quiet watchfiles",
-            "inspect ping",
-        ] {
-            assert!(all.contains(wanted), "{wanted} is not in\n{text}");
-        }
-        assert!(!all.contains("EXPOSE"));
-        assert_eq!(all.matches("uv pip").count(), 1, "{text}");
+        holds(
+            &text,
+            &[
+                "FROM ${BASE_IMAGE} AS requirements",
+                "source=backend/uv.lock,target=/project/uv.lock",
+                "uv export --quiet --frozen --no-dev --no-emit-workspace",
+                "from=requirements,source=/pylock.toml,target=/tmp/project/pylock.toml",
+                "uv pip install --quiet --preview-features pylock --requirement /tmp/project/pylock.toml",
+                "COPY backend/ backend/",
+                "WORKDIR /app/backend",
+                "CMD [\"celery\", \"--app\", \"app.jobs\", \"worker\"",
+                "uv pip install --quiet watchfiles",
+                "inspect ping",
+            ],
+        );
+        assert!(!text.contains("EXPOSE"), "{text}");
     }
 
     #[test]
-    fn a_lock_in_two_parts_stays_in_two_layers() {
-        let locked = "fastapi==1 --hash=sha256:1\n";
-        let files = [
-            ("main.py", "app = FastAPI()"),
-            ("requirements.lock", locked),
-            ("requirements.heavy.lock", locked),
+    fn other_runners_have_commands_of_their_own() {
+        let flask = [
+            (
+                "src/shop/__init__.py",
+                "from flask import Flask\ndef create_app():\n    return Flask('a')",
+            ),
+            ("requirements.txt", "flask\npsycopg2"),
         ];
-        let all = instructions(&render(Kind::Api, &files)).join("\n");
-        let heavy = all.find("source=requirements.heavy.lock,target=/tmp/heavy.lock").unwrap();
-        let light = all.find("source=requirements.lock,target=/tmp/light.lock").unwrap();
-        assert!(heavy < light);
+        holds(
+            &render("api", &flask),
+            &[
+                "\"gunicorn\", \"--bind\", \"0.0.0.0:8000\", \"--workers\", \"2\"",
+                "\"shop:create_app()\"]",
+                "PYTHONPATH=/app/src",
+                "install --yes --no-install-recommends gcc libc6-dev libpq-dev",
+                "--requirement /tmp/project/requirements.txt gunicorn",
+                "COPY src/ src/",
+            ],
+        );
+        let rq = [
+            ("jobs.py", "from rq import Queue\nq = Queue('mail', connection=c)"),
+            ("requirements.txt", "rq"),
+        ];
+        holds(&render("worker", &rq), &["CMD [\"rq\", \"worker\", \"mail\"]"]);
+        let actors = [
+            ("jobs.py", "import dramatiq\n@dramatiq.actor\ndef f(): ..."),
+            ("requirements.txt", "dramatiq[rabbitmq]"),
+        ];
+        holds(&render("worker", &actors), &["CMD [\"dramatiq\", \"jobs\"]"]);
+        let plain =
+            [("worker.py", "if __name__ == '__main__':\n  run()"), ("requirements.txt", "x")];
+        holds(&render("worker", &plain), &["CMD [\"python\", \"-m\", \"worker\"]"]);
     }
 
     #[test]
-    fn doc2mds_own_layout_gets_doc2mds_own_files() {
+    fn doc2mds_values_give_doc2mds_dockerfiles() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/doc2md");
         let tree = Tree::read(std::path::Path::new(example)).unwrap();
         let found = detect(&tree, &Wanted::default()).unwrap().unwrap();
-        assert_eq!(dockerfile(Kind::Api, found.api.as_ref().unwrap(), &tree), API);
-        assert_eq!(dockerfile(Kind::Worker, found.worker.as_ref().unwrap(), &tree), WORKER);
+        let own = |service: &Service| {
+            values(service, &tree, "doc2md").value("user", "doc2md").condition("watcher", false)
+        };
+        let api =
+            own(found.api.as_ref().unwrap()).value("copy", "COPY shared/ shared/\nCOPY api/ api/");
+        assert_eq!(instructions(&api.fill(TEMPLATE)), instructions(API));
+
+        let worker = found.worker.as_ref().unwrap();
+        let one = command(&start(worker, false)).replace(']', ", \"--concurrency\", \"1\"]");
+        let worker = own(worker)
+            .value("folders", "/data /models")
+            .condition("stage", true)
+            .value(
+                "stage",
+                "FROM scratch AS locks\nARG REQUIREMENTS=requirements\n\
+                 COPY workers/${REQUIREMENTS}.heavy.lock heavy.lock\n\
+                 COPY workers/${REQUIREMENTS}.lock light.lock",
+            )
+            .value("heavy", "from=locks,source=heavy.lock")
+            .value("light", "from=locks,source=light.lock")
+            .value(
+                "health",
+                "HEALTHCHECK --interval=15s --timeout=3s --start-period=30s \\\n    \
+                 CMD test -n \"$(find /tmp/worker-alive -mmin -1 2>/dev/null)\"",
+            )
+            .value("prod", one);
+        assert_eq!(instructions(&worker.fill(TEMPLATE)), instructions(WORKER));
     }
 }

@@ -9,12 +9,28 @@ pub struct File {
     pub path: String,
     /// Its text.
     pub text: String,
+    /// What happens to another file in its place.
+    pub rival: Rival,
+}
+
+/// What happens to a file with other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// It is in the way, and replaced where that is asked for.
+    Replaced,
+    /// It stays, and the rest is written.
+    Stays,
 }
 
 impl File {
-    /// A file.
+    /// A file that the others need.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: text.into(), rival: Rival::Replaced }
+    }
+
+    /// A file that the project may have in a form of its own.
+    pub fn optional(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), rival: Rival::Stays }
     }
 }
 
@@ -38,6 +54,8 @@ pub enum Action {
     Keep,
     /// It is there with other content, and may be replaced.
     Overwrite,
+    /// Another one is there, and stays.
+    Leave,
     /// It may not be replaced.
     Refuse,
 }
@@ -48,6 +66,7 @@ impl Action {
             Self::Create => "create",
             Self::Keep => "unchanged",
             Self::Overwrite => "overwrite",
+            Self::Leave => "left",
             Self::Refuse => "conflict",
         }
     }
@@ -64,6 +83,8 @@ pub struct Step {
     pub why: String,
     /// `force` would overwrite it.
     pub is_replaceable: bool,
+    /// What it replaces.
+    pub old: String,
 }
 
 /// What is written, in the order of the files.
@@ -78,16 +99,24 @@ impl Plan {
     pub fn new(files: Vec<(File, Existing)>, force: bool) -> Self {
         let step = |(file, existing): (File, Existing)| {
             let is_replaceable = matches!(existing, Existing::File(_));
+            let old = match &existing {
+                Existing::File(content) => String::from_utf8_lossy(content).into_owned(),
+                _ => String::new(),
+            };
             let (action, why) = match existing {
                 Existing::Absent => (Action::Create, String::new()),
                 Existing::File(content) if content == file.text.as_bytes() => {
                     (Action::Keep, String::new())
                 }
+                Existing::File(_) if file.rival == Rival::Stays => {
+                    (Action::Leave, "is there with other content".to_owned())
+                }
+                Existing::Obstacle(what) if file.rival == Rival::Stays => (Action::Leave, what),
                 Existing::File(_) if force => (Action::Overwrite, String::new()),
                 Existing::File(_) => (Action::Refuse, "is there with other content".to_owned()),
                 Existing::Obstacle(what) => (Action::Refuse, what),
             };
-            Step { action, file, why, is_replaceable }
+            Step { action, file, why, is_replaceable, old }
         };
         Self { steps: files.into_iter().map(step).collect() }
     }
@@ -114,6 +143,52 @@ impl Plan {
         }
         text
     }
+
+    /// The content of what is written: whole where a file is new, as a difference where one is replaced.
+    pub fn preview(&self) -> String {
+        let mut text = String::new();
+        for step in &self.steps {
+            let lines = match step.action {
+                Action::Create => step.file.text.lines().map(|line| format!("+{line}")).collect(),
+                Action::Overwrite => difference(&step.old, &step.file.text),
+                _ => continue,
+            };
+            let _ =
+                write!(text, "\n{} {}\n{}\n", step.action.word(), step.file.path, lines.join("\n"));
+        }
+        text
+    }
+}
+
+/// The lines of two texts in one list: ` ` in both, `-` in the old one, `+` in the new one.
+fn difference(old: &str, new: &str) -> Vec<String> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    // Lengths of the longest common subsequences of what follows.
+    let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            common[i][j] = if old[i] == new[j] {
+                common[i + 1][j + 1] + 1
+            } else {
+                common[i + 1][j].max(common[i][j + 1])
+            };
+        }
+    }
+    let (mut i, mut j) = (0, 0);
+    let mut lines = Vec::new();
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            lines.push(format!(" {}", old[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || i < old.len() && common[i + 1][j] >= common[i][j + 1] {
+            lines.push(format!("-{}", old[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+{}", new[j]));
+            j += 1;
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -148,5 +223,27 @@ mod tests {
             forced.to_write().map(|file| file.path.as_str()).collect::<Vec<_>>(),
             ["a", "c"]
         );
+        assert_eq!(forced.preview(), "\ncreate a\n+new\n\noverwrite c\n-old\n+new\n");
+    }
+
+    #[test]
+    fn what_a_project_has_of_its_own_stays_and_hinders_nothing() {
+        let file = |path: &str| File::optional(path, "new");
+        let files = vec![
+            (file("a"), Existing::File(b"old".to_vec())),
+            (file("b"), Existing::Obstacle("leads out of the folder".to_owned())),
+            (file("c"), Existing::Absent),
+        ];
+        insta::assert_snapshot!(Plan::new(files, true).text(), @r"
+        left       a: is there with other content
+        left       b: leads out of the folder
+        create     c
+        ");
+    }
+
+    #[test]
+    fn a_difference_has_every_line_once() {
+        assert_eq!(difference("a\nb\nc\n", "a\nx\nc\nd\n"), [" a", "-b", "+x", " c", "+d"]);
+        assert!(difference("", "").is_empty());
     }
 }

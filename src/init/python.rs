@@ -1,109 +1,7 @@
-//! What can be told from Python sources without running them: where an app is made, what is imported.
-//!
-//! Line by line, not a parser: it looks for the few forms that FastAPI's and Celery's documents teach.
+//! How the sources of a project import each other: which file a name means, and where Python starts.
 
+use crate::init::source::is_identifier;
 use crate::init::tree::{Tree, join, parent};
-
-/// A call like `app = FastAPI(...)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// The variable, or the function that makes and returns it.
-    pub name: String,
-    /// Whether it is made by a function without parameters.
-    pub factory: bool,
-}
-
-/// The first place in `text` that makes a `class`: a variable of the module, else a function.
-pub fn made(text: &str, class: &str) -> Option<Made> {
-    let lines: Vec<&str> = code_lines(text);
-    let module = lines.iter().find_map(|line| {
-        let (target, value) = line.split_once('=')?;
-        let name = target.split(':').next()?.trim_end();
-        let is_variable = is_identifier(name) && line.starts_with(name);
-        (is_variable && calls(value.trim_start(), class))
-            .then(|| Made { name: name.to_owned(), factory: false })
-    });
-    module.or_else(|| {
-        let mut function = None;
-        for line in lines {
-            if let Some(rest) = line.strip_prefix("def ") {
-                let (name, rest) = rest.split_once('(')?;
-                function = rest.starts_with(')').then(|| name.to_owned());
-            } else if !line.starts_with([' ', '\t']) && !line.trim().is_empty() {
-                function = None;
-            } else if let Some(name) = &function {
-                let line = line.trim_start();
-                let returned = line.strip_prefix("return ");
-                let value = returned.or_else(|| Some(line.split_once('=')?.1.trim_start()));
-                if value.is_some_and(|value| calls(value, class)) {
-                    return Some(Made { name: name.clone(), factory: true });
-                }
-            }
-        }
-        None
-    })
-}
-
-/// Whether an expression starts with a call of `class`, by its name or as `module.class`.
-fn calls(value: &str, class: &str) -> bool {
-    let Some((callee, _)) = value.split_once('(') else { return false };
-    callee == class || callee.rsplit_once('.').is_some_and(|(_, name)| name == class)
-}
-
-fn is_identifier(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
-/// Lines without comments and without what stands in triple-quoted strings.
-fn code_lines(text: &str) -> Vec<&str> {
-    let mut within: Option<&str> = None;
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if let Some(quote) = within {
-            if line.contains(quote) {
-                within = None;
-            }
-            continue;
-        }
-        let trimmed = line.trim_start();
-        if trimmed.starts_with('#') {
-            continue;
-        }
-        for quote in ["\"\"\"", "'''"] {
-            if line.matches(quote).count() % 2 == 1 {
-                within = Some(quote);
-                break;
-            }
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-/// Absolute dotted names that `text` imports. `from a import b` gives both `a` and `a.b`.
-pub fn imports(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in code_lines(text) {
-        let line = line.trim_start();
-        if let Some(rest) = line.strip_prefix("import ") {
-            let modules = rest.split(',').filter_map(|part| part.split_whitespace().next());
-            names.extend(modules.map(str::to_owned));
-        } else if let Some((module, rest)) =
-            line.strip_prefix("from ").and_then(|rest| rest.split_once(" import "))
-            && !module.starts_with('.')
-        {
-            let module = module.trim();
-            names.push(module.to_owned());
-            let what = rest.trim_start().trim_start_matches('(');
-            let what = what.split(',').filter_map(|part| part.split_whitespace().next());
-            names.extend(
-                what.filter(|name| is_identifier(name)).map(|name| format!("{module}.{name}")),
-            );
-        }
-    }
-    names
-}
 
 /// The local file or folder below `root` that a dotted name's first part means.
 pub fn local(tree: &Tree, root: &str, dotted: &str) -> Option<String> {
@@ -116,36 +14,73 @@ pub fn local(tree: &Tree, root: &str, dotted: &str) -> Option<String> {
     tree.below(&folder).any(|file| file.ends_with(".py")).then_some(folder)
 }
 
+/// The source of a dotted name's module, or of the module it is in.
+pub fn source(tree: &Tree, root: &str, dotted: &str) -> Option<String> {
+    let path = join(root, &dotted.replace('.', "/"));
+    [format!("{path}.py"), format!("{path}/__init__.py")].into_iter().find(|file| tree.has(file))
+}
+
+/// How much of a dotted name is there below `root`: 2 for a module in a package, 1 for its first part only.
+fn resolved(tree: &Tree, root: &str, dotted: &str) -> usize {
+    let is_module = |dotted: &str| {
+        source(tree, root, dotted).is_some()
+            || tree.has_folder(&join(root, &dotted.replace('.', "/")))
+    };
+    let parents = dotted.match_indices('.').map(|(at, _)| &dotted[..at]);
+    if local(tree, root, dotted).is_none() {
+        0
+    } else if parents.skip(1).chain([dotted]).any(|name| name.contains('.') && is_module(name)) {
+        2
+    } else {
+        1
+    }
+}
+
 /// The folder that Python must start in to import `file` as the sources around it do.
 pub fn import_root(tree: &Tree, file: &str) -> String {
-    let mut folder = parent(file);
-    while !folder.is_empty() && tree.has(&join(folder, "__init__.py")) {
-        folder = parent(folder);
+    let mut package = parent(file);
+    while !package.is_empty() && tree.has(&join(package, "__init__.py")) {
+        package = parent(package);
     }
-    if folder.rsplit('/').next() == Some("src") {
-        return folder.to_owned();
-    }
-    // Folders without __init__.py may be packages all the same: the imports of the files there tell.
-    let sources: Vec<Vec<String>> = tree
+    let here = parent(file);
+    let prefix = if here.is_empty() { String::new() } else { format!("{here}/") };
+    let names: Vec<&str> = tree
         .python()
-        .filter(|(path, _)| folder.is_empty() || path.starts_with(&format!("{folder}/")))
-        .map(|(_, text)| imports(text))
+        .filter(|(path, _)| path.starts_with(&prefix))
+        .flat_map(|(path, source)| {
+            // A `celery.py` that imports `celery` does not import itself.
+            let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py");
+            let names = source.imports.modules.iter().map(String::as_str);
+            names.filter(move |name| name.split('.').next() != Some(stem))
+        })
         .collect();
-    let resolved = |root: &str| {
-        sources.iter().flatten().filter(|name| local(tree, root, name).is_some()).count()
+    // A relative import needs as many folders above.
+    let depth = tree.source(file).map_or(0, |source| source.imports.relative);
+    let score = |root: &str| -> usize {
+        // Within a package a name alone may be that of another package.
+        let least = if tree.has(&join(root, "__init__.py")) { 2 } else { 1 };
+        names.iter().map(|name| resolved(tree, root, name)).filter(|it| *it >= least).sum()
     };
     // No dotted name goes through a folder like `my-api`: Python starts in it, or further down.
     let can_name = |rest: &str| rest.split('/').all(|part| part.is_empty() || is_identifier(part));
-    let ends = folder.match_indices('/').map(|(at, _)| at);
-    let mut best: Option<(usize, &str)> = None;
-    for at in [0].into_iter().chain(ends).chain([folder.len()]) {
-        let (root, rest) = folder.split_at(at);
-        let count = resolved(root);
-        if can_name(rest) && best.is_none_or(|(most, _)| count > most) {
-            best = Some((count, root));
+    let parts = |path: &str| path.split('/').filter(|part| !part.is_empty()).count();
+    let ends = here.match_indices('/').map(|(at, _)| at);
+    let is_src = |root: &str| root.rsplit('/').next() == Some("src");
+    let mut best: Option<((usize, bool, bool), &str)> = None;
+    let mut ends: Vec<usize> = [0].into_iter().chain(ends).chain([here.len()]).collect();
+    ends.dedup();
+    for at in ends {
+        let (root, rest) = here.split_at(at);
+        if !can_name(rest) || parts(rest) < depth {
+            continue;
+        }
+        // Without imports that tell: the folder around the package, a `src`, else the outermost.
+        let rank = (score(root), is_src(root), root == package && package != here);
+        if best.is_none_or(|(most, _)| rank > most) {
+            best = Some((rank, root));
         }
     }
-    best.map_or(folder, |(_, root)| root).to_owned()
+    best.map_or(package, |(_, root)| root).to_owned()
 }
 
 /// The dotted name of `file` when Python starts in `root`.
@@ -155,51 +90,28 @@ pub fn module_name(root: &str, file: &str) -> String {
     name.strip_suffix(".__init__").map_or(name.clone(), str::to_owned)
 }
 
+/// Modules of the standard library.
+pub fn is_standard(module: &str) -> bool {
+    const MODULES: &str = " __future__ __main__ abc aifc argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb \
+        binascii binhex bisect builtins bz2 calendar cgi cgitb chunk cmath cmd code codecs codeop collections colorsys \
+        compileall compression concurrent configparser contextlib contextvars copy copyreg crypt csv ctypes curses dataclasses \
+        datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno faulthandler fcntl \
+        filecmp fileinput fnmatch fractions ftplib functools gc getopt getpass gettext glob graphlib grp gzip hashlib \
+        heapq hmac html http imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3 linecache \
+        locale logging lzma mailbox mailcap marshal math mimetypes mmap modulefinder multiprocessing netrc nis nntplib \
+        numbers operator optparse os ossaudiodev pathlib pdb pickle pickletools pipes pkgutil platform plistlib poplib \
+        posix posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc queue quopri random re readline reprlib \
+        resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtplib sndhdr socket \
+        socketserver spwd sqlite3 ssl stat statistics string stringprep struct subprocess sunau symtable sys sysconfig \
+        syslog tabnanny tarfile telnetlib tempfile termios test textwrap threading time timeit tkinter token tokenize \
+        tomllib trace traceback tracemalloc tty turtle types typing unicodedata unittest urllib uu uuid venv warnings \
+        wave weakref webbrowser wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo ";
+    MODULES.contains(&format!(" {module} "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn variable(name: &str) -> Option<Made> {
-        Some(Made { name: name.to_owned(), factory: false })
-    }
-
-    #[test]
-    fn apps_are_variables_or_factories() {
-        assert_eq!(made("app = FastAPI()\n", "FastAPI"), variable("app"));
-        assert_eq!(
-            made("api: FastAPI = fastapi.FastAPI(\n  title='x')", "FastAPI"),
-            variable("api")
-        );
-        let factory = "def create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n";
-        assert_eq!(
-            made(factory, "FastAPI"),
-            Some(Made { name: "create_app".to_owned(), factory: true })
-        );
-        let returned = "def create_app():\n    return FastAPI(title='x')\n";
-        assert_eq!(made(returned, "FastAPI"), made(factory, "FastAPI"));
-        assert_eq!(made(&format!("{factory}\nserver = FastAPI()"), "FastAPI"), variable("server"));
-        for none in [
-            "# app = FastAPI()",
-            "\"\"\"\napp = FastAPI()\n\"\"\"",
-            "def create_app(settings):\n    return FastAPI()",
-            "class A:\n    app = FastAPI()",
-            "x = MyFastAPI()",
-            "app.state = FastAPI()",
-            "isinstance(app, FastAPI)",
-        ] {
-            assert_eq!(made(none, "FastAPI"), None, "{none}");
-        }
-    }
-
-    #[test]
-    fn imports_are_absolute_names() {
-        let text = "import os, shared.jobs as jobs\nfrom api.models import A, B as C\nfrom . import x\n  import late\n\
-            from pkg import (\n    one,\n)\n# import no";
-        assert_eq!(
-            imports(text),
-            ["os", "shared.jobs", "api.models", "api.models.A", "api.models.B", "late", "pkg"]
-        );
-    }
 
     #[test]
     fn the_import_root_follows_packages_and_imports() {
@@ -224,6 +136,29 @@ mod tests {
             root(&[("the apps/one/web/main.py", "")], "the apps/one/web/main.py"),
             "the apps"
         );
+        // One name twice: only the inner package has the module.
+        for init in [&[][..], &["app/__init__.py", "app/app/__init__.py"]] {
+            let mut twice = vec![
+                ("app/app/main.py", "from app.db import X"),
+                ("app/app/db.py", "X = 1"),
+                ("app/setup.py", ""),
+            ];
+            twice.extend(init.iter().map(|path| (*path, "")));
+            assert_eq!(root(&twice, "app/app/main.py"), "app", "{init:?}");
+        }
+        let shadow = [
+            ("shop/__init__.py", "from .celery import app"),
+            ("shop/celery.py", "from celery import Celery"),
+            ("shop/tasks.py", "from celery import shared_task"),
+        ];
+        assert_eq!(root(&shadow, "shop/celery.py"), "");
+        // `src` is a package where the code says so.
+        let src = [("src/main.py", "from src.db import X"), ("src/db.py", "X = 1")];
+        assert_eq!(root(&src, "src/main.py"), "");
+        let plain = [("src/main.py", "import db"), ("src/db.py", "X = 1")];
+        assert_eq!(root(&plain, "src/main.py"), "src");
+        let relative = [("src/main.py", "from .db import X"), ("src/db.py", "")];
+        assert_eq!(root(&relative, "src/main.py"), "");
         assert_eq!(module_name("backend", "backend/app/main.py"), "app.main");
         assert_eq!(module_name("", "app/__init__.py"), "app");
     }

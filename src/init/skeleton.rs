@@ -2,6 +2,7 @@
 
 use crate::init::dockerfile;
 use crate::init::plan::File;
+use crate::init::tree::Tree;
 
 macro_rules! example {
     ($($path:literal),* $(,)?) => {
@@ -50,13 +51,22 @@ pub fn files(project: &str) -> Vec<File> {
         .collect()
 }
 
-/// What of the example is no code: Dockerfiles, compose files, the ignore file.
+/// Whether a folder is laid out as the example: it has every file of its code.
+pub fn is_example(tree: &Tree) -> bool {
+    EXAMPLE
+        .iter()
+        .map(|(path, _)| *path)
+        .filter(|path| !is_docker_file(path))
+        .all(|path| path.starts_with('.') || tree.has(path))
+}
+
+fn is_docker_file(path: &str) -> bool {
+    path.starts_with("Dockerfile.") || path.ends_with(".yml") || path == ".dockerignore"
+}
+
+/// What of the example is not code: Dockerfiles, compose files, the ignore file.
 pub fn docker_files(project: &str) -> Vec<File> {
-    let is_wanted = |file: &File| {
-        let path = file.path.as_str();
-        path.starts_with("Dockerfile.") || path.ends_with(".yml") || path == ".dockerignore"
-    };
-    files(project).into_iter().filter(is_wanted).collect()
+    files(project).into_iter().filter(|file| is_docker_file(&file.path)).collect()
 }
 
 /// In the repository the Dockerfiles lie two folders above the example.
@@ -70,7 +80,6 @@ fn compose(text: &str, project: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::init::tree::Tree;
 
     #[test]
     fn the_example_stands_alone() {
@@ -86,9 +95,12 @@ mod tests {
     #[test]
     fn nothing_of_the_example_is_forgotten() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/doc2md");
-        let tree = Tree::read(std::path::Path::new(root)).unwrap();
+        let mut tree = Tree::read(std::path::Path::new(root)).unwrap();
         let is_written = |path: &str| EXAMPLE.iter().any(|(own, _)| *own == path);
         let missing: Vec<_> = tree.files.iter().filter(|path| !is_written(path)).collect();
         assert!(missing.is_empty(), "init does not write {missing:?}");
+        assert!(is_example(&tree));
+        tree.files.remove("shared/jobs.py");
+        assert!(!is_example(&tree));
     }
 }

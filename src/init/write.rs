@@ -30,12 +30,21 @@ pub fn look(folder: &Path, path: &str) -> io::Result<Existing> {
             (true, kind) if kind.is_dir() => return obstacle("is a folder".to_owned()),
             // Replacing a link would not change the file behind it, writing through it would.
             (true, kind) if kind.is_symlink() => return obstacle("is a symbolic link".to_owned()),
-            (true, _) => return obstacle("is no plain file".to_owned()),
+            (true, _) => return obstacle("is not a plain file".to_owned()),
+            (false, kind) if kind.is_symlink() && leads_out(folder, &place) => {
+                return obstacle(format!("{shown} leads out of the folder"));
+            }
             (false, kind) if kind.is_dir() || place.is_dir() => {}
-            (false, _) => return obstacle(format!("{shown} is no folder")),
+            (false, _) => return obstacle(format!("{shown} is not a folder")),
         }
     }
     Ok(Existing::Absent)
+}
+
+/// Whether a link to a folder ends somewhere else than below `folder`.
+fn leads_out(folder: &Path, place: &Path) -> bool {
+    let ends = |path: &Path| fs_err::canonicalize(path).ok();
+    ends(place).zip(ends(folder)).is_some_and(|(end, folder)| !end.starts_with(folder))
 }
 
 /// Writes what `plan` says below `folder`, which is made if need be. All new content is on the disk
@@ -66,7 +75,7 @@ fn stage(
     made: &mut Vec<PathBuf>,
 ) -> io::Result<Vec<(NamedTempFile, PathBuf)>> {
     plan.to_write()
-        .map(|File { path, text }| {
+        .map(|File { path, text, .. }| {
             let path = folder.join(path);
             let parent = path.parent().unwrap_or(folder);
             make_folder(parent, made)?;
@@ -104,10 +113,15 @@ mod tests {
         assert_eq!(at("new/file"), Existing::Absent);
         assert_eq!(at("file"), Existing::File(b"x".to_vec()));
         assert_eq!(at("folder"), Existing::Obstacle("is a folder".to_owned()));
-        assert_eq!(at("file/below"), Existing::Obstacle("file is no folder".to_owned()));
+        assert_eq!(at("file/below"), Existing::Obstacle("file is not a folder".to_owned()));
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
         assert_eq!(at("link"), Existing::Obstacle("is a symbolic link".to_owned()));
-        assert_eq!(at("link/below"), Existing::Obstacle("link is no folder".to_owned()));
+        assert_eq!(at("link/below"), Existing::Obstacle("link is not a folder".to_owned()));
+        std::os::unix::fs::symlink("folder", folder.path().join("inside")).unwrap();
+        assert_eq!(at("inside/new"), Existing::Absent);
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("out")).unwrap();
+        assert_eq!(at("out/new"), Existing::Obstacle("out leads out of the folder".to_owned()));
     }
 
     #[test]

@@ -107,7 +107,8 @@ fn what_is_in_the_way_is_named_and_nothing_is_written() {
     command(folder.path(), &["init", "--force", "--dry-run"])
         .assert()
         .success()
-        .stdout(contains("overwrite  Dockerfile.api\n"));
+        .stdout(contains("overwrite  Dockerfile.api\n"))
+        .stdout(contains("\n-FROM mine\n"));
     assert_eq!(snapshot(folder.path()), before);
     command(folder.path(), &["init", "--force"]).assert().success();
     let dockerfile = std::fs::read_to_string(folder.path().join("Dockerfile.api")).unwrap();
@@ -130,17 +131,17 @@ fn folders_and_links_are_never_overwritten() {
 
 #[test]
 fn wrong_use_is_told_with_what_to_do() {
-    let django = project(&[("site/asgi.py", "application = get_asgi_application()\n")]);
-    command(django.path(), &["init"])
+    let odd = project(&[("site/asgi.py", "application = build()\n"), ("requirements.txt", "x\n")]);
+    command(odd.path(), &["init"])
         .assert()
         .code(2)
-        .stderr(contains("found no FastAPI app and no Celery app in 1 Python files"))
+        .stderr(contains("found no app and no worker in 1 Python files"))
         .stderr(contains("--api MODULE:VARIABLE"));
-    command(django.path(), &["init", "--api", "site.wsgi:application"])
+    command(odd.path(), &["init", "--api", "site.wsgi:application"])
         .assert()
         .code(2)
         .stderr(contains("there is no module `site.wsgi`"));
-    command(django.path(), &["init", "--api", "site.asgi:application"]).assert().success();
+    command(odd.path(), &["init", "--api", "site.asgi:application"]).assert().success();
     command(project(API).path(), &["-p", "No Name", "init"])
         .assert()
         .code(2)
@@ -155,4 +156,62 @@ fn a_compose_file_that_is_read_first_is_told() {
         .assert()
         .success()
         .stderr(contains("warning: compose.yaml is there"));
+}
+
+#[test]
+fn nothing_is_written_for_packages_that_cannot_be_installed() {
+    let app = ("app/main.py", "from fastapi import FastAPI\n\napp = FastAPI()\n");
+    let poetry = "[tool.poetry.dependencies]\npython = '^3.12'\nfastapi = '*'\n";
+    for (path, text, command) in [
+        ("pyproject.toml", poetry, "poetry lock"),
+        ("Pipfile", "[packages]\nfastapi = '*'\n", "pipenv lock"),
+        ("setup.py", "setup(install_requires=['fastapi'])\n", "uv pip compile"),
+    ] {
+        let folder = project(&[app, (path, text)]);
+        let before = snapshot(folder.path());
+        command_fails(folder.path(), path, command);
+        assert_eq!(snapshot(folder.path()), before, "{path}");
+    }
+    let folder =
+        project(&[("main.py", "import fastapi, obscure_thing\napp = fastapi.FastAPI()\n")]);
+    command_fails(folder.path(), "main.py imports obscure_thing", "requirements.txt");
+}
+
+fn command_fails(folder: &Path, why: &str, hint: &str) {
+    command(folder, &["init"]).assert().code(2).stderr(contains(why)).stderr(contains(hint));
+}
+
+#[test]
+fn what_a_project_has_stays() {
+    let folder = project(API);
+    let workflow = folder.path().join(".github/workflows/images.yml");
+    std::fs::create_dir_all(workflow.parent().unwrap()).unwrap();
+    std::fs::write(&workflow, "mine\n").unwrap();
+    // As Windows writes it.
+    let wide: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain("fastapi\r\nuvicorn\r\n".encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    let requirements = folder.path().join("requirements.txt");
+    std::fs::write(&requirements, &wide).unwrap();
+    command(folder.path(), &["init", "--force"])
+        .assert()
+        .success()
+        .stdout(contains("left       .github/workflows/images.yml: is there with other content"));
+    assert_eq!(std::fs::read(&workflow).unwrap(), b"mine\n");
+    assert_eq!(std::fs::read(&requirements).unwrap(), wide);
+}
+
+#[test]
+fn a_folder_of_something_else_gets_nothing_unasked() {
+    let folder = project(&[("package.json", "{}\n"), ("node_modules/x/index.js", "\n")]);
+    let before = snapshot(folder.path());
+    command(folder.path(), &["init"])
+        .assert()
+        .code(2)
+        .stderr(contains("there is no Python code"))
+        .stderr(contains("--example"));
+    assert_eq!(snapshot(folder.path()), before);
+    command(folder.path(), &["init", "--example"]).assert().success();
+    assert!(folder.path().join("Dockerfile.worker").exists());
 }

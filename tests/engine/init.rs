@@ -1,6 +1,8 @@
 //! `init`, then `build`, without editing anything in between.
 
-use crate::support::{PYTHON, Project, engine};
+use std::time::Duration;
+
+use crate::support::{PYTHON, Project, engine, eventually};
 
 /// Runs `init` and `build` in the project; answers what the image `api` runs.
 fn init_and_build(project: &Project) {
@@ -72,4 +74,106 @@ fn blanks_in_names_and_a_src_layout_need_no_editing() {
     assert_eq!(in_image(&project, "api", &["python", "-c", import]), "site");
     let import = "import jobs.queue; print(jobs.queue.queue.main)";
     assert_eq!(in_image(&project, "worker", &["python", "-c", import]), "jobs");
+}
+
+/// Copies a project that a tool locked.
+fn locked_by(tool: &str) -> Project {
+    let project = Project::new(&engine("28.5"));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/projects");
+    for entry in std::fs::read_dir(folder.join(tool)).unwrap() {
+        let path = entry.unwrap().path();
+        project.write(path.file_name().unwrap(), std::fs::read(&path).unwrap());
+    }
+    project
+}
+
+/// Starts the image `api` as compose would, without network, and waits until it is well.
+fn start(project: &Project) {
+    let image = format!("{}-api", project.name());
+    let id = project.engine().docker_ok(&[
+        "run",
+        "--detach",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--cap-drop=ALL",
+        &image,
+    ]);
+    let id = id.trim();
+    eventually("the app answers", Duration::from_secs(60), || {
+        let format = "--format={{.State.Health.Status}}";
+        (project.engine().docker_ok(&["inspect", format, id]).trim() == "healthy").then_some(())
+    });
+    project.engine().docker_ok(&["rm", "--force", id]);
+}
+
+/// The layer with the packages: the largest of the image.
+fn packages(project: &Project) -> Vec<String> {
+    let image = format!("{}-api", project.name());
+    let format = "{{json .RootFS.Layers}}";
+    let told = project.engine().docker_ok(&["image", "inspect", "--format", format, &image]);
+    let mut layers: Vec<String> = serde_json::from_str(&told).unwrap();
+    // What is below the code.
+    layers.pop();
+    layers
+}
+
+#[test]
+fn a_project_locked_by_its_own_tool_starts_and_a_new_version_installs_nothing() {
+    std::thread::scope(|scope| {
+        for tool in ["uv", "pipenv"] {
+            scope.spawn(move || {
+                let project = locked_by(tool);
+                init_and_build(&project);
+                start(&project);
+                let before = packages(&project);
+                let declared = if tool == "uv" { "pyproject.toml" } else { "Pipfile" };
+                let path = project.dir().join(declared);
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.replace("version = '1'", "version = '2'")
+                    + "\n[tool.ruff]\nline-length = 99\n";
+                std::fs::write(&path, text).unwrap();
+                let base = format!("BASE_IMAGE={PYTHON}");
+                project.run(&["build", "--build-arg", &base]).success();
+                assert_eq!(packages(&project), before, "{tool}");
+            });
+        }
+    });
+}
+
+#[test]
+fn flask_by_a_factory_and_a_plain_pyproject_start() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let project = Project::new(&engine("28.5"));
+            project
+                .write(
+                    "shop/__init__.py",
+                    "from flask import Flask\n\ndef create_app():\n    return Flask('shop')\n",
+                )
+                .write("requirements.txt", "flask\n");
+            init_and_build(&project);
+            start(&project);
+        });
+        scope.spawn(|| {
+            let project = Project::new(&engine("28.5"));
+            project
+                .write("src/shop/__init__.py", "")
+                .write("src/shop/web.py", "from starlette.applications import Starlette\n\napp = Starlette()\n")
+                .write(
+                    "pyproject.toml",
+                    "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['starlette', 'uvicorn']\n",
+                );
+            init_and_build(&project);
+            start(&project);
+            let before = packages(&project);
+            project.write(
+                "pyproject.toml",
+                "[project]\nname = 'shop'\nversion = '2'\ndependencies = ['starlette', 'uvicorn']\n[tool.ruff]\n",
+            );
+            let base = format!("BASE_IMAGE={PYTHON}");
+            project.run(&["build", "--build-arg", &base]).success();
+            assert_eq!(packages(&project), before);
+        });
+    });
 }

@@ -6,6 +6,10 @@ fn found(files: &[(&str, &str)]) -> Found {
     detect(&Tree::of(files), &Wanted::default()).unwrap().unwrap()
 }
 
+fn celery(include: &[&str]) -> Runner {
+    Runner::Celery { include: include.iter().map(|&it| it.to_owned()).collect() }
+}
+
 const EXAMPLE: &[(&str, &str)] = &[
     (
         "api/main.py",
@@ -54,8 +58,15 @@ fn one_file_with_both_apps() {
     let (api, worker) = (found.api.unwrap(), found.worker.unwrap());
     assert_eq!((api.app.as_str(), worker.app.as_str()), ("main:app", "main"));
     assert_eq!(api.items, ["helpers.py", "main.py", "templates"]);
-    assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
-    assert!(found.notes[0].contains("localhost"));
+    assert!(found.notes[0].contains("localhost"), "{:?}", found.notes);
+    assert_eq!(
+        (found.broker, api.extra, worker.extra),
+        (
+            Some(Broker::Redis),
+            vec!["uvicorn".to_owned(), "redis".to_owned()],
+            vec!["redis".to_owned()],
+        )
+    );
 }
 
 #[test]
@@ -67,14 +78,14 @@ fn tasks_in_several_modules_are_included() {
     ]);
     let worker = found.worker.unwrap();
     assert_eq!(worker.app, "app.celery");
-    assert_eq!(worker.include, ["app.a", "app.b"]);
-    assert_eq!(worker.requirements, Requirements::Written { file: "requirements.txt".to_owned() });
+    assert_eq!(worker.runner, celery(&["app.a", "app.b"]));
+    assert!(matches!(worker.requirements, Requirements::Written { .. }));
     assert_eq!(found.environment[0].0, "CELERY_BROKER_URL");
 }
 
 #[test]
 fn a_backend_folder_and_a_factory() {
-    let mut found = found(&[
+    let found = found(&[
         (
             "backend/app/main.py",
             "from app.core import x\ndef create() -> FastAPI:\n    return FastAPI()",
@@ -83,29 +94,33 @@ fn a_backend_folder_and_a_factory() {
         ("backend/requirements.txt", "fastapi"),
         ("frontend/index.js", ""),
     ]);
-    let tree = Tree::of(&[("backend/requirements.txt", "fastapi")]);
-    found.note_missing_packages(&tree);
     assert!(found.notes[0].contains("uvicorn"), "{:?}", found.notes);
+    assert!(found.broker.is_none() && found.worker.is_none());
     let api = found.api.unwrap();
-    assert_eq!(
-        (api.app.as_str(), api.factory, api.root.as_str()),
-        ("app.main:create", true, "backend")
-    );
+    assert_eq!(api.runner, Runner::Web { server: Server::Asgi, is_factory: true });
+    assert_eq!((api.app.as_str(), api.root.as_str()), ("app.main:create", "backend"));
+    assert_eq!(api.extra, ["uvicorn"]);
     assert_eq!(api.items, ["backend"]);
-    assert!(!found.redis && found.worker.is_none());
 }
 
 #[test]
 fn several_apps_are_told() {
-    let found = found(&[("a/main.py", "app = FastAPI()"), ("b/main.py", "app = FastAPI()")]);
+    let found = found(&[
+        ("a/main.py", "app = FastAPI()"),
+        ("b/main.py", "app = FastAPI()"),
+        ("requirements.txt", "fastapi"),
+    ]);
     assert_eq!(found.api.unwrap().app, "a.main:app");
     assert!(found.notes[0].contains("b/main.py"), "{:?}", found.notes);
 }
 
 #[test]
 fn code_without_an_app_is_told_and_names_help() {
-    let tree =
-        Tree::of(&[("site/settings.py", "DEBUG = 1"), ("config/asgi.py", "application = get()")]);
+    let tree = Tree::of(&[
+        ("site/settings.py", "DEBUG = 1"),
+        ("config/asgi.py", "application = get()"),
+        ("requirements.txt", "uvicorn"),
+    ]);
     let error = detect(&tree, &Wanted::default()).unwrap_err();
     assert_eq!(error, DetectError::NoApp { sources: 2 });
     let api = |name: &str| {
