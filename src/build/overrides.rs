@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build::from_compose::TargetSet;
-use crate::build::select::glob;
 use crate::build::target::Target;
+use crate::build_context::glob::match_name;
 use crate::compose::{ComposeError, parse_bool};
 
 /// Finds the value of a variable, if it is set.
@@ -70,9 +70,8 @@ pub fn apply(
 }
 
 fn matching(set: &TargetSet, pattern: &str) -> BTreeSet<String> {
-    let pattern: Vec<char> = pattern.chars().collect();
     let names = set.targets.iter().map(|target| &target.name);
-    names.filter(|name| glob(&pattern, name)).cloned().collect()
+    names.filter(|name| match_name(pattern.as_bytes(), name.as_bytes())).cloned().collect()
 }
 
 impl Override<'_> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::build_context::glob::match_name;
 use crate::compose::{ComposeError, Project, Service};
 
 /// What a run concerns.
@@ -57,9 +58,11 @@ pub(super) fn select<'a>(
             named.insert(*service);
             continue;
         }
-        let pattern: Vec<char> = name.chars().collect();
-        let mut matched =
-            enabled.keys().copied().filter(|service| glob(&pattern, service)).peekable();
+        let mut matched = enabled
+            .keys()
+            .copied()
+            .filter(|service| match_name(name.as_bytes(), service.as_bytes()))
+            .peekable();
         let known = matched.peek().is_some();
         named.extend(matched);
         if !known {
@@ -84,64 +87,4 @@ pub(super) fn select<'a>(
     }
     let services = all.iter().filter_map(|name| enabled.get(name).copied()).collect();
     Ok(Selection { services, build: if with_dependencies { all } else { named } })
-}
-
-/// Go's `filepath.Match` for names without slashes.
-pub(super) fn glob(pattern: &[char], name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_first() else { return name.is_empty() };
-    let mut chars = name.chars();
-    match first {
-        '*' => name
-            .char_indices()
-            .map(|(index, _)| index)
-            .chain(std::iter::once(name.len()))
-            .any(|index| glob(rest, &name[index..])),
-        '?' => chars.next().is_some() && glob(rest, chars.as_str()),
-        '[' => {
-            let (Some(end), Some(char)) = (rest.iter().position(|char| *char == ']'), chars.next())
-            else {
-                return false;
-            };
-            let (negated, class) = match &rest[..end] {
-                ['^', class @ ..] => (true, class),
-                class => (false, class),
-            };
-            let mut inside = false;
-            let mut at = 0;
-            while at < class.len() {
-                if at + 2 < class.len() && class[at + 1] == '-' {
-                    inside |= (class[at]..=class[at + 2]).contains(&char);
-                    at += 3;
-                } else {
-                    inside |= class[at] == char;
-                    at += 1;
-                }
-            }
-            inside != negated && glob(&rest[end + 1..], chars.as_str())
-        }
-        literal => chars.next() == Some(*literal) && glob(rest, chars.as_str()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn matches_as_shell_patterns() {
-        for (pattern, name, matched) in [
-            ("*", "api", true),
-            ("a*i", "api", true),
-            ("a?i", "api", true),
-            ("[a-c]pi", "api", true),
-            ("[^a]pi", "api", false),
-            ("ap", "api", false),
-            ("", "api", false),
-            ("[a", "a", false),
-            ("é*", "éa", true),
-        ] {
-            let chars: Vec<char> = pattern.chars().collect();
-            assert_eq!(glob(&chars, name), matched, "{pattern} {name}");
-        }
-    }
 }

@@ -192,14 +192,14 @@ impl Program {
 
     /// Follows all possible positions at once, so that no pattern takes exponential time.
     fn run(&self, mut text: &[u8]) -> bool {
-        let mut now = Vec::with_capacity(8);
-        let mut next = Vec::with_capacity(8);
+        let mut now = States::new(self.tokens.len());
+        let mut next = States::new(self.tokens.len());
         self.enter(&mut now, 0);
         while !text.is_empty() {
             let (c, width) = next_char(text);
             text = &text[width..];
             next.clear();
-            for &at in &now {
+            for &at in &now.list {
                 let Some(token) = self.tokens.get(at) else { continue };
                 match token {
                     Token::Char(want) if *want == c => self.enter(&mut next, at + 1),
@@ -219,31 +219,62 @@ impl Program {
                 }
             }
             std::mem::swap(&mut now, &mut next);
-            if now.is_empty() {
+            if now.list.is_empty() {
                 return false;
             }
         }
-        now.contains(&self.tokens.len())
+        now.contains(self.tokens.len())
     }
 
     /// Adds `at` and whatever can be reached from it without a character.
-    fn enter(&self, set: &mut Vec<usize>, mut at: usize) {
+    fn enter(&self, set: &mut States, mut at: usize) {
         loop {
-            if set.contains(&at) {
+            if !set.insert(at) {
                 return;
             }
-            set.push(at);
             match self.tokens.get(at) {
                 Some(Token::Star | Token::Anything) => at += 1,
                 Some(Token::Gap) => {
-                    if !set.contains(&(at + 1)) {
-                        set.push(at + 1);
-                    }
+                    set.insert(at + 1);
                     at += 2;
                 }
                 _ => return,
             }
         }
+    }
+}
+
+/// Places in a program, each once: looking one up takes the same time however many there are.
+struct States {
+    list: Vec<usize>,
+    /// By place: the round in which it was inserted last.
+    inserted: Vec<usize>,
+    round: usize,
+}
+
+impl States {
+    fn new(tokens: usize) -> Self {
+        Self { list: Vec::with_capacity(8), inserted: vec![0; tokens + 1], round: 1 }
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.round += 1;
+    }
+
+    fn contains(&self, at: usize) -> bool {
+        self.inserted.get(at) == Some(&self.round)
+    }
+
+    /// Whether it was not in there.
+    fn insert(&mut self, at: usize) -> bool {
+        let Some(round) = self.inserted.get_mut(at) else { return false };
+        let new = *round != self.round;
+        if new {
+            *round = self.round;
+            self.list.push(at);
+        }
+        new
     }
 }
 
@@ -264,7 +295,10 @@ fn compile(text: &[u8]) -> Option<Kind> {
                     kind = matches!(kind, Some(Kind::Exact)).then_some(Kind::Prefix);
                     tokens.push(Token::Anything);
                 } else {
-                    tokens.extend([Token::Gap, Token::GapLoop]);
+                    // Two in a row are one: each is nothing, or ends with a slash.
+                    if tokens.last() != Some(&Token::GapLoop) {
+                        tokens.extend([Token::Gap, Token::GapLoop]);
+                    }
                     kind = None;
                 }
                 if first {

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::engine::{Connector, told};
+use crate::engine::{Connector, LONGEST_REFUSAL, told};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -79,7 +79,9 @@ pub(super) async fn upgrade(
     let response = sender.send_request(request).await.map_err(http_error)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(http_error)?.to_bytes();
+        // Whatever answers here may be no engine, and send without an end.
+        let body = Limited::new(response.into_body(), LONGEST_REFUSAL).collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         return Err(TransportError::Refused { path, status, body: told(&body) });
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;

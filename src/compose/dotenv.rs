@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{ComposeError, Place};
-use super::interpolate::{substitute, warn_unset};
+use super::interpolate::{Room, substitute, warn_unset};
 
 /// Reads `files` in order; a later file wins. Variables in values see `environment` first, then
 /// what was read before.
@@ -46,6 +46,7 @@ pub(super) fn parse(
 ) -> Result<(), ComposeError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut cursor = Cursor { text, at: 0, file };
+    let mut room = Room::default();
     while cursor.skip_to_statement() {
         let (key, assigned) = cursor.key()?;
         if !assigned {
@@ -61,6 +62,7 @@ pub(super) fn parse(
             let lookup =
                 |name: &str| environment.get(name).or_else(|| variables.get(name)).cloned();
             substitute(&raw, &lookup, &mut |name| warn_unset(warnings, name))
+                .and_then(|value| room.take(&value).map(|()| value))
                 .map_err(|fault| fault.at(&cursor.place(start), &raw))?
         } else {
             raw
@@ -266,6 +268,23 @@ mod tests {
         ] {
             assert_eq!(value(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn variables_of_variables_have_a_bound() {
+        let mut doubling = "A0=0123456789\n".to_owned();
+        for line in 1..16 {
+            let below = format!("${{A{}}}", line - 1).repeat(4);
+            doubling.push_str(&format!("A{line}={below}\n"));
+        }
+        let error = run(&doubling).unwrap_err();
+        assert_eq!(error.place.unwrap().line, 10);
+        assert!(error.message.contains("longer than 1 MiB"), "{}", error.message);
+        // Each value alone is small enough.
+        let long = format!("A={}\n", "x".repeat(1_000_000));
+        let many: String = (0..100).map(|line| format!("B{line}=${{A}}\n")).collect();
+        let error = run(&(long + &many)).unwrap_err();
+        assert!(error.message.contains("longer than 64 MiB"), "{}", error.message);
     }
 
     #[test]

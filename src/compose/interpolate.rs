@@ -6,11 +6,33 @@ use std::cell::RefCell;
 
 use super::error::ComposeError;
 use super::model::not_utf8;
-use super::node::{Map, Node, Value};
+use super::node::{Node, Value};
 use super::scope::Scope;
 
 /// Nested defaults deeper than this are an error.
 const MAX_NESTING: usize = 50;
+
+/// What a value may become, in bytes. Linux gives a program no longer argument or variable than 128 KiB.
+const MAX_VALUE: usize = 1 << 20;
+/// What all values of a file may become, in bytes: variables of variables grow with every line.
+const MAX_VALUES: usize = 64 << 20;
+
+/// How much the values of a file may still grow.
+pub(super) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MAX_VALUES)
+    }
+}
+
+impl Room {
+    /// Takes the room of a value.
+    pub(super) fn take(&mut self, value: &str) -> Result<(), Fault> {
+        self.0 = self.0.checked_sub(value.len()).ok_or(Fault::Values)?;
+        Ok(())
+    }
+}
 
 /// Why a text cannot be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +41,10 @@ pub(super) enum Fault {
     Format,
     /// `${V:?message}` without a value.
     Required { variable: String, message: String },
+    /// A value of more than [`MAX_VALUE`] bytes.
+    Value,
+    /// Values of more than [`MAX_VALUES`] bytes.
+    Values,
 }
 
 impl Fault {
@@ -29,6 +55,19 @@ impl Fault {
                 ComposeError::at(place, format!("invalid interpolation format in `{shown}`"))
                     .hint("write $$ for a dollar sign that starts no variable")
             }
+            Fault::Value => ComposeError::at(
+                place,
+                format!("the variables of this value make it longer than {} MiB", MAX_VALUE >> 20),
+            )
+            .hint("look for variables that hold each other several times"),
+            Fault::Values => ComposeError::at(
+                place,
+                format!(
+                    "variables make the values up to here longer than {} MiB",
+                    MAX_VALUES >> 20
+                ),
+            )
+            .hint("look for variables that hold each other several times"),
             Fault::Required { variable, message } => {
                 let colon = if message.is_empty() { "" } else { ": " };
                 ComposeError::at(
@@ -78,6 +117,10 @@ fn substitute_nested(
                 out.push_str(&plain(&after[..length], lookup, unset));
             }
             rest = &after[length..];
+        }
+        // What is written may be long; what variables add is bounded.
+        if out.len() > MAX_VALUE.max(text.len()) {
+            return Err(Fault::Value);
         }
     }
     out.push_str(rest);
@@ -174,6 +217,15 @@ pub(super) fn interpolate(
     scope: Scope<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), ComposeError> {
+    interpolate_below(node, scope, warnings, &mut Room::default())
+}
+
+fn interpolate_below(
+    node: &mut Node,
+    scope: Scope<'_>,
+    warnings: &mut Vec<String>,
+    room: &mut Room,
+) -> Result<(), ComposeError> {
     match &mut node.value {
         Value::Str(text) if text.contains('$') => {
             let unusable = RefCell::new(None);
@@ -193,24 +245,19 @@ pub(super) fn interpolate(
             if let Some(message) = unusable.take() {
                 return Err(ComposeError::at(&node.place, message));
             }
+            let replaced = replaced.and_then(|value| room.take(&value).map(|()| value));
             *text = replaced.map_err(|fault| fault.at(&node.place, text))?;
             node.unset = first;
             Ok(())
         }
         Value::List(items) => {
-            items.iter_mut().try_for_each(|item| interpolate(item, scope, warnings))
+            items.iter_mut().try_for_each(|item| interpolate_below(item, scope, warnings, room))
         }
-        Value::Map(map) => interpolate_map(map, scope, warnings),
+        Value::Map(map) => {
+            map.values_mut().try_for_each(|node| interpolate_below(node, scope, warnings, room))
+        }
         _ => Ok(()),
     }
-}
-
-fn interpolate_map(
-    map: &mut Map,
-    scope: Scope<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<(), ComposeError> {
-    map.values_mut().try_for_each(|node| interpolate(node, scope, warnings))
 }
 
 /// compose's warning, once per variable.

@@ -15,6 +15,8 @@ use super::scalar::resolve_plain;
 
 /// Nodes all aliases of a document may add together; compose's own bound on visited nodes.
 const MAX_ALIASED_NODES: usize = 100_000;
+/// Bytes of text that all aliases of a document may add together: few long values are as much as many.
+const MAX_ALIASED_BYTES: usize = 64 << 20;
 /// Depth of nesting after aliases are expanded.
 const MAX_DEPTH: usize = 200;
 
@@ -33,12 +35,14 @@ pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Vec<Document>, Compos
         file: Arc::clone(file),
         anchors: HashMap::new(),
         aliased: 0,
+        aliased_bytes: 0,
     };
     let mut documents = Vec::new();
     while let Some((event, _)) = builder.next()? {
         if let Event::DocumentStart(..) = event {
             builder.anchors.clear();
             builder.aliased = 0;
+            builder.aliased_bytes = 0;
             let (event, span) = builder.expect()?;
             let raw = builder.node(event, &span, 0)?;
             let mut cleared = Vec::new();
@@ -64,6 +68,8 @@ struct Raw {
     place: Place,
     mark: Mark,
     size: usize,
+    /// Of its text and keys.
+    bytes: usize,
     depth: usize,
 }
 
@@ -87,6 +93,7 @@ struct Builder<'a> {
     /// Completed anchored nodes by id.
     anchors: HashMap<usize, Raw>,
     aliased: usize,
+    aliased_bytes: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -121,7 +128,7 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let (value, mark) = scalar(&text, style, tag.as_deref(), &place)?;
                 let content = Content::Scalar(value);
-                (Raw { content, place, mark, size: 1, depth: 1 }, anchor)
+                (Raw { content, place, mark, size: 1, bytes: text.len(), depth: 1 }, anchor)
             }
             Event::SequenceStart(.., anchor, tag) => {
                 let mut items = Vec::new();
@@ -133,16 +140,18 @@ impl<'a> Builder<'a> {
                     items.push(self.node(event, &span, level + 1)?);
                 }
                 let size = 1 + items.iter().map(|item| item.size).sum::<usize>();
+                let bytes = items.iter().map(|item| item.bytes).sum();
                 let depth = 1 + items.iter().map(|item| item.depth).max().unwrap_or(0);
                 let mark = mark_of(tag.as_deref());
-                (Raw { content: Content::List(items), place, mark, size, depth }, anchor)
+                (Raw { content: Content::List(items), place, mark, size, bytes, depth }, anchor)
             }
             Event::MappingStart(.., anchor, tag) => {
                 let (entries, place) = (self.entries(level)?, place);
                 let size = 1 + entries.iter().map(|(_, raw)| raw.size + 1).sum::<usize>();
+                let bytes = entries.iter().map(|(key, raw)| raw.bytes + key.text.len()).sum();
                 let depth = 1 + entries.iter().map(|(_, raw)| raw.depth).max().unwrap_or(0);
                 let mark = mark_of(tag.as_deref());
-                (Raw { content: Content::Map(entries), place, mark, size, depth }, anchor)
+                (Raw { content: Content::Map(entries), place, mark, size, bytes, depth }, anchor)
             }
             _ => return Err(ComposeError::at(&place, "invalid YAML: a value is missing")),
         };
@@ -159,6 +168,12 @@ impl<'a> Builder<'a> {
         self.aliased += target.size;
         if self.aliased > MAX_ALIASED_NODES {
             let message = format!("aliases expand to more than {MAX_ALIASED_NODES} values");
+            return Err(ComposeError::at(place, message));
+        }
+        self.aliased_bytes += target.bytes;
+        if self.aliased_bytes > MAX_ALIASED_BYTES {
+            let limit = MAX_ALIASED_BYTES >> 20;
+            let message = format!("aliases expand to more than {limit} MiB");
             return Err(ComposeError::at(place, message));
         }
         if level + target.depth > MAX_DEPTH {
@@ -348,6 +363,14 @@ mod tests {
 
     fn error(text: &str) -> String {
         parse(text, &"f.yaml".into()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn long_values_cannot_be_multiplied_by_aliases() {
+        let long = "x".repeat(1 << 20);
+        let text = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(100));
+        let error = super::parse(&text, &"f".into()).unwrap_err();
+        assert!(error.message.contains("more than 64 MiB"), "{}", error.message);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What a COPY or ADD takes from where, as its text and the name of its step tell.
 
-use parse_dockerfile::{Flag, Instruction, Source, parse_iter};
-
-use super::locate::locate;
+use parse_dockerfile::{Flag, Instruction, Source};
 
 /// The paths that a COPY or ADD takes from one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -16,23 +14,9 @@ pub struct CopySources {
     pub exclude: Vec<String>,
 }
 
-/// What the step `step_name` of the Dockerfile `source` copies; `None` where it is no COPY or ADD,
-/// cannot be found, or takes no path.
-pub fn copy_sources(source: &str, step_name: &str) -> Option<CopySources> {
-    let text = step_name.split_once("] ").map_or(step_name, |(_, text)| text);
-    if !["COPY ", "ADD "].iter().any(|keyword| text.starts_with(keyword)) {
-        return None;
-    }
-    let line = *locate(source, step_name)?.start();
-    let instruction = parse_iter(source).ok()?.map_while(Result::ok).find(|instruction| {
-        let keyword = match instruction {
-            Instruction::Copy(copy) => &copy.copy,
-            Instruction::Add(add) => &add.add,
-            _ => return false,
-        };
-        source[..keyword.span.start].matches('\n').count() + 1 == line
-    })?;
-    let (flags, sources): (&[Flag<'_>], &[Source<'_>]) = match &instruction {
+/// What a COPY or ADD names, variables as they are.
+pub(super) fn written(instruction: &Instruction<'_>) -> Option<CopySources> {
+    let (flags, sources): (&[Flag<'_>], &[Source<'_>]) = match instruction {
         Instruction::Copy(copy) => (&copy.options, &copy.src),
         Instruction::Add(add) => (&add.options, &add.src),
         _ => return None,
@@ -41,19 +25,13 @@ pub fn copy_sources(source: &str, step_name: &str) -> Option<CopySources> {
         let named = flags.iter().filter(move |flag| flag.name.value == name);
         named.filter_map(|flag| flag.value.as_ref()).map(|value| value.value.to_string())
     };
-    let written = sources.iter().filter_map(|source| match source {
+    let paths = sources.iter().filter_map(|source| match source {
         Source::Path(path) => Some(path.value.to_string()),
         _ => None,
     });
-    let mut paths: Vec<String> = written.collect();
-    if paths.iter().any(|path| path.contains('$')) {
-        // The engine names its steps after the variables are replaced.
-        paths = words(text);
-    }
-    paths.retain(|path| !is_remote(path));
-    (!paths.is_empty()).then(|| CopySources {
+    Some(CopySources {
         from: values("from").next(),
-        paths,
+        paths: paths.collect(),
         exclude: values("exclude").collect(),
     })
 }
@@ -79,6 +57,11 @@ pub(super) fn is_remote(path: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::dockerfile::Outline;
+
+    fn copy_sources(source: &str, step_name: &str) -> Option<CopySources> {
+        Outline::new(source).copy_sources(step_name)
+    }
 
     const SOURCE: &str = r#"FROM base AS one
 COPY --chown=1:1 a.txt ./b/ \

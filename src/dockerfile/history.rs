@@ -3,6 +3,12 @@
 
 use super::locate::{Step, steps};
 
+/// How many pairs of entries and instructions are compared with each other at most, a table of 8 bytes for each;
+/// beyond, an instruction is looked for near where the one after it was found.
+const MOST_PAIRS: usize = 1 << 20;
+/// How far from there.
+const NEAR: usize = 32;
+
 /// How alike two texts of one instruction are at least. Variables and flags make them differ.
 const ALIKE: f64 = 0.4;
 
@@ -111,13 +117,44 @@ pub(super) fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
 
 /// Pairs entries with instructions in their order, so that most are paired, and best alike.
 fn aligned(entries: &[String], steps: &[&Step]) -> Vec<Option<usize>> {
+    let entries: Vec<Words> = entries.iter().map(|entry| Words::new(entry)).collect();
+    let steps: Vec<Words> = steps.iter().map(|step| Words::new(&step.text)).collect();
+    // Files of generators have thousands of lines, of which most are as they were built.
+    let same =
+        entries.iter().rev().zip(steps.iter().rev()).take_while(|(entry, step)| entry == step);
+    let same = same.count();
+    let (rows, columns) = (entries.len() - same, steps.len() - same);
+    let mut pairs = if rows.saturating_mul(columns) > MOST_PAIRS {
+        aligned_near(&entries[..rows], &steps[..columns])
+    } else {
+        aligned_best(&entries[..rows], &steps[..columns])
+    };
+    pairs.extend((columns..steps.len()).map(Some));
+    pairs
+}
+
+/// From the end: each entry with the first instruction that fits within [`NEAR`] steps.
+fn aligned_near(entries: &[Words], steps: &[Words]) -> Vec<Option<usize>> {
+    let mut pairs = vec![None; entries.len()];
+    let mut end = steps.len();
+    for (entry, pair) in entries.iter().zip(&mut pairs).rev() {
+        let near = end.saturating_sub(NEAR)..end;
+        if let Some(step) = near.rev().find(|step| likeness(entry, &steps[*step]).is_some()) {
+            *pair = Some(step);
+            end = step;
+        }
+    }
+    pairs
+}
+
+fn aligned_best(entries: &[Words], steps: &[Words]) -> Vec<Option<usize>> {
     let (rows, columns) = (entries.len(), steps.len());
     // best[i][j]: of entries from i and steps from j.
     let mut best = vec![vec![0.0_f64; columns + 1]; rows + 1];
     let mut fits = vec![vec![None; columns]; rows];
     for i in (0..rows).rev() {
         for j in (0..columns).rev() {
-            fits[i][j] = likeness(&entries[i], steps[j]);
+            fits[i][j] = likeness(&entries[i], &steps[j]);
             let pair = fits[i][j].map_or(0.0, |likeness| 1.0 + likeness + best[i + 1][j + 1]);
             best[i][j] = pair.max(best[i + 1][j]).max(best[i][j + 1]);
         }
@@ -138,17 +175,30 @@ fn aligned(entries: &[String], steps: &[&Step]) -> Vec<Option<usize>> {
     pairs
 }
 
+/// An entry or an instruction, to be compared.
+#[derive(PartialEq)]
+struct Words {
+    /// Upper case.
+    keyword: String,
+    /// The rest, see [`plain`].
+    plain: String,
+}
+
+impl Words {
+    fn new(text: &str) -> Self {
+        let (keyword, rest) = text.split_once(' ').unwrap_or((text, ""));
+        Self { keyword: keyword.to_ascii_uppercase(), plain: plain(rest) }
+    }
+}
+
 /// How alike an entry and an instruction are; `None` where one cannot come from the other.
-fn likeness(entry: &str, step: &Step) -> Option<f64> {
-    let (keyword, entry) = entry.split_once(' ').unwrap_or((entry, ""));
-    if !keyword.eq_ignore_ascii_case(step.keyword) {
+fn likeness(entry: &Words, step: &Words) -> Option<f64> {
+    if entry.keyword != step.keyword {
         return None;
     }
-    let rest = step.text.split_once(' ').map_or("", |(_, rest)| rest);
-    let (entry, rest) = (plain(entry), plain(rest));
-    let likeness = strsim::sorensen_dice(&entry, &rest);
+    let likeness = strsim::sorensen_dice(&entry.plain, &step.plain);
     // The values of variables may be anything.
-    (likeness >= ALIKE || rest.contains('$') || rest.contains("<<")).then_some(likeness)
+    (likeness >= ALIKE || step.plain.contains('$') || step.plain.contains("<<")).then_some(likeness)
 }
 
 /// Without flags, quotes and brackets, blanks collapsed.
@@ -231,6 +281,22 @@ CMD ["sh"]
         let lines = history_lines("FROM scratch\nRUN make all\n", None, &history);
         assert_eq!(lines, [None, None, Some(2)]);
         assert_eq!(history_lines("nonsense", None, &history), [None; 3]);
+    }
+
+    /// Each line of a generated file gets its own, also where the values of variables differ.
+    #[test]
+    fn thousands_of_entries_find_their_lines() {
+        for value in ["value", "$V"] {
+            let lines = (0..15_000).map(|number| format!("ENV NAME_{number}={value}\n"));
+            let source = format!("FROM base\n{}", lines.collect::<String>());
+            let entries: Vec<String> =
+                (0..15_000).map(|number| format!("ENV NAME_{number}=value")).collect();
+            let mut history = vec!["CMD [\"sh\"]"];
+            history.extend(entries.iter().map(String::as_str));
+            let lines = history_lines(&source, None, &history);
+            assert_eq!(lines[0], Some(1));
+            assert!((1..=15_000).all(|entry| lines[entry] == Some(entry + 1)));
+        }
     }
 
     proptest::proptest! {

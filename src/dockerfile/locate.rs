@@ -1,9 +1,12 @@
 //! From the name of a build step back to its instruction. Engine 20.10 sends no places with its
 //! errors, only names such as `[worker 3/7] RUN pip install ...`.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use parse_dockerfile::{Instruction, parse_iter};
+
+use super::copies::{self, CopySources};
 
 /// Lines of an instruction, counted from 1.
 pub type Span = RangeInclusive<usize>;
@@ -19,35 +22,102 @@ pub(super) struct Step<'a> {
     pub(super) stage: Option<usize>,
     /// The number of its vertex within the stage, for instructions that make one.
     number: Option<usize>,
+    /// What a COPY or ADD names, as it is written.
+    pub(super) copies: Option<CopySources>,
+}
+
+/// A Dockerfile, parsed once for any number of questions about it.
+pub struct Outline<'a> {
+    steps: Vec<Step<'a>>,
+    /// Names of the stages, lower case.
+    stages: Vec<Option<String>>,
+    /// Indexes of the steps that have a vertex, by stage and number.
+    numbered: HashMap<(usize, usize), usize>,
+}
+
+impl<'a> Outline<'a> {
+    /// Parses `source`, as far as that goes.
+    pub fn new(source: &'a str) -> Self {
+        let steps = steps(source);
+        let mut numbered = HashMap::new();
+        for (index, step) in steps.iter().enumerate() {
+            if let (Some(stage), Some(number)) = (step.stage, step.number) {
+                numbered.entry((stage, number)).or_insert(index);
+            }
+        }
+        Self { steps, stages: stages(source), numbered }
+    }
+
+    /// See [`locate`].
+    pub fn locate(&self, step_name: &str) -> Option<Span> {
+        self.step(step_name).map(|step| step.lines.clone())
+    }
+
+    /// What the step `step_name` copies; `None` where it is no COPY or ADD, cannot be found, or takes no
+    /// path.
+    pub fn copy_sources(&self, step_name: &str) -> Option<CopySources> {
+        let text = step_name.split_once("] ").map_or(step_name, |(_, text)| text);
+        if !["COPY ", "ADD "].iter().any(|keyword| text.starts_with(keyword)) {
+            return None;
+        }
+        let mut sources = self.step(step_name)?.copies.clone()?;
+        if sources.paths.iter().any(|path| path.contains('$')) {
+            // The engine names its steps after the variables are replaced.
+            sources.paths = copies::words(text);
+        }
+        sources.paths.retain(|path| !copies::is_remote(path));
+        (!sources.paths.is_empty()).then_some(sources)
+    }
+
+    fn step(&self, step_name: &str) -> Option<&Step<'a>> {
+        let (label, text) =
+            match step_name.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+                Some((label, text)) => (Some(label), text.trim()),
+                None => (None, step_name.trim()),
+            };
+        let text = collapse(text);
+        let keyword = text.split(' ').next()?.to_ascii_uppercase();
+        let numbered = label
+            .and_then(|label| self.position(label))
+            .and_then(|place| self.steps.get(*self.numbered.get(&place)?))
+            .filter(|step| step.keyword == keyword);
+        if numbered.is_some() {
+            return numbered;
+        }
+        // ONBUILD of the base image shifts numbers; variables and defaults change the text.
+        self.steps
+            .iter()
+            .filter(|step| step.keyword == keyword)
+            .map(|step| (step, strsim::sorensen_dice(&step.text, &text)))
+            .filter(|(_, similarity)| *similarity > 0.6)
+            .max_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map(|(step, _)| step)
+    }
+
+    /// Stage index and step number of a label: `worker 3/7`, `stage-1 2/4`, `2/4` in a file of one
+    /// stage, each with a platform in front in builds for several.
+    fn position(&self, label: &str) -> Option<(usize, usize)> {
+        let mut words = label.split_whitespace().rev();
+        let (number, _) = words.next()?.split_once('/')?;
+        let number = number.parse().ok()?;
+        let stage = match words.next().filter(|word| !word.contains('/')) {
+            None => self.stages.len().checked_sub(1)?,
+            Some(name) => self
+                .stages
+                .iter()
+                .rposition(|stage| {
+                    stage.as_ref().is_some_and(|stage| stage.eq_ignore_ascii_case(name))
+                })
+                .or_else(|| name.strip_prefix("stage-").and_then(|index| index.parse().ok()))?,
+        };
+        Some((stage, number))
+    }
 }
 
 /// The instruction that the vertex `step_name` runs, by stage and number where the name has them
 /// and the keyword agrees, else by the most similar text.
 pub fn locate(source: &str, step_name: &str) -> Option<Span> {
-    let steps = steps(source);
-    let (label, text) =
-        match step_name.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((label, text)) => (Some(label), text.trim()),
-            None => (None, step_name.trim()),
-        };
-    let text = collapse(text);
-    let keyword = text.split(' ').next()?.to_ascii_uppercase();
-    if let Some((stage, number)) = label.and_then(|label| position(label, source)) {
-        let numbered = steps.iter().find(|step| {
-            step.stage == Some(stage) && step.number == Some(number) && step.keyword == keyword
-        });
-        if let Some(step) = numbered {
-            return Some(step.lines.clone());
-        }
-    }
-    // ONBUILD of the base image shifts numbers; variables and defaults change the text.
-    steps
-        .iter()
-        .filter(|step| step.keyword == keyword)
-        .map(|step| (step, strsim::sorensen_dice(&step.text, &text)))
-        .filter(|(_, similarity)| *similarity > 0.6)
-        .max_by(|(_, one), (_, other)| one.total_cmp(other))
-        .map(|(step, _)| step.lines.clone())
+    Outline::new(source).locate(step_name)
 }
 
 /// Names of the stages in order; `None` for one without a name. Stops where parsing does.
@@ -64,29 +134,14 @@ pub fn stages(source: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-/// Stage index and step number of a label: `worker 3/7`, `stage-1 2/4`, `2/4` in a file of one
-/// stage, each with a platform in front in builds for several.
-fn position(label: &str, source: &str) -> Option<(usize, usize)> {
-    let mut words = label.split_whitespace().rev();
-    let (number, _) = words.next()?.split_once('/')?;
-    let number = number.parse().ok()?;
-    let stages = stages(source);
-    let stage = match words.next().filter(|word| !word.contains('/')) {
-        None => stages.len().checked_sub(1)?,
-        Some(name) => stages
-            .iter()
-            .rposition(|stage| stage.as_deref() == Some(&name.to_ascii_lowercase()))
-            .or_else(|| name.strip_prefix("stage-").and_then(|index| index.parse().ok()))?,
-    };
-    Some((stage, number))
-}
-
 pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut starts = Vec::new();
     let (mut stage, mut next) = (None, 0);
-    let mut names: Vec<String> = Vec::new();
+    let mut names: HashSet<String> = HashSet::new();
+    // Up to where lines have been counted, and how many.
+    let (mut counted, mut line) = (0, 1);
     let mut parsed_end = source.len();
     for instruction in instructions {
         let instruction = match instruction {
@@ -118,9 +173,18 @@ pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
             }
             _ => None,
         };
-        let line = source[..span.start].matches('\n').count() + 1;
+        line += source[counted..span.start.max(counted)].matches('\n').count();
+        counted = span.start.max(counted);
         starts.push(span.start);
-        steps.push(Step { keyword, lines: line..=line, text: String::new(), stage, number });
+        let copies = copies::written(&instruction);
+        steps.push(Step {
+            keyword,
+            lines: line..=line,
+            text: String::new(),
+            stage,
+            number,
+            copies,
+        });
     }
     for (index, step) in steps.iter_mut().enumerate() {
         let end = starts.get(index + 1).copied().unwrap_or(parsed_end);

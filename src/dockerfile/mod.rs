@@ -15,11 +15,11 @@ mod parse_error;
 mod uses;
 
 pub use args::{declared_args, is_predefined_arg};
-pub use copies::{CopySources, copy_sources};
+pub use copies::CopySources;
 pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};
-pub use locate::{Span, locate, stages};
+pub use locate::{Outline, Span, locate, stages};
 pub use mounts::{Beginning, CacheMountSpec, cache_mounts};
 pub use nearest::{nearest, nearest_path};
 pub use parse_error::parse_error;

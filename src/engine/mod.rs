@@ -20,8 +20,8 @@ mod volumes;
 
 pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
-pub(crate) use http::told;
 pub use http::{ApiVersion, HttpError};
+pub(crate) use http::{LONGEST_REFUSAL, told};
 pub use info::Machine;
 pub use snapshot::Snapshot;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::dockerfile;
+use crate::dockerfile::{self, Outline};
 use crate::ledger::{
     BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
     SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
@@ -97,6 +97,7 @@ pub fn record(run: &Run<'_>) -> Entry {
 fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     let none = TargetFacts::default();
     let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
+    let outline = facts.dockerfile.as_ref().map(|(_, text)| Outline::new(text));
     let at = |at: Duration| run.started + at;
     let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
     let finished = trace.started.map(|_| trace.finished.unwrap_or(end));
@@ -113,7 +114,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
-        steps: in_order(trace.trace.steps().map(|of| step(of, facts)).collect()),
+        steps: in_order(trace.trace.steps().map(|of| step(of, outline.as_ref(), facts)).collect()),
         inputs: inputs(trace, facts, run.redactor),
     };
     match &trace.outcome {
@@ -150,11 +151,10 @@ fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
     steps
 }
 
-fn step(step: &Step, facts: &TargetFacts) -> StepEntry {
-    let source = facts.dockerfile.as_ref().map(|(_, text)| text.as_str());
+fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> StepEntry {
     let is_instruction = step.label.position.is_some();
-    let line = source.filter(|_| is_instruction).and_then(|source| {
-        let span = dockerfile::locate(source, &step.name)?;
+    let line = outline.filter(|_| is_instruction).and_then(|outline| {
+        let span = outline.locate(&step.name)?;
         u32::try_from(*span.start()).ok()
     });
     let namespace = facts.args.get("BUILDKIT_CACHE_MOUNT_NS").map_or("", String::as_str);

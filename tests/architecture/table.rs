@@ -62,7 +62,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "build/from_compose.rs", may: &["compose", "labels"], never: PURE },
     Room { place: "build/oci_layout.rs", may: &["buildkit"], never: PURE },
-    Room { place: "build/overrides.rs", may: &["compose"], never: PURE },
+    Room { place: "build/overrides.rs", may: &["build_context", "compose"], never: PURE },
     Room { place: "build/plan.rs", may: &["progress"], never: PURE },
     Room { place: "build/request.rs", may: &["buildkit", "compose", "dockerfile"], never: PURE },
     Room { place: "build/spec.rs", may: &[], never: PURE },

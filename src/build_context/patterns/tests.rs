@@ -208,3 +208,16 @@ proptest! {
         }
     }
 }
+
+/// Linear in the places of a pattern: with a search through those at hand, this takes minutes.
+#[test]
+fn thousands_of_gaps_and_stars_are_matched_at_once() {
+    let gaps = "**/".repeat(2000);
+    let mixed = format!("{}[x]", "**/*".repeat(2000));
+    let matcher = PatternMatcher::new([gaps + "[y]", mixed]).unwrap();
+    for number in 0..100 {
+        assert!(matcher.matches(format!("a/b/c/{number}/x").as_bytes()));
+        assert!(matcher.matches(format!("a/b/c/{number}/y").as_bytes()));
+        assert!(!matcher.matches(format!("a/b/c/{number}/z").as_bytes()));
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::build::executor::Job;
 use crate::build_context::coverage::Coverage;
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
-use crate::dockerfile::{self, CopySources};
+use crate::dockerfile::{CopySources, Outline};
 use crate::ledger::CopiedFiles;
 use crate::ledger::copied::{Collector, Covered};
 use crate::ledger::record::TargetFacts;
@@ -52,9 +52,10 @@ pub(super) fn add(
             continue;
         };
         let Some((_, text)) = &facts.dockerfile else { continue };
+        let outline = Outline::new(text);
         let lists = origin.sync.lists();
         for step in target.trace.steps().filter(|step| step.label.is_instruction()) {
-            let Some(sources) = dockerfile::copy_sources(text, &step.name) else { continue };
+            let Some(sources) = outline.copy_sources(&step.name) else { continue };
             if let Some(files) = files(origin, &lists, sources, &mut known) {
                 facts.files.insert(step.id.clone(), files);
             }

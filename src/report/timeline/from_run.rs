@@ -1,11 +1,11 @@
 //! From a run that has just ended to its timeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
 use super::{Bar, Ending, Fate, Lane, Timeline};
-use crate::dockerfile;
+use crate::dockerfile::Outline;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, RunTrace, Step, StepState, TargetTrace};
 
@@ -45,13 +45,13 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
         (start.as_secs_f64(), target.finished.map_or(seconds, |end| end.as_secs_f64()))
     });
     let shown: Vec<&Step> = target.trace.steps().filter(|step| is_shown(step)).collect();
-    let place = |digest: &str| {
-        let id = &target.trace.step_of(digest)?.id;
-        shown.iter().position(|step| step.id == *id)
-    };
+    let places: HashMap<&str, usize> =
+        shown.iter().enumerate().map(|(place, step)| (step.id.as_str(), place)).collect();
+    let place = |digest: &str| places.get(target.trace.step_of(digest)?.id.as_str()).copied();
     let origin = started.as_nanosecond();
     // By the engine's clock: what was still running then was stopped by it.
     let last = shown.iter().filter_map(|step| step.latest()).max().unwrap_or(origin);
+    let outline = source.map(|source| Outline::new(&source.text));
     let steps = shown.iter().map(|step| {
         let mut intervals = step.intervals();
         if let Some(open) = step.open_since() {
@@ -59,7 +59,7 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
             intervals.push((begun, last.max(begun)));
         }
         let since = |nanos: i128| (nanos - origin) as f64 / 1e9;
-        let span = source.and_then(|source| dockerfile::locate(&source.text, &step.name));
+        let span = outline.as_ref().and_then(|outline| outline.locate(&step.name));
         Bar {
             digest: step.id.clone(),
             name: step.label.clone(),
