@@ -161,12 +161,12 @@ pub fn imports(statements: &[Statement]) -> Imports {
                 }
             }
         }
-        if *indent == 0
-            && let Some(module) = imports.modules.get(before)
-        {
-            let first = module.split('.').next().unwrap_or(module).to_owned();
-            if !imports.required.contains(&first) {
-                imports.required.push(first);
+        if *indent == 0 {
+            for module in &imports.modules[before..] {
+                let first = module.split('.').next().unwrap_or(module).to_owned();
+                if !imports.required.contains(&first) {
+                    imports.required.push(first);
+                }
             }
         }
     }
@@ -243,6 +243,6 @@ mod tests {
         assert_eq!(found.names["jobs"], "shared.jobs");
         assert_eq!(found.names["three"], "pkg.two");
         assert_eq!(found.relative, 2);
-        assert_eq!(found.required, ["os", "api", "pkg"]);
+        assert_eq!(found.required, ["os", "shared", "api", "pkg"]);
     }
 }
