@@ -65,6 +65,7 @@ use tokio::runtime::{self, Runtime};
 use crate::cli::ColorMode;
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::signal::Interrupt;
 use crate::ui::{ColorChoice, Ui};
 
 /// How long threads may take to remove what they have not finished.
@@ -105,12 +106,20 @@ fn run_command(cli: &cli::Cli, ui: &Ui) -> Result<(), CommandError> {
     };
     let environment =
         Environment::of_process().map_err(|error| failed("read the working directory", &error))?;
+    let said = ui.clone();
+    let interrupt = Interrupt::listen(move |cause| {
+        let error = cause.error();
+        said.error(&error);
+        error.kind as u8
+    })
+    .map_err(|error| failed("listen for signals", &error))?;
     // One thread: everything here waits for the engine; walking a context goes to a blocking one.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed("start the runtime", &error))?;
-    let result = runtime.block_on(commands::run(cli, &environment, ui));
+    let result = runtime.block_on(commands::run(cli, &environment, &interrupt, ui));
+    interrupt.is_over();
     end(runtime);
     result
 }

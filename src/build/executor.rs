@@ -42,8 +42,8 @@ pub struct RunSettings {
     pub parallel: Option<NonZeroUsize>,
     /// Go on with independent targets after a failure.
     pub keep_going: bool,
-    /// Stop the run after this long.
-    pub timeout: Option<Duration>,
+    /// Stop the run then.
+    pub deadline: Option<Instant>,
 }
 
 /// One solve, ready to be sent.
@@ -92,7 +92,7 @@ pub struct RunOutcome {
     pub cancelled: Option<CancelReason>,
 }
 
-/// Runs `jobs`. `interrupt` cancels the run as Ctrl-C does.
+/// Runs `jobs`. `interrupt` cancels the run.
 pub async fn run(
     control: &Control,
     engine: &Engine,
@@ -139,10 +139,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn drive(&mut self, interrupt: CancellationToken) {
-        let deadline = self.settings.timeout.map(|after| Instant::now() + after);
+        let deadline = self.settings.deadline;
         loop {
             if interrupt.is_cancelled() && self.outcome.cancelled.is_none() {
-                self.stop(CancelReason::Interrupted).await;
+                self.stop(self.reason()).await;
             }
             if self.outcome.cancelled.is_none() {
                 self.start_ready().await;
@@ -162,9 +162,7 @@ impl Run<'_> {
                         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                     }
                 }
-                () = interrupt.cancelled(), if !cancelled => {
-                    self.stop(CancelReason::Interrupted).await;
-                }
+                () = interrupt.cancelled(), if !cancelled => self.stop(self.reason()).await,
                 () = at(deadline), if !cancelled => self.stop(CancelReason::TimedOut).await,
             }
         }
@@ -210,6 +208,14 @@ impl Run<'_> {
         let others = !self.running.is_empty() || self.waiting.iter().any(Option::is_some);
         if failed && others && !self.settings.keep_going && self.outcome.cancelled.is_none() {
             self.stop(CancelReason::TargetFailed).await;
+        }
+    }
+
+    /// Why the run is stopped from outside.
+    fn reason(&self) -> CancelReason {
+        match self.settings.deadline {
+            Some(deadline) if deadline <= Instant::now() => CancelReason::TimedOut,
+            _ => CancelReason::Interrupted,
         }
     }
 

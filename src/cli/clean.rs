@@ -1,8 +1,11 @@
 //! `doc2md-docker clean`: removes what belongs to the project.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use super::build::duration;
 
 /// Arguments of `clean`.
 #[derive(Debug, Clone, Args)]
@@ -67,6 +70,9 @@ pub struct CleanArgs {
     /// Keep this much build cache of the project in any case.
     #[arg(long, value_name = "BYTES")]
     pub reserved_space: Option<String>,
+    /// Give up after this long, such as 90s or 10m; what was removed by then is told.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// How to print the plan and the result.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CleanFormat::Table)]
     pub format: CleanFormat,

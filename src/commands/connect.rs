@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::time::Duration;
 
 use crate::buildkit::TransportError;
 use crate::cli::GlobalArgs;
@@ -10,6 +11,7 @@ use crate::engine::docker_config::{self, DockerConfig};
 use crate::engine::snapshot::EngineFacts;
 use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
+use crate::ui::format;
 
 /// The engine that the options and the environment mean.
 ///
@@ -59,6 +61,17 @@ pub fn engine_error(connector: &Connector, error: &EngineError) -> CommandError 
 /// A BuildKit connection error as the user sees it.
 pub fn transport_error(connector: &Connector, error: &TransportError) -> CommandError {
     unreachable(connector, error)
+}
+
+/// An engine that was waited for in vain.
+pub(super) fn silent(connector: &Connector, waited: Duration) -> CommandError {
+    let message = format!(
+        "timed out: the engine at {} was silent for {}",
+        connector.description(),
+        format::seconds(waited.as_secs_f64())
+    );
+    CommandError::new(ExitKind::EngineUnreachable, message)
+        .hint("is it frozen, or very busy? `--timeout` says how long to wait for it")
 }
 
 fn unreachable(connector: &Connector, error: &(dyn Error + 'static)) -> CommandError {

@@ -18,6 +18,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::{self, Upgrade};
 use crate::lock::{self, Lock, LockError, LockOptions, Written};
 use crate::report;
+use crate::signal::Interrupt;
 use crate::ui::Ui;
 
 /// How many changed packages are named per file.
@@ -31,6 +32,7 @@ pub async fn run(
     global: &GlobalArgs,
     args: &LockArgs,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let needs_project = args.requirements.is_empty() || (!args.check && args.base_image.is_none());
@@ -49,6 +51,7 @@ pub async fn run(
         CommandError::new(ExitKind::Failed, "failed to make a temporary directory")
             .caused_by(&error)
     })?;
+    interrupt.remove_at_exit(scratch.path());
     let (context, out) = (scratch.path().join("context"), scratch.path().join("out"));
     // A resolution without locked versions asks for the newest: an older answer does not count.
     let nonce = scratch.path().display().to_string();
@@ -74,7 +77,8 @@ pub async fn run(
         .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
     let progress = progress_mode(global, environment)?;
     let settings = RunSettings::default();
-    let run = Run { global, environment, ui, plan: &plan, settings, progress, memory: None };
+    let run =
+        Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory: None };
     let finished = run.go().await?;
     if let Some(error) = report::run_error(&finished.summary) {
         return Err(error);

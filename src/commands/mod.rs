@@ -20,20 +20,50 @@ use crate::cli::{Cli, Command, GlobalArgs, ProgressMode};
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::report::Progress;
+use crate::signal::Interrupt;
 use crate::ui::Ui;
 
-/// Runs the command of `cli`.
+/// Runs the command of `cli`, until it ends or is stopped from outside. A command that has to clean up is in an orderly
+/// part then, and ends by itself.
 ///
 /// # Errors
 /// Whatever stops it.
-pub async fn run(cli: &Cli, environment: &Environment, ui: &Ui) -> Result<(), CommandError> {
+pub async fn run(
+    cli: &Cli,
+    environment: &Environment,
+    interrupt: &Interrupt,
+    ui: &Ui,
+) -> Result<(), CommandError> {
     environment.check()?;
+    let limit = match &cli.command {
+        Command::Build(args) => args.timeout,
+        Command::Clean(args) => args.timeout,
+        // That of `stats` is what the engine gets, and that of `bench` what each build gets.
+        _ => None,
+    };
+    if let Some(limit) = limit {
+        interrupt.limit(limit);
+    }
+    tokio::select! {
+        // A command that stops by itself has more to tell.
+        biased;
+        ended = run_command(cli, environment, interrupt, ui) => ended,
+        cause = interrupt.stopped() => Err(cause.error()),
+    }
+}
+
+async fn run_command(
+    cli: &Cli,
+    environment: &Environment,
+    interrupt: &Interrupt,
+    ui: &Ui,
+) -> Result<(), CommandError> {
     match &cli.command {
-        Command::Bench(args) => bench::run(&cli.global, args, environment, ui).await,
-        Command::Build(args) => build::run(&cli.global, args, environment, ui).await,
-        Command::Dev(args) => dev::run(&cli.global, args, environment, ui).await,
-        Command::Lock(args) => lock::run(&cli.global, args, environment, ui).await,
-        Command::Clean(args) => clean::run(&cli.global, args, environment, ui).await,
+        Command::Bench(args) => bench::run(&cli.global, args, environment, interrupt, ui).await,
+        Command::Build(args) => build::run(&cli.global, args, environment, interrupt, ui).await,
+        Command::Dev(args) => dev::run(&cli.global, args, environment, interrupt, ui).await,
+        Command::Lock(args) => lock::run(&cli.global, args, environment, interrupt, ui).await,
+        Command::Clean(args) => clean::run(&cli.global, args, environment, interrupt, ui).await,
         Command::Stats(args) => stats::run(&cli.global, args, environment, ui).await,
         Command::History(args) => history::run(&cli.global, args, environment, ui),
         Command::Init(args) => init::run(&cli.global, args, environment, ui),

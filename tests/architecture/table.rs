@@ -115,7 +115,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "init", may: &["dockerfile", "files"], never: PURE },
     Room { place: "labels.rs", may: &[], never: PURE },
     Room { place: "ledger", may: &["dockerfile", "files", "progress", "redact"], never: PURE },
-    Room { place: "lib.rs", may: &["cli", "commands", "error", "ui"], never: &[] },
+    Room { place: "lib.rs", may: &["cli", "commands", "error", "signal", "ui"], never: &[] },
     Room { place: "lock", may: &["files"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
     Room { place: "measure", may: &["dockerfile", "engine"], never: PURE },
@@ -153,7 +153,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["build", "dockerfile", "error", "ledger", "progress", "ui"],
         never: PURE,
     },
-    Room { place: "signal.rs", may: &[], never: &[&["indicatif"], &["std", "env"]] },
+    Room { place: "signal.rs", may: &["error"], never: &[&["indicatif"], &["std", "env"]] },
     Room { place: "size.rs", may: &[], never: PURE },
     Room {
         place: "stats",

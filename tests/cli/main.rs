@@ -8,3 +8,4 @@ mod files;
 mod init;
 mod progress;
 mod redaction;
+mod stopping;

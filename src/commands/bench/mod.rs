@@ -28,7 +28,7 @@ use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::ledger::Store;
 use crate::report::{Progress, bench as report};
-use crate::signal;
+use crate::signal::Interrupt;
 use crate::ui::Ui;
 
 use rounds::Rounds;
@@ -45,13 +45,14 @@ pub async fn run(
     global: &GlobalArgs,
     args: &BenchArgs,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let cases = cases(args);
     let settings = RunSettings {
         parallel: build::parallel(args.parallel, &environment.variables)?,
         keep_going: false,
-        timeout: args.timeout,
+        deadline: None,
     };
     let (own, own_targets) = load(global, &global.project, args, environment, ui)?;
     let other = match &args.against {
@@ -77,12 +78,8 @@ pub async fn run(
         BenchReport::new(started, args.runs.get(), engine_report(&connector, &engine).await?);
     report.parallel = settings.parallel.map(NonZeroUsize::get);
 
-    let leftover = signal::Leftover::default();
-    let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
-        CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
-    })?;
     let scratch = scratch()?;
-    let _ = leftover.set(scratch.path().to_owned());
+    interrupt.remove_at_exit(scratch.path());
     let before = Before::look(&connector, &engine).await?;
     let variants = variants(args, environment, (own, own_targets), other, scratch.path())?;
     report.projects = variants.iter().map(Variant::report).collect();
@@ -93,6 +90,7 @@ pub async fn run(
         connector: &connector,
         engine: &engine,
         settings,
+        timeout: args.timeout,
         progress: progress(global, environment)?,
         ledger: Store::open(scratch.path().join("builds")),
         scratch: scratch.path(),
@@ -106,7 +104,11 @@ pub async fn run(
         left: Vec::new(),
         layers: before.layers,
     };
-    let measured = rounds.go().await;
+    let measured = {
+        // What it makes it removes, however it ends.
+        let _orderly = interrupt.orderly_part();
+        rounds.go().await
+    };
     report.left = std::mem::take(&mut rounds.left);
     for text in report::left(&report) {
         ui.warn(&text);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::tidy::{self, Made};
 use super::variant::{Identity, Variant};
@@ -21,6 +22,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::ledger::Store;
 use crate::progress::outcome::TargetOutcome;
 use crate::report::{self, Progress};
+use crate::signal::{Cause, Interrupt};
 use crate::ui::{Ui, format};
 
 /// How much of a random name is kept: enough that two benchmarks on one engine do not meet.
@@ -34,10 +36,12 @@ pub(super) struct Rounds<'a> {
     pub(super) connector: &'a Connector,
     pub(super) engine: &'a Engine,
     pub(super) settings: RunSettings,
+    /// How long each build may take.
+    pub(super) timeout: Option<Duration>,
     pub(super) progress: Progress,
     pub(super) ledger: Store,
     pub(super) scratch: &'a Path,
-    pub(super) interrupt: CancellationToken,
+    pub(super) interrupt: &'a Interrupt,
     pub(super) lines: &'a [String],
     pub(super) runs: usize,
     pub(super) cases: &'a [Case],
@@ -149,20 +153,28 @@ impl Rounds<'_> {
     }
 
     async fn build(&mut self, index: usize, identity: &Identity) -> Result<Sample, CommandError> {
-        let interrupted = || CommandError::new(ExitKind::Interrupted, "interrupted");
-        if self.interrupt.is_cancelled() {
-            return Err(interrupted());
-        }
-        let mounts = self.mounts(identity).await;
+        let interrupt = self.interrupt;
+        let stopped = async || {
+            interrupt.token().cancelled().await;
+            Err(interrupt.cause().unwrap_or(Cause::Signal).error())
+        };
+        let mounts = tokio::select! {
+            mounts = self.mounts(identity) => mounts,
+            error = stopped() => return error,
+        };
         let plan = self.variants[index]
             .plan(identity)
             .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
         let run = Run {
             global: self.global,
             environment: self.environment,
+            interrupt,
             ui: self.ui,
             plan: &plan,
-            settings: self.settings.clone(),
+            settings: RunSettings {
+                deadline: self.timeout.map(|timeout| Instant::now() + timeout),
+                ..self.settings.clone()
+            },
             progress: self.progress,
             memory: Some(Memory::at(self.ledger.clone(), &identity.project)),
         };
@@ -170,8 +182,14 @@ impl Rounds<'_> {
         match report::run_error(&finished.summary) {
             None => {
                 let mut sample = sample(&finished);
-                self.measure_layers(&mut sample).await?;
-                let grown = self.mounts(identity).await;
+                let measured = async {
+                    self.measure_layers(&mut sample).await?;
+                    Ok::<_, CommandError>(self.mounts(identity).await)
+                };
+                let grown = tokio::select! {
+                    measured = measured => measured?,
+                    error = stopped() => return error,
+                };
                 sample.mounts_grew_bytes =
                     mounts.zip(grown).map(|(before, after)| after.saturating_sub(before));
                 Ok(sample)

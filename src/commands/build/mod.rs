@@ -20,6 +20,7 @@ use crate::commands::environment::Environment;
 use crate::commands::{check, connect, progress_mode, project, sources};
 use crate::error::{CommandError, ExitKind};
 use crate::report::{self, Progress};
+use crate::signal::Interrupt;
 use crate::ui::Ui;
 
 pub use memory::Memory;
@@ -36,6 +37,7 @@ pub async fn run(
     global: &GlobalArgs,
     args: &BuildArgs,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     settings::no_output(args)?;
@@ -53,7 +55,7 @@ pub async fn run(
     for warning in arguments::unread(args, &plan) {
         ui.warn(&warning);
     }
-    let settings = settings::run_settings(args, &project)?;
+    let settings = settings::run_settings(args, &project, interrupt)?;
     settings::one_image_id(args, &plan)?;
     results::check(args)?;
     if plan.steps.is_empty() {
@@ -67,7 +69,7 @@ pub async fn run(
     };
     // A check builds nothing that could be told of later.
     let memory = if args.check { None } else { Memory::of(&project, environment) };
-    let run = Run { global, environment, ui, plan: &plan, settings, progress, memory };
+    let run = Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory };
     let finished = run.go().await?;
     let written = results::write(args, &project, &plan, &finished, ui);
     if let Some(error) = report::run_error(&finished.summary) {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::memory::{self, Memory};
 use super::{ci, copied, requests, secrets};
@@ -26,7 +25,7 @@ use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
 use crate::report::{Progress, Reporter};
-use crate::signal;
+use crate::signal::{Cause, Interrupt};
 use crate::ui::Ui;
 
 /// How often the reporter gets to redraw.
@@ -38,6 +37,8 @@ pub struct Run<'a> {
     pub global: &'a GlobalArgs,
     /// The process's environment.
     pub environment: &'a Environment,
+    /// What stops it.
+    pub interrupt: &'a Interrupt,
     /// Where it is shown.
     pub ui: &'a Ui,
     /// What is built.
@@ -82,10 +83,6 @@ impl Run<'_> {
         // Read beside the build: no build waits for what earlier ones took.
         let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
         let past = wanted.map(Memory::past);
-        let leftover = signal::Leftover::default();
-        let interrupt = signal::cancel_on_interrupt(leftover.clone()).map_err(|error| {
-            CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
-        })?;
         let connector = connect::connector(self.global, self.environment)?;
         for notice in connector.notices() {
             self.ui.warn(notice);
@@ -96,21 +93,26 @@ impl Run<'_> {
         }
         let scratch = requests::scratch_directory(self.plan)?;
         if let Some(scratch) = &scratch {
-            let _ = leftover.set(scratch.path().to_owned());
+            self.interrupt.remove_at_exit(scratch.path());
         }
         let scratch = scratch.as_ref().map(tempfile::TempDir::path);
         let requests = requests::requests(self.plan, scratch, self.environment, self.ui)?;
         let engine = Engine::new(&connector);
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
-        let (control, jobs, sessions) =
-            self.prepare(&connector, &engine, requests, secret_files, &interrupt).await?;
+        let (control, jobs, sessions) = tokio::select! {
+            prepared = self.prepare(&connector, &engine, requests, secret_files) => prepared?,
+            error = self.stopped(&connector, started) => return Err(error),
+        };
+        // From here on steps may run, which have to be cancelled.
+        let _orderly = self.interrupt.orderly_part();
+        let token = self.interrupt.token().clone();
         let mut facts = memory::target_facts(self.plan, &jobs);
         let origins = copied::origins(&jobs);
         let (events, incoming) = mpsc::channel::<Event>(512);
         let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
         let run = async {
             let outcome =
-                executor::run(&control, &engine, jobs, &self.settings, &events, interrupt).await;
+                executor::run(&control, &engine, jobs, &self.settings, &events, token).await;
             drop(events);
             outcome
         };
@@ -145,6 +147,21 @@ impl Run<'_> {
         Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes, redactor })
     }
 
+    /// Ends when the run is to stop before anything is built.
+    async fn stopped(&self, connector: &Connector, started: Instant) -> CommandError {
+        let late = async {
+            match self.settings.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_late = tokio::select! {
+            () = late => true,
+            () = self.interrupt.token().cancelled() => self.interrupt.cause() != Some(Cause::Signal),
+        };
+        if is_late { connect::silent(connector, started.elapsed()) } else { Cause::Signal.error() }
+    }
+
     /// Opens connection and sessions, and turns requests to what this engine understands.
     async fn prepare(
         &self,
@@ -152,7 +169,6 @@ impl Run<'_> {
         engine: &Engine,
         mut requests: Vec<SolveRequest>,
         secret_files: SecretFiles,
-        interrupt: &CancellationToken,
     ) -> Result<(Control, Vec<Job>, Sessions), CommandError> {
         let docker_config = connect::docker_config(self.environment);
         let variables = &self.environment.variables;
@@ -163,12 +179,7 @@ impl Run<'_> {
             environment: variables.clone(),
             stdout: Some(self.ui.stdout_stream()),
         };
-        let (control, sessions) = tokio::select! {
-            opened = open(connector, &requests, providers) => opened?,
-            () = interrupt.cancelled() => {
-                return Err(CommandError::new(ExitKind::Interrupted, "interrupted"));
-            }
-        };
+        let (control, sessions) = open(connector, &requests, providers).await?;
         let mut pairs: Vec<_> =
             self.plan.steps.iter().map(|step| &step.target).zip(&mut requests).collect();
         engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {

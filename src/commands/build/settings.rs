@@ -9,6 +9,7 @@ use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::signal::Interrupt;
 
 /// What the options change in the targets of the compose file; `proxy_args` come from docker's
 /// configuration.
@@ -45,12 +46,13 @@ pub(super) fn target_options(
 pub(super) fn run_settings(
     args: &BuildArgs,
     project: &Project,
+    interrupt: &Interrupt,
 ) -> Result<RunSettings, CommandError> {
     Ok(RunSettings {
         // A COMPOSE_ variable of a `.env` file counts, as in compose.
         parallel: parallel(args.parallel, &project.environment)?,
         keep_going: args.keep_going,
-        timeout: args.timeout,
+        deadline: interrupt.time_limit().map(|limit| limit.at),
     })
 }
 

@@ -6,7 +6,7 @@ mod whole_cache;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
@@ -20,9 +20,13 @@ use crate::prune::execute::{self, Stop};
 use crate::prune::space::Space;
 use crate::prune::{self, Kind, Outcome, Plan};
 use crate::report::clean::{self as report, CleanResult};
-use crate::signal;
+use crate::signal::{Cause, Interrupt};
 use crate::ui::{Ui, format, prompt};
 
+/// What it means that an engine does not answer in time.
+const ENGINE: ExitKind = ExitKind::EngineUnreachable;
+/// How long a stopped removal waits for the engine to say what it freed.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the engine may take to measure what it holds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -35,6 +39,7 @@ pub async fn run(
     global: &GlobalArgs,
     args: &CleanArgs,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let mut request = settings::request(args, Timestamp::now())?;
@@ -47,13 +52,13 @@ pub async fn run(
     for notice in connector.notices() {
         ui.warn(notice);
     }
-    let interrupt = signal::cancel_on_interrupt(signal::Leftover::default()).map_err(|error| {
-        CommandError::new(ExitKind::Failed, "failed to listen for signals").caused_by(&error)
-    })?;
+    // What was removed by then is always told.
+    let _orderly = interrupt.orderly_part();
     let engine = Engine::new(&connector);
-    let mut observed = or_interrupt(&interrupt, observe(&engine, &connector)).await??;
+    let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, &connector)).await??;
     let wish = measure::Wish::remembered(environment.ledger_directory().as_deref());
-    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.snapshot, &wish).await;
+    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.snapshot, &wish);
+    let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
         goal.disk_free =
             connect::disk_free(&connector, &observed.snapshot.engine).ok_or_else(|| {
@@ -70,7 +75,7 @@ pub async fn run(
         let memory = ownership::recall(&connector, ledger, &project.name, depth, &mut notes).await;
         ownership::gather(&engine, &observed.snapshot, project, memory).await
     };
-    let evidence = or_interrupt(&interrupt, gathering)
+    let evidence = or_interrupt(interrupt, ENGINE, gathering)
         .await?
         .map_err(|error| connect::engine_error(&connector, &error))?;
     let Observed { snapshot, details } = &observed;
@@ -102,27 +107,41 @@ pub async fn run(
         return Ok(());
     }
     clean.show_plan(global, false);
-    clean.confirm(environment, others.as_deref(), &interrupt).await?;
-    let outcome = execute::execute(&engine, &plan, &interrupt, |item| {
+    clean.confirm(environment, others.as_deref(), interrupt).await?;
+    let outcome = execute::execute(&engine, &plan, interrupt.token(), |item| {
         if global.verbose > 0 && item.kind != Kind::Cache {
             ui.say(&ui.foreign(&format!("removing {} {}", item.kind, item.name)));
         }
     })
     .await;
+    let is_stopped = outcome.stopped.is_some();
+    let measured = async {
+        let measured = async {
+            let mut after = observe(&engine, &connector).await?;
+            measure::sizes(&connector, &engine, &[], &mut after.snapshot, &wish).await;
+            Ok(after)
+        };
+        let late = |()| Err(CommandError::new(ExitKind::Failed, "the engine was too slow"));
+        match is_stopped {
+            // Whoever stopped it does not wait for a sum.
+            true => timeout(STOPPED_PATIENCE, measured).await.unwrap_or_else(|_| late(())),
+            false => tokio::select! {
+                measured = measured => measured,
+                () = interrupt.token().cancelled() => late(()),
+            },
+        }
+    };
     let freed = match outcome.stopped {
         Some(Stop::Engine(_)) => 0,
-        _ => match observe(&engine, &connector).await {
-            Ok(mut after) => {
-                measure::sizes(&connector, &engine, &[], &mut after.snapshot, &wish).await;
-                observed.footprint().saturating_sub(after.footprint())
-            }
+        _ => match measured.await {
+            Ok(after) => observed.footprint().saturating_sub(after.footprint()),
             Err(error) => {
                 ui.warn(&format!("what that freed is not known: {}", error.message));
                 0
             }
         },
     };
-    clean.finish(&connector, outcome, freed, global.quiet)
+    clean.finish(&connector, outcome, freed, global.quiet, interrupt.cause())
 }
 
 /// What the engine holds, and what its images are made of.
@@ -155,14 +174,22 @@ pub(super) async fn observe(
     Ok(Observed { snapshot, details })
 }
 
+/// Waits for `work`, unless the run is to stop. `late` is how it ends where that takes too long.
 async fn or_interrupt<T>(
-    interrupt: &CancellationToken,
+    interrupt: &Interrupt,
+    late: ExitKind,
     work: impl Future<Output = T>,
 ) -> Result<T, CommandError> {
     tokio::select! {
         done = work => Ok(done),
-        () = interrupt.cancelled() => {
-            Err(CommandError::new(ExitKind::Interrupted, "interrupted: nothing was removed"))
+        () = interrupt.token().cancelled() => {
+            let cause = interrupt.cause().unwrap_or(Cause::Signal);
+            let mut error = cause.error();
+            error.message += ": nothing was removed";
+            if cause != Cause::Signal {
+                error.kind = late;
+            }
+            Err(error)
         }
     }
 }
@@ -190,7 +217,7 @@ impl Clean<'_> {
         &self,
         environment: &Environment,
         others: Option<&str>,
-        interrupt: &CancellationToken,
+        interrupt: &Interrupt,
     ) -> Result<(), CommandError> {
         let volumes =
             self.plan.removes(Kind::Volume).next().is_some() && !settings::names_volumes(self.args);
@@ -212,7 +239,9 @@ impl Clean<'_> {
                 .hint("--force removes without asking, --dry-run only shows the plan"));
         }
         self.ui.ask(&report::question(self.plan, others));
-        let answered = or_interrupt(interrupt, tokio::task::spawn_blocking(prompt::answer)).await;
+        let answered =
+            or_interrupt(interrupt, ExitKind::Failed, tokio::task::spawn_blocking(prompt::answer))
+                .await;
         if matches!(answered, Err(_) | Ok(Ok(Ok(None)))) {
             // Nobody ended the line of the question.
             self.ui.say("");
@@ -238,6 +267,7 @@ impl Clean<'_> {
         outcome: Outcome,
         freed_bytes: u64,
         quiet: bool,
+        cause: Option<Cause>,
     ) -> Result<(), CommandError> {
         let result = CleanResult { remains: &outcome.remains, freed_bytes };
         if self.args.format == CleanFormat::Json {
@@ -271,8 +301,9 @@ impl Clean<'_> {
                 Err(CommandError::new(ExitKind::Failed, message))
             }
             Some(Stop::Interrupted) => {
-                let message = format!("interrupted: {} remain", report::things(left));
-                Err(CommandError::new(ExitKind::Interrupted, message))
+                let mut error = cause.unwrap_or(Cause::Signal).error();
+                error.message += &format!(": {} remain", report::things(left));
+                Err(error)
             }
             Some(Stop::Engine(error)) => Err(connect::engine_error(connector, error)),
         }

@@ -23,6 +23,7 @@ use crate::commands::{build, connect, progress_mode, project};
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 use crate::report;
+use crate::signal::Interrupt;
 use crate::ui::Ui;
 
 /// Runs the command. Where compose is started, this does not return.
@@ -33,6 +34,7 @@ pub async fn run(
     global: &GlobalArgs,
     args: &DevArgs,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     if global.project.files.iter().any(|file| file == Path::new("-")) {
@@ -51,7 +53,7 @@ pub async fn run(
         Some(_) => None,
     };
     if let Some(up) = up {
-        build(global, up, &project, environment, ui).await?;
+        build(global, up, &project, environment, interrupt, ui).await?;
     }
     let mut command = compose.command(global, environment);
     command.args(project_options(&chosen, &project));
@@ -71,6 +73,7 @@ async fn build(
     up: &UpArgs,
     project: &Project,
     environment: &Environment,
+    interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let options = TargetOptions {
@@ -91,6 +94,7 @@ async fn build(
     let run = Run {
         global,
         environment,
+        interrupt,
         ui,
         plan: &plan,
         settings: RunSettings::default(),

@@ -17,7 +17,7 @@ use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
 use crate::commands::environment::Environment;
 use crate::commands::{connect, measure, scope};
-use crate::engine::snapshot::{Image, ImageDetails};
+use crate::engine::snapshot::{Gap, Image, ImageDetails, Lost, Part};
 use crate::engine::{Connector, Engine, Snapshot};
 use crate::error::{CommandError, ExitKind};
 use crate::measure::Sizes;
@@ -82,7 +82,8 @@ pub async fn run(
         ci::write_github_files(environment, ui, &page, &report::outputs(&report));
     }
     show(&report, global, args.format, ui);
-    verdict(&report)
+    verdict(&report)?;
+    measured_images(&seen.snapshot)
 }
 
 /// Whether it is asked whose the cache records are. That takes the layers of all images and the engine's
@@ -103,6 +104,16 @@ struct Wish {
     /// Where builds are remembered, if anywhere.
     ledger: Option<PathBuf>,
     measure: measure::Wish,
+}
+
+/// Images are what the command is for.
+fn measured_images(snapshot: &Snapshot) -> Result<(), CommandError> {
+    let gap = |gap: &&Gap| gap.part == Part::Images && gap.lost == Lost::Everything;
+    match snapshot.gaps.iter().find(gap) {
+        None => Ok(()),
+        Some(gap) => Err(CommandError::new(ExitKind::Failed, format!("{gap}"))
+            .hint("give the engine more time with --timeout")),
+    }
 }
 
 /// What the engine and the ledger told in time.
