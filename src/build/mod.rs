@@ -2,6 +2,7 @@
 
 pub mod as_buildx;
 pub mod diagnose;
+pub mod dockerfile_source;
 pub mod engine_fit;
 pub mod executor;
 mod failure;

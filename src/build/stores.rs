@@ -22,8 +22,8 @@ use crate::build::request::SolveRequest;
 use crate::build::spec::{self, Typed};
 use crate::build::target::Target;
 use crate::buildkit::session::content::{Access, Digest, Directory, cannot_write};
-use crate::files::partial;
 use crate::files::write::{self, NEW_FILE};
+use crate::files::{partial, read};
 
 /// Id of the one store an exporter writes to (BuildKit `exporter/oci`).
 pub const EXPORT_STORE: &str = "export";
@@ -189,7 +189,7 @@ fn tags_hint(index: &Index) -> Option<String> {
 /// The index of a layout; `None` where there is none.
 fn read_index(layout: &Path) -> Result<Option<Index>, String> {
     let path = layout.join("index.json");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match read::text(&path, read::DOCUMENT) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot read {}: {error}", path.display())),

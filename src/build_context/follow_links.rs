@@ -36,6 +36,27 @@ pub(crate) fn resolve(
     Ok(without_covered(resolver.found.into_iter().collect()))
 }
 
+/// Where `path` leads in the end, from the top of the context. It need not exist.
+///
+/// # Errors
+/// A directory on the way cannot be read, or the links go round.
+pub fn destination(root: &Root, path: &[u8]) -> io::Result<Vec<u8>> {
+    let resolver = Resolver { root, found: BTreeSet::new(), seen: HashSet::new() };
+    let mut path = glob::join(b".", path);
+    'hops: for _ in 0..=MAX_HOPS {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]).collect::<Vec<_>>() {
+            if let Some(target) = resolver.target(&path[..end]).map_err(|error| error.source)? {
+                let rest = path.get(end + 1..).unwrap_or_default();
+                path = glob::join(b".", &glob::join(&target, rest));
+                continue 'hops;
+            }
+        }
+        return Ok(path);
+    }
+    Err(rustix::io::Errno::LOOP.into())
+}
+
 /// Drops what lies below the entry kept before it; `None` when the root is listed.
 pub(crate) fn without_covered(paths: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
     let mut kept: Vec<Vec<u8>> = Vec::with_capacity(paths.len());

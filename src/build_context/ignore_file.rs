@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::build_context::glob;
 use crate::build_context::patterns::trim_space;
+use crate::files::read;
 
 /// The ignore file that holds for a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub fn find(context: &Path, dockerfile: Option<&Path>) -> io::Result<Option<Igno
         PathBuf::from(name)
     });
     for path in beside.into_iter().chain([context.join(".dockerignore")]) {
-        match fs_err::read(&path) {
+        match read::bytes(&path, read::TEXT) {
             Ok(text) => return Ok(Some(IgnoreFile { path, patterns: parse(&text) })),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound) => {}
             Err(e) => return Err(e),

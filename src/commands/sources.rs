@@ -1,7 +1,9 @@
 //! What a target reads from this machine must be there before the engine is asked for anything.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::build::dockerfile_source;
 use crate::build::plan::TARGET_CONTEXT;
 use crate::build::request::is_remote;
 use crate::build::target::Target;
@@ -33,12 +35,28 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
         return Ok(());
     }
     let path = context.join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
-    match std::fs::metadata(&path) {
-        Ok(found) if found.is_dir() => {
-            Err(invalid(name, format!("the Dockerfile {} is a directory", path.display())))
+    match dockerfile_source::bytes(&path) {
+        Ok(text) if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") => {
+            Err(invalid(name, format!("the Dockerfile {} is UTF-16", path.display()))
+                .hint("save it as UTF-8"))
         }
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            Err(invalid(name, format!("the Dockerfile {} is a directory", path.display())))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            let leads = std::fs::read_link(&path).unwrap_or_default();
+            let message = format!(
+                "the Dockerfile {} is a link to {}, and that is not in its folder",
+                path.display(),
+                leads.display()
+            );
+            Err(invalid(name, message).hint(
+                "BuildKit follows it inside of the folder of the Dockerfile alone: name the file itself in \
+                 `build.dockerfile`",
+            ))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let missing = invalid(name, format!("there is no Dockerfile at {}", path.display()));
             Err(missing.hint(like(&path).map_or_else(
                 || "`build.dockerfile` is relative to the build context".to_owned(),
@@ -88,7 +106,7 @@ fn directory(target: &str, what: &str, path: &Path) -> Result<(), CommandError> 
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(invalid(target, format!("the {what} {} is not a directory", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let missing = invalid(target, format!("the {what} {} is not there", path.display()));
             Err(match like(path) {
                 Some(near) => missing.hint(format!("did you mean `{}`?", near.display())),

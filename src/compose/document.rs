@@ -9,6 +9,7 @@ use super::node::{Map, Node, Value};
 use super::scope::Scope;
 use super::yaml::{self, Document};
 use super::{canonical, extends, include, interpolate, merge, paths, schema};
+use crate::files::read;
 
 /// A compose file, read and parsed.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(super) enum Role {
 
 impl Loading {
     pub(super) fn read(&self, path: &Path) -> Result<Source, ComposeError> {
-        let bytes = fs_err::read(path).map_err(|error| {
+        let bytes = read::bytes(path, read::TEXT).map_err(|error| {
             let shown = self.shown(path);
             match error.kind() {
                 std::io::ErrorKind::NotFound => {

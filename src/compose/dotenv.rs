@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::error::{ComposeError, Place};
 use super::interpolate::{Room, substitute, warn_unset};
+use crate::files::read;
 
 /// Reads `files` in order; a later file wins. Variables in values see `environment` first, then
 /// what was read before.
@@ -27,7 +28,7 @@ fn read(file: &Path) -> Result<String, ComposeError> {
     if file.is_dir() {
         return Err(ComposeError::new(format!("env file {} is a directory", file.display())));
     }
-    match fs_err::read(file) {
+    match read::bytes(file, read::TEXT) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(ComposeError::new(format!("env file {} does not exist", file.display())))

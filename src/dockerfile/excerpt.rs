@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::files::read::without_mark;
+
 /// Lines shown before and after the ones that are meant.
 const CONTEXT: usize = 2;
 /// Of a long instruction only this many lines are shown.
@@ -23,7 +25,7 @@ pub struct Place {
 /// Shows `place` of `source` with its neighbours. `file` is the name to show. The result has no
 /// trailing newline, and is empty when the place is not in the file.
 pub fn excerpt(source: &str, file: &str, place: Place) -> String {
-    let lines: Vec<&str> = source.lines().collect();
+    let lines: Vec<&str> = without_mark(source).lines().collect();
     let start = place.line_start;
     if start == 0 || start > lines.len() {
         return String::new();

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use parse_dockerfile::{Instruction, parse_iter};
 
 use super::copies::{self, CopySources};
+use crate::files::read::without_mark;
 
 /// Lines of an instruction, counted from 1.
 pub type Span = RangeInclusive<usize>;
@@ -135,6 +136,7 @@ pub fn stages(source: &str) -> Vec<Option<String>> {
 }
 
 pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
+    let source = without_mark(source);
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut starts = Vec::new();

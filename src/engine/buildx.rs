@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connector::Connector;
 use super::docker_config;
+use crate::files::read;
 
 /// The name of the engine's own builder.
 const ENGINE: &str = "default";
@@ -55,7 +56,7 @@ fn current(store: &Path, connector: &Connector) -> Option<String> {
     // buildx: the context's name, or the address where no context is used.
     let key = if connector.context() == ENGINE { &address } else { connector.context() };
     let exists = |name: &String| store.join("instances").join(name).is_file();
-    let current = fs_err::read(store.join("current")).ok();
+    let current = read::bytes(&store.join("current"), read::TEXT).ok();
     let current = current.and_then(|text| docker_config::parse(&text).ok());
     let current: Current =
         current.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
@@ -67,7 +68,7 @@ fn current(store: &Path, connector: &Connector) -> Option<String> {
         return None;
     }
     let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-    let default = fs_err::read_to_string(store.join("defaults").join(&hash[..20])).ok()?;
+    let default = read::text(&store.join("defaults").join(&hash[..20]), read::TEXT).ok()?;
     Some(default).filter(exists)
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::read;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -79,10 +80,18 @@ impl DockerConfig {
             damage: vec![format!("docker's configuration {} is ignored: {why}", path.display())],
             ..Self::default()
         };
-        let text = match fs_err::read(&path) {
+        let text = match read::bytes(&path, read::TEXT) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::default(),
-            // fs_err repeats the path; the plain text of the system is enough here.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge
+                ) =>
+            {
+                return unusable(&error);
+            }
+            // The path is said already; the plain text of the system is enough here.
             Err(error) => return unusable(&io::Error::from(error.kind())),
         };
         match parse(&text) {

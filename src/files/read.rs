@@ -23,8 +23,17 @@ pub const DOCUMENT: u64 = 64 << 20;
 /// # Errors
 /// It cannot be opened, is not a file, or is larger. The error names the path.
 pub fn bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    content(open(path)?, path, limit)
+}
+
+/// The content of a file that is open, as [`bytes`] reads it. `path` is for messages.
+///
+/// # Errors
+/// Those of [`bytes`].
+pub fn content(file: File, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = plain(file, path)?;
     let mut content = Vec::new();
-    open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         let most = bytesize::ByteSize(limit).display().iec();
         let what = format!("{} is too large: at most {most} are read", path.display());
@@ -77,6 +86,11 @@ pub fn open(path: &Path) -> io::Result<File> {
             return Err(io::Error::new(error.kind(), what));
         }
     };
+    plain(file, path)
+}
+
+/// The file, if it is one that is read.
+fn plain(file: File, path: &Path) -> io::Result<File> {
     let metadata = file.metadata()?;
     let kind = metadata.file_type();
     if kind.is_dir() {

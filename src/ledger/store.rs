@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::files::partial;
+use crate::files::{partial, read};
 use crate::ledger::{BuildId, Entry, SCHEMA, StepResult};
 
 /// What every schema of ours begins with; a number follows.
@@ -107,7 +107,7 @@ impl Stored {
     /// It is gone, damaged, or of a newer version.
     pub fn read(&self) -> Result<Entry, ReadError> {
         let broken = |reason: String| ReadError::Broken { path: self.path.clone(), reason };
-        let bytes = match std::fs::read(&self.path) {
+        let bytes = match read::bytes(&self.path, read::DOCUMENT) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ReadError::Gone(self.id.clone()));

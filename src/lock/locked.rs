@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::files::write;
+use crate::files::{read, write};
 use crate::lock::header::{self, Header};
 use crate::lock::recipe::RecipeInput;
 use crate::lock::requirements::{IndexOptions, Requirements, RequirementsError};
@@ -206,11 +206,12 @@ impl Lock {
     /// # Errors
     /// The answer cannot be read, or a lock cannot be written.
     pub fn write(&self, options: &LockOptions, answer: &Path) -> Result<Written, LockError> {
-        let pins = fs_err::read_to_string(answer.join("pins.txt"))?;
-        let downloads = split::downloads(&fs_err::read_to_string(answer.join("pylock.toml"))?)?;
+        let pins = read::text(&answer.join("pins.txt"), read::TEXT)?;
+        let downloads =
+            split::downloads(&read::text(&answer.join("pylock.toml"), read::DOCUMENT)?)?;
         let python = match self.python(options) {
             Some(python) => python,
-            None => fs_err::read_to_string(answer.join("python"))?.trim().to_owned(),
+            None => read::text(&answer.join("python"), read::TEXT)?.trim().to_owned(),
         };
         let threshold = self.threshold(options);
         let old_heavy = self.old.as_ref().and_then(|old| old.heavy.as_deref());
@@ -257,7 +258,7 @@ fn name(path: &Path) -> String {
 
 /// The text of a file, `None` where there is none.
 fn text(path: &Path) -> io::Result<Option<String>> {
-    match fs_err::read_to_string(path) {
+    match read::text(path, read::TEXT) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -266,7 +267,7 @@ fn text(path: &Path) -> io::Result<Option<String>> {
 
 /// Writes a file whole or not at all, and leaves one alone that says the same already.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    if fs_err::read_to_string(path).is_ok_and(|old| old == text) {
+    if read::text(path, read::TEXT).is_ok_and(|old| old == text) {
         return Ok(());
     }
     write::document(path, text.as_bytes(), &mut io::sink())

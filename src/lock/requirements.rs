@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use crate::files::read;
 use crate::lock::header::digest;
 
 /// A requirement file that cannot be locked.
@@ -40,7 +41,7 @@ impl Requirements {
             if files.contains_key(&next) {
                 continue;
             }
-            let text = fs_err::read_to_string(&next)
+            let text = read::text(&next, read::TEXT)
                 .map_err(|source| RequirementsError::Read { path: next.clone(), source })?;
             let folder = next.parent().unwrap_or(Path::new("/"));
             waiting.extend(included(&text).map(|name| clean(&folder.join(name))));

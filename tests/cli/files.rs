@@ -75,3 +75,94 @@ fn a_place_that_cannot_be_written_is_told_before_the_engine_is_asked() {
     after.retain(|name| !name.starts_with(".local"));
     assert_eq!(after, before);
 }
+
+/// What is no file, and never ends or never begins.
+#[test]
+fn what_is_not_a_plain_file_is_an_error_that_names_it() {
+    let folder = project();
+    let at = |name: &str| folder.path().join(name);
+    let fifo = Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+    assert!(fifo.success());
+    symlink("/dev/zero", at("zero")).unwrap();
+    let compose = |build: &str, more: &str| {
+        let text = format!("services: {{api: {{build: {{context: .{build}}}}}}}\n{more}");
+        std::fs::write(at("compose.yaml"), text).unwrap();
+    };
+    for (special, kind) in [("fifo", "is a FIFO, not a file"), ("zero", "is a device, not a file")]
+    {
+        let fails = |args: &[&str], code: i32| {
+            let text = command(folder.path(), args)
+                .timeout(std::time::Duration::from_secs(60))
+                .assert()
+                .code(code)
+                .get_output()
+                .stderr
+                .clone();
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains(special) && text.contains(kind), "{special} {args:?}: {text}");
+        };
+        compose("", "");
+        fails(&["-f", special, "build"], 5);
+        fails(&["--env-file", special, "build"], 5);
+        fails(&["lock", special, "--base-image=x"], 2);
+        compose(&format!(", dockerfile: {special}"), "");
+        fails(&["build"], 5);
+        compose(", secrets: [s]", &format!("secrets: {{s: {{file: {special}}}}}\n"));
+        fails(&["build"], 2);
+        compose("", "");
+        std::fs::create_dir_all(at("docker")).unwrap();
+        let linked = [("docker/config.json", 2), ("doc2md-docker.toml", 2)];
+        for (name, code) in linked {
+            symlink(at(special), at(name)).unwrap();
+            let mut command = command(folder.path(), &["stats"]);
+            command.env("DOCKER_CONFIG", at("docker"));
+            let text = command.timeout(std::time::Duration::from_secs(60)).assert();
+            let output = text.get_output().clone();
+            let text = String::from_utf8(output.stderr).unwrap();
+            // `stats` needs no login, so it may get as far as the engine.
+            let named = text.contains(name) && text.contains(kind);
+            assert!(
+                (output.status.code() == Some(code) && named) || output.status.code() == Some(3),
+                "{name}: {text}"
+            );
+            std::fs::remove_file(at(name)).unwrap();
+        }
+    }
+    // What a shell hands over is read, and the null device is an empty file.
+    let print = format!(
+        "{} -f <(echo 'services: {{api: {{build: .}}}}') --env-file <(echo A=1) build --print",
+        env!("CARGO_BIN_EXE_doc2md-docker")
+    );
+    let printed = Command::new("bash").args(["-c", &print]).current_dir(folder.path()).output();
+    let printed = printed.unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    command(folder.path(), &["--env-file", "/dev/null", "build", "--print"]).assert().success();
+}
+
+#[test]
+fn the_dockerfile_is_found_as_buildkit_finds_it() {
+    let folder = project();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("sub")).unwrap();
+    std::fs::write(at("sub/real"), "FROM scratch\n").unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    for (name, to) in [("absolute", "/sub/real"), ("out", "../out"), ("loop", "loop")] {
+        symlink(to, at(name)).unwrap();
+    }
+    let long = "x".repeat(300);
+    std::fs::write(at("utf16"), b"\xff\xfeF\0R\0O\0M\0").unwrap();
+    for (dockerfile, code, said) in [
+        ("absolute", 3, "start the engine"),
+        ("out", 5, "is a link to ../out, and that is not in its folder"),
+        ("loop", 5, "Too many levels of symbolic links"),
+        ("folder", 5, "is a directory"),
+        ("utf16", 5, "is UTF-16"),
+        ("none", 5, "there is no Dockerfile at"),
+        (&long, 5, "File name too long"),
+    ] {
+        let text =
+            format!("services: {{api: {{build: {{context: ., dockerfile: {dockerfile}}}}}}}\n");
+        std::fs::write(at("compose.yaml"), text).unwrap();
+        command(folder.path(), &["build"]).assert().code(code).stderr(contains(said));
+    }
+}

@@ -127,3 +127,43 @@ fn a_later_run_removes_what_a_killed_one_left_and_nothing_else() {
         assert!(!live_path.exists() && left("out/app.tar"), "{}", engine.name);
     });
 }
+
+/// Links and byte order marks: what this program reads is what the engine builds.
+#[test]
+fn a_dockerfile_behind_a_link_and_with_a_mark_is_built_and_its_places_are_right() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let at = |name: &str| project.dir().join(name);
+        let dockerfile = format!("\u{feff}\r\nFROM {BUSYBOX}\r\nCOPY compose.yaml /\r\n");
+        project
+            .write("compose.yaml", "services: {app: {build: {context: ., dockerfile: linked}}}")
+            .write("sub/real", &dockerfile)
+            .write(".dockerignore", "\u{feff}unwanted\r\n")
+            .write("unwanted", "x");
+        symlink("/sub/real", at("linked")).unwrap();
+        project.run(&["build", "--timeline=page.html"]).success();
+        let stats = project.run(&["stats", "-v", "--format=json"]).success();
+        let stats: serde_json::Value = serde_json::from_slice(&stats.get_output().stdout).unwrap();
+        assert!(stats.to_string().contains("linked"), "{}: {stats}", engine.name);
+
+        project.write("sub/real", dockerfile.replace("compose.yaml", "unwanted"));
+        let failed = project.command(&["build"]).output().unwrap();
+        let text = String::from_utf8_lossy(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(1), "{}: {text}", engine.name);
+        assert!(text.contains("linked:3"), "{}: {text}", engine.name);
+    });
+}
+
+/// A context may hold anything; none of it is waited for.
+#[test]
+fn special_files_in_a_context_do_not_hang() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        project.write("Dockerfile", format!("FROM {BUSYBOX}\nCOPY . /c\n"));
+        run("mkfifo", &[path(&project.dir().join("fifo"))]);
+        let _socket = std::os::unix::net::UnixListener::bind(project.dir().join("socket")).unwrap();
+        let ended = project.run(&["build", "--timeout=60s"]);
+        let text = String::from_utf8_lossy(&ended.get_output().stderr).into_owned();
+        assert!(!text.contains("ran out of time"), "{}: {text}", engine.name);
+    });
+}

@@ -21,6 +21,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::files::read;
 use agent::KeyAgent;
 
 /// Methods of the service to announce.
@@ -104,12 +105,7 @@ impl AgentSource {
             if is_socket(path).map_err(unusable)? {
                 sockets += 1;
             } else {
-                std::fs::File::open(path)
-                    .and_then(|file| file.metadata())
-                    .and_then(|meta| {
-                        if meta.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
-                    })
-                    .map_err(unusable)?;
+                read::open(path).map_err(unusable)?;
             }
         }
         match (sockets, paths.len()) {

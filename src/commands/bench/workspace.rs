@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::build::dockerfile_source;
 use crate::build::plan::TARGET_CONTEXT;
 use crate::build::request::is_remote;
 use crate::build::target::Target;
@@ -162,7 +163,7 @@ fn dockerfile(target: &Target) -> Option<PathBuf> {
 fn copy_dockerfile(dockerfile: &Path, to: &Path) -> io::Result<()> {
     fs_err::create_dir_all(to)?;
     let name = dockerfile.file_name().unwrap_or_default();
-    fs_err::copy(dockerfile, to.join(name))?;
+    fs_err::write(to.join(name), dockerfile_source::bytes(dockerfile)?)?;
     let mut ignore = name.to_owned();
     ignore.push(DOCKERIGNORE);
     let own = dockerfile.with_file_name(&ignore);

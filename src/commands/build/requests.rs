@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::build::dockerfile_source;
 use crate::build::executor::Job;
 use crate::build::plan::BuildPlan;
 use crate::build::request::{self, RequestContext, SolveRequest};
@@ -147,6 +148,6 @@ pub(in crate::commands) fn dockerfile(target: &Target) -> Option<(String, String
     }
     let path =
         Path::new(&target.context).join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
-    let text = fs_err::read_to_string(&path).ok()?;
+    let text = dockerfile_source::text(&path).ok()?;
     Some((path.display().to_string(), text))
 }

@@ -20,6 +20,7 @@ use crate::commands::{connect, measure, scope};
 use crate::engine::snapshot::{Gap, Image, ImageDetails, Lost, Part};
 use crate::engine::{Connector, Engine, Snapshot};
 use crate::error::{CommandError, ExitKind};
+use crate::files::read;
 use crate::measure::Sizes;
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
 use crate::report::ci::Ci;
@@ -310,7 +311,7 @@ async fn policies(connector: &Connector) -> Option<Vec<gc::Policy>> {
 /// Those of the project's file, and those of the command line in their place.
 fn budgets(args: &StatsArgs, directory: Option<&Path>) -> Result<Budgets, CommandError> {
     let mut budgets = match directory.map(|directory| directory.join(budget::FILE)) {
-        Some(path) => match fs_err::read_to_string(&path) {
+        Some(path) => match read::text(&path, read::TEXT) {
             Ok(text) => Budgets::from_toml(&text).map_err(|error| {
                 let message = format!("failed to read budgets from {}: {error}", path.display());
                 CommandError::new(ExitKind::Usage, message)

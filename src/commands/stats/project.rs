@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::build::as_buildx;
+use crate::build::dockerfile_source;
 use crate::build::from_compose::{TargetOptions, from_compose};
 use crate::build::target::Target;
 use crate::cli::GlobalArgs;
@@ -74,7 +75,7 @@ fn dockerfile(target: &Target, working_dir: &Path) -> Option<DockerfileFacts> {
     }
     let name = target.dockerfile.as_deref().unwrap_or("Dockerfile");
     let path = compose::join(Path::new(&target.context), Path::new(name));
-    let text = fs_err::read_to_string(&path).ok()?;
+    let text = dockerfile_source::text(&path).ok()?;
     let shown = path.strip_prefix(working_dir).unwrap_or(&path);
     Some(DockerfileFacts { path: shown.display().to_string(), text, stage })
 }

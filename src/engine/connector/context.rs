@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ConnectError, ConnectErrorKind};
 use crate::engine::docker_config;
+use crate::files::read;
 
 /// The name that stands for "no context: DOCKER_HOST or the default socket".
 pub(crate) const DEFAULT_CONTEXT: &str = "default";
@@ -43,7 +44,7 @@ pub(crate) fn load(config: &Path, name: &str) -> Result<ContextEndpoint, Connect
     let settings = |message| ConnectError::new(ConnectErrorKind::Settings, message);
     let folder = hex(&Sha256::digest(name.as_bytes()));
     let path = config.join("contexts/meta").join(&folder).join("meta.json");
-    let text = fs_err::read(&path).map_err(|error| match error.kind() {
+    let text = read::bytes(&path, read::TEXT).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             let known = names(config);
             let error = settings(format!("docker context `{name}` does not exist"));
@@ -82,7 +83,7 @@ fn names(config: &Path) -> Vec<String> {
     let Ok(folders) = fs_err::read_dir(config.join("contexts/meta")) else { return Vec::new() };
     let mut names: Vec<String> = folders
         .flatten()
-        .filter_map(|folder| fs_err::read(folder.path().join("meta.json")).ok())
+        .filter_map(|folder| read::bytes(&folder.path().join("meta.json"), read::TEXT).ok())
         .filter_map(|text| serde_json::from_slice::<Name>(&text).ok())
         .map(|meta| meta.name)
         .collect();

@@ -24,6 +24,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::error::{ConnectError, ConnectErrorKind};
+use crate::files::read;
 
 /// How the engine's certificate is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +100,7 @@ fn roots(directory: Option<&Path>, trust: Trust) -> Result<RootCertStore, Connec
 
 fn read(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, ConnectError> {
     let Some(path) = path else { return Ok(None) };
-    match fs_err::read(path) {
+    match read::bytes(path, read::TEXT) {
         Ok(text) => Ok(Some((path, text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(broken(format!("cannot read a TLS file: {error}"))),

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::messages::{Info, InfoRequest, InfoResponse, ReadContentRequest, ReadContentResponse};
 use super::{Digest, Directory};
+use crate::files::read;
 
 /// Bytes per message: what containerd's own server sends.
 const CHUNK: usize = 1 << 20;
@@ -32,13 +33,9 @@ pub(super) fn open(layout: &Path, digest: &Digest) -> Result<(File, u64), Status
         }
         _ => Status::internal(format!("cannot read {}: {error}", path.display())),
     };
-    // Looked at before it is opened: opening a FIFO waits for whom it connects to.
-    let metadata = std::fs::metadata(&path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(Status::internal(format!("{} is no file", path.display())));
-    }
-    let file = File::open(&path).map_err(failed)?;
-    Ok((file, metadata.len()))
+    let file = read::open(&path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    Ok((file, size))
 }
 
 pub(super) async fn info(
