@@ -83,9 +83,10 @@ fn what_is_not_a_plain_file_is_an_error_that_names_it() {
     let at = |name: &str| folder.path().join(name);
     let fifo = Command::new("mkfifo").arg(at("fifo")).status().unwrap();
     assert!(fifo.success());
-    symlink("/dev/zero", at("zero")).unwrap();
-    let compose = |build: &str, more: &str| {
-        let text = format!("services: {{api: {{build: {{context: .{build}}}}}}}\n{more}");
+    let zero = Command::new("mknod").arg(at("zero")).args(["c", "1", "5"]).status().unwrap();
+    assert!(zero.success());
+    let compose = |build: &str| {
+        let text = format!("services: {{api: {{build: {{context: .{build}}}}}}}\n");
         std::fs::write(at("compose.yaml"), text).unwrap();
     };
     for (special, kind) in [("fifo", "is a FIFO, not a file"), ("zero", "is a device, not a file")]
@@ -101,15 +102,13 @@ fn what_is_not_a_plain_file_is_an_error_that_names_it() {
             let text = String::from_utf8(text).unwrap();
             assert!(text.contains(special) && text.contains(kind), "{special} {args:?}: {text}");
         };
-        compose("", "");
+        compose("");
         fails(&["-f", special, "build"], 5);
         fails(&["--env-file", special, "build"], 5);
         fails(&["lock", special, "--base-image=x"], 2);
-        compose(&format!(", dockerfile: {special}"), "");
+        compose(&format!(", dockerfile: {special}"));
         fails(&["build"], 5);
-        compose(", secrets: [s]", &format!("secrets: {{s: {{file: {special}}}}}\n"));
-        fails(&["build"], 2);
-        compose("", "");
+        compose("");
         std::fs::create_dir_all(at("docker")).unwrap();
         let linked = [("docker/config.json", 2), ("doc2md-docker.toml", 2)];
         for (name, code) in linked {
@@ -146,14 +145,14 @@ fn the_dockerfile_is_found_as_buildkit_finds_it() {
     std::fs::create_dir(at("sub")).unwrap();
     std::fs::write(at("sub/real"), "FROM scratch\n").unwrap();
     std::fs::create_dir(at("folder")).unwrap();
-    for (name, to) in [("absolute", "/sub/real"), ("out", "../out"), ("loop", "loop")] {
+    for (name, to) in [("absolute", "/sub/real"), ("out", "../elsewhere"), ("loop", "loop")] {
         symlink(to, at(name)).unwrap();
     }
     let long = "x".repeat(300);
     std::fs::write(at("utf16"), b"\xff\xfeF\0R\0O\0M\0").unwrap();
     for (dockerfile, code, said) in [
         ("absolute", 3, "start the engine"),
-        ("out", 5, "is a link to ../out, and that is not in its folder"),
+        ("out", 5, "is a link to ../elsewhere, and that is not in its folder"),
         ("loop", 5, "Too many levels of symbolic links"),
         ("folder", 5, "is a directory"),
         ("utf16", 5, "is UTF-16"),
