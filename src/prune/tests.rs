@@ -320,7 +320,7 @@ fn an_image_goes_with_its_last_name_and_another_projects_name_is_not_ours() {
     state.images[0].labels = labels("q", "api");
     insta::assert_snapshot!(text(&plan(&state, &layers, &BTreeMap::new(), &project(), &everything())), @r"
     - network p_default ?: of the project
-    = image p-api:latest 1000: project q built the image of this name
+    = image p-api:latest 1000: project q made it
     ");
 }
 
