@@ -93,17 +93,3 @@ fn a_failed_build_is_drawn_too() {
         assert_eq!(failed["args"]["line"], 6, "{}", engine.name);
     });
 }
-
-#[test]
-fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
-    let project = Project::new(&engine("28.5"));
-    project
-        .write("compose.yaml", "services: {api: {build: .}}")
-        .write("Dockerfile", "FROM doc2md/base:busybox\n");
-    for (option, what) in [("--timeline", "the timeline"), ("--trace", "the trace")] {
-        let output = project.command(&["build", option, "nowhere/t"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains(&format!("error: write {what} nowhere/t")), "{log}");
-    }
-}
