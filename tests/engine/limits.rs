@@ -18,14 +18,21 @@ fn project(engine: &Engine, services: &[&str]) -> Project {
     project
 }
 
-/// Builds everything and returns what was said; `ok` is always built.
+/// Builds everything and returns the exit code and what was said; `ok` is always built.
 #[track_caller]
-fn built(project: &Project, code: i32) -> String {
+fn run(project: &Project) -> (Option<i32>, String) {
     let engine = project.engine();
     let run = project.run(&["--progress", "plain", "build", "--keep-going"]);
     let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
-    assert_eq!(run.get_output().status.code(), Some(code), "{}: {said:.4000}", engine.name);
     assert!(engine.image_id(&format!("{}-ok", project.name())).is_some(), "{}", engine.name);
+    (run.get_output().status.code(), said)
+}
+
+/// As [`run`], where the exit code is known.
+#[track_caller]
+fn built(project: &Project, code: i32) -> String {
+    let (ended, said) = run(project);
+    assert_eq!(ended, Some(code), "{}: {said:.4000}", project.engine().name);
     said
 }
 
@@ -69,11 +76,9 @@ fn a_long_ignore_file_counts_line_by_line() {
 fn a_copy_may_name_thousands_of_files() {
     on_every_engine(|engine| {
         let project = project(engine, &["names"]);
-        // 20.10 itself gives up on many files of one COPY, as `docker build` shows; few long names are as
-        // many headers.
-        let (count, width) = if engine.name == "20.10" { (100, 230) } else { (2000, 4) };
+        let count = if engine.name == "20.10" { 300 } else { 2000 };
         let names: Vec<String> =
-            (0..count).map(|number| format!("a-file-with-a-name-{number:0>width$}.txt")).collect();
+            (0..count).map(|number| format!("a-file-with-a-name-{number:0>40}.txt")).collect();
         for name in &names {
             project.write(format!("names/{name}"), "");
         }
@@ -84,7 +89,14 @@ fn a_copy_may_name_thousands_of_files() {
                 names.join(" \\\n ")
             ),
         );
-        built(&project, 0);
+        let (code, said) = run(&project);
+        // BuildKit 0.8 gives up on a COPY of many names where it takes a few seconds, for `docker build`, too: on a
+        // slow machine that limit of the engine is what has to be named, and nothing else.
+        if engine.name == "20.10" && code == Some(1) {
+            says(engine, &said, &["the engine gave up on the files of a step"]);
+        } else {
+            assert_eq!(code, Some(0), "{}: {said:.4000}", engine.name);
+        }
     });
 }
 
