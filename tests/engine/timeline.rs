@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Project, engine, on_every_engine};
+use crate::support::{Project, on_every_engine};
 
 /// The slices of a trace: target and instruction.
 fn slices(path: &Path) -> Vec<(String, serde_json::Value)> {
