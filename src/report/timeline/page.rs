@@ -39,7 +39,7 @@ pub fn page(timeline: &Timeline) -> String {
             }
         }
     };
-    page.into_string()
+    page.into_string() + "\n"
 }
 
 /// What comes from elsewhere, without characters that steer a terminal or the direction of text.
