@@ -164,11 +164,19 @@ fn a_benchmark_leaves_nothing_and_touches_nothing() {
             assert_eq!(seconds["all"].as_array().unwrap().len(), 2, "{name}: {report:#}");
         }
         // The RUN and all that is built on it; before it stand WORKDIR and a COPY.
-        assert!(ran(&report, "first").values().all(|count| *count >= 4), "{report:#}");
+        // The COPY of requirements is a step of both: whoever comes to it late finds it done, or shares the run.
+        let ran_with_shared = |name: &str| {
+            let counts = ran(&report, name);
+            assert!(counts.values().all(|count| (3..=4).contains(count)), "{name}: {report:#}");
+            assert!(counts.values().any(|count| *count == 4), "{name}: {report:#}");
+        };
+        let first = ran(&report, "first");
+        assert!(first.values().all(|count| *count >= 3), "{report:#}");
+        assert!(first.values().any(|count| *count >= 4), "{report:#}");
         assert_eq!(ran(&report, "warm"), both(3), "{report:#}");
         assert_eq!(ran(&report, "unchanged"), both(0), "{report:#}");
         assert_eq!(ran(&report, "code"), both(1), "{report:#}");
-        assert_eq!(ran(&report, "requirement"), both(4), "{report:#}");
+        ran_with_shared("requirement");
         let changes = &case(&report, "requirement")["results"][0]["changes"];
         // Of the two files that the Dockerfile reads before the code, the bind mount comes last, but is no file of requirements.
         assert_eq!(changes[0]["file"], "requirements.txt", "{report:#}");
