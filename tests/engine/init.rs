@@ -100,7 +100,7 @@ fn start(project: &Project) {
         &image,
     ]);
     let id = id.trim();
-    eventually("the app answers", Duration::from_secs(60), || {
+    eventually("the app answers", Duration::from_secs(180), || {
         let format = "--format={{.State.Health.Status}}";
         (project.engine().docker_ok(&["inspect", format, id]).trim() == "healthy").then_some(())
     });
