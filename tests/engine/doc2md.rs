@@ -252,7 +252,7 @@ fn in_development_a_saved_file_answers_without_a_build() {
     let project = Project::new(&engine("28.5"));
     let folder = project.dir();
     let example = Example::new(project, folder.clone(), 1);
-    example.run(&["init"]);
+    example.run(&["init", "--example"]);
     std::fs::rename(folder.join("redis.yml"), folder.join("docker-compose.override.yml")).unwrap();
     let start = Instant::now();
     example.run(&["dev", "up", "--detach"]);
