@@ -320,7 +320,7 @@ fn another_checkout_of_the_project_keeps_what_it_has() {
         assert!(reason(&done, &format!("{name}_data")).contains("uses it"), "{done:#}");
         assert!(reason(&done, &owned[0]).contains("uses it"), "{done:#}");
 
-        // The same folder by another path is no other one.
+        // The same folder by another path is still the same folder.
         std::os::unix::fs::symlink(&a, project.dir().join("link")).unwrap();
         let link = project.dir().join("link").display().to_string();
         let shown = run(
