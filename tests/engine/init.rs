@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
-use crate::support::{PYTHON, Project, engine, eventually};
+use crate::support::{PYTHON, Project, engine, eventually, own_python, text};
 
-/// Runs `init` and `build` in the project; answers what the image `api` runs.
+/// Runs `init` and `build` in the project.
 fn init_and_build(project: &Project) {
+    init_and_build_on(project, PYTHON);
+}
+
+fn init_and_build_on(project: &Project, base: &str) {
     project.run(&["init"]).success();
-    let base = format!("BASE_IMAGE={PYTHON}");
-    assert_cmd::Command::from_std(project.command(&["build", "--build-arg", &base]))
-        .assert()
-        .success();
+    build(project, base);
+}
+
+/// Builds the project; returns what was said of it.
+fn build(project: &Project, base: &str) -> String {
+    let base = format!("BASE_IMAGE={base}");
+    let output = project.command(&["build", "--build-arg", &base]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
 }
 
 /// Runs a command in an image of the project, without network.
@@ -124,7 +133,8 @@ fn a_project_locked_by_its_own_tool_starts_and_a_new_version_installs_nothing() 
         for tool in ["uv", "pipenv"] {
             scope.spawn(move || {
                 let project = locked_by(tool);
-                init_and_build(&project);
+                let base = own_python(&project);
+                init_and_build_on(&project, &base);
                 start(&project);
                 let before = packages(&project);
                 let declared = if tool == "uv" { "pyproject.toml" } else { "Pipfile" };
@@ -133,9 +143,8 @@ fn a_project_locked_by_its_own_tool_starts_and_a_new_version_installs_nothing() 
                 let text = text.replace("version = '1'", "version = '2'")
                     + "\n[tool.ruff]\nline-length = 99\n";
                 std::fs::write(&path, text).unwrap();
-                let base = format!("BASE_IMAGE={PYTHON}");
-                project.run(&["build", "--build-arg", &base]).success();
-                assert_eq!(packages(&project), before, "{tool}");
+                let told = build(&project, &base);
+                assert_eq!(packages(&project), before, "{tool}: {told}");
             });
         }
     });
@@ -164,16 +173,16 @@ fn flask_by_a_factory_and_a_plain_pyproject_start() {
                     "pyproject.toml",
                     "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['starlette', 'uvicorn']\n",
                 );
-            init_and_build(&project);
+            let base = own_python(&project);
+            init_and_build_on(&project, &base);
             start(&project);
             let before = packages(&project);
             project.write(
                 "pyproject.toml",
                 "[project]\nname = 'shop'\nversion = '2'\ndependencies = ['starlette', 'uvicorn']\n[tool.ruff]\n",
             );
-            let base = format!("BASE_IMAGE={PYTHON}");
-            project.run(&["build", "--build-arg", &base]).success();
-            assert_eq!(packages(&project), before);
+            let told = build(&project, &base);
+            assert_eq!(packages(&project), before, "{told}");
         });
     });
 }

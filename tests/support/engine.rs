@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use super::Project;
+use super::{BUSYBOX, PYTHON, Project};
 
 /// One engine of the matrix.
 #[derive(Clone, Debug)]
@@ -22,6 +22,15 @@ pub struct Engine {
 /// # Panics
 /// When `DOC2MD_TEST_ENGINES` is not set.
 pub fn engines() -> Vec<Engine> {
+    static ENGINES: LazyLock<Vec<Engine>> = LazyLock::new(|| {
+        let engines = named();
+        engines.iter().for_each(know_bases);
+        engines
+    });
+    ENGINES.clone()
+}
+
+fn named() -> Vec<Engine> {
     let list = from_env("DOC2MD_TEST_ENGINES");
     list.split(',')
         .map(|entry| {
@@ -31,6 +40,33 @@ pub fn engines() -> Vec<Engine> {
             Engine { name: name.to_owned(), host: host.to_owned() }
         })
         .collect()
+}
+
+/// Builds on each base image and waits for the end: before BuildKit 0.32 (moby/buildkit, `solver/edge.go`) a step that has
+/// run gives no cache keys to builds that join while any build holds it, so until the first builds on a new base are
+/// over, nothing on top of it is found in the cache. Tests overlap all the time.
+fn know_bases(engine: &Engine) {
+    for base in [BUSYBOX, PYTHON] {
+        build_plain(engine, &format!("FROM {base}\nRUN true\n"), &["--output=type=cacheonly"]);
+    }
+}
+
+/// Builds a Dockerfile without a context, with the oracle.
+#[track_caller]
+fn build_plain(engine: &Engine, dockerfile: &str, options: &[&str]) {
+    let folder = TempDir::with_prefix("d2m-plain-").unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let path = folder.path().display().to_string();
+    engine.docker_ok(&[&["buildx", "build", "--quiet"], options, &[&path]].concat());
+}
+
+/// A base image with Python that no other project has: what is built on it is shared with nobody, so that no test that
+/// runs at the same time keeps its steps out of the cache (see [`know_bases`]).
+pub fn own_python(project: &Project) -> String {
+    let name = format!("{}-base", project.name());
+    let dockerfile = format!("FROM {PYTHON}\nRUN echo {name} > /etc/doc2md-base\n");
+    build_plain(project.engine(), &dockerfile, &["--tag", &name, "--load"]);
+    name
 }
 
 /// The engine called `name`, for tests that need only one.

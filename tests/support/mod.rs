@@ -16,7 +16,7 @@ mod slow_socket;
 mod wait;
 mod watched_socket;
 
-pub use engine::{Engine, engine, engines, install_compose, on_every_engine, text};
+pub use engine::{Engine, engine, engines, install_compose, on_every_engine, own_python, text};
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;
 pub use project::Project;
