@@ -428,13 +428,19 @@ async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutco
     // buildx writes it as BUILDER/NODE/REF; the engine's own builder is called `default`.
     let build_ref = format!("default/default/{build_ref}");
     image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
-    if job.loads_image
-        && let Some(reference) = job.references.last()
-    {
-        // A failed look leaves the summary without a size; the image is built all the same.
-        if let Ok(Some(facts)) = engine.image(reference).await {
-            image.id = facts.id;
-            image.size_bytes = facts.size_bytes;
+    if job.loads_image {
+        // By its digest: the name may be another build's by now. Engines with graph drivers and those with the containerd
+        // store call an image by different ones.
+        let digests = ["containerimage.digest", "containerimage.config.digest"];
+        let digests: Vec<String> =
+            digests.iter().filter_map(|key| image.exporter_response.get(*key).cloned()).collect();
+        for digest in digests {
+            // A failed look leaves the summary without a size; the image is built all the same.
+            if let Ok(Some(facts)) = engine.image(&digest).await {
+                image.id = facts.id;
+                image.size_bytes = facts.size_bytes;
+                break;
+            }
         }
     }
     for reference in &job.push {

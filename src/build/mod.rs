@@ -8,6 +8,7 @@ pub mod executor;
 mod failure;
 pub mod from_compose;
 pub mod metadata;
+pub mod names;
 pub mod oci_layout;
 pub mod overrides;
 pub mod plan;

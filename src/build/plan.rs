@@ -56,7 +56,7 @@ impl BuildPlan {
         let mut built_by: HashMap<&str, usize> = HashMap::new();
         let mut builds: HashMap<Target, usize> = HashMap::new();
         for target in needed_first(&targets)? {
-            let index = match builds.entry(unnamed(target)) {
+            let index = match builds.entry(target.unnamed()) {
                 Entry::Occupied(build) => {
                     plan.steps[*build.get()].serve(target);
                     *build.get()
@@ -168,17 +168,6 @@ fn needs(target: &Target) -> impl Iterator<Item = &str> {
 
 fn info(target: &Target) -> TargetInfo {
     TargetInfo { name: target.name.clone(), image: target.image.clone(), same_as: None }
-}
-
-/// What is built, whatever it is called: targets that differ in nothing else are one build.
-fn unnamed(target: &Target) -> Target {
-    Target {
-        name: String::new(),
-        service: String::new(),
-        image: String::new(),
-        tags: Vec::new(),
-        ..target.clone()
-    }
 }
 
 #[cfg(test)]

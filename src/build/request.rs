@@ -58,6 +58,8 @@ pub struct SolveRequest {
     pub push: Vec<String>,
     /// The result is an image in the engine.
     pub loads_image: bool,
+    /// References in full that another build gives to its image, see [`crate::build::names`].
+    pub lost_names: Vec<String>,
 }
 
 /// Where an exporter's stream goes.

@@ -97,3 +97,16 @@ pub struct Target {
     #[serde(skip)]
     pub secret_env: BTreeMap<String, String>,
 }
+
+impl Target {
+    /// What is built, whatever it is called: targets that differ in nothing else are one build.
+    pub(super) fn unnamed(&self) -> Self {
+        Self {
+            name: String::new(),
+            service: String::new(),
+            image: String::new(),
+            tags: Vec::new(),
+            ..self.clone()
+        }
+    }
+}

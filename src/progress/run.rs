@@ -95,7 +95,13 @@ impl RunTrace {
 
 impl TargetTrace {
     fn new(info: TargetInfo) -> Self {
-        Self { info, trace: Trace::default(), started: None, finished: None, outcome: None }
+        Self {
+            info,
+            trace: Trace::of_one_dockerfile(),
+            started: None,
+            finished: None,
+            outcome: None,
+        }
     }
 
     /// Its part of the summary of a run that ended `at`.

@@ -48,11 +48,18 @@ pub struct Trace {
     /// Digest of a vertex that is part of another step to the id of that: of a grouped vertex to its
     /// group, of a twin to what was announced first.
     grouped: HashMap<String, String>,
-    /// Names of instructions to the ids of their steps.
+    /// Instructions to the ids of their steps: by name, or by place where all are of one Dockerfile.
     instructions: HashMap<String, String>,
+    of_one_file: bool,
 }
 
 impl Trace {
+    /// Of a solve whose steps are all of one Dockerfile: none stands where another one does. What another target did
+    /// for it may have another text (the base by another of its names, a file by another path).
+    pub fn of_one_dockerfile() -> Self {
+        Self { of_one_file: true, ..Self::default() }
+    }
+
     /// The steps in the order the engine announced them.
     pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> + ExactSizeIterator {
         self.steps.values()
@@ -166,7 +173,10 @@ impl Trace {
         let entry = self.steps.entry(id.clone());
         let place = entry.index();
         let step = entry.or_insert_with(|| Step::new(id, name));
-        step.rename(name);
+        // A twin may have the name that another target gave it.
+        if vertex.progress_group.is_some() || *id == vertex.digest {
+            step.rename(name);
+        }
         let before = (step.state(), step.duration());
         step.update(vertex, at);
         let after = (step.state(), step.duration());
@@ -187,10 +197,12 @@ impl Trace {
         if let Some(id) = self.grouped.get(digest) {
             return id.clone();
         }
-        if self.steps.contains_key(digest) || !StepName::parse(&vertex.name).is_instruction() {
+        let name = StepName::parse(&vertex.name);
+        if self.steps.contains_key(digest) || !name.is_instruction() {
             return digest.clone();
         }
-        let id = self.instructions.entry(vertex.name.clone()).or_insert_with(|| digest.clone());
+        let key = if self.of_one_file { name.tag } else { vertex.name.clone() };
+        let id = self.instructions.entry(key).or_insert_with(|| digest.clone());
         if id != digest {
             self.grouped.insert(digest.clone(), id.clone());
         }
@@ -332,6 +344,28 @@ mod tests {
         let step = trace.step_of("theirs").unwrap();
         assert_eq!((step.id.as_str(), step.duration()), ("own", Duration::from_secs(2)));
         assert_eq!(step.intervals().len(), 1);
+    }
+
+    #[test]
+    fn a_step_counts_once_by_whatever_names_others_know_it() {
+        let sent = [
+            vertex("b1", "[1/3] FROM docker.io/library/b:1", None, None),
+            vertex("b2", "[2/3] COPY b.txt /f", None, None),
+            vertex("a1", "[1/3] FROM docker.io/library/a:1", Some(1), Some(1)),
+            vertex("a2", "[2/3] COPY a.txt /f", Some(1), Some(2)),
+            vertex("b3", "[build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
+        ];
+        let status = SolveStatus { vertexes: sent.to_vec(), ..SolveStatus::default() };
+        let mut trace = Trace::of_one_dockerfile();
+        trace.update(&status, Duration::ZERO);
+        let names: Vec<&str> = trace.steps().map(|step| step.name.as_str()).collect();
+        let own = [&sent[0].name, &sent[1].name, &sent[4].name];
+        assert_eq!(names, own, "each by its own name");
+        assert_eq!(trace.counts(), Counts { cached: 2, run: 1 });
+        // A build of another program may hold the steps of several Dockerfiles.
+        let mut trace = Trace::default();
+        trace.update(&status, Duration::ZERO);
+        assert_eq!(trace.steps().len(), 5);
     }
 
     proptest::proptest! {

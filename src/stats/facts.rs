@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::gc::Rules;
 use crate::engine::snapshot::{ImageDetails, Snapshot};
+use crate::image_reference::familiar;
 use crate::measure::Sizes;
 use crate::ownership::Answer;
 
@@ -45,6 +46,8 @@ pub struct ServiceFacts {
     pub name: String,
     /// Reference of its image.
     pub reference: String,
+    /// Stage that is built, where not the last one.
+    pub stage: Option<String>,
     /// Further references its build gives.
     pub tags: Vec<String>,
     /// What its build puts before the ids of cache mounts (`BUILDKIT_CACHE_MOUNT_NS`).
@@ -69,8 +72,34 @@ pub struct DockerfileFacts {
 pub struct PastImage {
     /// Service.
     pub service: String,
+    /// The image's name.
+    pub reference: String,
+    /// Stage that was built, where not the last one.
+    pub stage: Option<String>,
     /// `sha256:...`.
     pub id: String,
     /// Its size then.
     pub size_bytes: u64,
+}
+
+/// An image that a service has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentImage {
+    /// Service.
+    pub service: String,
+    /// The image's name.
+    pub reference: String,
+    /// Stage it is built from, where not the last one.
+    pub stage: Option<String>,
+    /// `sha256:...`.
+    pub id: String,
+}
+
+impl CurrentImage {
+    /// Whether `past` is what this one was before: of the same service, stage and name. A directory of its own is for
+    /// the caller to see to.
+    pub fn follows(&self, past: &PastImage) -> bool {
+        let same_name = familiar(&self.reference) == familiar(&past.reference);
+        self.service == past.service && self.stage == past.stage && same_name && self.id != past.id
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{DockerfileFacts, Facts, ServiceFacts};
+use super::facts::{CurrentImage, DockerfileFacts, Facts, ServiceFacts};
 use super::label;
 use super::model::{DanglingStats, ImageStats, LayerStats};
 use crate::dockerfile;
@@ -15,7 +15,24 @@ struct Found<'a> {
     service: String,
     reference: String,
     image: Option<&'a Image>,
+    stage: Option<&'a str>,
     dockerfile: Option<&'a DockerfileFacts>,
+}
+
+impl Found<'_> {
+    /// `None` where there is no image, or another service's has the name.
+    fn current(&self) -> Option<CurrentImage> {
+        let made_for = label(&self.image?.labels, labels::SERVICE);
+        if made_for.is_some_and(|service| service != self.service) {
+            return None;
+        }
+        Some(CurrentImage {
+            service: self.service.clone(),
+            reference: self.reference.clone(),
+            stage: self.stage.map(str::to_owned),
+            id: self.image?.id.clone(),
+        })
+    }
 }
 
 /// Ids of the images whose layers the report may need: before it is known whose they are, by their labels.
@@ -28,14 +45,10 @@ pub fn wanted(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec
     ids.into_iter().collect()
 }
 
-/// Services that have an image, each with its id; once for each image.
-pub fn current(
-    project: &str,
-    services: &[ServiceFacts],
-    images: &[Image],
-) -> Vec<(String, String)> {
-    let found = found(services, images, |image, _| has_label(project, image)).into_iter();
-    found.filter_map(|it| Some((it.service, it.image?.id.clone()))).collect()
+/// Images that services have; once for each image.
+pub fn current(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec<CurrentImage> {
+    let found = found(services, images, |image, _| has_label(project, image));
+    found.iter().filter_map(Found::current).collect()
 }
 
 /// Fills in what the project's images share, where the engine was not asked: the layers that stand in
@@ -76,6 +89,7 @@ fn found<'a>(
             service: service.name.clone(),
             reference: service.reference.clone(),
             image,
+            stage: service.stage.as_deref(),
             dockerfile: service.dockerfile.as_ref(),
         });
     }
@@ -90,6 +104,7 @@ fn found<'a>(
                 service: label(&image.labels, labels::SERVICE).unwrap_or_default(),
                 reference: name.clone(),
                 image: Some(image),
+                stage: None,
                 dockerfile: None,
             })
             .collect::<Vec<_>>()
@@ -123,10 +138,7 @@ pub(super) fn images(facts: &Facts) -> Vec<ImageStats> {
 fn image(facts: &Facts, found: &Found) -> ImageStats {
     let id = found.image.map(|image| image.id.clone());
     let details = facts.details.iter().find(|details| Some(&details.id) == id.as_ref());
-    let previous = facts
-        .past
-        .iter()
-        .find(|past| past.service == found.service && id.as_ref().is_some_and(|id| *id != past.id));
+    let previous = found.current().and_then(|now| facts.past.iter().find(|past| now.follows(past)));
     ImageStats {
         service: found.service.clone(),
         reference: found.reference.clone(),

@@ -14,7 +14,7 @@ mod model;
 mod mounts;
 #[cfg(test)]
 pub(crate) mod tests;
-pub use facts::{DockerfileFacts, Facts, PastImage, ServiceFacts};
+pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,

@@ -176,6 +176,7 @@ fn services() -> Vec<ServiceFacts> {
     let service = |name: &str, top: &str| ServiceFacts {
         name: name.into(),
         reference: format!("p-{name}"),
+        stage: None,
         tags: Vec::new(),
         namespace: String::new(),
         dockerfile: Some(DockerfileFacts {
@@ -186,6 +187,12 @@ fn services() -> Vec<ServiceFacts> {
     };
     let run = "RUN --mount=type=cache,target=/root/.cache/pip pip install .";
     vec![service("api", "COPY api ."), service("worker", run), service("later", "RUN x")]
+}
+
+/// An image that an earlier build made.
+fn past(service: &str, id: &str, size_bytes: u64) -> PastImage {
+    let reference = format!("docker.io/library/p-{service}:latest");
+    PastImage { service: service.into(), reference, stage: None, id: id.into(), size_bytes }
 }
 
 /// The report on the project, made of these.
@@ -204,7 +211,7 @@ pub(crate) fn full_report() -> StatsReport {
     let snapshot = snapshot(Store::GraphDriver);
     let (services, details) = (services(), both_details());
     let own: BTreeSet<String> = ["r2".to_owned()].into();
-    let past = [PastImage { service: "api".into(), id: "x".into(), size_bytes: 1 }];
+    let past = [past("api", "x", 1)];
     let rules = gc::Rules {
         policies: vec![gc::Policy { max_used_bytes: 10, ..gc::Policy::default() }],
         disk_free_bytes: None,
@@ -373,12 +380,9 @@ fn the_cache_is_summed_by_kind_and_owner() {
 fn the_previous_build_is_the_last_with_another_result() {
     let snapshot = snapshot(Store::GraphDriver);
     let services = services();
-    let past = |service: &str, id: &str, size_bytes| PastImage {
-        service: service.into(),
-        id: id.into(),
-        size_bytes,
-    };
     let past = [
+        PastImage { stage: Some("dev".into()), ..past("api", "d", 7) },
+        PastImage { reference: "p-api:dev".into(), ..past("api", "e", 8) },
         past("worker", "x", 1),
         past("api", "sha256:a0", 150),
         past("api", "y", 100),

@@ -66,6 +66,128 @@ fn a_service_context_is_what_its_service_built() {
 }
 
 #[test]
+fn a_name_of_two_services_goes_to_the_same_one_each_time() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = format!("{}-app", project.name());
+        project
+            .write("Dockerfile", format!("FROM {BUSYBOX}\nARG WHO\nRUN echo $WHO {name} > /who\n"))
+            .write(
+                "compose.yaml",
+                format!(
+                    "services:\n  web: {{image: '{name}:dev', build: {{context: ., args: {{WHO: web}}}}}}\n  \
+                       job: {{image: 'docker.io/library/{name}:dev', build: {{context: ., args: {{WHO: job}}, tags: ['{name}:job']}}}}\n"
+                ),
+            );
+        for _ in 0..5 {
+            let said = said(&project, &["build", "--metadata-file", "built.json"]);
+            assert!(said.contains(&format!("{name}:dev: it is the image of web")), "{said}");
+            let text = std::fs::read_to_string(project.dir().join("built.json")).unwrap();
+            let built: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let id = |service: &str| {
+                built[service]["containerimage.digest"].as_str().unwrap().to_owned()
+            };
+            assert_ne!(id("web"), id("job"));
+            assert_eq!(engine.image_id(&format!("{name}:dev")), Some(id("web")), "{}", engine.name);
+            assert_eq!(engine.image_id(&format!("{name}:job")), Some(id("job")), "{}", engine.name);
+            for service in ["web", "job"] {
+                let short = &id(service)["sha256:".len()..][..12];
+                assert!(said.contains(short), "{}: {service} {short} {said}", engine.name);
+            }
+        }
+        // One build for several services is a habit: no word on it.
+        project.write(
+            "compose.yaml",
+            format!(
+                "services:\n  a: {{image: '{name}:dev', build: .}}\n  b: {{image: '{name}:dev', build: .}}\n"
+            ),
+        );
+        let said = said(&project, &["build"]);
+        assert!(!said.contains("warning"), "{said}");
+    });
+}
+
+#[test]
+fn a_step_counts_once_by_whatever_name_its_base_has() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let base = |number: usize| format!("{}-base:{number}", project.name());
+        let mut services = String::new();
+        // An image of its own: the project's images are removed by their ids.
+        let container = engine.docker_ok(&["create", BUSYBOX, "true"]);
+        let own = engine.docker_ok(&["commit", &container, &base(0)]);
+        engine.docker_ok(&["rm", &container]);
+        for number in 0..3 {
+            engine.docker_ok(&["tag", &own, &base(number)]);
+            services += &format!(
+                "  s{number}: {{build: {{context: ., args: {{BASE: '{}'}}}}}}\n",
+                base(number)
+            );
+        }
+        project
+            .write(
+                "Dockerfile",
+                format!("ARG BASE\nFROM $BASE\nRUN echo {} > /f\n", project.name()),
+            )
+            .write("compose.yaml", format!("services:\n{services}"));
+        for _ in 0..3 {
+            let said = said(&project, &["--progress", "plain", "build"]);
+            for number in 0..3 {
+                let end = ended(&said, &format!("s{number}"));
+                let counted = end.starts_with("built, 1 cached, 1 run")
+                    || end.starts_with("built, 2 cached, 0 run");
+                assert!(counted, "{}: {end}\n{said}", engine.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn sizes_are_compared_within_a_directory_and_a_name() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let bytes = |count: usize| vec![b'x'; count];
+        let compose = |tag: &str| {
+            format!("services: {{app: {{image: '{}-app:{tag}', build: .}}}}\n", project.name())
+        };
+        let grows = |directory: &str| {
+            let mut command = project.command(&["stats", "--format", "json"]);
+            let output = command.current_dir(project.dir().join(directory)).output().unwrap();
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            report["images"][0]["previous_size_bytes"].as_u64()
+        };
+        let build = |directory: &str, tag: &str, count: usize| {
+            project
+                .write(format!("{directory}/compose.yaml"), compose(tag))
+                .write(format!("{directory}/Dockerfile"), "FROM scratch\nCOPY f /f\n")
+                .write(format!("{directory}/f"), bytes(count));
+            let mut command = project.command(&["build"]);
+            assert!(
+                command
+                    .current_dir(project.dir().join(directory))
+                    .output()
+                    .unwrap()
+                    .status
+                    .success()
+            );
+        };
+        build("a", "prod", 100_000);
+        build("b", "prod", 200_000);
+        assert_eq!(grows("b"), None, "{}: another checkout", engine.name);
+        build("b", "dev", 300_000);
+        assert_eq!(grows("b"), None, "{}: another name", engine.name);
+        build("b", "dev", 310_000);
+        // With the containerd store, what was compressed counts, too.
+        let before = grows("b");
+        assert!(
+            before.is_some_and(|size| (300_000..310_000).contains(&size)),
+            "{}: {before:?}",
+            engine.name
+        );
+    });
+}
+
+#[test]
 fn a_context_of_a_service_is_never_pulled() {
     on_every_engine(|engine| {
         if !has_contexts(engine) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::build::dockerfile_source;
 use crate::build::executor::Job;
+use crate::build::names;
 use crate::build::plan::BuildPlan;
 use crate::build::request::{self, RequestContext, SolveRequest};
 use crate::build::sessions::Sessions;
@@ -39,38 +40,40 @@ pub(super) fn requests(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Vec<SolveRequest>, CommandError> {
-    plan.steps
-        .iter()
-        .map(|step| {
-            let fingerprint = dockerfile(&step.target).map_or_else(String::new, |(_, text)| {
-                context_fingerprint(&text, step.target.target.as_deref())
-            });
-            let stores = stores::look(&step.target)
-                .map_err(|error| store_error(ExitKind::Invalid, error))?;
-            for warning in &stores.warnings {
-                ui.warn(warning);
-            }
-            let context = RequestContext {
-                scratch: scratch.unwrap_or(Path::new("")),
-                default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
-                fingerprint: &fingerprint,
-                stores: &stores,
+    let requests = plan.steps.iter().map(|step| {
+        let fingerprint = dockerfile(&step.target).map_or_else(String::new, |(_, text)| {
+            context_fingerprint(&text, step.target.target.as_deref())
+        });
+        let stores =
+            stores::look(&step.target).map_err(|error| store_error(ExitKind::Invalid, error))?;
+        for warning in &stores.warnings {
+            ui.warn(warning);
+        }
+        let context = RequestContext {
+            scratch: scratch.unwrap_or(Path::new("")),
+            default_platform: environment.get("DOCKER_DEFAULT_PLATFORM"),
+            fingerprint: &fingerprint,
+            stores: &stores,
+        };
+        let request = request::solve_request(&step.target, context)
+            .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+        if let Some((path, text)) = &request.inline_dockerfile {
+            let write = || {
+                fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+                fs_err::write(path, text)
             };
-            let request = request::solve_request(&step.target, context)
-                .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
-            if let Some((path, text)) = &request.inline_dockerfile {
-                let write = || {
-                    fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-                    fs_err::write(path, text)
-                };
-                write().map_err(|error| {
-                    CommandError::new(ExitKind::Failed, "write an inline Dockerfile")
-                        .caused_by(&error)
-                })?;
-            }
-            Ok(request)
-        })
-        .collect()
+            write().map_err(|error| {
+                CommandError::new(ExitKind::Failed, "write an inline Dockerfile").caused_by(&error)
+            })?;
+        }
+        Ok(request)
+    });
+    let mut requests = requests.collect::<Result<Vec<_>, CommandError>>()?;
+    let mut builds: Vec<_> = plan.steps.iter().zip(&mut requests).collect();
+    for warning in names::settle(&mut builds) {
+        ui.warn(&warning);
+    }
+    Ok(requests)
 }
 
 /// Makes the directories that `requests` write to.
@@ -125,7 +128,13 @@ pub(super) fn jobs(
                 also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
                 after: step.after.clone(),
                 options,
-                references: step.target.tags.clone(),
+                references: step
+                    .target
+                    .tags
+                    .iter()
+                    .filter(|tag| !request.lost_names.iter().any(|lost| names::is_same(lost, tag)))
+                    .cloned()
+                    .collect(),
                 loads_image: request.loads_image,
                 push: request.push,
                 logins: Arc::clone(logins),

@@ -1,6 +1,6 @@
 //! What the project's images were before, from the ledger.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
 
@@ -8,7 +8,7 @@ use crate::engine::ApiVersion;
 use crate::engine::Snapshot;
 use crate::engine::snapshot::Store as ImageStore;
 use crate::ledger::{Entry, Outcome, ReadError, Store};
-use crate::stats::{self, PastImage};
+use crate::stats::{self, CurrentImage, PastImage};
 
 use super::project::Measured;
 
@@ -37,7 +37,10 @@ pub(super) fn of(
     snapshot: &Snapshot,
 ) -> JoinHandle<Earlier> {
     let project = measured.name().to_owned();
-    let engine = snapshot.engine.id.clone();
+    let place = Place {
+        engine: snapshot.engine.id.clone(),
+        directory: measured.directory().map(canonical),
+    };
     let current = stats::current(&project, &measured.services, &snapshot.images);
     let is_comparable = snapshot.engine.store != ImageStore::Containerd
         || snapshot.engine.api_version >= SIZES_ON_DISK;
@@ -45,12 +48,34 @@ pub(super) fn of(
         Some(_) if !is_comparable => {
             Earlier { note: Some(ONLY_COMPRESSED.to_owned()), ..Earlier::default() }
         }
-        Some(directory) => read(&Store::open(directory), &project, &engine, &current),
+        Some(directory) => read(&Store::open(directory), &project, &place, &current),
         None => Earlier::default(),
     })
 }
 
-fn read(store: &Store, project: &str, engine: &str, current: &[(String, String)]) -> Earlier {
+/// Where sizes can be compared.
+struct Place {
+    /// Image ids and sizes differ between stores; the ids of engines tell them apart.
+    engine: String,
+    /// Two checkouts of a project are two projects of one name; `None` where the files are gone.
+    directory: Option<PathBuf>,
+}
+
+impl Place {
+    fn is_of(&self, entry: &Entry) -> bool {
+        !self.engine.is_empty()
+            && entry.engine.id == self.engine
+            && !entry.project_directory.is_empty()
+            && self.directory == Some(canonical(Path::new(&entry.project_directory)))
+    }
+}
+
+/// The directory without links; as it is where it is gone.
+fn canonical(directory: &Path) -> PathBuf {
+    fs_err::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
+fn read(store: &Store, project: &str, place: &Place, current: &[CurrentImage]) -> Earlier {
     let builds = match store.entries(project) {
         Ok(builds) => builds,
         Err(error) => {
@@ -63,17 +88,12 @@ fn read(store: &Store, project: &str, engine: &str, current: &[(String, String)]
     let mut images: Vec<PastImage> = Vec::new();
     let mut unread = Vec::new();
     for build in builds.iter().take(BUILDS) {
-        let has_past = |(service, id): &(String, String)| {
-            images.iter().any(|past| past.service == *service && past.id != *id)
-        };
+        let has_past = |now: &CurrentImage| images.iter().any(|past| now.follows(past));
         if current.iter().all(has_past) {
             break;
         }
         match build.read() {
-            // Image ids and sizes differ between stores; the ids of engines tell them apart.
-            Ok(entry) if !engine.is_empty() && entry.engine.id == engine => {
-                images.extend(made(entry));
-            }
+            Ok(entry) if place.is_of(&entry) => images.extend(made(entry)),
             Ok(_) | Err(ReadError::Gone(_)) => {}
             Err(error) => unread.push(error.to_string()),
         }
@@ -90,7 +110,13 @@ fn made(entry: Entry) -> impl Iterator<Item = PastImage> {
     let built = entry.targets.into_iter().filter(|target| target.outcome == Outcome::Succeeded);
     built.filter_map(|target| {
         let (id, size_bytes) = target.image_id.zip(target.size_bytes)?;
-        Some(PastImage { service: target.service, id, size_bytes })
+        Some(PastImage {
+            service: target.service,
+            reference: target.image,
+            stage: target.inputs.stage,
+            id,
+            size_bytes,
+        })
     })
 }
 
@@ -117,6 +143,15 @@ mod tests {
         (directory, store)
     }
 
+    fn at(engine: &str) -> Place {
+        Place { engine: engine.to_owned(), directory: Some("/srv/p".into()) }
+    }
+
+    fn now() -> [CurrentImage; 1] {
+        let [service, reference, id] = ["api", "p-api", "now"].map(str::to_owned);
+        [CurrentImage { service, reference, stage: None, id }]
+    }
+
     fn sizes(earlier: &Earlier) -> Vec<u64> {
         earlier.images.iter().map(|image| image.size_bytes).collect()
     }
@@ -130,11 +165,14 @@ mod tests {
             (4, "", "d"),
             (5, "E", "now"),
         ]);
-        let current = [("api".to_owned(), "now".to_owned())];
-        let earlier = read(&store, "p", "E", &current);
+        let earlier = read(&store, "p", &at("E"), &now());
         assert_eq!((sizes(&earlier), earlier.note), (vec![5, 2], None));
-        assert!(read(&store, "p", "", &current).images.is_empty());
-        assert!(read(&store, "elsewhere", "E", &current).images.is_empty());
+        assert!(read(&store, "p", &at(""), &now()).images.is_empty());
+        assert!(read(&store, "elsewhere", &at("E"), &now()).images.is_empty());
+        for directory in [Some("/srv/other".into()), None] {
+            let elsewhere = Place { directory, ..at("E") };
+            assert!(read(&store, "p", &elsewhere, &now()).images.is_empty());
+        }
     }
 
     #[test]
@@ -142,9 +180,8 @@ mod tests {
         let same: Vec<(u32, &str, &str)> =
             (1..=BUILDS as u32 + 1).map(|hour| (hour, "E", "now")).collect();
         let (_directory, store) = ledger(&same);
-        let current = [("api".to_owned(), "now".to_owned())];
-        assert_eq!(read(&store, "p", "E", &current).images.len(), BUILDS);
-        assert!(read(&store, "p", "E", &[]).images.is_empty());
+        assert_eq!(read(&store, "p", &at("E"), &now()).images.len(), BUILDS);
+        assert!(read(&store, "p", &at("E"), &[]).images.is_empty());
     }
 
     #[test]
@@ -154,14 +191,14 @@ mod tests {
             let id = BuildId::new(epoch() + SignedDuration::from_hours(hour), "0000");
             std::fs::write(directory.path().join(format!("p/{id}.json")), "{").unwrap();
         }
-        let earlier = read(&store, "p", "E", &[("api".to_owned(), "now".to_owned())]);
+        let earlier = read(&store, "p", &at("E"), &now());
         assert_eq!(sizes(&earlier), [1]);
         let note = earlier.note.unwrap();
         assert!(note.starts_with("earlier builds are left out: "), "{note}");
         assert!(note.ends_with(", and 1 more"), "{note}");
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let note = read(&Store::open(file), "p", "E", &[]).note.unwrap();
+        let note = read(&Store::open(file), "p", &at("E"), &[]).note.unwrap();
         assert!(note.starts_with("earlier builds unknown: failed to read "), "{note}");
     }
 }

@@ -60,6 +60,7 @@ fn service(target: &Target, environment: &Environment) -> ServiceFacts {
     ServiceFacts {
         name: target.service.clone(),
         reference: target.image.clone(),
+        stage: target.target.clone(),
         tags: target.tags.clone(),
         namespace: target.args.get(CACHE_NAMESPACE).cloned().unwrap_or_default(),
         dockerfile: dockerfile(target, &environment.working_dir),
