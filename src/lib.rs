@@ -3,53 +3,56 @@
 //! A map of the rooms, from the command line inwards:
 //!
 //! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report.
-//! - [`compose`]: compose files to a project; [`dockerfile`]: places and excerpts in Dockerfiles;
-//!   [`build_context`]: `.dockerignore` patterns and the walk over a context.
-//! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard.
+//! - [`compose`]: compose files to a project; [`targets`]: a project and flags to the targets of a build.
+//! - [`solve`]: targets to requests, sessions, a plan and its execution; [`diagnose`]: what an engine's failure means.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
-//! - [`attribution`]: whose a record of the build cache is.
+//! - [`dockerfile`]: places and excerpts in Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a
+//!   context; [`image_reference`]: names of images.
+//! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard; [`inventory`]: what an
+//!   engine holds, as plain data; [`labels`]: labels that say whose something is.
 //! - [`ownership`]: whose a container, image, volume, network or cache record is.
-//! - [`build`]: targets, the plan, the executor, outcomes.
+//! - [`clean`]: what of a project goes and what stays, and its removal.
+//! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
+//!   looked into for their true size, and what is remembered of it; [`size`]: sizes as people write them.
+//! - [`history`]: what each build used and did, remembered beside the engine.
+//! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
-//! - [`measure`]: which cache mounts are looked into for their true size, and what is remembered of it.
-//! - [`prune`]: what of a project goes and what stays, and its removal.
-//! - [`lock`]: requirement files to lock files in two parts.
+//! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
 //! - [`files`]: how files of others are read, and how files for others are written.
-//! - [`stats`]: what a project takes on disk, as plain data, and budgets on it.
-//! - [`init`]: Docker files for a project that has none.
-//! - [`progress`]: what happens, as plain data; [`report`]: how it is shown; [`ui`]: the only
-//!   place that prints.
+//! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
 
 #[cfg(not(unix))]
 compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within WSL 2");
 
-pub mod attribution;
 pub mod bench;
-pub mod build;
 pub mod build_context;
 pub mod buildkit;
+pub mod clean;
 pub mod cli;
 pub mod commands;
 pub mod compose;
+pub mod diagnose;
 pub mod dockerfile;
 pub mod engine;
 pub mod error;
 pub mod files;
+pub mod history;
 pub mod image_reference;
 pub mod init;
+pub mod inventory;
 pub mod labels;
-pub mod ledger;
 pub mod lock;
 pub mod measure;
 pub mod ownership;
 pub mod progress;
-pub mod prune;
 pub mod redact;
-pub mod report;
 pub mod signal;
 pub mod size;
-pub mod stats;
-pub mod ui;
+pub mod solve;
+pub mod targets;
+pub mod terminal;
+pub mod usage;
+pub mod view;
 
 #[cfg(test)]
 #[path = "../tests/support/program.rs"]
@@ -66,7 +69,7 @@ use crate::cli::ColorMode;
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
-use crate::ui::{ColorChoice, Ui};
+use crate::terminal::{ColorChoice, Ui};
 
 /// How long threads may take to remove what they have not finished.
 const CLEAN_UP: Duration = Duration::from_millis(400);

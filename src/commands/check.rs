@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::build::diagnose::{self, Dockerfile, EngineFailure};
+use crate::diagnose::{self, Dockerfile, EngineFailure};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::outcome::TargetOutcome;
-use crate::ui::Ui;
+use crate::terminal::Ui;
 
 /// Prints the findings of every checked target as data.
 ///

@@ -8,10 +8,10 @@ use crate::buildkit::TransportError;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::engine::docker_config::{self, DockerConfig};
-use crate::engine::snapshot::EngineFacts;
 use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
-use crate::ui::format;
+use crate::inventory::EngineFacts;
+use crate::terminal::format;
 
 /// The engine that the options and the environment mean.
 ///

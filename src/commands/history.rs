@@ -11,10 +11,10 @@ use crate::commands::environment::Environment;
 use crate::commands::project;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
-use crate::ledger::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
-use crate::report::history;
-use crate::report::timeline::Timeline;
-use crate::ui::Ui;
+use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
+use crate::terminal::Ui;
+use crate::view::history;
+use crate::view::timeline::Timeline;
 
 /// Runs the command.
 ///

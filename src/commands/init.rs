@@ -12,7 +12,7 @@ use crate::init::files::{self, InstallFrom};
 use crate::init::plan::{File, Plan};
 use crate::init::tree::Tree;
 use crate::init::write;
-use crate::ui::Ui;
+use crate::terminal::Ui;
 
 /// Files that compose reads instead of docker-compose.yml.
 const READ_FIRST: [&str; 2] = ["compose.yaml", "compose.yml"];

@@ -5,10 +5,6 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 
-use crate::build::executor::RunSettings;
-use crate::build::from_compose::{TargetOptions, from_compose};
-use crate::build::plan::BuildPlan;
-use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::cli::lock::LockArgs;
 use crate::commands::build::Run;
@@ -17,9 +13,13 @@ use crate::commands::{connect, progress_mode, project};
 use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::{self, Upgrade};
 use crate::lock::{self, Lock, LockError, LockOptions, Written};
-use crate::report;
 use crate::signal::Interrupt;
-use crate::ui::Ui;
+use crate::solve::executor::RunSettings;
+use crate::solve::plan::BuildPlan;
+use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::target::Target;
+use crate::terminal::Ui;
+use crate::view;
 
 /// How many changed packages are named per file.
 const SHOWN_CHANGES: usize = 8;
@@ -80,7 +80,7 @@ pub async fn run(
     let run =
         Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory: None };
     let finished = run.go().await?;
-    if let Some(error) = report::run_error(&finished.summary) {
+    if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);
     }
     for (number, (shown, lock)) in locks.iter().enumerate() {

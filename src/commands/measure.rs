@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 use crate::buildkit::{Control, measure as helper};
+use crate::clean::{self, Action};
 use crate::cli::stats::Measure;
-use crate::engine::snapshot::{CacheRecord, Snapshot};
 use crate::engine::{Connector, Engine};
 use crate::files;
+use crate::inventory::{CacheRecord, Inventory};
 use crate::measure::{Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, plan};
-use crate::prune::{self, Action};
-use crate::stats::{ServiceFacts, mounts_asked_for};
+use crate::usage::{ServiceFacts, mounts_asked_for};
 
 /// How long mounts are looked into where nobody asked for it.
 const AT_LEISURE: Duration = Duration::from_secs(2);
@@ -51,28 +51,28 @@ impl Wish {
     }
 }
 
-/// Puts true sizes of the project's cache mounts into the snapshot, as far as the wish goes and the engine lets
+/// Puts true sizes of the project's cache mounts into the inventory, as far as the wish goes and the engine lets
 /// us. What cannot be measured keeps the engine's figure, with a reason.
 pub(super) async fn sizes(
     connector: &Connector,
     engine: &Engine,
     services: &[ServiceFacts],
-    snapshot: &mut Snapshot,
+    inventory: &mut Inventory,
     wish: &Wish,
 ) -> Sizes {
-    let file = file(wish, &snapshot.engine.id);
+    let file = file(wish, &inventory.engine.id);
     let mut memory = file.as_deref().map(read).unwrap_or_default();
-    let asked: Vec<Asked> = snapshot
+    let asked: Vec<Asked> = inventory
         .cache
         .iter()
         .map(|record| Asked { record, ways: mounts_asked_for(services, record) })
         .collect();
-    let mut plan = plan(&asked, &snapshot.cache, &memory, wish.effort);
+    let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
     if !plan.looks.is_empty() {
-        match look(connector, &snapshot.engine.architecture, &plan, wish.limit).await {
+        match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
             Ok(sight) => {
                 let after = engine.cache_records().await.unwrap_or_default();
-                note(&mut plan, &sight, &snapshot.cache, &after, &mut memory);
+                note(&mut plan, &sight, &inventory.cache, &after, &mut memory);
                 if !after.is_empty() {
                     memory.retain(&after);
                 }
@@ -80,7 +80,7 @@ pub(super) async fn sizes(
                     // Without a memory the next one looks again.
                     let _ = write(file, &memory);
                 }
-                let mut sizes = Sizes::new(&mut snapshot.cache, &memory, plan.why_not);
+                let mut sizes = Sizes::new(&mut inventory.cache, &memory, plan.why_not);
                 sizes.disk = sight.disk;
                 return sizes;
             }
@@ -90,7 +90,7 @@ pub(super) async fn sizes(
             }
         }
     }
-    Sizes::new(&mut snapshot.cache, &memory, plan.why_not)
+    Sizes::new(&mut inventory.cache, &memory, plan.why_not)
 }
 
 async fn look(
@@ -182,7 +182,7 @@ fn write(path: &Path, memory: &Memory) -> std::io::Result<()> {
 
 /// Lets the plan know records by the uses that the engine counts, looks of ours included: right before they go, the
 /// engine is asked again.
-pub(super) fn expect_engines_uses(plan: &mut prune::Plan, sizes: &Sizes) {
+pub(super) fn expect_engines_uses(plan: &mut clean::Plan, sizes: &Sizes) {
     for item in &mut plan.remove {
         if let Action::Cache { usage_count } = &mut item.action
             && let Some(known) = sizes.mounts.get(&item.id)

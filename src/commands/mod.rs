@@ -19,9 +19,9 @@ pub mod stats;
 use crate::cli::{Cli, Command, GlobalArgs, ProgressMode};
 use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
-use crate::report::Progress;
 use crate::signal::Interrupt;
-use crate::ui::Ui;
+use crate::terminal::Ui;
+use crate::view::Progress;
 
 /// Runs the command of `cli`, until it ends or is stopped from outside. A command that has to clean up is in an orderly
 /// part then, and ends by itself.

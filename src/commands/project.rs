@@ -7,7 +7,7 @@ use crate::cli::project::ProjectArgs;
 use crate::commands::environment::Environment;
 use crate::compose::{self, ComposeError, LoadRequest, Project};
 use crate::error::{CommandError, ExitKind};
-use crate::ui::Ui;
+use crate::terminal::Ui;
 
 /// Loads the project, warning of what deserves it.
 ///

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::build::image_name;
 use crate::cli::GlobalArgs;
 use crate::cli::project::ProjectArgs;
 use crate::commands::environment::Environment;
 use crate::commands::project;
 use crate::compose::{self, Project as Files, Resource};
-use crate::engine::Snapshot;
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference::familiar;
+use crate::inventory::Inventory;
 use crate::ownership::{self, Checkout, Names, Project};
-use crate::ui::Ui;
+use crate::targets::image_name;
+use crate::terminal::Ui;
 
 /// The project, and what is to be said of it.
 #[derive(Debug)]
@@ -147,9 +147,9 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 /// What to say where the engine has nothing of a project that is known by its name alone.
-pub(super) fn unknown(scope: &Scope, snapshot: &Snapshot) -> Option<String> {
+pub(super) fn unknown(scope: &Scope, inventory: &Inventory) -> Option<String> {
     let name = &scope.project.name;
-    let projects = ownership::projects(snapshot);
+    let projects = ownership::projects(inventory);
     if scope.files.is_some() || projects.contains(name.as_str()) {
         return None;
     }

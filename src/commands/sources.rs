@@ -3,15 +3,15 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::build::dockerfile_source;
-use crate::build::plan::TARGET_CONTEXT;
-use crate::build::request::is_remote;
-use crate::build::target::Target;
 use crate::build_context::ignore_file;
 use crate::build_context::patterns::PatternMatcher;
 use crate::commands::build::dockerfile;
 use crate::dockerfile::{context_fingerprint, nearest};
 use crate::error::{CommandError, ExitKind};
+use crate::solve::dockerfile_source;
+use crate::solve::plan::TARGET_CONTEXT;
+use crate::solve::request::is_remote;
+use crate::targets::target::Target;
 
 /// Checks the local directories and the Dockerfile of `target`.
 ///

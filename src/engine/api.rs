@@ -10,58 +10,11 @@ use bollard::query_parameters::PushImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio::sync::OnceCell;
 
-use super::Connector;
-use super::http::{Http, HttpError};
+use super::http::Http;
+use super::{Connector, EngineError};
 
 /// How long the engine may take to answer a request.
 const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// A request the engine refused, or that did not reach it.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The engine's answer, or a broken connection.
-    #[error("{operation}")]
-    Request {
-        /// What was asked.
-        operation: String,
-        /// What came back.
-        #[source]
-        source: ApiError,
-    },
-    /// The same for requests that bollard has no model for.
-    #[error("{operation}")]
-    Http {
-        /// What was asked.
-        operation: String,
-        /// What came back.
-        #[source]
-        source: HttpError,
-    },
-    /// The engine took too long.
-    #[error("{operation}: no answer within {limit:?}")]
-    TimedOut {
-        /// What was asked.
-        operation: String,
-        /// How long it was given.
-        limit: Duration,
-    },
-    /// The engine was there, and then answered no question.
-    #[error("{operation}: {why}")]
-    Silent {
-        /// What was asked.
-        operation: String,
-        /// What came back to the first question.
-        why: String,
-    },
-    /// A push ended with an error in its stream.
-    #[error("push {reference}: {message}")]
-    Push {
-        /// The reference.
-        reference: String,
-        /// The registry's or engine's message.
-        message: String,
-    },
-}
 
 /// Credentials for one registry.
 #[derive(Clone, Default)]

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::snapshot::{CacheKind, CacheRecord};
 use super::values::{bytes, time};
+use crate::inventory::{CacheKind, CacheRecord};
 use crate::redact;
 
 /// One record. Go's `json` tag of `Parents` starts with a space since API 1.42 (moby
@@ -58,7 +58,7 @@ impl From<CacheRow> for CacheRecord {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{CacheRecord, CacheRow};
-    use crate::engine::snapshot::CacheKind;
+    use crate::inventory::CacheKind;
 
     fn record(json: &str) -> CacheRecord {
         serde_json::from_str::<CacheRow>(json).unwrap().into()

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::http::Http;
-use super::snapshot::{Container, Labels, Mount};
 use super::values::{bytes, seconds};
 use super::{Engine, EngineError};
+use crate::inventory::{Container, Labels, Mount};
 
 /// One container of `GET /containers/json` or of the disk usage answer.
 #[derive(Debug, Deserialize)]

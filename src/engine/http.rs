@@ -5,7 +5,6 @@
 //! the answers mean.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,8 +14,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+use crate::inventory::ApiVersion;
+
 use super::transport::HttpClient;
-use super::{Connector, EngineError};
+use super::{Connector, EngineError, HttpError};
 
 /// The newest API version whose answers this program has been written for.
 const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 55 };
@@ -27,34 +28,6 @@ const LONGEST_ANSWER: usize = 256 << 20;
 /// Of a refusal only the message counts.
 pub(crate) const LONGEST_REFUSAL: usize = 1 << 20;
 
-/// A version of the Engine API, such as 1.51.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApiVersion {
-    /// Before the point; always 1 so far.
-    pub major: u32,
-    /// Behind the point.
-    pub minor: u32,
-}
-
-impl ApiVersion {
-    /// The version `1.minor`.
-    pub const fn v1(minor: u32) -> Self {
-        Self { major: 1, minor }
-    }
-
-    /// Reads `1.51`; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
-    }
-}
-
-impl fmt::Display for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
 /// What `/_ping` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ping {
@@ -64,28 +37,6 @@ pub(super) struct Ping {
     pub(super) release: String,
     /// Operating system of the containers.
     pub(super) os: String,
-}
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// No connection, or it broke.
-    #[error("{0}")]
-    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The engine answered with an error.
-    #[error("the engine answered {status}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The engine's message.
-        message: String,
-    },
-    /// The answer goes on and on.
-    #[error("the answer is longer than {} MiB: is this a Docker Engine?", .0 >> 20)]
-    TooLong(usize),
-    /// The answer is not what the API describes.
-    #[error("the answer cannot be understood")]
-    Answer(#[source] serde_json::Error),
 }
 
 /// Plain requests to one engine. Cheap to clone; clones share connections.
@@ -220,7 +171,8 @@ pub(super) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{ApiVersion, HttpError, encoded, refused, told};
+    use super::{HttpError, encoded, refused, told};
+    use crate::inventory::ApiVersion;
 
     #[test]
     fn versions_compare_by_number() {

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::http::{Http, encoded};
-use super::snapshot::{HistoryStep, Image, ImageDetails, Labels, Layer};
 use super::values::{bytes, seconds};
-use super::{ApiVersion, CONCURRENT_REQUESTS, Engine, EngineError, HttpError, ImageFacts};
+use super::{CONCURRENT_REQUESTS, Engine, EngineError, HttpError, ImageFacts};
+use crate::inventory::ApiVersion;
+use crate::inventory::{HistoryStep, Image, ImageDetails, Labels, Layer};
 
 /// One image of `GET /images/json` or of the disk usage answer.
 #[derive(Debug, Deserialize)]

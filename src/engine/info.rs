@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::http::{Http, Ping};
-use super::snapshot::{EngineFacts, Store};
-use super::{ApiVersion, Engine, EngineError};
+use super::{Engine, EngineError};
+use crate::inventory::ApiVersion;
+use crate::inventory::{EngineFacts, Store};
 
 /// `GET /info`, as far as it is needed.
 #[derive(Debug, Default, Deserialize)]
@@ -105,8 +106,8 @@ impl EngineFacts {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{EngineFacts, InfoRow, Ping};
-    use crate::engine::ApiVersion;
-    use crate::engine::snapshot::Store;
+    use crate::inventory::ApiVersion;
+    use crate::inventory::Store;
 
     fn facts(info: &str) -> EngineFacts {
         let ping = Ping {

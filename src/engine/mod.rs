@@ -7,23 +7,22 @@ pub mod connector;
 mod containers;
 mod disk_usage;
 pub mod docker_config;
+mod error;
 mod http;
 mod images;
 mod info;
 mod networks;
 mod observe;
 pub mod removal;
-pub mod snapshot;
 mod transport;
 mod values;
 mod volumes;
 
-pub use api::{Engine, EngineError, ImageFacts, RegistryCredentials, registry_of};
+pub use api::{Engine, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
-pub use http::{ApiVersion, HttpError};
+pub use error::{EngineError, HttpError};
 pub(crate) use http::{LONGEST_REFUSAL, told};
 pub use info::Machine;
-pub use snapshot::Snapshot;
 
 /// How many requests run at a time: enough to hide a network's delay, and far from what an engine
 /// or an ssh server's limit on new sessions (OpenSSH `MaxStartups` 10) would refuse.

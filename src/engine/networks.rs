@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::EngineError;
 use super::http::Http;
-use super::snapshot::{Labels, Network};
 use super::values::time;
+use crate::inventory::{Labels, Network};
 
 /// One network of `GET /networks`.
 #[derive(Debug, Deserialize)]

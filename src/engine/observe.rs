@@ -1,4 +1,4 @@
-//! Takes a snapshot: all questions at once, in a time box.
+//! Takes a inventory: all questions at once, in a time box.
 //!
 //! A part that fails or comes late is left out and named, with the plain list in its place where
 //! there is one: half an answer beats none, and nothing waits for an engine without end.
@@ -12,10 +12,10 @@ use http::Method;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::disk_usage::{self, DiskUsage};
-use super::snapshot::{EngineFacts, Gap, Image, Lost, Network, Part, Snapshot};
 use super::{
     ConnectError, Engine, EngineError, HttpError, containers, images, info, networks, volumes,
 };
+use crate::inventory::{EngineFacts, Gap, Image, Inventory, Lost, Network, Part};
 
 /// First wait before a question is asked again; it doubles.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -43,11 +43,11 @@ struct TimeBox {
 
 impl Engine {
     /// What the engine holds now. It takes no longer than about `limit`: parts that are late by
-    /// then are empty or without sizes, and [`Snapshot::gaps`] names them.
+    /// then are empty or without sizes, and [`Inventory::gaps`] names them.
     ///
     /// # Errors
     /// The engine cannot be reached, or tells nothing at all within `limit`.
-    pub async fn snapshot(&self, limit: Duration) -> Result<Snapshot, EngineError> {
+    pub async fn inventory(&self, limit: Duration) -> Result<Inventory, EngineError> {
         Ok(self.observe(limit, Images::Measured, async |_| ()).await?.0)
     }
 
@@ -56,12 +56,12 @@ impl Engine {
     /// gets the images as soon as they are listed: nothing else that is asked needs them.
     ///
     /// # Errors
-    /// Those of [`Self::snapshot`].
+    /// Those of [`Self::inventory`].
     pub async fn glance<T>(
         &self,
         limit: Duration,
         meanwhile: impl AsyncFnOnce(&[Image]) -> T,
-    ) -> Result<(Snapshot, T), EngineError> {
+    ) -> Result<(Inventory, T), EngineError> {
         self.observe(limit, Images::Listed, meanwhile).await
     }
 
@@ -70,7 +70,7 @@ impl Engine {
         limit: Duration,
         images: Images,
         meanwhile: impl AsyncFnOnce(&[Image]) -> T,
-    ) -> Result<(Snapshot, T), EngineError> {
+    ) -> Result<(Inventory, T), EngineError> {
         let start = Instant::now();
         // The plain lists answer fast even where measuring does not: they get the last fifth.
         let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
@@ -264,7 +264,12 @@ fn gap(part: Part, lost: Lost, error: &EngineError) -> Gap {
 }
 
 /// Puts the parts together and notes on each thing which containers use it.
-fn linked(engine: EngineFacts, all: DiskUsage, networks: Vec<Network>, gaps: Vec<Gap>) -> Snapshot {
+fn linked(
+    engine: EngineFacts,
+    all: DiskUsage,
+    networks: Vec<Network>,
+    gaps: Vec<Gap>,
+) -> Inventory {
     let DiskUsage { layers_bytes, mut images, containers, mut volumes, cache } = all;
     let mut networks = networks;
     for container in &containers {
@@ -282,5 +287,5 @@ fn linked(engine: EngineFacts, all: DiskUsage, networks: Vec<Network>, gaps: Vec
             network.containers.push(container.id.clone());
         }
     }
-    Snapshot { engine, images, containers, volumes, networks, cache, layers_bytes, gaps }
+    Inventory { engine, images, containers, volumes, networks, cache, layers_bytes, gaps }
 }

@@ -6,8 +6,8 @@
 use http::Method;
 
 use super::http::encoded;
-use super::snapshot::{CacheRecord, Part};
 use super::{Engine, EngineError, HttpError};
+use crate::inventory::{CacheRecord, Part};
 
 /// Ids in one prune request: about 26 bytes each, far from the 1 MiB that Go's servers take as a head.
 const IDS_PER_REQUEST: usize = 1_000;

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::http::{Http, encoded};
-use super::snapshot::{Labels, Volume};
 use super::values::{bytes, time};
 use super::{Engine, EngineError, HttpError};
+use crate::inventory::{Labels, Volume};
 
 /// One volume of `GET /volumes` or of the disk usage answer.
 #[derive(Debug, Deserialize)]

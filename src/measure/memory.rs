@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::snapshot::CacheRecord;
+use crate::inventory::CacheRecord;
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/measured/v1";

@@ -18,7 +18,7 @@ pub use memory::{Memory, Remembered, SCHEMA};
 pub use plan::{Asked, Effort, Plan, plan};
 
 use crate::dockerfile::Beginning;
-use crate::engine::snapshot::CacheRecord;
+use crate::inventory::CacheRecord;
 
 /// How builds share a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

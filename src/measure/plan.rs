@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Memory, Mount, Sharing};
 use crate::dockerfile::{Beginning, CacheMountSpec};
-use crate::engine::snapshot::{CacheKind, CacheRecord};
+use crate::inventory::{CacheKind, CacheRecord};
 
 /// How much is done for true sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

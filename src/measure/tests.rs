@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::dockerfile::{CacheMountSpec, cache_mounts};
-use crate::engine::snapshot::CacheKind;
+use crate::inventory::CacheKind;
 
 fn record(id: &str, uses: u64) -> CacheRecord {
     CacheRecord {

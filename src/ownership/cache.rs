@@ -1,14 +1,14 @@
-//! Whose the records of the build cache are: what is known, put together for [`crate::attribution`].
+//! Whose the records of the build cache are: what is known, put together for [`crate::ownership::records`].
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
 use super::model::{Answer, Question};
-use crate::attribution::{
+use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
+use crate::ownership::records::{
     self, Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd, Verdict,
 };
-use crate::engine::snapshot::{CacheKind, CacheRecord, Image, ImageDetails};
 
 /// Whose each cache record is, where it is known whose the images are. Where the project is `used_elsewhere`, too,
 /// builds that nobody recorded may be of that other directory.
@@ -17,8 +17,8 @@ pub(super) fn verdicts(
     answer: &Answer,
     used_elsewhere: bool,
 ) -> BTreeMap<String, Verdict> {
-    let Question { snapshot, details, evidence, .. } = question;
-    if snapshot.cache.is_empty() {
+    let Question { inventory, details, evidence, .. } = question;
+    if inventory.cache.is_empty() {
         return BTreeMap::new();
     }
     let details: BTreeMap<&str, &ImageDetails> =
@@ -30,21 +30,21 @@ pub(super) fn verdicts(
     }));
     let is_ours = |image: &&Image| answer.owns_image(&image.id);
     let mut layers = Vec::new();
-    for image in &snapshot.images {
+    for image in &inventory.images {
         let Some(details) = details.get(image.id.as_str()) else { continue };
         layers.extend(image_layers(image, details, is_ours(&image)));
     }
     if !builds.iter().any(|build| build.owner == Owner::Ours) {
-        let of_project = snapshot.images.iter().filter(is_ours);
+        let of_project = inventory.images.iter().filter(is_ours);
         let details = of_project.filter_map(|image| details.get(image.id.as_str()));
         builds.extend(details.map(|details| from_history(details)));
     }
-    attribution::attribute(&Evidence {
-        records: snapshot.cache.iter().map(record).collect(),
+    records::attribute(&Evidence {
+        records: inventory.cache.iter().map(record).collect(),
         builds,
         layers,
         complete_since: evidence.complete_since,
-        counts_whole_chain: counts_whole_chain(&snapshot.engine.version),
+        counts_whole_chain: counts_whole_chain(&inventory.engine.version),
         own_keys: evidence.own_keys,
     })
 }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use super::model::{Evidence, Project};
 use super::{history, remembered};
-use crate::attribution::Owner;
 use crate::buildkit::{Control, PastBuilds, Read};
-use crate::engine::{Connector, Engine, EngineError, Snapshot};
+use crate::engine::{Connector, Engine, EngineError};
+use crate::history::{Entry, Store};
 use crate::image_reference::familiar;
+use crate::inventory::Inventory;
 use crate::labels;
-use crate::ledger::{Entry, Store};
+use crate::ownership::records::Owner;
 
 /// What the evidence is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,21 +66,21 @@ fn entries(store: &Store, project: &str, depth: Depth) -> Vec<Entry> {
     stored.unwrap_or_default().iter().filter_map(|build| build.read().ok()).collect()
 }
 
-/// Puts together what is known of the things in `snapshot`.
+/// Puts together what is known of the things in `inventory`.
 ///
 /// # Errors
 /// The engine cannot be reached.
 pub async fn gather(
     engine: &Engine,
-    snapshot: &Snapshot,
+    inventory: &Inventory,
     project: &Project,
     memory: Memory,
 ) -> Result<Evidence, EngineError> {
     let Memory { mut entries, past } = memory;
     // Entries of engines that did not tell their id in time could be of any engine.
-    let id = &snapshot.engine.id;
+    let id = &inventory.engine.id;
     entries.retain(|entry| !id.is_empty() && entry.engine.id == *id);
-    let of_project = snapshot.containers.iter().filter(|container| {
+    let of_project = inventory.containers.iter().filter(|container| {
         container.labels.get(labels::PROJECT).is_some_and(|name| *name == project.name)
     });
     let mut unlisted = BTreeMap::new();
@@ -93,7 +94,7 @@ pub async fn gather(
             paths.insert(path.to_owned());
         }
         let image = &container.image_id;
-        if snapshot.image(image).is_none()
+        if inventory.image(image).is_none()
             && !unlisted.contains_key(image)
             && let Some(labels) = engine.image_labels(image).await?
         {

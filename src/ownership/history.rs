@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::attribution::{Build, MountName, Owner, Step, StepEnd};
 use crate::buildkit::PastBuild;
 use crate::dockerfile;
 use crate::labels;
+use crate::ownership::records::{Build, MountName, Owner, Step, StepEnd};
 use crate::progress::{self, StepState};
 
 /// The project that a build was for.

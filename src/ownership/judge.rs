@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::cache;
 use super::model::{Answer, Include, Made, Names, Project, Question, Reason, Whose};
-use crate::engine::snapshot::{Container, Image, Labels, Network, Volume};
+use crate::inventory::{Container, Image, Labels, Network, Volume};
 use crate::labels;
 
 /// Whose everything is.
@@ -58,7 +58,7 @@ impl Judge<'_> {
     // --- containers ---
 
     fn containers(&mut self) {
-        for container in &self.question.snapshot.containers {
+        for container in &self.question.inventory.containers {
             if !self.is_labelled(&container.labels) {
                 continue;
             }
@@ -79,8 +79,8 @@ impl Judge<'_> {
     /// Why a container with the project's label is none that compose made. Containers inherit the labels of their
     /// image, those that compose puts on images among them.
     fn not_by_compose(&self, container: &Container) -> Option<Reason> {
-        let snapshot = self.question.snapshot;
-        let listed = snapshot.image(&container.image_id).map(|image| &image.labels);
+        let inventory = self.question.inventory;
+        let listed = inventory.image(&container.image_id).map(|image| &image.labels);
         let image = listed.or_else(|| self.question.evidence.unlisted.get(&container.image_id));
         let own = |label: &&str| {
             container
@@ -118,7 +118,7 @@ impl Judge<'_> {
     }
 
     fn is_used_elsewhere(&self) -> bool {
-        let mut containers = self.question.snapshot.containers.iter();
+        let mut containers = self.question.inventory.containers.iter();
         self.question.evidence.elsewhere
             || containers.any(|container| {
                 self.is_labelled(&container.labels)
@@ -129,7 +129,7 @@ impl Judge<'_> {
 
     /// Containers of other people that run an image of the project.
     fn containers_on_images(&mut self) {
-        for container in &self.question.snapshot.containers {
+        for container in &self.question.inventory.containers {
             if self.answer.containers.contains_key(&container.id) {
                 continue;
             }
@@ -146,7 +146,7 @@ impl Judge<'_> {
     // --- images ---
 
     fn images(&mut self) {
-        for image in &self.question.snapshot.images {
+        for image in &self.question.inventory.images {
             let names: Vec<(Option<String>, Whose)> = if image.is_dangling() {
                 self.unnamed(image).into_iter().map(|whose| (None, whose)).collect()
             } else {
@@ -243,7 +243,7 @@ impl Judge<'_> {
     // --- networks and volumes ---
 
     fn networks(&mut self) {
-        for network in &self.question.snapshot.networks {
+        for network in &self.question.inventory.networks {
             let Network { name, labels, .. } = network;
             let project = self.project();
             let whose = self.resource(
@@ -261,7 +261,7 @@ impl Judge<'_> {
     }
 
     fn volumes(&mut self) {
-        for volume in &self.question.snapshot.volumes {
+        for volume in &self.question.inventory.volumes {
             let Volume { name, labels, .. } = volume;
             let external = &self.project().external.volumes;
             let whose = if is_anonymous(volume) && !external.contains(name) {
@@ -308,7 +308,7 @@ impl Judge<'_> {
 
     /// A volume that nobody named is its containers': the project's where they all are.
     fn anonymous(&self, volume: &Volume) -> Option<Whose> {
-        let all = self.question.snapshot.containers.iter();
+        let all = self.question.inventory.containers.iter();
         let users: Vec<&Container> = all.filter(|it| volume.containers.contains(&it.id)).collect();
         if !users.iter().any(|user| self.answer.containers.contains_key(&user.id)) {
             return None;

@@ -3,20 +3,21 @@
 //!
 //! [`recall`] and [`gather`] collect the evidence, and are all of the room that asks anybody; [`judge`] decides and
 //! is pure. What is not certain is not the project's, and the answer says why. `docs/design/ownership.md` has the
-//! rules. Which step made a cache record is for [`crate::attribution`] to match.
+//! rules. Which step made a cache record is for [`crate::ownership::records`] to match.
 
 mod cache;
 mod gather;
 mod history;
 mod judge;
 mod model;
+pub mod records;
 mod remembered;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::engine::Snapshot;
+use crate::inventory::Inventory;
 use crate::labels;
 
 pub use gather::{Depth, Memory, gather, recall};
@@ -26,10 +27,10 @@ pub use model::{
 };
 
 /// Names of the projects whose labels the engine's things carry.
-pub fn projects(snapshot: &Snapshot) -> BTreeSet<&str> {
-    let labels = (snapshot.containers.iter().map(|it| &it.labels))
-        .chain(snapshot.networks.iter().map(|it| &it.labels))
-        .chain(snapshot.images.iter().map(|it| &it.labels))
-        .chain(snapshot.volumes.iter().map(|it| &it.labels));
+pub fn projects(inventory: &Inventory) -> BTreeSet<&str> {
+    let labels = (inventory.containers.iter().map(|it| &it.labels))
+        .chain(inventory.networks.iter().map(|it| &it.labels))
+        .chain(inventory.images.iter().map(|it| &it.labels))
+        .chain(inventory.volumes.iter().map(|it| &it.labels));
     labels.filter_map(|labels| labels.get(labels::PROJECT)).map(String::as_str).collect()
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::attribution::{Build, Verdict};
-use crate::engine::snapshot::{ImageDetails, Labels, Snapshot};
+use crate::inventory::{ImageDetails, Inventory, Labels};
+use crate::ownership::records::{Build, Verdict};
 
 /// The project, as far as its files and the command line tell.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +91,7 @@ pub struct Question<'a> {
     /// Who asks.
     pub project: &'a Project,
     /// What the engine holds.
-    pub snapshot: &'a Snapshot,
+    pub inventory: &'a Inventory,
     /// Layers and history of its images; needed for the build cache alone.
     pub details: &'a [ImageDetails],
     /// What else is known.

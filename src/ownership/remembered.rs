@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::history::mark_result;
-use crate::attribution::{Build, MountName, Owner, Step, StepEnd};
-use crate::ledger::{Entry, StepEntry, StepResult, TargetEntry};
+use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
+use crate::ownership::records::{Build, MountName, Owner, Step, StepEnd};
 
 /// Identifies a step's run: the same in the ledger and in the engine's history.
 pub(super) type Start = (String, Timestamp);

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::engine::ApiVersion;
-use crate::engine::snapshot::{
-    Container, EngineFacts, Image, Labels, Mount, Network, Snapshot, Store, Volume,
+use crate::inventory::ApiVersion;
+use crate::inventory::{
+    Container, EngineFacts, Image, Inventory, Labels, Mount, Network, Store, Volume,
 };
 
 const HERE: &str = "/here";
@@ -100,7 +100,7 @@ struct State {
 }
 
 impl State {
-    fn snapshot(self) -> Snapshot {
+    fn inventory(self) -> Inventory {
         let Self { mut images, containers, mut volumes, networks } = self;
         let users = |uses: &dyn Fn(&Container) -> bool| -> Vec<String> {
             containers.iter().filter(|it| uses(it)).map(|it| it.id.clone()).collect()
@@ -113,7 +113,7 @@ impl State {
             volume.containers =
                 users(&|it| it.mounts.iter().any(|mount| mount.volume.as_ref() == name));
         }
-        Snapshot {
+        Inventory {
             engine: EngineFacts {
                 id: "e".into(),
                 version: "28.5.2".into(),
@@ -159,11 +159,11 @@ fn by_name() -> Project {
 }
 
 fn ask(state: State, project: &Project, evidence: &Evidence, include: &[Include]) -> Vec<String> {
-    let snapshot = state.snapshot();
+    let inventory = state.inventory();
     let include = include.iter().copied().collect();
     let answer = judge(&Question {
         project,
-        snapshot: &snapshot,
+        inventory: &inventory,
         details: &[],
         evidence,
         include: &include,

@@ -53,7 +53,7 @@ fn offences(source: &Source) -> Vec<String> {
         }
     }
     let prints = ["println", "eprintln", "print", "eprint", "dbg"];
-    if own != "ui" {
+    if own != "terminal" {
         for name in prints.iter().filter(|name| source.macros.contains(**name)) {
             offences.push(format!("{} prints with {name}!", source.path.display()));
         }
@@ -176,17 +176,17 @@ fn a_violation_is_found_in_every_room() {
 
 #[test]
 fn a_path_through_super_is_found() {
-    let text = "//! Doc.\nfn call() { super::super::ui::thing(); }";
-    let found = offences(&Source::parse(Path::new("stats/planted.rs"), text));
-    assert_eq!(found, ["stats/planted.rs knows ui (crate::ui::thing)"]);
+    let text = "//! Doc.\nfn call() { super::super::terminal::thing(); }";
+    let found = offences(&Source::parse(Path::new("usage/planted.rs"), text));
+    assert_eq!(found, ["usage/planted.rs knows terminal (crate::terminal::thing)"]);
 }
 
 #[test]
-fn printing_is_found_outside_of_ui() {
+fn printing_is_found_outside_of_the_terminal() {
     for call in ["println!(\"x\")", "eprint!(\"x\")", "std::io::stdout().lock()", "dbg!(1)"] {
         let text = format!("//! Doc.\nfn call() {{ {call}; }}");
         assert_eq!(offences(&Source::parse(Path::new("commands/planted.rs"), &text)).len(), 1);
-        assert_eq!(offences(&Source::parse(Path::new("ui/planted.rs"), &text)).len(), 0);
+        assert_eq!(offences(&Source::parse(Path::new("terminal/planted.rs"), &text)).len(), 0);
     }
 }
 

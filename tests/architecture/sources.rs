@@ -173,7 +173,7 @@ fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
 }
 
-/// The module a file holds: `build/plan.rs` and `build/plan/mod.rs` are `crate::build::plan`.
+/// The module a file holds: `build/plan.rs` and `build/plan/mod.rs` are `crate::solve::plan`.
 pub(crate) fn module_path(path: &Path) -> Vec<String> {
     let mut module = vec!["crate".to_owned()];
     module.extend(

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use doc2md_docker::build::{TargetOptions, from_compose, print_json};
 use doc2md_docker::compose::{ComposeError, LoadRequest, load};
+use doc2md_docker::targets::{TargetOptions, from_compose, print_json};
 use serde_json::Value;
 
 struct Case {
@@ -107,7 +107,7 @@ fn project(text: &str) -> Result<doc2md_docker::compose::Project, ComposeError> 
     })
 }
 
-fn targets(text: &str, options: &TargetOptions) -> doc2md_docker::build::TargetSet {
+fn targets(text: &str, options: &TargetOptions) -> doc2md_docker::targets::TargetSet {
     from_compose(&project(text).unwrap(), options).unwrap()
 }
 

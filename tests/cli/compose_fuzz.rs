@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use doc2md_docker::build::{TargetOptions, from_compose, print_json};
 use doc2md_docker::compose::{ComposeError, LoadRequest, load};
+use doc2md_docker::targets::{TargetOptions, from_compose, print_json};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use doc2md_docker::buildkit::{Control, Read};
-use doc2md_docker::engine::snapshot::{CacheKind, Store};
-use doc2md_docker::engine::{Connector, Snapshot};
+use doc2md_docker::engine::Connector;
+use doc2md_docker::inventory::Inventory;
+use doc2md_docker::inventory::{CacheKind, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::clean_alone::{on_private_engines, snapshot};
+use crate::clean_alone::{inventory, on_private_engines};
 use crate::support::{BUSYBOX, PrivateEngine, Project, engine, eventually, text};
 
 /// Two services, Dockerfiles outside of the contexts, a named context, and a cache mount that both use and nobody
@@ -109,9 +110,9 @@ fn is_cached(project: &Project) -> bool {
 }
 
 /// What must not change: ids, names and, of cache mounts, the uses.
-fn essence(seen: &Snapshot) -> (Vec<String>, Vec<String>) {
+fn essence(seen: &Inventory) -> (Vec<String>, Vec<String>) {
     let images = seen.images.iter().map(|it| format!("{} {:?}", it.id, it.references)).collect();
-    let record = |it: &doc2md_docker::engine::snapshot::CacheRecord| match it.kind {
+    let record = |it: &doc2md_docker::inventory::CacheRecord| match it.kind {
         CacheKind::CacheMount => format!("{} {} {:?}", it.id, it.usage_count, it.last_used_at),
         _ => it.id.clone(),
     };
@@ -119,7 +120,7 @@ fn essence(seen: &Snapshot) -> (Vec<String>, Vec<String>) {
 }
 
 #[track_caller]
-fn nothing_changed(before: &Snapshot, after: &Snapshot, what: &str) {
+fn nothing_changed(before: &Inventory, after: &Inventory, what: &str) {
     let (before_images, before_cache) = essence(before);
     let (images, cache) = essence(after);
     assert_eq!(images, before_images, "{what}");
@@ -149,9 +150,9 @@ fn a_benchmark_leaves_nothing_and_touches_nothing() {
             project.run(&["build"]).success();
         }
         // The first look at a cache mount counts as a use.
-        snapshot(&own);
+        inventory(&own);
         let (before, builds, memory) =
-            (snapshot(&own), builds_in_history(engine), remembered(&own));
+            (inventory(&own), builds_in_history(engine), remembered(&own));
         let files_before = files(&own.dir());
 
         let report =
@@ -183,7 +184,7 @@ fn a_benchmark_leaves_nothing_and_touches_nothing() {
         assert_eq!(case(&report, "code")["results"][0]["changes"][0]["file"], "app.py");
         assert_eq!(case(&report, "first")["results"][0]["changes"].as_array().unwrap().len(), 0);
 
-        let after = snapshot(&own);
+        let after = inventory(&own);
         nothing_changed(
             &before,
             &after,
@@ -211,7 +212,7 @@ fn interrupted(engine: &PrivateEngine, own: &Project) {
         ),
     );
     std::fs::create_dir(own.home().join("tmp")).unwrap();
-    let before = snapshot(own);
+    let before = inventory(own);
     let child = own
         .command(&["-f", "slow.yaml", "bench", "--progress", "plain"])
         .env("TMPDIR", own.home().join("tmp"))
@@ -228,7 +229,7 @@ fn interrupted(engine: &PrivateEngine, own: &Project) {
     let log = std::fs::read_to_string(own.home().join("log")).unwrap();
     assert_eq!(output.status.code(), Some(130), "{}{log}", text(&output));
     let name = &engine.engine().name;
-    nothing_changed(&before, &snapshot(own), &format!("{name}, interrupted: {log}"));
+    nothing_changed(&before, &inventory(own), &format!("{name}, interrupted: {log}"));
     assert_eq!(std::fs::read_dir(own.home().join("tmp")).unwrap().count(), 0);
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use doc2md_docker::engine::snapshot::CacheRecord;
 use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::inventory::CacheRecord;
 use serde_json::Value;
 
-use crate::clean_alone::snapshot;
+use crate::clean_alone::inventory;
 use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, Registry, engine, on_every_engine};
 
 /// A project whose containers, networks and volumes go when the test ends, however it does.
@@ -287,7 +287,7 @@ fn on_the_containerd_store_cache_stays_where_somebody_built_on_an_imported_one()
     own.engine().docker_ok(&["image", "rm", &format!("{}-app", theirs.name())]);
     let ours = project(own.engine(), "FROM scratch\nCOPY compose.yaml /\n", "");
     let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
-    let cache = snapshot(&theirs).cache;
+    let cache = inventory(&theirs).cache;
     assert!(cache.iter().any(|it| it.description.starts_with("imported ")), "{cache:#?}");
     assert_eq!(ran(&theirs), [""; 0], "{done:#}");
 }

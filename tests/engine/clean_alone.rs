@@ -5,7 +5,8 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use doc2md_docker::engine::{Connector, Engine as Client, Snapshot};
+use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::inventory::Inventory;
 use serde_json::Value;
 
 use crate::support::{BUSYBOX, PrivateEngine, Project, eventually};
@@ -28,10 +29,10 @@ pub(crate) fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
     assert!(failed.is_empty(), "failed on: {}", failed.join(", "));
 }
 
-pub(crate) fn snapshot(project: &Project) -> Snapshot {
+pub(crate) fn inventory(project: &Project) -> Inventory {
     let client = Client::new(&Connector::unix(project.engine().socket()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut seen = runtime.block_on(client.snapshot(Duration::from_secs(60))).unwrap();
+    let mut seen = runtime.block_on(client.inventory(Duration::from_secs(60))).unwrap();
     // Engines list in any order.
     seen.images.sort_by(|a, b| a.id.cmp(&b.id));
     seen.containers.sort_by(|a, b| a.id.cmp(&b.id));
@@ -91,15 +92,15 @@ fn a_dry_run_changes_nothing_and_the_estimate_holds() {
         // The first question after a build counts as a use of a cache mount, and until the engine has let go of a
         // build, it may list another of two records that hold the same files.
         let before = eventually("the engine is at rest", Duration::from_secs(60), || {
-            let seen = snapshot(&project);
-            (snapshot(&project) == seen).then_some(seen)
+            let seen = inventory(&project);
+            (inventory(&project) == seen).then_some(seen)
         });
         for args in
             [&["--dry-run"][..], &["--dry-run", "--cache"], &["--dry-run", "--cache=all", "--stop"]]
         {
             json(&project, args);
         }
-        assert_eq!(snapshot(&project), before, "{name}");
+        assert_eq!(inventory(&project), before, "{name}");
 
         for args in [
             &["--force"][..],
@@ -158,7 +159,7 @@ fn start(project: &Project) {
 
 /// What of the project is left, whatever it is.
 fn left(project: &Project) -> Vec<String> {
-    let seen = snapshot(project);
+    let seen = inventory(project);
     let name = project.name();
     let containers = seen.containers.iter().map(|it| &it.name);
     let volumes = seen.volumes.iter().map(|it| &it.name);

@@ -9,11 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
 
-use doc2md_docker::engine::Snapshot;
+use doc2md_docker::inventory::Inventory;
 use serde_json::Value;
 
 use crate::clean::ran;
-use crate::clean_alone::{ENGINES, on_private_engines, snapshot};
+use crate::clean_alone::{ENGINES, inventory, on_private_engines};
 use crate::support::{BUSYBOX, PrivateEngine, Project, Registry, text};
 
 /// Pairs on each engine, others on each.
@@ -136,7 +136,7 @@ fn equip(project: &Project) {
 /// Everything an engine has that says by its name or text that it is of a project, and how often. Cache records have
 /// no lasting id: where two hold the same files, an engine lists now one and now the other (BuildKit `cache/manager.go`,
 /// `DiskUsage`, "duplicates that share data").
-fn of(seen: &Snapshot, project: &Project) -> BTreeMap<String, usize> {
+fn of(seen: &Inventory, project: &Project) -> BTreeMap<String, usize> {
     let images =
         seen.images.iter().flat_map(|it| it.references.iter().map(move |name| (name, &it.id)));
     let images = images.map(|(name, id)| format!("{name} {id}"));
@@ -211,7 +211,7 @@ fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> Cache {
     }
     equip(&ours);
     equip(&theirs);
-    let before = of(&snapshot(&ours), &theirs);
+    let before = of(&inventory(&ours), &theirs);
     let options = [
         &["--cache"][..],
         &["--only", "cache"],
@@ -220,7 +220,7 @@ fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> Cache {
     ];
     let args = [&["--force"], options[chance.next() as usize % options.len()]].concat();
     let done = clean(&ours, &args);
-    let after = of(&snapshot(&ours), &theirs);
+    let after = of(&inventory(&ours), &theirs);
     let left = |text: &String| after.get(text).copied().unwrap_or(0);
     // What both could have made goes only where nobody else's build needs it: the next one tells.
     let gone: Vec<&String> =

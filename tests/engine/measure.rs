@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use doc2md_docker::buildkit::Control;
 use doc2md_docker::dockerfile::Beginning;
-use doc2md_docker::engine::snapshot::CacheRecord;
 use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::inventory::CacheRecord;
 use doc2md_docker::measure::{Mount, Sharing, Sight};
 use serde_json::Value;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use doc2md_docker::clean::{self, Kind, Request, execute};
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::ownership::{self, Question};
-use doc2md_docker::prune::{self, Kind, Request, execute};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -471,17 +471,17 @@ fn what_somebody_took_into_use_since_the_plan_stays() {
         let client = Client::new(&Connector::unix(engine.socket()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
-            let snapshot = client.snapshot(Duration::from_secs(60)).await.unwrap();
+            let inventory = client.inventory(Duration::from_secs(60)).await.unwrap();
             let project = ownership::Project { name: name.clone(), ..Default::default() };
             let answer = ownership::judge(&Question {
                 project: &project,
-                snapshot: &snapshot,
+                inventory: &inventory,
                 details: &[],
                 evidence: &ownership::Evidence::default(),
                 include: &Default::default(),
             });
-            let plan = prune::plan(
-                &snapshot,
+            let plan = clean::plan(
+                &inventory,
                 &[],
                 &answer,
                 &Request {

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use doc2md_docker::engine::Connector;
-use doc2md_docker::engine::snapshot::Image;
-use doc2md_docker::stats::{add_shared, wanted};
+use doc2md_docker::inventory::Image;
+use doc2md_docker::usage::{add_shared, wanted};
 use serde_json::Value;
 
 use crate::support::{

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use doc2md_docker::engine::snapshot::CacheRecord;
 use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::inventory::CacheRecord;
 use tempfile::TempDir;
 
 use super::engine::{engine, text};
@@ -69,7 +69,7 @@ impl PrivateEngine {
         self.engine.docker_ok(&["buildx", "build", &folder.path().display().to_string()]);
         let records = self.cache_records();
         let mut bases = records.iter().filter(|it| it.description.starts_with("pulled from"));
-        // Only a layer that BuildKit fetched and unpacked itself is as large as blob and snapshot together.
+        // Only a layer that BuildKit fetched and unpacked itself is as large as blob and inventory together.
         assert!(bases.any(|base| base.size_bytes > unpacked), "{unpacked}: {records:#?}");
         reference
     }

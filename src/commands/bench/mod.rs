@@ -15,9 +15,6 @@ use tempfile::TempDir;
 
 use crate::bench::Case;
 use crate::bench::model::{BenchReport, CaseReport, EngineReport};
-use crate::build::executor::RunSettings;
-use crate::build::from_compose::{TargetOptions, from_compose};
-use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::cli::bench::{BenchArgs, BenchCase, BenchFormat};
 use crate::cli::project::ProjectArgs;
@@ -26,10 +23,13 @@ use crate::commands::{build, connect, progress_mode, project};
 use crate::compose::Project;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
-use crate::ledger::Store;
-use crate::report::{Progress, bench as report};
+use crate::history::Store;
 use crate::signal::Interrupt;
-use crate::ui::Ui;
+use crate::solve::executor::RunSettings;
+use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::target::Target;
+use crate::terminal::Ui;
+use crate::view::{Progress, bench as report};
 
 use rounds::Rounds;
 use variant::{Variant, Wishes};

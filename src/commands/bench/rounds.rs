@@ -11,19 +11,20 @@ use super::tidy::{self, Made};
 use super::variant::{Identity, Variant};
 use crate::bench::Case;
 use crate::bench::model::{CaseReport, Change, Left, ResultReport, Sample, TargetSample};
-use crate::build::executor::RunSettings;
 use crate::buildkit;
 use crate::cli::GlobalArgs;
 use crate::commands::build::{Finished, Memory, Run};
 use crate::commands::connect;
 use crate::commands::environment::Environment;
-use crate::engine::{ApiVersion, Connector, Engine};
+use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
-use crate::ledger::Store;
+use crate::history::Store;
+use crate::inventory::ApiVersion;
 use crate::progress::outcome::TargetOutcome;
-use crate::report::{self, Progress};
 use crate::signal::{Cause, Interrupt};
-use crate::ui::{Ui, format};
+use crate::solve::executor::RunSettings;
+use crate::terminal::{Ui, format};
+use crate::view::{self, Progress};
 
 /// How much of a random name is kept: enough that two benchmarks on one engine do not meet.
 const TOKEN: usize = 10;
@@ -179,7 +180,7 @@ impl Rounds<'_> {
             memory: Some(Memory::at(self.ledger.clone(), &identity.project)),
         };
         let finished = run.go().await?;
-        match report::run_error(&finished.summary) {
+        match view::run_error(&finished.summary) {
             None => {
                 let mut sample = sample(&finished);
                 let measured = async {

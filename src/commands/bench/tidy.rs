@@ -9,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::attribution::{Reason, Verdict};
 use crate::bench::model::Left;
 use crate::buildkit::Control;
-use crate::commands::clean;
-use crate::engine::snapshot::{CacheKind, CacheRecord};
+use crate::clean::execute::{self, Stop};
+use crate::clean::plan::words;
+use crate::clean::{self, Kind, Request};
+use crate::commands;
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
-use crate::ledger::Store;
+use crate::history::Store;
+use crate::inventory::{CacheKind, CacheRecord};
+use crate::ownership::records::{Reason, Verdict};
 use crate::ownership::{self, Depth, Project, Question};
-use crate::prune::execute::{self, Stop};
-use crate::prune::plan::words;
-use crate::prune::{self, Kind, Request};
 
 /// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
 const ATTEMPTS: usize = 20;
@@ -70,25 +70,25 @@ async fn once(
     engine: &Engine,
     made: &Made<'_>,
 ) -> Result<(Vec<Left>, bool), CommandError> {
-    let observed = clean::observe(engine, connector).await?;
-    let (snapshot, details) = (&observed.snapshot, &observed.details);
+    let observed = commands::clean::observe(engine, connector).await?;
+    let (inventory, details) = (&observed.inventory, &observed.details);
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());
     let ledger = Some(made.ledger.directory().to_owned());
     let memory =
         ownership::recall(connector, ledger, made.project, Depth::Cache, &mut Vec::new()).await;
-    let mut evidence = ownership::gather(engine, snapshot, &project, memory)
+    let mut evidence = ownership::gather(engine, inventory, &project, memory)
         .await
         .map_err(|error| crate::commands::connect::engine_error(connector, &error))?;
     evidence.own_keys = true;
     let mut answer = ownership::judge(&Question {
         project: &project,
-        snapshot,
+        inventory,
         details,
         evidence: &evidence,
         include: &BTreeSet::new(),
     });
-    for record in &snapshot.cache {
+    for record in &inventory.cache {
         if is_own_mount(record, &made.namespaces) && !record.in_use {
             let step = record.description.clone();
             answer.records.insert(record.id.clone(), Verdict::Ours { step });
@@ -102,7 +102,7 @@ async fn once(
         until: None,
         cache_goal: None,
     };
-    let plan = prune::plan(snapshot, details, &answer, &request);
+    let plan = clean::plan(inventory, details, &answer, &request);
     let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
     if let Some(Stop::Engine(error)) = &outcome.stopped {
         return Err(crate::commands::connect::engine_error(connector, error));
@@ -116,7 +116,7 @@ async fn once(
         note(remaining.item.kind, &remaining.why, remaining.item.bytes);
     }
     let mut in_use = false;
-    for record in snapshot.cache.iter().filter(|it| it.created_at >= Some(made.since)) {
+    for record in inventory.cache.iter().filter(|it| it.created_at >= Some(made.since)) {
         let why = match answer.records.get(&record.id) {
             Some(Verdict::Ours { .. }) => {
                 let kept = plan.keep.iter().find(|item| item.id == record.id);

@@ -10,13 +10,13 @@ use crate::bench::Case;
 use crate::bench::choose::{self, Candidate};
 use crate::bench::edit;
 use crate::bench::model::{Change, ProjectReport};
-use crate::build::plan::{BuildPlan, PlanError};
-use crate::build::target::Target;
 use crate::build_context::coverage::Coverage;
 use crate::commands::build::dockerfile;
 use crate::compose::Project;
 use crate::dockerfile::{FileUse, file_uses};
 use crate::labels;
+use crate::solve::plan::{BuildPlan, PlanError};
+use crate::targets::target::Target;
 
 /// A build argument of BuildKit's frontend: its value stands before the ids of cache mounts.
 const MOUNT_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";

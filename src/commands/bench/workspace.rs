@@ -12,16 +12,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::build::dockerfile_source;
-use crate::build::plan::TARGET_CONTEXT;
-use crate::build::request::is_remote;
-use crate::build::target::Target;
 use crate::build_context::filter::{Filter, FilterRequest};
 use crate::build_context::ignore_file;
 use crate::build_context::root::Root;
 use crate::build_context::stat::Kind;
 use crate::build_context::walk::{Entry, Stop, walk};
 use crate::files::write;
+use crate::solve::dockerfile_source;
+use crate::solve::plan::TARGET_CONTEXT;
+use crate::solve::request::is_remote;
+use crate::targets::target::Target;
 
 /// From here on a hard link is worth its drawback: the original's link count and change time move.
 const LARGE: u64 = 4 << 20;

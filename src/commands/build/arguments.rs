@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::requests::dockerfile;
-use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::dockerfile::{declared_args, is_predefined_arg, nearest};
+use crate::solve::plan::BuildPlan;
 
 /// A warning for each argument of the command line that no Dockerfile of `plan` declares. None where a
 /// Dockerfile is not on this machine, or is read by a frontend of its own.
@@ -41,8 +41,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::build::target::Target;
     use crate::cli::{Cli, Command};
+    use crate::targets::target::Target;
 
     fn warnings(options: &[&str], dockerfiles: &[&str]) -> Vec<String> {
         let words = ["doc2md-docker", "build"].iter().chain(options);

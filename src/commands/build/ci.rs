@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::buildkit;
 use crate::commands::environment::Environment;
 use crate::files::write;
-use crate::report::ci::Ci;
-use crate::ui::Ui;
+use crate::terminal::Ui;
+use crate::view::ci::Ci;
 
 /// What the environment says.
 pub(in crate::commands) fn detect(environment: &Environment) -> Ci {

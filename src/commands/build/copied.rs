@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::build::executor::Job;
 use crate::build_context::coverage::Coverage;
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
 use crate::dockerfile::{CopySources, Outline};
-use crate::ledger::CopiedFiles;
-use crate::ledger::copied::{Collector, Covered};
-use crate::ledger::record::TargetFacts;
+use crate::history::CopiedFiles;
+use crate::history::copied::{Collector, Covered};
+use crate::history::record::TargetFacts;
 use crate::progress::RunTrace;
+use crate::solve::job::Job;
 
 /// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
 const MAIN_CONTEXT: &str = "context";

@@ -8,18 +8,19 @@ use std::num::NonZeroUsize;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
-use crate::build::executor::{Job, RunSettings};
-use crate::build::plan::BuildPlan;
 use crate::buildkit;
 use crate::commands::environment::Environment;
 use crate::compose::Project;
-use crate::engine::snapshot::{EngineFacts, Store as ImageStore};
 use crate::engine::{Engine, EngineError};
-use crate::ledger::record::{self, TargetFacts};
-use crate::ledger::{BuildId, EngineInfo, Limits, Store, StoreError, past};
+use crate::history::record::{self, TargetFacts};
+use crate::history::{BuildId, EngineInfo, Limits, Store, StoreError, past};
+use crate::inventory::{EngineFacts, Store as ImageStore};
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{RunSummary, RunTrace};
 use crate::redact::Redactor;
+use crate::solve::executor::RunSettings;
+use crate::solve::job::Job;
+use crate::solve::plan::BuildPlan;
 
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;

@@ -10,18 +10,17 @@ mod run;
 mod secrets;
 mod settings;
 
-use crate::build::as_buildx;
-use crate::build::from_compose::{TargetSet, from_compose, print_json};
-use crate::build::plan::BuildPlan;
-use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
 use crate::commands::{check, connect, progress_mode, project, sources};
 use crate::error::{CommandError, ExitKind};
-use crate::report::{self, Progress};
 use crate::signal::Interrupt;
-use crate::ui::Ui;
+use crate::solve::plan::BuildPlan;
+use crate::targets::as_buildx;
+use crate::targets::{Target, TargetSet, from_compose, print_json};
+use crate::terminal::Ui;
+use crate::view::{self, Progress};
 
 pub use memory::Memory;
 pub(super) use requests::dockerfile;
@@ -72,7 +71,7 @@ pub async fn run(
     let run = Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory };
     let finished = run.go().await?;
     let written = results::write(args, &project, &plan, &finished, ui);
-    if let Some(error) = report::run_error(&finished.summary) {
+    if let Some(error) = view::run_error(&finished.summary) {
         // What failed first is what the run ends with.
         if let Err(unwritten) = written {
             ui.warn(&format!("{unwritten}: {}", unwritten.causes.join(": ")));

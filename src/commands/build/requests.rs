@@ -3,21 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::build::dockerfile_source;
-use crate::build::executor::Job;
-use crate::build::names;
-use crate::build::plan::BuildPlan;
-use crate::build::request::{self, RequestContext, SolveRequest};
-use crate::build::sessions::Sessions;
-use crate::build::spec::SecretLocation;
-use crate::build::stores::{self, StoreError};
-use crate::build::target::Target;
 use crate::buildkit;
 use crate::buildkit::session::auth::CredentialStore;
 use crate::commands::environment::Environment;
 use crate::dockerfile::context_fingerprint;
 use crate::error::{CommandError, ExitKind};
-use crate::ui::Ui;
+use crate::solve::dockerfile_source;
+use crate::solve::job::Job;
+use crate::solve::names;
+use crate::solve::plan::BuildPlan;
+use crate::solve::request::{self, RequestContext, SolveRequest};
+use crate::solve::sessions::Sessions;
+use crate::solve::stores::{self, StoreError};
+use crate::targets::spec::SecretLocation;
+use crate::targets::target::Target;
+use crate::terminal::Ui;
 
 /// A directory for Dockerfiles that stand in the compose file, where one does.
 pub(super) fn scratch_directory(
@@ -82,7 +82,8 @@ pub(super) fn prepare_stores(
     requests: &[SolveRequest],
 ) -> Result<(), CommandError> {
     plan.steps.iter().zip(requests).try_for_each(|(step, request)| {
-        stores::prepare(&step.target, request).map_err(|error| store_error(ExitKind::Failed, error))
+        stores::prepare(&step.target, &request.stores)
+            .map_err(|error| store_error(ExitKind::Failed, error))
     })
 }
 

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::{Finished, requests};
-use crate::build::metadata;
-use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 use crate::files::write::{self, Place};
 use crate::progress::outcome::TargetOutcome;
-use crate::report::timeline::{self, Source, Timeline};
-use crate::ui::Ui;
+use crate::solve::metadata;
+use crate::solve::plan::BuildPlan;
+use crate::terminal::Ui;
+use crate::view::timeline::{self, Source, Timeline};
 
 const METADATA: &str = "the metadata";
 const IMAGE_ID: &str = "the image id";

@@ -8,11 +8,6 @@ use tokio::task::JoinHandle;
 
 use super::memory::{self, Memory};
 use super::{ci, copied, requests, secrets};
-use crate::build::engine_fit::{self, FitError};
-use crate::build::executor::{self, Job, RunOutcome, RunSettings};
-use crate::build::plan::BuildPlan;
-use crate::build::request::SolveRequest;
-use crate::build::sessions::{Providers, SecretFiles, Sessions, SessionsError};
 use crate::buildkit::Control;
 use crate::buildkit::session::auth::CredentialStore;
 use crate::cli::GlobalArgs;
@@ -24,9 +19,15 @@ use crate::error::{CommandError, ExitKind};
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
-use crate::report::{Progress, Reporter};
 use crate::signal::{Cause, Interrupt};
-use crate::ui::Ui;
+use crate::solve::engine_fit::{self, FitError};
+use crate::solve::executor::{self, RunOutcome, RunSettings};
+use crate::solve::job::Job;
+use crate::solve::plan::BuildPlan;
+use crate::solve::request::SolveRequest;
+use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
+use crate::terminal::Ui;
+use crate::view::{Progress, Reporter};
 
 /// How often the reporter gets to redraw.
 const TICK: Duration = Duration::from_millis(100);

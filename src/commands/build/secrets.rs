@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::build::plan::BuildPlan;
-use crate::build::sessions::SecretFiles;
-use crate::build::spec::{self, SecretLocation};
-use crate::build::target::Target;
 use crate::buildkit::session::secrets::MAX_SECRET_BYTES;
 use crate::commands::environment::Environment;
 use crate::files::read;
 use crate::redact::Secrets;
+use crate::solve::plan::BuildPlan;
+use crate::solve::sessions::SecretFiles;
+use crate::targets::spec::{self, SecretLocation};
+use crate::targets::target::Target;
 
 /// The secrets of everything that `plan` builds, since one of a target may show up in what is told of another, and the
 /// files some of them are in.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use crate::build::executor::RunSettings;
-use crate::build::from_compose::TargetOptions;
-use crate::build::plan::BuildPlan;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
+use crate::solve::executor::RunSettings;
+use crate::solve::plan::BuildPlan;
+use crate::targets::from_compose::TargetOptions;
 
 /// What the options change in the targets of the compose file; `proxy_args` come from docker's
 /// configuration.

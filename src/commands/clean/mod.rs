@@ -8,20 +8,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use crate::clean::execute::{self, Stop};
+use crate::clean::space::Space;
+use crate::clean::{self, Kind, Outcome, Plan};
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::commands::environment::Environment;
 use crate::commands::{connect, measure, scope};
-use crate::engine::snapshot::{ImageDetails, Lost, Part, Snapshot};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
+use crate::inventory::{ImageDetails, Inventory, Lost, Part};
 use crate::ownership::{self, Depth, Question};
-use crate::prune::execute::{self, Stop};
-use crate::prune::space::Space;
-use crate::prune::{self, Kind, Outcome, Plan};
-use crate::report::clean::{self as report, CleanResult};
 use crate::signal::{Cause, Interrupt};
-use crate::ui::{Ui, format, prompt};
+use crate::terminal::{Ui, format, prompt};
+use crate::view::clean::{self as report, CleanResult};
 
 /// What it means that an engine does not answer in time.
 const ENGINE: ExitKind = ExitKind::EngineUnreachable;
@@ -57,40 +57,40 @@ pub async fn run(
     let engine = Engine::new(&connector);
     let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, &connector)).await??;
     let wish = measure::Wish::remembered(environment.ledger_directory().as_deref());
-    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.snapshot, &wish);
+    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.inventory, &wish);
     let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
         goal.disk_free =
-            connect::disk_free(&connector, &observed.snapshot.engine).ok_or_else(|| {
+            connect::disk_free(&connector, &observed.inventory.engine).ok_or_else(|| {
                 let message =
                     "--min-free-space needs the engine's disk, which cannot be seen from here";
                 CommandError::new(ExitKind::Usage, message)
                     .hint("--max-used-space works everywhere")
             })?;
     }
-    notes.extend(scope::unknown(&scope, &observed.snapshot));
+    notes.extend(scope::unknown(&scope, &observed.inventory));
     let depth = if request.kinds.contains(&Kind::Cache) { Depth::Cache } else { Depth::Things };
     let ledger = environment.ledger_directory();
     let gathering = async {
         let memory = ownership::recall(&connector, ledger, &project.name, depth, &mut notes).await;
-        ownership::gather(&engine, &observed.snapshot, project, memory).await
+        ownership::gather(&engine, &observed.inventory, project, memory).await
     };
     let evidence = or_interrupt(interrupt, ENGINE, gathering)
         .await?
         .map_err(|error| connect::engine_error(&connector, &error))?;
-    let Observed { snapshot, details } = &observed;
-    notes.extend(snapshot.gaps.iter().map(ToString::to_string));
+    let Observed { inventory, details } = &observed;
+    notes.extend(inventory.gaps.iter().map(ToString::to_string));
     let answer = ownership::judge(&Question {
         project,
-        snapshot,
+        inventory,
         details,
         evidence: &evidence,
         include: &include,
     });
-    let mut plan = prune::plan(snapshot, details, &answer, &request);
+    let mut plan = clean::plan(inventory, details, &answer, &request);
     measure::expect_engines_uses(&mut plan, &sizes);
     let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
-    let others = hits.then(|| whole_cache::others_hit(snapshot, &answer.records, &project.name));
+    let others = hits.then(|| whole_cache::others_hit(inventory, &answer.records, &project.name));
     let clean = Clean { args, ui, project: &project.name, plan: &plan, notes: &notes };
     if !global.quiet {
         for note in &notes {
@@ -118,7 +118,7 @@ pub async fn run(
     let measured = async {
         let measured = async {
             let mut after = observe(&engine, &connector).await?;
-            measure::sizes(&connector, &engine, &[], &mut after.snapshot, &wish).await;
+            measure::sizes(&connector, &engine, &[], &mut after.inventory, &wish).await;
             Ok(after)
         };
         let late = |()| Err(CommandError::new(ExitKind::Failed, "the engine was too slow"));
@@ -146,13 +146,13 @@ pub async fn run(
 
 /// What the engine holds, and what its images are made of.
 pub(super) struct Observed {
-    pub(super) snapshot: Snapshot,
+    pub(super) inventory: Inventory,
     pub(super) details: Vec<ImageDetails>,
 }
 
 impl Observed {
     fn footprint(&self) -> u64 {
-        Space::new(&self.snapshot, &self.details).footprint(&self.snapshot)
+        Space::new(&self.inventory, &self.details).footprint(&self.inventory)
     }
 }
 
@@ -161,17 +161,17 @@ pub(super) async fn observe(
     connector: &Connector,
 ) -> Result<Observed, CommandError> {
     let failed = |error: EngineError| connect::engine_error(connector, &error);
-    let snapshot = engine.snapshot(PATIENCE).await.map_err(failed)?;
+    let inventory = engine.inventory(PATIENCE).await.map_err(failed)?;
     let blind =
-        snapshot.gaps.iter().find(|gap| gap.lost == Lost::Everything && gap.part != Part::Engine);
+        inventory.gaps.iter().find(|gap| gap.lost == Lost::Everything && gap.part != Part::Engine);
     if let Some(gap) = blind {
         // What is not seen may use what would be removed.
         let message = format!("nothing is removed without knowing what is there: {gap}");
         return Err(CommandError::new(ExitKind::EngineUnreachable, message));
     }
-    let ids: Vec<String> = snapshot.images.iter().map(|image| image.id.clone()).collect();
+    let ids: Vec<String> = inventory.images.iter().map(|image| image.id.clone()).collect();
     let details = engine.image_details(&ids).await.map_err(failed)?;
-    Ok(Observed { snapshot, details })
+    Ok(Observed { inventory, details })
 }
 
 /// Waits for `work`, unless the run is to stop. `late` is how it ends where that takes too long.

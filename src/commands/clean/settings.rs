@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clean::{Kind, Request, SpaceGoal};
 use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
 use crate::error::{CommandError, ExitKind};
 use crate::ownership::Include;
-use crate::prune::{Kind, Request, SpaceGoal};
 use crate::size;
 
 /// What is to be removed.

@@ -12,8 +12,6 @@ use std::process::Command;
 
 use compose_cli::ComposeCli;
 
-use crate::build::executor::RunSettings;
-use crate::build::from_compose::{TargetOptions, from_compose};
 use crate::cli::GlobalArgs;
 use crate::cli::dev::{DevAction, DevArgs, DownArgs, LogsArgs, UpArgs};
 use crate::cli::project::ProjectArgs;
@@ -22,9 +20,11 @@ use crate::commands::environment::Environment;
 use crate::commands::{build, connect, progress_mode, project};
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
-use crate::report;
 use crate::signal::Interrupt;
-use crate::ui::Ui;
+use crate::solve::executor::RunSettings;
+use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::terminal::Ui;
+use crate::view;
 
 /// Runs the command. Where compose is started, this does not return.
 ///
@@ -102,7 +102,7 @@ async fn build(
         memory: Memory::of(project, environment),
     };
     let finished = run.go().await?;
-    report::run_error(&finished.summary).map_or(Ok(()), Err)
+    view::run_error(&finished.summary).map_or(Ok(()), Err)
 }
 
 /// The options by which compose finds the same project.

@@ -10,25 +10,26 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::attribution::Verdict;
 use crate::buildkit::Control;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
 use crate::commands::environment::Environment;
 use crate::commands::{connect, measure, scope};
-use crate::engine::snapshot::{Gap, Image, ImageDetails, Lost, Part};
-use crate::engine::{Connector, Engine, Snapshot};
+use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::files::read;
+use crate::inventory::Inventory;
+use crate::inventory::{Gap, Image, ImageDetails, Lost, Part};
 use crate::measure::Sizes;
+use crate::ownership::records::Verdict;
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
-use crate::report::ci::Ci;
-use crate::report::clean;
-use crate::report::stats::{self as report, Extent};
-use crate::stats::budget::{self, Budget, BudgetError, Budgets, Growth};
-use crate::stats::{self, Facts, PastImage, StatsReport, gc};
-use crate::ui::Ui;
+use crate::terminal::Ui;
+use crate::usage::budget::{self, Budget, BudgetError, Budgets, Growth};
+use crate::usage::{self, Facts, PastImage, StatsReport, gc};
+use crate::view::ci::Ci;
+use crate::view::clean;
+use crate::view::stats::{self as report, Extent};
 
 /// What the layers of images get at least, where measuring took all the time there was.
 const LAYERS_AT_LEAST: Duration = Duration::from_secs(2);
@@ -59,10 +60,10 @@ pub async fn run(
     let measure = measure::Wish::new(args.measure, args.timeout, ledger.as_deref());
     let wish = Wish { limit: args.timeout, whose, ledger, measure };
     let seen = observe(&connector, &measured, wish, &mut notes).await?;
-    let mut report = stats::aggregate(&Facts {
+    let mut report = usage::aggregate(&Facts {
         project: measured.name(),
         services: &measured.services,
-        snapshot: &seen.snapshot,
+        inventory: &seen.inventory,
         whose: &seen.whose,
         details: &seen.details,
         past: &seen.past,
@@ -84,7 +85,7 @@ pub async fn run(
     }
     show(&report, global, args.format, ui);
     verdict(&report)?;
-    measured_images(&seen.snapshot)
+    measured_images(&seen.inventory)
 }
 
 /// Whether it is asked whose the cache records are. That takes the layers of all images and the engine's
@@ -108,9 +109,9 @@ struct Wish {
 }
 
 /// Images are what the command is for.
-fn measured_images(snapshot: &Snapshot) -> Result<(), CommandError> {
+fn measured_images(inventory: &Inventory) -> Result<(), CommandError> {
     let gap = |gap: &&Gap| gap.part == Part::Images && gap.lost == Lost::Everything;
-    match snapshot.gaps.iter().find(gap) {
+    match inventory.gaps.iter().find(gap) {
         None => Ok(()),
         Some(gap) => Err(CommandError::new(ExitKind::Failed, format!("{gap}"))
             .hint("give the engine more time with --timeout")),
@@ -119,7 +120,7 @@ fn measured_images(snapshot: &Snapshot) -> Result<(), CommandError> {
 
 /// What the engine and the ledger told in time.
 struct Seen {
-    snapshot: Snapshot,
+    inventory: Inventory,
     details: Vec<ImageDetails>,
     past: Vec<PastImage>,
     whose: Answer,
@@ -141,9 +142,9 @@ async fn observe(
     let seen = async {
         match whose {
             Whose::Told => {
-                let snapshot = engine.snapshot(limit).await?;
-                let layers = layers_of(&engine, measured, &snapshot.images, end).await;
-                Ok((snapshot, layers))
+                let inventory = engine.inventory(limit).await?;
+                let layers = layers_of(&engine, measured, &inventory.images, end).await;
+                Ok((inventory, layers))
             }
             Whose::Left => {
                 let layers =
@@ -161,21 +162,21 @@ async fn observe(
         notes.push("builds of the project unknown: the engine was too slow".to_owned());
         Memory::default()
     });
-    let (mut snapshot, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
-    let past = past::of(ledger, measured, &snapshot);
+    let (mut inventory, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
+    let past = past::of(ledger, measured, &inventory);
     let sizes =
-        measure::sizes(connector, &engine, &measured.services, &mut snapshot, &measure).await;
+        measure::sizes(connector, &engine, &measured.services, &mut inventory, &measure).await;
     let details = layers.details.unwrap_or_else(|why| {
         notes.push(format!("layers of images unknown: {why}"));
         Vec::new()
     });
     match layers.chains {
-        Ok(chains) => stats::add_shared(&mut snapshot, &details, &chains),
+        Ok(chains) => usage::add_shared(&mut inventory, &details, &chains),
         Err(why) => notes.push(format!("what images share is unknown: {why}")),
     }
     let end = end.max(Instant::now() + LAYERS_AT_LEAST);
-    notes.extend(scope::unknown(&measured.scope, &snapshot));
-    let gathering = ownership::gather(&engine, &snapshot, &measured.scope.project, memory);
+    notes.extend(scope::unknown(&measured.scope, &inventory));
+    let gathering = ownership::gather(&engine, &inventory, &measured.scope.project, memory);
     let evidence = match timeout_at(end, gathering).await {
         Ok(evidence) => evidence.map_err(|error| connect::engine_error(connector, &error))?,
         Err(_) => {
@@ -184,8 +185,8 @@ async fn observe(
         }
     };
     let all = match whose {
-        Whose::Told if !details.is_empty() && !snapshot.cache.is_empty() => {
-            all_layers(&engine, &snapshot, &details, end, notes).await
+        Whose::Told if !details.is_empty() && !inventory.cache.is_empty() => {
+            all_layers(&engine, &inventory, &details, end, notes).await
         }
         Whose::Told => None,
         Whose::Left => {
@@ -195,7 +196,7 @@ async fn observe(
     };
     let question = Question {
         project: &measured.scope.project,
-        snapshot: &snapshot,
+        inventory: &inventory,
         details: all.as_deref().unwrap_or_default(),
         evidence: &evidence,
         include: &BTreeSet::new(),
@@ -210,12 +211,12 @@ async fn observe(
     }
     let gc = gc.map(|policies| gc::Rules {
         policies,
-        disk_free_bytes: connect::disk_free(connector, &snapshot.engine),
+        disk_free_bytes: connect::disk_free(connector, &inventory.engine),
     });
     let past = past.await.unwrap_or_default();
     notes.extend(past.note);
     let whose = answer;
-    Ok(Seen { snapshot, details, past: past.images, whose, own_records, sizes, gc })
+    Ok(Seen { inventory, details, past: past.images, whose, own_records, sizes, gc })
 }
 
 /// What inspecting images tells, or why it did not come in time.
@@ -233,7 +234,7 @@ async fn layers_of(
     end: Instant,
 ) -> Layers {
     let end = end.max(Instant::now() + LAYERS_AT_LEAST);
-    let wanted = stats::wanted(measured.name(), &measured.services, images);
+    let wanted = usage::wanted(measured.name(), &measured.services, images);
     let unmeasured = !wanted.is_empty() && images.iter().any(|it| it.shared_bytes.is_none());
     let others = images.iter().map(|image| image.id.clone());
     let others: Vec<String> = others.filter(|id| unmeasured && !wanted.contains(id)).collect();
@@ -263,13 +264,13 @@ async fn layers(
 /// Layers of all images: they tell which cache records somebody else has.
 async fn all_layers(
     engine: &Engine,
-    snapshot: &Snapshot,
+    inventory: &Inventory,
     details: &[ImageDetails],
     end: Instant,
     notes: &mut Vec<String>,
 ) -> Option<Vec<ImageDetails>> {
     let is_new = |id: &String| !details.iter().any(|image| image.id == *id);
-    let ids = snapshot.images.iter().map(|image| image.id.clone());
+    let ids = inventory.images.iter().map(|image| image.id.clone());
     let ids: Vec<String> = ids.filter(is_new).collect();
     match layers(engine, &ids, end).await {
         Ok(others) => Some(details.iter().cloned().chain(others).collect()),
@@ -361,7 +362,7 @@ fn show(report: &StatsReport, global: &GlobalArgs, format: StatsFormat, ui: &Ui)
 
 /// A broken budget is a violated policy; one that cannot be measured is a failure.
 fn verdict(report: &StatsReport) -> Result<(), CommandError> {
-    let rules = |wanted: &dyn Fn(&stats::Verdict) -> bool| -> Vec<&str> {
+    let rules = |wanted: &dyn Fn(&usage::Verdict) -> bool| -> Vec<&str> {
         report.budgets.iter().filter(|it| wanted(it)).map(|it| it.rule.as_str()).collect()
     };
     let broken = rules(&|it| it.ok == Some(false));

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
 
-use crate::engine::ApiVersion;
-use crate::engine::Snapshot;
-use crate::engine::snapshot::Store as ImageStore;
-use crate::ledger::{Entry, Outcome, ReadError, Store};
-use crate::stats::{self, CurrentImage, PastImage};
+use crate::history::{Entry, Outcome, ReadError, Store};
+use crate::inventory::ApiVersion;
+use crate::inventory::Inventory;
+use crate::inventory::Store as ImageStore;
+use crate::usage::{self, CurrentImage, PastImage};
 
 use super::project::Measured;
 
@@ -34,16 +34,16 @@ pub(super) struct Earlier {
 pub(super) fn of(
     directory: Option<PathBuf>,
     measured: &Measured,
-    snapshot: &Snapshot,
+    inventory: &Inventory,
 ) -> JoinHandle<Earlier> {
     let project = measured.name().to_owned();
     let place = Place {
-        engine: snapshot.engine.id.clone(),
+        engine: inventory.engine.id.clone(),
         directory: measured.directory().map(canonical),
     };
-    let current = stats::current(&project, &measured.services, &snapshot.images);
-    let is_comparable = snapshot.engine.store != ImageStore::Containerd
-        || snapshot.engine.api_version >= SIZES_ON_DISK;
+    let current = usage::current(&project, &measured.services, &inventory.images);
+    let is_comparable = inventory.engine.store != ImageStore::Containerd
+        || inventory.engine.api_version >= SIZES_ON_DISK;
     tokio::task::spawn_blocking(move || match directory {
         Some(_) if !is_comparable => {
             Earlier { note: Some(ONLY_COMPRESSED.to_owned()), ..Earlier::default() }
@@ -126,8 +126,8 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::ledger::BuildId;
-    use crate::ledger::testing::{build, epoch};
+    use crate::history::BuildId;
+    use crate::history::testing::{build, epoch};
 
     /// A ledger with a build for each (hour, engine, image id), of which none has the size of another.
     fn ledger(builds: &[(u32, &str, &str)]) -> (tempfile::TempDir, Store) {

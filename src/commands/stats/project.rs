@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use crate::build::as_buildx;
-use crate::build::dockerfile_source;
-use crate::build::from_compose::{TargetOptions, from_compose};
-use crate::build::target::Target;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
 use crate::commands::project;
 use crate::commands::scope::{self, Scope};
 use crate::compose;
 use crate::error::CommandError;
-use crate::stats::{DockerfileFacts, ServiceFacts};
-use crate::ui::Ui;
+use crate::solve::dockerfile_source;
+use crate::targets::as_buildx;
+use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::target::Target;
+use crate::terminal::Ui;
+use crate::usage::{DockerfileFacts, ServiceFacts};
 
 /// The build argument that BuildKit's Dockerfile frontend puts before ids of cache mounts.
 const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";

@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::{decode, questions};
-use crate::engine::ApiVersion;
-use crate::engine::snapshot::{CacheKind, Part};
+use crate::inventory::ApiVersion;
+use crate::inventory::{CacheKind, Part};
 
 const RECORDED: [(&str, &str); 4] = [
     ("20.10", include_str!("recorded/20.10.json")),

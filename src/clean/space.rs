@@ -1,0 +1,230 @@
+//! What things take on the disk, and what removing them frees.
+//!
+//! A layer that two images or an image and a cache record hold is there once (Docker's own store), or
+//! its blob is (containerd store); it goes with the last one that holds it. Engines do not say which
+//! record is which layer: creation time, instruction and size tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, Store};
+use crate::ownership::records::{came_as_blob, may_be_of, says_the_same};
+
+/// A layer that images have.
+#[derive(Debug)]
+struct LayerSpace {
+    /// Bytes unpacked.
+    unpacked: u64,
+    /// Bytes of its blob: 0 where the store keeps none.
+    blob: u64,
+    /// When its step ran, in seconds.
+    created: Option<i64>,
+    /// Its instruction, as the image's history has it.
+    created_by: String,
+}
+
+/// Layers, who holds them, and which record is which of them.
+#[derive(Debug)]
+pub struct Space {
+    has_blobs: bool,
+    layers: BTreeMap<String, LayerSpace>,
+    /// Layers of each image, by the image's id.
+    images: BTreeMap<String, Vec<String>>,
+    /// Layer of a record, by the record's id.
+    records: BTreeMap<String, String>,
+}
+
+impl Space {
+    /// Puts together what the engine tells.
+    pub fn new(inventory: &Inventory, details: &[ImageDetails]) -> Self {
+        let has_blobs = inventory.engine.store == Store::Containerd;
+        let mut layers = BTreeMap::new();
+        let mut images = BTreeMap::new();
+        for image in details {
+            for layer in &image.layers {
+                let step = layer.step.and_then(|step| image.history.get(step));
+                layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
+                    unpacked: layer.size_bytes.unwrap_or(0),
+                    blob: 0,
+                    created: step.and_then(|step| step.created).map(|time| time.as_second()),
+                    created_by: step.map_or_else(String::new, |step| step.created_by.clone()),
+                });
+            }
+            let chain = image.layers.iter().map(|layer| layer.chain_id.clone()).collect();
+            images.insert(image.id.clone(), chain);
+        }
+        let mut space = Self { has_blobs, layers, images, records: BTreeMap::new() };
+        space.match_records(&inventory.cache);
+        if has_blobs {
+            space.tell_blobs(&inventory.cache, details);
+        }
+        space
+    }
+
+    /// Each layer is that of one record at most: one that says the same words, where there is one, and of those the
+    /// one whose size is nearest to what it should be. Words differ where only one of both has values of variables.
+    fn match_records(&mut self, records: &[CacheRecord]) {
+        let mut pairs = Vec::new();
+        for record in records.iter().filter(|record| record.kind == CacheKind::Regular) {
+            let Some(created) = record.created_at.map(|time| time.as_second()) else { continue };
+            for (chain, layer) in &self.layers {
+                if layer.created == Some(created)
+                    && may_be_of(&record.description, &layer.created_by)
+                    && (self.has_blobs || record.shared)
+                {
+                    let copies = if self.has_blobs { 2 } else { 1 };
+                    let distance = record.size_bytes.abs_diff(copies * layer.unpacked);
+                    let other_words = !says_the_same(&record.description, &layer.created_by);
+                    pairs.push((other_words, distance, record.id.clone(), chain.clone()));
+                }
+            }
+        }
+        pairs.sort();
+        let mut taken = BTreeSet::new();
+        for (.., record, chain) in pairs {
+            if !self.records.contains_key(&record) && taken.insert(chain.clone()) {
+                self.records.insert(record, chain);
+            }
+        }
+    }
+
+    /// Sizes of blobs: of a record's what is not its inventory, of the others what is left of the
+    /// image's content, in the proportion of the unpacked sizes. Bases come before what is built on them.
+    fn tell_blobs(&mut self, records: &[CacheRecord], details: &[ImageDetails]) {
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        for record in records {
+            if let Some(chain) = self.records.get(&record.id)
+                && let Some(layer) = self.layers.get_mut(chain)
+            {
+                layer.blob = record.size_bytes.saturating_sub(layer.unpacked);
+                told.insert(chain.clone());
+            }
+        }
+        let mut images: Vec<&ImageDetails> = details.iter().collect();
+        images.sort_by_key(|image| (image.layers.len(), image.id.as_str()));
+        for image in images {
+            let chains = || image.layers.iter().map(|layer| layer.chain_id.as_str());
+            let known: u64 = chains()
+                .filter(|chain| told.contains(*chain))
+                .filter_map(|chain| self.layers.get(chain))
+                .map(|layer| layer.blob)
+                .sum();
+            let left = image.content_bytes.unwrap_or(0).saturating_sub(known);
+            let open: Vec<&str> = chains().filter(|chain| !told.contains(*chain)).collect();
+            let all: u64 =
+                open.iter().filter_map(|chain| self.layers.get(*chain)).map(|it| it.unpacked).sum();
+            for chain in open {
+                if let Some(layer) = self.layers.get_mut(chain) {
+                    let share =
+                        u128::from(left) * u128::from(layer.unpacked) / u128::from(all.max(1));
+                    layer.blob = u64::try_from(share).unwrap_or(left);
+                    told.insert(chain.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Bytes of everything in the inventory that this was made of: each layer and blob once.
+    pub fn footprint(&self, inventory: &Inventory) -> u64 {
+        let held: BTreeSet<&String> = self.records.values().collect();
+        let layers: u64 = self
+            .layers
+            .iter()
+            .map(|(chain, layer)| {
+                let blob_counted = self.has_blobs && held.contains(chain);
+                layer.unpacked + if blob_counted { 0 } else { layer.blob }
+            })
+            .sum();
+        let cache: u64 = inventory
+            .cache
+            .iter()
+            .filter(|record| self.has_blobs || !record.shared)
+            .map(|record| record.size_bytes)
+            .sum();
+        let containers = inventory.containers.iter().filter_map(|it| it.size_rw_bytes).sum::<u64>();
+        let volumes = inventory.volumes.iter().filter_map(|it| it.size_bytes).sum::<u64>();
+        layers + cache + containers + volumes
+    }
+
+    /// What removing these images and records frees, for each of them: what several of them hold
+    /// is counted with the first. `images` and `records` are ids.
+    pub fn freed(
+        &self,
+        inventory: &Inventory,
+        images: &[&str],
+        records: &BTreeSet<&str>,
+    ) -> BTreeMap<String, u64> {
+        let mut staying: BTreeSet<&str> = BTreeSet::new();
+        for (id, chain) in &self.images {
+            if !images.contains(&id.as_str()) {
+                staying.extend(chain.iter().map(String::as_str));
+            }
+        }
+        let holder: BTreeMap<&str, &str> =
+            self.records.iter().map(|(record, chain)| (chain.as_str(), record.as_str())).collect();
+        let mut freed = BTreeMap::new();
+        let mut counted: BTreeSet<&str> = BTreeSet::new();
+        for id in images {
+            let mut bytes = 0;
+            for chain in self.images.get(*id).into_iter().flatten() {
+                if staying.contains(chain.as_str()) || !counted.insert(chain) {
+                    continue;
+                }
+                let Some(layer) = self.layers.get(chain) else { continue };
+                let record = holder.get(chain.as_str());
+                bytes += match (self.has_blobs, record) {
+                    // The record has its own inventory, and keeps the blob or goes with it.
+                    (true, Some(_)) => layer.unpacked,
+                    (true, None) => layer.unpacked + layer.blob,
+                    (false, Some(record)) if !records.contains(record) => 0,
+                    (false, _) => layer.unpacked,
+                };
+            }
+            freed.insert((*id).to_owned(), bytes);
+        }
+        for record in &inventory.cache {
+            if !records.contains(record.id.as_str()) {
+                continue;
+            }
+            let layer = self.records.get(&record.id);
+            let bytes = match layer {
+                Some(chain) if self.has_blobs => {
+                    let blob = self.layers.get(chain).map_or(0, |layer| layer.blob);
+                    let blob_stays = staying.contains(chain.as_str());
+                    record.size_bytes - if blob_stays { blob.min(record.size_bytes) } else { 0 }
+                }
+                None if self.has_blobs => record.size_bytes,
+                // With the image, or not at all.
+                _ if record.shared => 0,
+                _ => record.size_bytes,
+            };
+            freed.insert(record.id.clone(), bytes);
+        }
+        freed
+    }
+
+    /// Unpacked bytes of the layers of these records, each built on the next, down to the base. Known where an image
+    /// has just these layers: those of steps are told by their records, those below them by their place.
+    pub(super) fn unpacked(&self, records: &[&CacheRecord]) -> Option<Vec<u64>> {
+        let of_record = |record: &CacheRecord| self.records.get(&record.id);
+        let top = of_record(records.first()?)?;
+        let layers = self.images.values().find_map(|layers| {
+            let place = layers.iter().position(|layer| layer == top)?;
+            Some(&layers[..=place])
+        })?;
+        let mut pairs = records.iter().zip(layers.iter().rev());
+        let fit = layers.len() == records.len()
+            && pairs.all(|(record, layer)| {
+                came_as_blob(&record.description) || of_record(record) == Some(layer)
+            });
+        let bytes = |layer: &String| self.layers.get(layer).map(|layer| layer.unpacked);
+        if fit { layers.iter().rev().map(bytes).collect() } else { None }
+    }
+
+    /// Whether an image that is not among `images` has the layer of this record.
+    pub fn held_by_other_image(&self, record: &str, images: &[&str]) -> bool {
+        let Some(chain) = self.records.get(record) else { return false };
+        self.images
+            .iter()
+            .any(|(id, chains)| !images.contains(&id.as_str()) && chains.contains(chain))
+    }
+}

@@ -1,0 +1,96 @@
+//! The disk usage answer (`GET /system/df`) in all its forms.
+//!
+//! Before API 1.52 it lists `Images`, `Containers`, `Volumes` and `BuildCache`; 1.52 adds one
+//! `*Usage` object for each; from 1.53 on there are only those, and they list their items only when
+//! asked with `verbose=1` (moby `api/docs/CHANGELOG.md`). One model reads them all, whatever an
+//! engine sends. Only images, containers, volumes and cache: networks have no size.
+
+use serde::Deserialize;
+
+use super::build_cache::CacheRow;
+use super::containers::ContainerRow;
+use super::images::ImageRow;
+use super::values::bytes;
+use super::volumes::VolumeRow;
+use crate::inventory::ApiVersion;
+use crate::inventory::{CacheRecord, Container, Image, Part, Volume};
+
+/// First version that can be asked for one part.
+const BY_TYPE: ApiVersion = ApiVersion::v1(42);
+/// First version with the `*Usage` objects.
+const USAGE_OBJECTS: ApiVersion = ApiVersion::v1(52);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Answer {
+    layers_size: Option<i64>,
+    images: Option<Vec<ImageRow>>,
+    containers: Option<Vec<ContainerRow>>,
+    volumes: Option<Vec<VolumeRow>>,
+    build_cache: Option<Vec<CacheRow>>,
+    image_usage: Option<Usage<ImageRow>>,
+    container_usage: Option<Usage<ContainerRow>>,
+    volume_usage: Option<Usage<VolumeRow>>,
+    build_cache_usage: Option<Usage<CacheRow>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", bound(deserialize = "T: Deserialize<'de>"))]
+struct Usage<T> {
+    /// The engine leaves a sum of 0 out.
+    #[serde(default)]
+    total_size: i64,
+    #[serde(default = "Option::default")]
+    items: Option<Vec<T>>,
+}
+
+/// What the answer says of the parts that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct DiskUsage {
+    pub(super) layers_bytes: Option<u64>,
+    pub(super) images: Vec<Image>,
+    pub(super) containers: Vec<Container>,
+    pub(super) volumes: Vec<Volume>,
+    pub(super) cache: Vec<CacheRecord>,
+}
+
+/// The questions to ask an engine of this version: one for each part at once, or one for all.
+/// Engines before API 1.42 do not know the parameter and answer everything to each.
+pub(super) fn questions(version: ApiVersion) -> Vec<(String, Vec<Part>)> {
+    let all = [
+        ("image", Part::Images),
+        ("container", Part::Containers),
+        ("volume", Part::Volumes),
+        ("build-cache", Part::Cache),
+    ];
+    if version < BY_TYPE {
+        return vec![("/system/df".to_owned(), all.map(|(_, part)| part).to_vec())];
+    }
+    let verbose = if version >= USAGE_OBJECTS { "&verbose=1" } else { "" };
+    all.into_iter()
+        .map(|(word, part)| (format!("/system/df?type={word}{verbose}"), vec![part]))
+        .collect()
+}
+
+/// Reads an answer in any form.
+pub(super) fn decode(body: &[u8]) -> Result<DiskUsage, serde_json::Error> {
+    let answer: Answer = serde_json::from_slice(body)?;
+    let total = answer.image_usage.as_ref().map(|usage| usage.total_size);
+    Ok(DiskUsage {
+        layers_bytes: total.or(answer.layers_size).and_then(bytes),
+        images: items(answer.image_usage, answer.images).map(Image::from).collect(),
+        containers: items(answer.container_usage, answer.containers)
+            .map(|row| row.into_container(true))
+            .collect(),
+        volumes: items(answer.volume_usage, answer.volumes).map(Volume::from).collect(),
+        cache: items(answer.build_cache_usage, answer.build_cache).map(CacheRecord::from).collect(),
+    })
+}
+
+/// The items of one part: from its object, or from the list of old.
+fn items<T>(usage: Option<Usage<T>>, list: Option<Vec<T>>) -> impl Iterator<Item = T> {
+    usage.and_then(|usage| usage.items).or(list).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests;

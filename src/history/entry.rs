@@ -1,0 +1,318 @@
+//! One build as it is remembered: plain data, in the JSON of schema `doc2md-docker/ledger/v1`.
+//!
+//! Times of steps are the engine's, all others this machine's. Bytes are integers, durations
+//! seconds, times RFC 3339 in UTC. What is not known is left out. Secrets are never part of an
+//! entry, and [`crate::redact`] has been over every text.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::history::BuildId;
+use crate::progress::StepName;
+
+/// The schema that this program writes.
+pub const SCHEMA: &str = "doc2md-docker/ledger/v1";
+
+/// One run of `build`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Its name, unique on this machine and in the order of time.
+    pub id: BuildId,
+    /// Compose project name.
+    pub project: String,
+    /// The project's directory.
+    pub project_directory: String,
+    /// Where it was built.
+    pub engine: EngineInfo,
+    /// When it started.
+    pub started: Timestamp,
+    /// Wall time.
+    pub seconds: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was stopped before its end, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
+    /// The targets in the order of the plan.
+    pub targets: Vec<TargetEntry>,
+}
+
+/// An engine as it names itself. All empty where it did not tell in time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineInfo {
+    /// Id, unique for each engine.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Release, such as `28.5.2`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// `containerd` for the containerd image store, else the storage driver, such as `overlay2`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub store: String,
+}
+
+/// How a run or a target ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything was built.
+    Succeeded,
+    /// Something failed, or time ran out.
+    Failed,
+    /// Interrupted; a target also when another one failed.
+    Cancelled,
+}
+
+/// Why a run was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// A target failed and `--keep-going` was not given.
+    TargetFailed,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// `--timeout` ran out.
+    TimedOut,
+}
+
+/// What a run did for one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetEntry {
+    /// Compose service.
+    pub service: String,
+    /// Target name: the service name with `.` replaced.
+    pub name: String,
+    /// Reference of the service's image.
+    pub image: String,
+    /// Target whose build also made this one's image; such a target has no steps of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
+    /// `sha256:...` as `docker image inspect` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// Size of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The engine's message where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When its solve was sent; absent if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// From `started` to `finished`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The Dockerfile, as the user would name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    /// Everything the engine reported, in the order it was announced: also what is no instruction
+    /// (`[internal] load build context`, `exporting to image`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepEntry>,
+    /// What its result depends on.
+    #[serde(default, skip_serializing_if = "Inputs::is_empty")]
+    pub inputs: Inputs,
+}
+
+/// One step of a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// Digest of the vertex, or id of its progress group.
+    pub digest: String,
+    /// Name as BuildKit gives it, such as `[stage-0 2/5] RUN make`.
+    pub name: String,
+    /// What the name says without its brackets; for steps of the Dockerfile the instruction.
+    pub instruction: String,
+    /// Stage, where the Dockerfile has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Number of the instruction in its stage from 1, and how many the stage has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<(u32, u32)>,
+    /// First line of the instruction in the Dockerfile, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// How it ended.
+    pub result: StepResult,
+    /// The engine's message where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it ran by the engine's clock, in order, overlaps merged. The cache record that a step
+    /// made was created within one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
+    /// Sum of the intervals.
+    pub seconds: f64,
+    /// Bytes transferred for it: layers pulled, files of the context, layers exported.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// Digests of the vertexes it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// Cache mounts of a RUN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache_mounts: Vec<CacheMount>,
+    /// Files of the build context that a COPY or ADD covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<CopiedFiles>,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepResult {
+    /// Its result came from the cache, or it is a base image that the engine already held.
+    Cached,
+    /// It ran to its end.
+    Ran,
+    /// It failed.
+    Failed,
+    /// It was stopped before its end.
+    Cancelled,
+    /// It was announced and never started: the run ended before, or nothing needed it.
+    NotRun,
+}
+
+/// From start to completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Start.
+    pub started: Timestamp,
+    /// Completion; not before the start.
+    pub completed: Timestamp,
+}
+
+/// A cache mount of a RUN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheMount {
+    /// `id=` as in the Dockerfile; by default the target.
+    pub id: String,
+    /// The id in the description of the engine's cache record, such as `//root/.cache/pip`.
+    pub engine_id: String,
+    /// Where it is mounted.
+    pub target: String,
+    /// `shared`, `private` or `locked`.
+    pub sharing: String,
+}
+
+/// What a target's result depends on, as far as this side knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inputs {
+    /// Build context: a directory or URL.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub context: String,
+    /// Stage that was built, where not the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Platforms, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
+    /// Build arguments. The value of one whose name says that it is a secret is `***`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, String>,
+    /// Base images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<BaseImage>,
+    /// SHA-256 of the Dockerfile's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile_digest: Option<String>,
+    /// Whether the layer cache was not to be read (`--no-cache`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_cache: bool,
+}
+
+impl Inputs {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A base image of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseImage {
+    /// Reference as BuildKit names it, without a digest.
+    pub reference: String,
+    /// Digest of its manifest where it was pulled, else the id of the engine's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// Files of a directory that an instruction covers, as they were sent to the engine; links and the
+/// like count as files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFiles {
+    /// How many, without directories.
+    pub count: u64,
+    /// Their size together.
+    pub bytes: u64,
+    /// SHA-256 over path, mode, size and time of each, and path and mode of directories: equal
+    /// when nothing was touched.
+    pub digest: String,
+    /// The files in order of path. Where there are more than are kept (256), those that were
+    /// written last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<CopiedFile>,
+}
+
+/// One file or link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFile {
+    /// Path from the top of the directory.
+    pub path: String,
+    /// Go's `FileMode`: permissions as in Unix, the kind in the high bits.
+    pub mode: u32,
+    /// Size.
+    pub size: u64,
+    /// When it was written last. It is no part of BuildKit's cache key.
+    pub modified: Timestamp,
+    /// SHA-256 of its content, where this build sent it and it is small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Entry {
+    /// The target of a service.
+    pub fn target(&self, service: &str) -> Option<&TargetEntry> {
+        self.targets.iter().find(|target| target.service == service)
+    }
+
+    /// Steps of the Dockerfiles that came from the cache, and all of them; see
+    /// [`TargetEntry::hits`].
+    pub fn hits(&self) -> (usize, usize) {
+        self.targets.iter().map(TargetEntry::hits).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    }
+}
+
+impl TargetEntry {
+    /// Steps of the Dockerfile that came from the cache, and those that came from it or ran.
+    pub fn hits(&self) -> (usize, usize) {
+        let counted = self.steps.iter().filter(|step| step.is_instruction());
+        counted.fold((0, 0), |(cached, all), step| match step.result {
+            StepResult::Cached => (cached + 1, all + 1),
+            StepResult::Ran | StepResult::Failed => (cached, all + 1),
+            StepResult::Cancelled | StepResult::NotRun => (cached, all),
+        })
+    }
+}
+
+impl StepEntry {
+    /// Whether it is an instruction of the Dockerfile that makes a layer or fetches an image.
+    pub fn is_instruction(&self) -> bool {
+        StepName::parse(&self.name).is_instruction()
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

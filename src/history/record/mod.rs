@@ -1,0 +1,253 @@
+//! From what a run left behind to the entry that is kept. Pure: everything is a parameter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::dockerfile::{self, Outline};
+use crate::history::{
+    BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
+    SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+};
+use crate::progress::outcome::TargetOutcome;
+use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
+use crate::redact::Redactor;
+
+/// A run that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Its id.
+    pub id: &'a BuildId,
+    /// Compose project name.
+    pub project: &'a str,
+    /// The project's directory.
+    pub project_directory: &'a str,
+    /// The engine.
+    pub engine: &'a EngineInfo,
+    /// When it started.
+    pub started: Timestamp,
+    /// What happened.
+    pub trace: &'a RunTrace,
+    /// How it ended.
+    pub summary: &'a RunSummary,
+    /// What is known of its targets besides, by target name.
+    pub targets: &'a BTreeMap<String, TargetFacts>,
+    /// What must not be kept of them; events have been through it already.
+    pub redactor: &'a Redactor,
+}
+
+/// What is known of a target besides its progress.
+#[derive(Debug, Clone, Default)]
+pub struct TargetFacts {
+    /// Compose service.
+    pub service: String,
+    /// The Dockerfile as far as it is known here: name to show and text.
+    pub dockerfile: Option<(String, String)>,
+    /// Build context.
+    pub context: String,
+    /// Stage to stop at.
+    pub stage: Option<String>,
+    /// Platforms asked for.
+    pub platforms: Vec<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// The layer cache was not to be read.
+    pub no_cache: bool,
+    /// What its COPYs and ADDs covered, by id of the step.
+    pub files: BTreeMap<String, CopiedFiles>,
+}
+
+/// The entry of a run.
+pub fn record(run: &Run<'_>) -> Entry {
+    let targets: Vec<TargetEntry> = run
+        .summary
+        .targets
+        .iter()
+        .filter_map(|target| run.trace.target(&target.info.name))
+        .map(|trace| target(run, trace))
+        .collect();
+    let outcome = match run.summary.cancelled {
+        Some(CancelReason::Interrupted) => Outcome::Cancelled,
+        _ if targets.iter().all(|target| target.outcome == Outcome::Succeeded) => {
+            Outcome::Succeeded
+        }
+        _ => Outcome::Failed,
+    };
+    Entry {
+        schema: SCHEMA.to_owned(),
+        id: run.id.clone(),
+        project: run.project.to_owned(),
+        project_directory: run.project_directory.to_owned(),
+        engine: run.engine.clone(),
+        started: run.started,
+        seconds: run.summary.seconds,
+        outcome,
+        stopped: run.summary.cancelled.map(|reason| match reason {
+            CancelReason::TargetFailed => StopReason::TargetFailed,
+            CancelReason::Interrupted => StopReason::Interrupted,
+            CancelReason::TimedOut => StopReason::TimedOut,
+        }),
+        targets,
+    }
+}
+
+fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
+    let none = TargetFacts::default();
+    let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
+    let outline = facts.dockerfile.as_ref().map(|(_, text)| Outline::new(text));
+    let at = |at: Duration| run.started + at;
+    let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
+    let finished = trace.started.map(|_| trace.finished.unwrap_or(end));
+    let mut entry = TargetEntry {
+        service: if facts.service.is_empty() { &trace.info.name } else { &facts.service }.clone(),
+        name: trace.info.name.clone(),
+        image: trace.info.image.clone(),
+        same_as: trace.info.same_as.clone(),
+        image_id: None,
+        size_bytes: None,
+        outcome: Outcome::Cancelled,
+        error: None,
+        started: trace.started.map(at),
+        finished: finished.map(at),
+        seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
+        dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
+        steps: in_order(trace.trace.steps().map(|of| step(of, outline.as_ref(), facts)).collect()),
+        inputs: inputs(trace, facts, run.redactor),
+    };
+    match &trace.outcome {
+        Some(TargetOutcome::Built(image)) => {
+            entry.outcome = Outcome::Succeeded;
+            entry.image_id = Some(image.id.clone()).filter(|id| !id.is_empty());
+            entry.size_bytes = image.size_bytes;
+        }
+        Some(TargetOutcome::Failed(failure)) => {
+            entry.outcome = Outcome::Failed;
+            entry.error = Some(failure.message.trim_end().to_owned());
+        }
+        Some(TargetOutcome::Cancelled) | None => {}
+    }
+    entry
+}
+
+/// The instructions in the order of the Dockerfile, stage by stage; the engine tells them in any. What is no
+/// instruction stays where it was.
+fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
+    let mut first_lines: BTreeMap<Option<String>, u32> = BTreeMap::new();
+    for step in steps.iter().filter(|step| step.position.is_some()) {
+        let line = step.line.unwrap_or(u32::MAX);
+        let first = first_lines.entry(step.stage.clone()).or_insert(line);
+        *first = line.min(*first);
+    }
+    let places: Vec<usize> =
+        (0..steps.len()).filter(|place| steps[*place].position.is_some()).collect();
+    let mut sorted: Vec<StepEntry> = places.iter().map(|place| steps[*place].clone()).collect();
+    sorted.sort_by_cached_key(|step| (first_lines[&step.stage], step.stage.clone(), step.position));
+    for (place, step) in places.into_iter().zip(sorted) {
+        steps[place] = step;
+    }
+    steps
+}
+
+fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> StepEntry {
+    let is_instruction = step.label.position.is_some();
+    let line = outline.filter(|_| is_instruction).and_then(|outline| {
+        let span = outline.locate(&step.name)?;
+        u32::try_from(*span.start()).ok()
+    });
+    let namespace = facts.args.get("BUILDKIT_CACHE_MOUNT_NS").map_or("", String::as_str);
+    let mounts = dockerfile::cache_mounts(&step.label.instruction);
+    StepEntry {
+        digest: step.id.clone(),
+        name: step.name.clone(),
+        instruction: step.label.instruction.clone(),
+        stage: step.label.stage.clone(),
+        position: step.label.position,
+        line,
+        result: result(step),
+        error: step.error().map(str::to_owned),
+        intervals: step.intervals().into_iter().filter_map(interval).collect(),
+        seconds: step.duration().as_secs_f64(),
+        bytes: step.bytes().0,
+        inputs: step.inputs().map(str::to_owned).collect(),
+        cache_mounts: mounts
+            .into_iter()
+            .map(|mount| CacheMount {
+                engine_id: format!("{namespace}/{}", mount.id),
+                id: mount.id,
+                target: mount.target,
+                sharing: mount.sharing,
+            })
+            .collect(),
+        files: facts.files.get(&step.id).cloned(),
+    }
+}
+
+fn result(step: &Step) -> StepResult {
+    match (step.counts_as_cached(), step.state()) {
+        (Some(true), _) | (None, StepState::Cached) => StepResult::Cached,
+        (_, StepState::Failed) => StepResult::Failed,
+        (_, StepState::Done | StepState::Cached) => StepResult::Ran,
+        (_, StepState::Waiting) => StepResult::NotRun,
+        (_, StepState::Running | StepState::Cancelled) => StepResult::Cancelled,
+    }
+}
+
+fn interval((started, completed): (i128, i128)) -> Option<Interval> {
+    let time = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok();
+    Some(Interval { started: time(started)?, completed: time(completed)? })
+}
+
+fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inputs {
+    let args =
+        facts.args.iter().map(|(name, value)| (name.clone(), redactor.argument(name, value)));
+    let mut bases: Vec<BaseImage> = Vec::new();
+    for step in trace.trace.steps() {
+        let Some((reference, digest)) = base_of(&step.name) else { continue };
+        if bases.iter().any(|base| base.reference == reference) {
+            continue;
+        }
+        bases.push(BaseImage { reference, digest });
+    }
+    Inputs {
+        context: redactor.text(&facts.context),
+        stage: facts.stage.clone(),
+        platforms: facts.platforms.clone(),
+        args: args.collect(),
+        bases,
+        dockerfile_digest: facts.dockerfile.as_ref().map(|(_, text)| sha256(text.as_bytes())),
+        no_cache: facts.no_cache,
+    }
+}
+
+/// Reference and digest of the image that a step named `name` begins a stage with, if it does.
+pub fn base_of(name: &str) -> Option<(String, Option<String>)> {
+    let label = crate::progress::StepName::parse(name);
+    let mut words = label.instruction.strip_prefix("FROM ").filter(|_| label.is_base())?.split(' ');
+    let image = words.find(|word| !word.starts_with("--"))?;
+    Some(match image.split_once('@') {
+        Some((reference, digest)) => (reference.to_owned(), Some(digest.to_owned())),
+        None => (image.to_owned(), None),
+    })
+}
+
+/// `sha256:` and the hash of `bytes` in hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    digest_text(&Sha256::digest(bytes))
+}
+
+/// `sha256:` and a hash in hex.
+pub(super) fn digest_text(hash: &[u8]) -> String {
+    let mut text = String::with_capacity("sha256:".len() + 2 * hash.len());
+    text.push_str("sha256:");
+    for byte in hash {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

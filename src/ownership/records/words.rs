@@ -1,0 +1,220 @@
+//! What a cache record says, and the same instruction in the words of a step, of a record and of an image's history.
+//!
+//! A step's name has the values of variables where the other two have `$NAME`; records and histories
+//! name the shell, steps do not.
+
+use super::input::{Record, Step};
+
+/// What records of a RUN's result say before its command.
+const EXEC: &str = "mount / from exec ";
+/// The shell before a command that is not in exec form.
+const SHELL: &str = "/bin/sh -c ";
+
+/// What records of BuildKit's own making say of themselves first; one of a source may be listed as a regular one until it
+/// is all there.
+const MADE_BY_BUILDKIT: [&str; 9] = [
+    "[",
+    "mount ",
+    "cached mount ",
+    "fileop target",
+    "diff ",
+    "local source for ",
+    "http url ",
+    "git snapshot for ",
+    "shared git repo for ",
+];
+
+/// Whether a record of this description is a layer of a base image: `from local NAME` for one that the engine
+/// holds (nothing at all on the containerd store), `pulled from NAME` for one that BuildKit fetched.
+pub fn is_base_layer(description: &str) -> bool {
+    let text = description.trim();
+    text.is_empty() || text.starts_with("from local") || text.starts_with("pulled from ")
+}
+
+/// Whether BuildKit may have got a layer as a blob: of a base image, or of a step that came with an imported cache
+/// (`imported DIGEST`, or the words of an image's history, whatever these are).
+pub fn came_as_blob(description: &str) -> bool {
+    !MADE_BY_BUILDKIT.iter().any(|words| description.starts_with(words))
+}
+
+/// Whether a record may be the result of this RUN.
+pub(super) fn is_result_of_run(description: &str, step: &Step) -> bool {
+    let Some(command) = description.strip_prefix(EXEC) else { return false };
+    let command = command.strip_prefix(SHELL).unwrap_or(command);
+    // Lines that the Dockerfile continues leave runs of blanks, between flags, too.
+    let mut words = step.instruction().split_whitespace();
+    words.next();
+    let rest: Vec<&str> = words.skip_while(|word| word.starts_with("--")).collect();
+    let shown = rest.join(" ");
+    if shown.contains("<<") {
+        // A step's name has only the beginning of a here-document.
+        return command.contains("<<") || command.contains("/dev/pipes/");
+    }
+    let shown = shown.strip_prefix(SHELL).unwrap_or(&shown);
+    fills(&squeezed(command), &squeezed(shown))
+}
+
+/// Without what quoting and line breaks change.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|char| !char.is_whitespace() && !"\"'\\[],".contains(*char)).collect()
+}
+
+/// Whether `text` is `pattern` with something in the place of each `$NAME` and `${...}`.
+fn fills(pattern: &str, text: &str) -> bool {
+    let mut pieces = Vec::new();
+    let mut rest = pattern;
+    let mut literal = String::new();
+    while let Some(at) = rest.find('$') {
+        literal.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let length = if after.starts_with('{') {
+            after.find('}').map_or(0, |end| end + 1)
+        } else {
+            after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()
+        };
+        if length == 0 {
+            literal.push('$');
+        } else {
+            pieces.push(std::mem::take(&mut literal));
+        }
+        rest = &after[length..];
+    }
+    literal.push_str(rest);
+    let Some(first) = pieces.first() else { return literal == text };
+    let (Some(middle), true) = (text.strip_prefix(first.as_str()), text.ends_with(&literal)) else {
+        return false;
+    };
+    let Some(mut middle) = middle.strip_suffix(literal.as_str()) else { return false };
+    for piece in &pieces[1..] {
+        let Some(at) = middle.find(piece.as_str()) else { return false };
+        middle = &middle[at + piece.len()..];
+    }
+    true
+}
+
+/// What a record's step did, in the words that [`plain`] makes of an image's history.
+pub(super) fn of_record(record: &Record, step: &Step) -> String {
+    match record.description.strip_prefix(EXEC) {
+        Some(command) => plain(&format!("RUN {command}")),
+        None => plain(step.instruction()),
+    }
+}
+
+/// Whether a record may be the result of an instruction of an image's history: whether both are of one kind. 20.10 says
+/// `fileop target` for all but RUN.
+pub fn may_be_of(description: &str, created_by: &str) -> bool {
+    match created_by.split(' ').next() {
+        Some("RUN") => description.starts_with(EXEC),
+        Some(keyword @ ("COPY" | "ADD" | "WORKDIR")) => {
+            description == "fileop target" || without_place(description).starts_with(keyword)
+        }
+        _ => false,
+    }
+}
+
+/// Whether both say the same instruction, too.
+pub fn says_the_same(description: &str, created_by: &str) -> bool {
+    let said = match description.strip_prefix(EXEC) {
+        Some(command) => plain(&format!("RUN {command}")),
+        None => plain(without_place(description)),
+    };
+    may_be_of(description, created_by) && said == plain(created_by)
+}
+
+/// `COPY f /f` of `[base 2/3] COPY f /f`.
+fn without_place(description: &str) -> &str {
+    let place = description.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    place.map_or(description, |(_, instruction)| instruction.trim_start())
+}
+
+/// An instruction without its keyword, flags, build arguments (`|1 A=b`), shell and builder's mark.
+pub(super) fn plain(text: &str) -> String {
+    let text = text.strip_suffix(" # buildkit").unwrap_or(text);
+    if text.starts_with("RUN ")
+        && let Some((_, command)) = text.split_once(SHELL)
+    {
+        return command.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    let mut words = text.split_whitespace();
+    words.next();
+    words.skip_while(|word| word.starts_with("--")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ownership::records::StepEnd;
+
+    fn step(name: &str) -> Step {
+        Step {
+            digest: String::new(),
+            name: name.into(),
+            end: StepEnd::Ran,
+            intervals: Vec::new(),
+            inputs: Vec::new(),
+            mounts: Vec::new(),
+            is_result: false,
+        }
+    }
+
+    #[test]
+    fn a_run_is_known_by_its_command() {
+        for (description, name, same) in [
+            ("mount / from exec /bin/sh -c make all", "[2/3] RUN make all", true),
+            ("mount / from exec /bin/sh -c make", "[2/3] RUN make all", false),
+            (
+                "mount / from exec /bin/sh -c make   a",
+                "[b 2/3] RUN --mount=type=cache,target=/c make a",
+                true,
+            ),
+            (
+                "mount / from exec /bin/sh -c make a     && make b",
+                "[b 2/3] RUN --mount=type=bind,target=/b     --mount=type=cache,target=/c     make a     && make b",
+                true,
+            ),
+            ("mount / from exec python -m x", "[2/3] RUN [\"python\", \"-m\", \"x\"]", true),
+            (
+                "mount / from exec /bin/sh -c echo $A-${B:-c} > f$(x)",
+                "[2/3] RUN echo 1-c > f$(x)",
+                true,
+            ),
+            ("mount / from exec /bin/sh -c echo $A-b", "[2/3] RUN echo 1-c", false),
+            ("mount / from exec /bin/sh -c echo $UNSET", "[2/3] RUN echo $UNSET", true),
+            ("mount / from exec /bin/sh -c <<EOF\nmake\nEOF", "[2/3] RUN <<EOF (make...)", true),
+            ("[2/3] COPY f /f", "[2/3] RUN f /f", false),
+        ] {
+            assert_eq!(is_result_of_run(description, &step(name)), same, "{description} / {name}");
+        }
+    }
+
+    #[test]
+    fn histories_lose_what_steps_do_not_say() {
+        assert_eq!(plain("RUN |1 A=b /bin/sh -c make  all # buildkit"), "make all");
+        assert_eq!(plain("COPY --chown=a f /f # buildkit"), "f /f");
+        assert_eq!(plain("COPY --from=mid --link /f /f"), "/f /f");
+    }
+
+    #[test]
+    fn records_say_what_histories_say() {
+        assert!(may_be_of("fileop target", "COPY f /f # buildkit"));
+        assert!(!may_be_of("fileop target", "RUN /bin/sh -c make # buildkit"));
+        for (description, created_by, same) in [
+            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make a # buildkit", true),
+            (
+                "mount / from exec /bin/sh -c make a",
+                "RUN |1 A=b /bin/sh -c make a # buildkit",
+                true,
+            ),
+            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make b # buildkit", false),
+            ("mount / from exec python -m x", "RUN python -m x # buildkit", true),
+            ("[base 2/3] COPY --chown=a f /f", "COPY --chown=a f /f # buildkit", true),
+            ("[base 2/3] COPY f /f", "COPY f /g # buildkit", false),
+            ("[2/3] WORKDIR /app", "WORKDIR /app", true),
+            ("fileop target", "COPY f /f # buildkit", false),
+            ("[2/3] WORKDIR /f", "COPY /f # buildkit", false),
+        ] {
+            assert_eq!(says_the_same(description, created_by), same, "{description}");
+            assert!(may_be_of(description, created_by) || !same, "{description}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What an engine can do for a run, settled before the first solve: what it cannot is an error that
+//! names the key, and what depends on it (`host-gateway`, who pushes) is filled in.
+//!
+//! The engine is asked only where a target needs the answer.
+
+use crate::buildkit::Control;
+use crate::engine::{Engine, EngineError};
+use crate::solve::oci_layout::SCHEME;
+use crate::solve::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
+use crate::targets::target::Target;
+
+/// The first release after 20.10: its Dockerfile frontend knows named contexts, shm-size and ulimit.
+const NEWER_SINCE: u32 = 23;
+
+/// Why the engine cannot run the requests.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// It cannot do what a target wants.
+    #[error(transparent)]
+    Unsupported(#[from] RequestError),
+    /// It did not tell.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Fits `requests` (with their targets) to the engine.
+///
+/// # Errors
+/// A key that this engine cannot honour, or an engine that does not answer.
+pub async fn fit(
+    engine: &Engine,
+    control: &Control,
+    pairs: &mut [(&Target, &mut SolveRequest)],
+) -> Result<(), FitError> {
+    refuse_newer(engine, pairs).await?;
+    if pairs.iter().any(|(_, request)| wants_host_gateway(request)) {
+        let gateway = control.host_gateway().await;
+        for (target, request) in pairs.iter_mut().filter(|(_, request)| wants_host_gateway(request))
+        {
+            let Some(gateway) = &gateway else {
+                let why = "this engine does not tell the address of host-gateway";
+                return Err(unsupported(target, "extra_hosts", why).into());
+            };
+            if let Some(hosts) = request.options.frontend_attrs.get_mut("add-hosts") {
+                *hosts = hosts.replace(&format!("={HOST_GATEWAY}"), &format!("={gateway}"));
+            }
+        }
+    }
+    let needs_store = |target: &Target, request: &SolveRequest| {
+        !request.push.is_empty() || needs_containerd_store(target, request).is_some()
+    };
+    if !pairs.iter().any(|(target, request)| needs_store(target, request)) {
+        return Ok(());
+    }
+    let containerd = engine.has_containerd_store().await?;
+    for (target, request) in pairs {
+        settle_push(request, containerd);
+        if !containerd && let Some((key, what)) = needs_containerd_store(target, request) {
+            let why = format!(
+                "{what} needs the containerd image store, which this engine does not use (https://docs.docker.com/engine/storage/containerd/)"
+            );
+            return Err(unsupported(target, key, why).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what only later engines do and 20.10 silently does not.
+async fn refuse_newer(
+    engine: &Engine,
+    pairs: &[(&Target, &mut SolveRequest)],
+) -> Result<(), FitError> {
+    let newer = pairs.iter().find_map(|(target, _)| newer_key(target).map(|key| (target, key)));
+    let Some((target, key)) = newer else { return Ok(()) };
+    let version = engine.version().await?;
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major >= NEWER_SINCE) {
+        return Ok(());
+    }
+    let why = format!("Docker Engine {version} is too old for it, {NEWER_SINCE}.0 or later has it");
+    Err(unsupported(target, key, why).into())
+}
+
+/// A key of `target` that came with BuildKit 0.10 or soon after.
+fn newer_key(target: &Target) -> Option<&'static str> {
+    // Another frontend brings its own abilities, but not those of the engine's runner.
+    let own_frontend = !target.args.contains_key("BUILDKIT_SYNTAX");
+    if own_frontend && !target.contexts.is_empty() {
+        Some("additional_contexts")
+    } else if target.shm_size.is_some() {
+        Some("shm_size")
+    } else if !target.ulimits.is_empty() {
+        Some("ulimits")
+    } else {
+        None
+    }
+}
+
+fn unsupported(target: &Target, key: &'static str, why: impl Into<String>) -> RequestError {
+    RequestError::Unsupported { target: target.name.clone(), key, why: why.into() }
+}
+
+fn wants_host_gateway(request: &SolveRequest) -> bool {
+    let hosts = request.options.frontend_attrs.get("add-hosts");
+    hosts.is_some_and(|hosts| hosts.contains(&format!("={HOST_GATEWAY}")))
+}
+
+/// The key that only the containerd store can honour, and what it asks for: the same refusals as
+/// those of buildx's docker driver, and image layouts, whose scheme other engines do not know.
+fn needs_containerd_store(
+    target: &Target,
+    request: &SolveRequest,
+) -> Option<(&'static str, &'static str)> {
+    let options = &request.options;
+    let platforms = options.frontend_attrs.get("platform");
+    if platforms.is_some_and(|platforms| platforms.contains(',')) {
+        return Some(("platforms", "an image for several platforms"));
+    }
+    let attested = |kind: &str| {
+        let value = options.frontend_attrs.get(&format!("attest:{kind}"));
+        value.is_some_and(|value| !value.split(',').any(|field| field == "disabled=true"))
+    };
+    if attested("provenance") {
+        return Some(("provenance", "an attestation"));
+    }
+    if attested("sbom") || target.attest.iter().any(|text| !is_known_attestation(text)) {
+        return Some(("sbom", "an attestation"));
+    }
+    for exporter in &options.exporters {
+        match exporter.kind.as_str() {
+            "oci" => return Some(("output", "type=oci")),
+            "docker" => return Some(("output", "type=docker with dest=")),
+            _ => {}
+        }
+    }
+    if target.contexts.values().any(|source| source.starts_with(SCHEME)) {
+        return Some(("additional_contexts", "a context of oci-layout://"));
+    }
+    if options.cache_exports.iter().any(|cache| cache.kind != "inline") {
+        return Some(("cache_to", "a cache export other than type=inline"));
+    }
+    None
+}
+
+fn is_known_attestation(text: &str) -> bool {
+    text.contains("type=provenance") || text.contains("type=sbom")
+}
+
+/// One place pushes. On the containerd store it is BuildKit's exporter, with what it just made, all
+/// platforms included; elsewhere the Engine API after the build.
+fn settle_push(request: &mut SolveRequest, exporter_pushes: bool) {
+    if exporter_pushes {
+        request.push.clear();
+    } else {
+        for exporter in &mut request.options.exporters {
+            exporter.attrs.remove(PUSH);
+        }
+    }
+}

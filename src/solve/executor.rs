@@ -1,0 +1,461 @@
+//! Runs a plan: solves in order, at most N at once, cancels what a failure or the user stops.
+//!
+//! It decides nothing the plan or the settings do not say, and tells everything as events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::buildkit::session::auth::CredentialStore;
+use crate::buildkit::{self, Control, Linked};
+use crate::diagnose;
+use crate::engine::{Engine, RegistryCredentials, registry_of};
+use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
+use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
+use crate::solve::failure;
+use crate::solve::job::Job;
+use crate::solve::starting::{self, Starting};
+use crate::solve::stores;
+
+/// How long statuses of an ended solve may still come in.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The same after a cancel: the terminal is wanted back.
+const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
+
+/// How often it is looked whether steps that were starting are up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often an image is exported whose layers go missing meanwhile.
+const EXPORT_TRIES: u32 = 3;
+
+/// How a run is carried out.
+#[derive(Debug, Clone, Default)]
+pub struct RunSettings {
+    /// How many solves may run at once; unlimited when `None`.
+    pub parallel: Option<NonZeroUsize>,
+    /// Go on with independent targets after a failure.
+    pub keep_going: bool,
+    /// Stop the run then.
+    pub deadline: Option<Instant>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct RunOutcome {
+    /// Outcome of every target, by name.
+    pub targets: BTreeMap<String, TargetOutcome>,
+    /// Why the run was stopped, if it was.
+    pub cancelled: Option<CancelReason>,
+}
+
+/// Runs `jobs`. `interrupt` cancels the run.
+pub async fn run(
+    control: &Control,
+    engine: &Engine,
+    jobs: Vec<Job>,
+    settings: &RunSettings,
+    events: &mpsc::Sender<Event>,
+    interrupt: CancellationToken,
+) -> RunOutcome {
+    let needed = jobs.iter().flat_map(|job| &job.contexts).map(|(_, index)| *index).collect();
+    let mut run = Run {
+        control,
+        engine,
+        settings,
+        events,
+        cancel: CancellationToken::new(),
+        waiting: jobs.into_iter().map(Some).collect(),
+        succeeded: Vec::new(),
+        needed,
+        results: BTreeMap::new(),
+        running: JoinSet::new(),
+        outcome: RunOutcome::default(),
+    };
+    run.succeeded.resize(run.waiting.len(), false);
+    run.drive(interrupt).await;
+    run.outcome
+}
+
+struct Run<'a> {
+    control: &'a Control,
+    engine: &'a Engine,
+    settings: &'a RunSettings,
+    events: &'a mpsc::Sender<Event>,
+    cancel: CancellationToken,
+    /// Jobs by index; `None` once started or given up.
+    waiting: Vec<Option<Job>>,
+    succeeded: Vec<bool>,
+    /// Jobs whose result is a named context of others.
+    needed: BTreeSet<usize>,
+    /// These results, in use until the run ends.
+    results: BTreeMap<usize, Arc<Linked>>,
+    running: JoinSet<(usize, Job, (TargetOutcome, Option<Linked>))>,
+    outcome: RunOutcome,
+}
+
+impl Run<'_> {
+    async fn drive(&mut self, interrupt: CancellationToken) {
+        let deadline = self.settings.deadline;
+        loop {
+            if interrupt.is_cancelled() && self.outcome.cancelled.is_none() {
+                self.stop(self.reason()).await;
+            }
+            if self.outcome.cancelled.is_none() {
+                self.start_ready().await;
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            let cancelled = self.outcome.cancelled.is_some();
+            tokio::select! {
+                Some(ended) = self.running.join_next() => {
+                    // A panic in a job is a bug that must not be swallowed.
+                    match ended {
+                        Ok((index, job, (outcome, result))) => {
+                            self.results.extend(result.map(|result| (index, Arc::new(result))));
+                            self.ended(index, &job, outcome).await;
+                        }
+                        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                    }
+                }
+                () = interrupt.cancelled(), if !cancelled => self.stop(self.reason()).await,
+                () = at(deadline), if !cancelled => self.stop(CancelReason::TimedOut).await,
+            }
+        }
+        // What never started was waiting for something that did not succeed.
+        for job in std::mem::take(&mut self.waiting).into_iter().flatten() {
+            self.finish(&job, TargetOutcome::Cancelled).await;
+        }
+    }
+
+    async fn start_ready(&mut self) {
+        let limit = self.settings.parallel.map_or(usize::MAX, NonZeroUsize::get);
+        for index in 0..self.waiting.len() {
+            if self.running.len() >= limit {
+                return;
+            }
+            let ready = self.waiting[index]
+                .as_ref()
+                .is_some_and(|job| job.after.iter().all(|&needed| self.succeeded[needed]));
+            if !ready {
+                continue;
+            }
+            let Some(job) = self.waiting[index].take() else { continue };
+            let _ = self.events.send(Event::TargetStarted { target: job.name.clone() }).await;
+            let (control, engine) = (self.control.clone(), self.engine.clone());
+            let (events, cancel) = (self.events.clone(), self.cancel.clone());
+            let given = |(name, needed): &(String, usize)| {
+                Some((name.clone(), Arc::clone(self.results.get(needed)?)))
+            };
+            let contexts: Vec<_> = job.contexts.iter().filter_map(given).collect();
+            let is_needed = self.needed.contains(&index);
+            self.running.spawn(async move {
+                let solve = Solve { control: &control, job: &job, contexts, is_needed };
+                let ended = build(&solve, &engine, &events, &cancel).await;
+                (index, job, ended)
+            });
+        }
+    }
+
+    async fn ended(&mut self, index: usize, job: &Job, outcome: TargetOutcome) {
+        let failed = matches!(outcome, TargetOutcome::Failed(_));
+        self.succeeded[index] = matches!(outcome, TargetOutcome::Built(_));
+        self.finish(job, outcome).await;
+        let others = !self.running.is_empty() || self.waiting.iter().any(Option::is_some);
+        if failed && others && !self.settings.keep_going && self.outcome.cancelled.is_none() {
+            self.stop(CancelReason::TargetFailed).await;
+        }
+    }
+
+    /// Why the run is stopped from outside.
+    fn reason(&self) -> CancelReason {
+        match self.settings.deadline {
+            Some(deadline) if deadline <= Instant::now() => CancelReason::TimedOut,
+            _ => CancelReason::Interrupted,
+        }
+    }
+
+    async fn stop(&mut self, reason: CancelReason) {
+        self.outcome.cancelled = Some(reason);
+        self.cancel.cancel();
+        let _ = self.events.send(Event::Cancelling { reason }).await;
+    }
+
+    async fn finish(&mut self, job: &Job, outcome: TargetOutcome) {
+        for name in std::iter::once(&job.name).chain(&job.also_serves) {
+            let event = Event::TargetFinished { target: name.clone(), outcome: outcome.clone() };
+            let _ = self.events.send(event).await;
+            self.outcome.targets.insert(name.clone(), outcome.clone());
+        }
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A job with the results it builds on.
+struct Solve<'a> {
+    control: &'a Control,
+    job: &'a Job,
+    /// Results by the name of the context.
+    contexts: Vec<(String, Arc<Linked>)>,
+    /// Whether others build on its result.
+    is_needed: bool,
+}
+
+/// Solves one job and forwards its statuses. Returns its result where others build on it.
+async fn build(
+    solve: &Solve<'_>,
+    engine: &Engine,
+    events: &mpsc::Sender<Event>,
+    cancel: &CancellationToken,
+) -> (TargetOutcome, Option<Linked>) {
+    let job = solve.job;
+    let (sender, mut statuses) = mpsc::channel::<SolveStatus>(256);
+    let refused = CancellationToken::new();
+    let follower = {
+        let (control, build_ref) = (solve.control.clone(), job.options.build_ref.clone());
+        let refused = refused.clone();
+        tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
+    };
+    let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
+    let mut forwarder = {
+        let (events, target) = (events.clone(), job.name.clone());
+        let (steps, others) = (steps.clone(), solve.steps_of_others());
+        tokio::spawn(async move {
+            let mut failed = None;
+            while let Some(mut status) = statuses.recv().await {
+                steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
+                status.leave_out(&others);
+                // It is tried again; if that is in vain, the outcome tells.
+                for vertex in &mut status.vertexes {
+                    if failure::lost_a_layer(&vertex.error) {
+                        vertex.error.clear();
+                    }
+                }
+                // Siblings that were cancelled carry errors too, but come after the cause.
+                let error = status.vertexes.iter().find(|vertex| !vertex.error.is_empty());
+                if let (None, Some(vertex)) = (&failed, error) {
+                    failed = Some((vertex.digest.clone(), vertex.name.clone()));
+                }
+                let _ = events.send(Event::Status { target: target.clone(), status }).await;
+            }
+            failed
+        })
+    };
+    // Dropping the solve makes the engine kill its running steps; dropping the session would not.
+    let solved = tokio::select! {
+        solved = solve.go() => Some(solved),
+        () = cancelled(cancel, engine, &steps) => None,
+    };
+    if matches!(solved, Some(Err(_))) {
+        refused.cancel();
+    }
+    let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
+    let failed = match timeout(drain, &mut forwarder).await {
+        Ok(failed) => failed,
+        Err(_) => {
+            follower.abort();
+            forwarder.await
+        }
+    }
+    .unwrap_or_default();
+    match solved {
+        None => (TargetOutcome::Cancelled, None),
+        Some(Ok(mut solved)) => {
+            let result = solved.result.take();
+            // A push can take minutes; dropping it ends it.
+            let outcome = tokio::select! {
+                outcome = finish_image(engine, job, solved) => outcome,
+                () = cancel.cancelled() => TargetOutcome::Cancelled,
+            };
+            (outcome, result)
+        }
+        Some(Err(error)) => (TargetOutcome::Failed(failure::explain(job, &error, failed)), None),
+    }
+}
+
+/// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
+async fn cancelled(cancel: &CancellationToken, engine: &Engine, steps: &Mutex<Starting>) {
+    cancel.cancelled().await;
+    // Until the engine has said which release it is, it is one that loses cancels.
+    tokio::select! {
+        () = keeps_cancels(engine) => {}
+        () = nothing_starts(steps) => {}
+    }
+}
+
+/// Ends when the engine says that it is of a release that loses no cancel; never otherwise.
+async fn keeps_cancels(engine: &Engine) {
+    match engine.version().await {
+        Ok(release) if !starting::loses_cancels(&release) => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Ends when no step of the solve is starting, or has been waited for long enough.
+async fn nothing_starts(steps: &Mutex<Starting>) {
+    let wanted = Instant::now();
+    loop {
+        let at = steps.lock().unwrap_or_else(PoisonError::into_inner).cancel_at(wanted);
+        let now = Instant::now();
+        if at <= now {
+            return;
+        }
+        // What the engine tells meanwhile may bring it forward, or put it off.
+        sleep_until(at.min(now + LOOK)).await;
+    }
+}
+
+/// A solve that succeeded.
+struct Solved {
+    build_ref: String,
+    /// What the exporters answered.
+    response: BTreeMap<String, String>,
+    /// What others build on.
+    result: Option<Linked>,
+}
+
+impl Solve<'_> {
+    /// Solves, and exports again where a layer went missing on the way: everything else is cached then.
+    async fn go(&self) -> Result<Solved, buildkit::SolveError> {
+        let mut tries = EXPORT_TRIES;
+        let mut build_ref = self.job.options.build_ref.clone();
+        loop {
+            tries -= 1;
+            match self.once(build_ref.clone()).await {
+                Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
+                    // Its statuses would tell of steps that ran as cached: they are not asked for.
+                    build_ref = buildkit::new_ref();
+                }
+                solved => return solved,
+            }
+        }
+    }
+
+    async fn once(&self, build_ref: String) -> Result<Solved, buildkit::SolveError> {
+        let mut options = self.job.options.clone();
+        options.build_ref.clone_from(&build_ref);
+        for (name, result) in &self.contexts {
+            options.link(name, result);
+        }
+        if self.is_needed {
+            let (response, result) = self.control.solve_linked(options).await?;
+            return Ok(Solved { build_ref, response, result: Some(result) });
+        }
+        let response = self.control.solve(options).await?;
+        Ok(Solved { build_ref, response, result: None })
+    }
+
+    /// Digests of the steps that made what it builds on: they are told of where they belong.
+    fn steps_of_others(&self) -> BTreeSet<String> {
+        let states = self.contexts.iter().flat_map(|(_, result)| &result.states);
+        buildkit::vertices(states.filter_map(|state| state.definition.as_ref()))
+    }
+}
+
+/// Looks at the image the engine made, and pushes it where its exporter could not.
+async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
+    let Solved { build_ref, response, .. } = solved;
+    if let Err(message) = settle(job, &response).await {
+        return TargetOutcome::Failed(BuildFailure {
+            kind: FailureKind::Engine,
+            message,
+            vertex: None,
+            excerpt: None,
+            place: None,
+            hint: None,
+        });
+    }
+    let mut image = BuiltImage {
+        references: job.references.clone(),
+        id: response
+            .get("containerimage.config.digest")
+            .or_else(|| response.get("containerimage.digest"))
+            .cloned()
+            .unwrap_or_default(),
+        size_bytes: None,
+        exporter_response: response,
+    };
+    // buildx writes it as BUILDER/NODE/REF; the engine's own builder is called `default`.
+    let build_ref = format!("default/default/{build_ref}");
+    image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
+    if job.loads_image {
+        // By its digest: the name may be another build's by now. Engines with graph drivers and those with the containerd
+        // store call an image by different ones.
+        let digests = ["containerimage.digest", "containerimage.config.digest"];
+        let digests: Vec<String> =
+            digests.iter().filter_map(|key| image.exporter_response.get(*key).cloned()).collect();
+        for digest in digests {
+            // A failed look leaves the summary without a size; the image is built all the same.
+            if let Ok(Some(facts)) = engine.image(&digest).await {
+                image.id = facts.id;
+                image.size_bytes = facts.size_bytes;
+                break;
+            }
+        }
+    }
+    for reference in &job.push {
+        if let Err(failure) = push(engine, &job.logins, reference).await {
+            return TargetOutcome::Failed(failure);
+        }
+    }
+    TargetOutcome::Built(image)
+}
+
+/// What the engine wrote on this machine gets its names: files, and entries of indexes.
+async fn settle(job: &Job, response: &BTreeMap<String, String>) -> Result<(), String> {
+    if let Some(exports) = &job.exports {
+        exports.name_files()?;
+    }
+    if job.index_updates.is_empty() {
+        return Ok(());
+    }
+    let (updates, response) = (job.index_updates.clone(), response.clone());
+    // It waits for whoever holds an index.
+    let recorded = tokio::task::spawn_blocking(move || stores::record(&updates, &response)).await;
+    recorded.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn push(
+    engine: &Engine,
+    logins: &CredentialStore,
+    reference: &str,
+) -> Result<(), BuildFailure> {
+    let registry = registry_of(reference);
+    let failed = |message: String| BuildFailure {
+        kind: FailureKind::Registry,
+        vertex: None,
+        excerpt: None,
+        place: None,
+        hint: diagnose::classify(&format!("failed to push {reference}: {message}"))
+            .hint
+            .or_else(|| Some(format!("run `docker login {registry}`, or check the reference"))),
+        message,
+    };
+    let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;
+    // A secret without a user is an identity token.
+    let credentials = if login.username.is_empty() {
+        RegistryCredentials { identity_token: login.secret, ..RegistryCredentials::default() }
+    } else {
+        RegistryCredentials {
+            username: login.username,
+            password: login.secret,
+            identity_token: String::new(),
+        }
+    };
+    engine.push(reference, credentials).await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        failed(format!("registry {registry}: {error}{}", cause.unwrap_or_default()))
+    })
+}

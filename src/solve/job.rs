@@ -1,0 +1,47 @@
+//! One solve with all that its run and the account of its failure need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::buildkit::SolveOptions;
+use crate::buildkit::session::auth::CredentialStore;
+use crate::buildkit::session::file_send::ExportReport;
+use crate::buildkit::session::file_sync::SyncReport;
+use crate::solve::stores::IndexUpdate;
+
+/// One solve, ready to be sent.
+#[derive(Clone)]
+pub struct Job {
+    /// Name of the target that events carry.
+    pub name: String,
+    /// Names of targets that share the result.
+    pub also_serves: Vec<String>,
+    /// Indexes of jobs that must have succeeded before.
+    pub after: Vec<usize>,
+    /// The solve, session and build ref included, still without the results it builds on.
+    pub options: SolveOptions,
+    /// Named contexts that are results of other jobs, which are among `after`: name and index.
+    pub contexts: Vec<(String, usize)>,
+    /// References the image gets.
+    pub references: Vec<String>,
+    /// The result is an image in the engine.
+    pub loads_image: bool,
+    /// References to push after the build through the Engine API.
+    pub push: Vec<String>,
+    /// Logins for those pushes.
+    pub logins: Arc<CredentialStore>,
+    /// Names of the directories the session serves for it.
+    pub directories: Vec<String>,
+    /// What the session sent and could not send.
+    pub sync: Arc<SyncReport>,
+    /// What its exporters write on this machine, if they do.
+    pub exports: Option<Arc<ExportReport>>,
+    /// What to enter into the indexes of directories it wrote to.
+    pub index_updates: Vec<IndexUpdate>,
+    /// The Dockerfile as far as it is known here: name to show and text.
+    pub dockerfile: Option<(String, String)>,
+    /// Ids of the secrets it gets, each with the variable that should hold it but is empty.
+    pub secrets: BTreeMap<String, Option<String>>,
+    /// Ids of the ssh agents and keys it gets.
+    pub ssh: BTreeSet<String>,
+}

@@ -1,0 +1,416 @@
+//! A compose project to bake targets, as `docker compose build --print` makes them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::compose::{BuildSection, ComposeError, Project, Service, Ulimit, parse_bool};
+use crate::labels;
+use crate::targets::overrides;
+use crate::targets::reference;
+use crate::targets::select::select;
+use crate::targets::spec;
+use crate::targets::target::{Target, TargetSet};
+
+/// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
+/// program reproduces.
+pub const COMPOSE_VERSION: &str = "2.40.3";
+
+/// What to build of a project, and how.
+#[derive(Debug, Clone, Default)]
+pub struct TargetOptions {
+    /// Names or patterns (`*`, `?`, `[...]`) of services; empty: all that profiles enable.
+    pub services: Vec<String>,
+    /// Build what the services depend on, too.
+    pub with_dependencies: bool,
+    /// Do not read the layer cache.
+    pub no_cache: bool,
+    /// Ask for newer base images.
+    pub pull: bool,
+    /// Push images of services that have an `image:`.
+    pub push: bool,
+    /// Check the Dockerfile instead of building.
+    pub check: bool,
+    /// `NAME=VALUE`, or `NAME` to take the value from the environment.
+    pub build_args: Vec<String>,
+    /// `default` or `ID=PATH`.
+    pub ssh: Vec<String>,
+    /// Proxy settings of the docker configuration; they do not replace other arguments.
+    pub proxy_args: BTreeMap<String, String>,
+    /// Stage to stop at, instead of the compose file's.
+    pub target: Option<String>,
+    /// Platforms, instead of the compose file's.
+    pub platforms: Vec<String>,
+    /// Further stages that do not read the layer cache.
+    pub no_cache_filter: Vec<String>,
+    /// Further secrets, `id=ID[,src=FILE|,env=NAME]`.
+    pub secrets: Vec<String>,
+    /// Further cache imports.
+    pub cache_from: Vec<String>,
+    /// Further cache exports.
+    pub cache_to: Vec<String>,
+    /// Provenance attestation instead of the compose file's: `true`, `false` or `KEY=VALUE,...`.
+    pub provenance: Option<String>,
+    /// SBOM attestation, the same way.
+    pub sbom: Option<String>,
+    /// `TARGET.KEY[.NAME][+]=VALUE`, applied last, in order.
+    pub set: Vec<String>,
+}
+
+/// Resolves what `options` ask for into targets.
+///
+/// # Errors
+///
+/// An unknown service, a platform that contradicts another, or an invalid `--set` or `--ssh`.
+pub fn from_compose(project: &Project, options: &TargetOptions) -> Result<TargetSet, ComposeError> {
+    let selection = select(project, &options.services, options.with_dependencies)?;
+    let names = target_names(&selection.services);
+    let mut set = TargetSet::default();
+    for service in &selection.services {
+        let Some(build) = &service.build else { continue };
+        let name = names.get(service.name.as_str()).cloned().unwrap_or_default();
+        if selection.build.contains(service.name.as_str()) {
+            set.group.push(name.clone());
+        }
+        note_unsupported(project, service, build, &mut set);
+        let mut target = target(project, service, build, options, &names)?;
+        target.name = name;
+        set.targets.push(target);
+    }
+    set.group.sort();
+    if set.group.is_empty() {
+        return Ok(TargetSet::default());
+    }
+    overrides::apply(&mut set, &options.set, &|name| project.variable(name))?;
+    for target in &mut set.targets {
+        add_secret_values(target, project)?;
+    }
+    let faults: Vec<ComposeError> =
+        set.targets.iter().filter_map(|target| name_fault(project, target)).collect();
+    set.unsupported.extend(faults);
+    set.targets.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(set)
+}
+
+/// The service's `image:`, else compose's default name: with a hyphen, or with the underscore of
+/// compose 1 when COMPOSE_COMPATIBILITY asks for it.
+pub fn image_name(project: &Project, service: &Service) -> String {
+    let flag = project.environment.get("COMPOSE_COMPATIBILITY");
+    let old = flag.is_some_and(|flag| parse_bool(&flag.trim().to_lowercase()) == Some(true));
+    let separator = if old { '_' } else { '-' };
+    let default = || format!("{}{separator}{}", project.name, service.name);
+    service.image.clone().unwrap_or_else(default)
+}
+
+/// Target names by service: dots are not allowed in them, and two services must not share one.
+fn target_names<'a>(services: &[&'a Service]) -> BTreeMap<&'a str, String> {
+    let mut names: BTreeMap<&str, String> = BTreeMap::new();
+    let mut used: HashSet<String> = HashSet::new();
+    for service in services {
+        let mut name = service.name.replace('.', "_");
+        while !used.insert(name.clone()) {
+            name.push('_');
+        }
+        names.insert(&service.name, name);
+    }
+    names
+}
+
+fn target(
+    project: &Project,
+    service: &Service,
+    build: &BuildSection,
+    options: &TargetOptions,
+    names: &BTreeMap<&str, String>,
+) -> Result<Target, ComposeError> {
+    let image = image_name(project, service);
+    let mut tags = build.tags.clone();
+    tags.push(image.clone());
+    let mut labels = build.labels.clone();
+    labels.insert(labels::PROJECT.into(), project.name.clone());
+    labels.insert(labels::SERVICE.into(), service.name.clone());
+    labels.insert(labels::VERSION.into(), COMPOSE_VERSION.into());
+    let mut entitlements = build.entitlements.clone();
+    if build.privileged {
+        entitlements.push("security.insecure".into());
+    }
+    let platforms = match &options.platforms[..] {
+        [] => platforms(project, service, build)?,
+        given => given.to_vec(),
+    };
+    let with = |own: &[String], further: &[String]| [own, further].concat();
+    let contexts = build.additional_contexts.iter().map(|(name, context)| {
+        let context = match context.strip_prefix("service:") {
+            Some(service) => {
+                format!("target:{}", names.get(service).map_or(service, String::as_str))
+            }
+            None => context.clone(),
+        };
+        (name.clone(), context)
+    });
+    let push = options.push && service.image.is_some();
+    let (outputs, call) = if options.check {
+        (Vec::new(), Some("lint".to_owned()))
+    } else if platforms.len() > 1 {
+        (vec![format!("type=image,push={push}")], None)
+    } else {
+        (vec![if push { "type=registry" } else { "type=docker" }.to_owned()], None)
+    };
+    let attests = [
+        ("provenance", options.provenance.as_ref().or(build.provenance.as_ref())),
+        ("sbom", options.sbom.as_ref().or(build.sbom.as_ref())),
+    ];
+    Ok(Target {
+        name: String::new(),
+        service: service.name.clone(),
+        image,
+        context: build.context.clone(),
+        contexts: contexts.collect(),
+        dockerfile: build
+            .dockerfile
+            .as_ref()
+            .filter(|path| !path.is_empty())
+            .map(|path| dockerfile_path(&build.context, path)),
+        dockerfile_inline: build
+            .dockerfile_inline
+            .as_ref()
+            .filter(|text| !text.is_empty())
+            .map(|text| escape(text)),
+        args: args(project, build, options)?,
+        labels,
+        tags,
+        cache_from: with(&build.cache_from, &options.cache_from),
+        cache_to: with(&build.cache_to, &options.cache_to),
+        target: options.target.clone().or_else(|| build.target.clone()),
+        secrets: with(&secrets(project, build), &options.secrets),
+        ssh: ssh(build, options)?,
+        platforms,
+        pull: build.pull || options.pull,
+        no_cache: build.no_cache || options.no_cache,
+        network: build.network.clone(),
+        no_cache_filter: with(&build.no_cache_filter, &options.no_cache_filter),
+        shm_size: (build.shm_size != 0).then(|| build.shm_size.to_string()),
+        ulimits: build.ulimits.iter().map(|(name, limit)| ulimit(name, *limit)).collect(),
+        call,
+        entitlements,
+        extra_hosts: build
+            .extra_hosts
+            .iter()
+            .map(|(host, addresses)| (host.clone(), addresses.join(",")))
+            .collect(),
+        outputs,
+        attest: attests
+            .into_iter()
+            .filter_map(|(kind, value)| match value.map(String::as_str) {
+                None | Some("false") => None,
+                Some("true") => Some(format!("type={kind}")),
+                Some(parameters) => Some(format!("type={kind},{parameters}")),
+            })
+            .collect(),
+        secret_env: BTreeMap::new(),
+    })
+}
+
+/// Bake would read `${` as its own variable.
+fn escape(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn args(
+    project: &Project,
+    build: &BuildSection,
+    options: &TargetOptions,
+) -> Result<BTreeMap<String, String>, ComposeError> {
+    let mut args = build.args.clone();
+    for entry in &options.build_args {
+        match entry.split_once('=') {
+            Some((name, value)) => {
+                args.insert(name.to_owned(), value.to_owned());
+            }
+            None => match project.variable(entry)? {
+                Some(value) => {
+                    args.insert(entry.clone(), value.clone());
+                }
+                None => {
+                    args.remove(entry);
+                }
+            },
+        }
+    }
+    for (name, value) in &options.proxy_args {
+        args.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    Ok(args.into_iter().map(|(name, value)| (name, escape(&value))).collect())
+}
+
+fn secrets(project: &Project, build: &BuildSection) -> Vec<String> {
+    build
+        .secrets
+        .iter()
+        .filter_map(|used| {
+            let secret = project.secrets.get(&used.source)?;
+            let id = used.target.as_ref().unwrap_or(&used.source);
+            match (&secret.environment, &secret.file) {
+                (Some(variable), _) => Some(format!("id={id},type=env,env={variable}")),
+                (None, Some(file)) => Some(format!("id={id},type=file,src={file}")),
+                (None, None) => None,
+            }
+        })
+        .collect()
+}
+
+/// A name that the image of `target` cannot get: the engine would only say so at the end.
+fn name_fault(project: &Project, target: &Target) -> Option<ComposeError> {
+    let named = |output: &String| {
+        let kind = output.split(',').find_map(|field| field.trim().strip_prefix("type="));
+        matches!(kind, Some("docker" | "image" | "registry" | "oci"))
+    };
+    if target.call.is_some() || !target.outputs.iter().any(named) {
+        return None;
+    }
+    let (tag, fault) = target.tags.iter().find_map(|tag| Some((tag, reference::fault(tag)?)))?;
+    let service = project.services.get(&target.service)?;
+    let build = service.build.as_ref()?;
+    let in_tags = build.keys.get("tags").filter(|_| build.tags.contains(tag));
+    let place = match &service.image {
+        Some(image) if image == tag => service.image_place.as_ref(),
+        None if target.image == *tag => Some(&service.place),
+        _ => in_tags,
+    };
+    let message =
+        format!("service `{}` cannot get the image name `{tag}`: {fault}", target.service);
+    let error = place.map_or_else(
+        || ComposeError::new(message.clone()),
+        |place| ComposeError::at(place, message.clone()),
+    );
+    Some(match fault.hint(tag) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// Looks up what secrets of `type=env` hold; compose passes an unset variable on as empty.
+fn add_secret_values(target: &mut Target, project: &Project) -> Result<(), ComposeError> {
+    let is_set =
+        |name: &str| project.environment.contains_key(name) || project.not_utf8.contains(name);
+    for text in &target.secrets {
+        if let Ok(secret) = spec::secret(text, |name| is_set(name))
+            && let spec::SecretLocation::Env(name) = secret.source
+        {
+            let value = project.variable(&name)?.cloned().unwrap_or_default();
+            target.secret_env.insert(name, value);
+        }
+    }
+    Ok(())
+}
+
+fn ssh(build: &BuildSection, options: &TargetOptions) -> Result<Vec<String>, ComposeError> {
+    let mut keys: Vec<String> = build.ssh.iter().map(|(id, path)| format!("{id}={path}")).collect();
+    for option in &options.ssh {
+        match option.split_once('=') {
+            Some(_) => keys.push(option.clone()),
+            None if option.is_empty() || option == "default" => keys.push("default=".into()),
+            None => {
+                return Err(ComposeError::new(format!("invalid ssh key `{option}`"))
+                    .hint("write `default` or ID=PATH"));
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn ulimit(name: &str, limit: Ulimit) -> String {
+    match limit {
+        Ulimit::Single(number) if number > 0 => format!("{name}={number}"),
+        // compose keeps no soft and hard limit of a single number, so it prints them as zero.
+        Ulimit::Single(_) => format!("{name}=0:0"),
+        Ulimit::Range { soft, hard } => format!("{name}={soft}:{hard}"),
+    }
+}
+
+/// `build.platforms`, else `platform:`, else DOCKER_DEFAULT_PLATFORM. Like compose, services that
+/// are enabled only by being named keep `build.platforms` alone.
+fn platforms(
+    project: &Project,
+    service: &Service,
+    build: &BuildSection,
+) -> Result<Vec<String>, ComposeError> {
+    if !service.is_enabled(&project.profiles) {
+        return Ok(build.platforms.clone());
+    }
+    let default =
+        project.environment.get("DOCKER_DEFAULT_PLATFORM").filter(|text| !text.is_empty());
+    let platforms = match service.platform.as_ref().or(default) {
+        Some(platform) if build.platforms.is_empty() => vec![platform.clone()],
+        _ => build.platforms.clone(),
+    };
+    match default {
+        Some(default) if !platforms.is_empty() && !platforms.contains(default) => {
+            let place = build.keys.get("platforms").unwrap_or(&build.place);
+            let message = format!(
+                "service `{}` is not built for {default}, which DOCKER_DEFAULT_PLATFORM asks for",
+                service.name
+            );
+            Err(ComposeError::at(place, message))
+        }
+        _ => Ok(platforms),
+    }
+}
+
+/// Absolute below a local context, with symbolic links of its directory resolved; as it is for
+/// contexts elsewhere.
+fn dockerfile_path(context: &str, dockerfile: &str) -> String {
+    if crate::compose::is_remote_context(context) {
+        return dockerfile.to_owned();
+    }
+    let path = crate::compose::join(Path::new(context), Path::new(dockerfile));
+    if path.is_relative() {
+        // Below an empty context the path is relative to the current directory, and printed so.
+        return path.to_string_lossy().into_owned();
+    }
+    let resolved: Option<PathBuf> = path
+        .parent()
+        .and_then(|directory| fs_err::canonicalize(directory).ok())
+        .zip(path.file_name())
+        .map(|(directory, name)| directory.join(name));
+    resolved.unwrap_or(path).to_string_lossy().into_owned()
+}
+
+fn note_unsupported(
+    project: &Project,
+    service: &Service,
+    build: &BuildSection,
+    set: &mut TargetSet,
+) {
+    let key = |key: &str| build.keys.get(key).unwrap_or(&build.place);
+    let prefix = format!("services.{}.build", service.name);
+    if let Some(isolation) = build.isolation.as_deref().filter(|value| *value != "default") {
+        let message = format!("{prefix}.isolation: BuildKit has no isolation `{isolation}`");
+        set.unsupported.push(ComposeError::at(key("isolation"), message).hint("remove the key"));
+    }
+    if let Some(network) = &build.network
+        && !["default", "none", "host"].contains(&network.as_str())
+    {
+        let message = format!("{prefix}.network: BuildKit cannot use the network `{network}`");
+        let hint = "RUN steps can use default, none or host";
+        set.unsupported.push(ComposeError::at(key("network"), message).hint(hint));
+    }
+    for used in &build.secrets {
+        let secret = project.secrets.get(&used.source);
+        if secret.is_some_and(|secret| secret.file.is_none() && secret.environment.is_none()) {
+            let message = format!(
+                "{prefix}.secrets: secret `{}` has neither a file nor an environment variable",
+                used.source
+            );
+            set.unsupported.push(
+                ComposeError::at(&used.place, message)
+                    .hint("a build cannot read external secrets or those of a driver"),
+            );
+        }
+        if used.has_mount_options {
+            set.warnings.push(format!(
+                "{}: uid, gid and mode of a build secret have no effect; set them in RUN --mount",
+                used.place
+            ));
+        }
+    }
+}

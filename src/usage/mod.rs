@@ -1,0 +1,105 @@
+//! What a project takes on disk: images, containers, volumes and build cache, measured by the engine
+//! and put in relation to the project.
+//!
+//! [`aggregate`] is pure: the engine's [`Inventory`](crate::inventory::Inventory), the project and past
+//! builds come in as values, a [`StatsReport`] comes out. How it is shown is not known here.
+//! `docs/design/stats.md` says what each figure means and where engines are wrong.
+
+pub mod budget;
+mod cache;
+mod facts;
+pub mod gc;
+mod images;
+mod model;
+mod mounts;
+#[cfg(test)]
+pub(crate) mod tests;
+pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
+pub use images::{add_shared, current, wanted};
+pub use model::{
+    CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
+    EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,
+};
+pub use mounts::asked_for as mounts_asked_for;
+
+use crate::inventory::{Container, Labels, Lost, Part, Volume};
+use crate::labels;
+
+/// Puts everything together. Budgets are added by whoever has some.
+pub fn aggregate(facts: &Facts) -> StatsReport {
+    let inventory = facts.inventory;
+    let engine = &inventory.engine;
+    let mut notes: Vec<String> = inventory.gaps.iter().map(ToString::to_string).collect();
+    notes.extend(facts.notes.iter().cloned());
+    let images = images::images(facts);
+    let total_bytes = images::total(facts, &images, &mut notes);
+    StatsReport {
+        schema: SCHEMA,
+        project: facts.project.to_owned(),
+        taken: facts.now,
+        engine: EngineSummary {
+            version: engine.version.clone(),
+            api_version: engine.api_version.to_string(),
+            store: engine.store.to_string(),
+        },
+        images,
+        total_bytes,
+        dangling: images::dangling(facts),
+        containers: containers(facts),
+        volumes: volumes(facts),
+        cache: cache::cache(facts, &mut notes),
+        budgets: Vec::new(),
+        notes,
+    }
+}
+
+fn containers(facts: &Facts) -> Vec<ContainerStats> {
+    let ours = facts.inventory.containers.iter().filter(|it| facts.whose.has_container(&it.id));
+    let mut found: Vec<ContainerStats> = ours
+        .map(|container| ContainerStats {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            service: label(&container.labels, labels::SERVICE),
+            image: container.image.clone(),
+            state: container.state.clone(),
+            created: container.created,
+            size_bytes: container.size_rw_bytes,
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn volumes(facts: &Facts) -> Vec<VolumeStats> {
+    let users = |volume: &Volume| -> Vec<&Container> {
+        let all = facts.inventory.containers.iter();
+        all.filter(|container| volume.containers.contains(&container.id)).collect()
+    };
+    let mut found = Vec::new();
+    for volume in &facts.inventory.volumes {
+        if !facts.whose.has_volume(&volume.name) {
+            continue;
+        }
+        let users = users(volume);
+        let mut names: Vec<String> = users.iter().map(|it| it.name.clone()).collect();
+        names.sort();
+        found.push(VolumeStats {
+            name: volume.name.clone(),
+            driver: volume.driver.clone(),
+            created: volume.created,
+            size_bytes: volume.size_bytes,
+            // Without the list of containers nobody knows.
+            in_use: match facts.inventory.gap(Part::Containers) {
+                Some(gap) if gap.lost == Lost::Everything => None,
+                _ => Some(!names.is_empty()),
+            },
+            containers: names,
+        });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn label(labels: &Labels, name: &str) -> Option<String> {
+    labels.get(name).cloned()
+}

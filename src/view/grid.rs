@@ -1,0 +1,218 @@
+//! Tables of text that fit a width: columns that matter least go, long texts are cut, no line wraps.
+
+use crate::terminal::control::{Colours, harmless};
+use crate::terminal::format;
+
+/// Spaces between columns.
+const GAP: usize = 2;
+/// Narrower than this nothing can be laid out.
+const MIN_WIDTH: usize = 40;
+
+/// Where the cells of a column stand, and what may happen to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// At the left, never cut.
+    Left,
+    /// At the right, never cut: numbers.
+    Right,
+    /// At the left, cut at the end to no less than so many columns.
+    CutEnd(usize),
+    /// At the left, cut at the beginning to no less than so many columns: paths and references.
+    CutStart(usize),
+}
+
+/// A column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) header: &'static str,
+    pub(super) shape: Shape,
+    /// 0 for columns that always stay; of the others the highest goes first.
+    pub(super) drop: u8,
+}
+
+impl Column {
+    pub(super) const fn new(header: &'static str, shape: Shape) -> Self {
+        Self { header, shape, drop: 0 }
+    }
+
+    /// One that goes where there is no room; the highest first.
+    pub(super) const fn drop(mut self, drop: u8) -> Self {
+        self.drop = drop;
+        self
+    }
+}
+
+/// Text from elsewhere as a cell: one line, nothing that drives a terminal.
+pub(super) fn cell(text: &str) -> String {
+    harmless(text, Colours::Drop).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The table, no line wider than `width`, none ending in spaces.
+pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
+    let width = width.max(MIN_WIDTH);
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let cells = rows.iter().map(|row| format::width(&row[index]));
+            cells.max().unwrap_or(0).max(column.header.len())
+        })
+        .collect();
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    fit(columns, &mut kept, &mut widths, width);
+    let mut text = String::new();
+    let header: Vec<String> = columns.iter().map(|column| column.header.to_owned()).collect();
+    for row in std::iter::once(&header).chain(rows) {
+        let mut line = String::new();
+        for &index in &kept {
+            let columns_left = widths[index];
+            let cell = match columns[index].shape {
+                Shape::Left | Shape::CutEnd(_) => {
+                    format::pad(&format::cut(&row[index], columns_left), columns_left)
+                }
+                Shape::CutStart(_) => {
+                    format::pad(&cut_start(&row[index], columns_left), columns_left)
+                }
+                Shape::Right => {
+                    let missing = columns_left.saturating_sub(format::width(&row[index]));
+                    format!("{:missing$}{}", "", row[index])
+                }
+            };
+            line.push_str(&cell);
+            line.push_str(&" ".repeat(GAP));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Drops columns, then cuts the longest texts, until a line fits.
+fn fit(columns: &[Column], kept: &mut Vec<usize>, widths: &mut [usize], width: usize) {
+    let least = |index: usize, widths: &[usize]| match columns[index].shape {
+        Shape::Left | Shape::Right => widths[index],
+        Shape::CutEnd(least) | Shape::CutStart(least) => {
+            widths[index].min(least.max(columns[index].header.len()))
+        }
+    };
+    let sum = |kept: &[usize], of: &dyn Fn(usize) -> usize| {
+        kept.iter().map(|index| of(*index) + GAP).sum::<usize>().saturating_sub(GAP)
+    };
+    while sum(kept, &|index| least(index, widths)) > width {
+        let Some(at) = (0..kept.len())
+            .filter(|at| columns[kept[*at]].drop > 0)
+            .max_by_key(|at| columns[kept[*at]].drop)
+        else {
+            break;
+        };
+        kept.remove(at);
+    }
+    let mut excess = sum(kept, &|index| widths[index]).saturating_sub(width);
+    while excess > 0 {
+        let Some(longest) = kept
+            .iter()
+            .copied()
+            .filter(|index| widths[*index] > least(*index, widths))
+            .max_by_key(|index| widths[*index])
+        else {
+            break;
+        };
+        widths[longest] -= 1;
+        excess -= 1;
+    }
+}
+
+/// The end of a reference or path tells more than its beginning.
+fn cut_start(text: &str, columns: usize) -> String {
+    if format::width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut rest = text;
+    while format::width(rest) + 3 > columns && !rest.is_empty() {
+        let mut chars = rest.chars();
+        chars.next();
+        rest = chars.as_str();
+    }
+    format!("...{rest}")
+}
+
+/// Text in lines of at most `width` columns; `indent` spaces before all but the first.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let start = if lines.len() == 1 { 0 } else { indent };
+        let line = lines.last_mut().expect("there is a first line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if start + format::width(line) + 1 + format::width(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [
+        Column::new("NAME", Shape::CutStart(8)),
+        Column::new("ID", Shape::Left).drop(1),
+        Column::new("SIZE", Shape::Right),
+        Column::new("TEXT", Shape::CutEnd(10)),
+    ];
+
+    fn rows() -> Vec<Vec<String>> {
+        [
+            [
+                "registry.example.com/team/api:2026-11-24",
+                "abababababab",
+                "255.3 MB",
+                "RUN pip install a",
+            ],
+            ["日本語/worker", "cdcdcdcdcdcd", "6.7 GB", "COPY . ."],
+        ]
+        .map(|row| row.map(str::to_owned).to_vec())
+        .to_vec()
+    }
+
+    #[test]
+    fn narrow_tables_lose_columns_and_long_texts() {
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), 100), @r"
+        NAME                                      ID                SIZE  TEXT
+        registry.example.com/team/api:2026-11-24  abababababab  255.3 MB  RUN pip install a
+        日本語/worker                             cdcdcdcdcdcd    6.7 GB  COPY . .
+        ");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), 40), @r"
+        NAME                SIZE  TEXT
+        ...:2026-11-24  255.3 MB  RUN pip ins...
+        日本語/worker     6.7 GB  COPY . .
+        ");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide(
+            cells in proptest::collection::vec("[a-z日 ]{0,60}", 2),
+            numbers in proptest::collection::vec("[0-9]{0,9}", 2),
+            width in 0_usize..140,
+        ) {
+            let rows: Vec<Vec<String>> = cells.iter().zip(&numbers)
+                .map(|(cell, number)| vec![cell.clone(), cell.clone(), number.clone(), cell.clone()])
+                .collect();
+            let columns = COLUMNS.map(|it| if it.header == "ID" { Column::new("ID", Shape::CutEnd(2)).drop(1) } else { it });
+            for line in render(&columns, &rows, width).lines() {
+                proptest::prop_assert!(format::width(line) <= width.max(MIN_WIDTH), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn notes_wrap_at_words() {
+        assert_eq!(wrap("note: one two three", 11, 2), "note: one\n  two three");
+        assert_eq!(wrap("unbreakable-word x", 5, 2), "unbreakable-word\n  x");
+    }
+}

@@ -1,0 +1,104 @@
+//! `history show`: one build, its targets, their steps.
+
+use jiff::Timestamp;
+
+use super::{ago, cell, hits, or_dash, outcome, result};
+use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
+use crate::terminal::{SHADES, Shades, format};
+use crate::view::grid::{self, Column, Shape};
+
+const TARGETS: [Column; 6] = [
+    Column::new("TARGET", Shape::CutEnd(8)),
+    Column::new("OUTCOME", Shape::Left),
+    Column::new("TIME", Shape::Right),
+    Column::new("CACHED", Shape::Right),
+    Column::new("SIZE", Shape::Right),
+    Column::new("ID", Shape::Left).drop(1),
+];
+
+const STEPS: [Column; 5] = [
+    Column::new("STEP", Shape::CutEnd(16)),
+    Column::new("LINE", Shape::Right).drop(2),
+    Column::new("RESULT", Shape::Left),
+    Column::new("TIME", Shape::Right),
+    Column::new("BYTES", Shape::Right).drop(1),
+];
+
+/// Tables no wider than `columns`.
+pub fn show(entry: &Entry, now: Timestamp, columns: usize) -> String {
+    let Shades { bold, faint, .. } = SHADES;
+    let engine = match (entry.engine.version.as_str(), entry.engine.store.as_str()) {
+        ("", _) => String::new(),
+        (version, "") => format!(" on Docker {}", cell(version)),
+        (version, store) => format!(" on Docker {} ({})", cell(version), cell(store)),
+    };
+    let mut text = format!(
+        "{bold}{}{bold:#}\n",
+        format::cut(&format!("build {} of {}", entry.id, cell(&entry.project)), columns)
+    );
+    let line = format!(
+        "{} {}, {}{engine}",
+        outcome(entry.outcome),
+        ago(entry.started, now),
+        format::seconds(entry.seconds)
+    );
+    text.push_str(&format!("{faint}{}{faint:#}\n\n", format::cut(&line, columns)));
+    let rows: Vec<Vec<String>> = entry.targets.iter().map(target_row).collect();
+    text.push_str(&grid::render(&TARGETS, &rows, columns));
+    for target in &entry.targets {
+        text.push_str(&steps(target, columns));
+    }
+    text
+}
+
+fn target_row(target: &TargetEntry) -> Vec<String> {
+    vec![
+        cell(&target.service),
+        match &target.same_as {
+            Some(other) => format!("as {}", cell(other)),
+            None => outcome(target.outcome).to_owned(),
+        },
+        or_dash(target.seconds.map(format::seconds)),
+        hits(target.hits()),
+        or_dash(target.size_bytes.map(format::bytes)),
+        or_dash(target.image_id.as_deref().map(|id| format::short_id(id).to_owned())),
+    ]
+}
+
+fn steps(target: &TargetEntry, columns: usize) -> String {
+    let Shades { bold, faint, .. } = SHADES;
+    // What took no time and is no instruction only fills the page.
+    let told = |step: &&StepEntry| {
+        step.is_instruction() || step.seconds >= 0.05 || step.result == StepResult::Failed
+    };
+    let rows: Vec<Vec<String>> = target.steps.iter().filter(told).map(step_row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let file = target
+        .dockerfile
+        .as_deref()
+        .map(|file| format!("  {faint}{}{faint:#}", format::cut(&cell(file), columns / 2)));
+    let name = format::cut(&cell(&target.service), columns / 3);
+    let mut text = format!("\n{bold}{name}{bold:#}{}\n", file.unwrap_or_default());
+    text.push_str(&grid::render(&STEPS, &rows, columns));
+    if let Some(error) = &target.error {
+        text.push_str(&format!("{}\n", format::cut(&format!("error: {}", cell(error)), columns)));
+    }
+    text
+}
+
+fn step_row(step: &StepEntry) -> Vec<String> {
+    let place = match (&step.stage, step.position) {
+        (Some(stage), Some((number, of))) => format!("[{stage} {number}/{of}] "),
+        (None, Some((number, of))) => format!("[{number}/{of}] "),
+        _ => String::new(),
+    };
+    vec![
+        format!("{place}{}", cell(&step.instruction)),
+        or_dash(step.line.map(|line| line.to_string())),
+        result(step.result).to_owned(),
+        format::seconds(step.seconds),
+        if step.bytes == 0 { "-".to_owned() } else { format::bytes(step.bytes) },
+    ]
+}

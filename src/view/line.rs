@@ -1,0 +1,80 @@
+//! The words of a step and of a target, shared by every way to show them.
+
+use crate::progress::outcome::TargetOutcome;
+use crate::progress::{CancelReason, Step, StepName, TargetSummary};
+use crate::terminal::format;
+
+/// Target names longer than this are cut where lines are aligned.
+const MAX_NAME: usize = 20;
+
+/// Columns for target names: the longest one, at most twenty.
+pub(crate) fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(format::width).max().unwrap_or(0).min(MAX_NAME)
+}
+
+/// A target name in its column.
+pub(crate) fn name(name: &str, width: usize) -> String {
+    format::pad(&format::cut(name, width), width)
+}
+
+/// `[build 3/7]` for a step of the Dockerfile, `[internal]` and the like for others; steps
+/// without brackets are named by their first words.
+pub(crate) fn tag(step: &Step) -> String {
+    tag_of(&step.label)
+}
+
+fn tag_of(label: &StepName) -> String {
+    match (&label.stage, label.position) {
+        // Single stages are called so by BuildKit; the word says nothing.
+        (Some(stage), Some((n, of))) if stage != "stage-0" => format!("[{stage} {n}/{of}]"),
+        (_, Some((n, of))) => format!("[{n}/{of}]"),
+        _ if label.tag.is_empty() => format!("[{}]", format::cut(&label.instruction, 24)),
+        _ => format!("[{}]", label.tag),
+    }
+}
+
+/// Tag and instruction.
+pub(crate) fn title(step: &Step) -> String {
+    title_of(&step.label)
+}
+
+/// Tag and instruction of what a name says.
+pub(crate) fn title_of(label: &StepName) -> String {
+    if label.tag.is_empty() {
+        label.instruction.clone()
+    } else {
+        format!("{} {}", tag_of(label), label.instruction)
+    }
+}
+
+/// What a step has transferred: `12.3 MB`, or `12.3 MB / 45.6 MB` while the end is known.
+pub(crate) fn transferred(step: &Step, running: bool) -> Option<String> {
+    match step.bytes() {
+        (0, _) => None,
+        (current, total) if running && total > current => {
+            Some(format!("{} / {}", format::bytes(current), format::bytes(total)))
+        }
+        (current, _) => Some(format::bytes(current)),
+    }
+}
+
+/// `built, 5 cached, 2 run`, `failed`, `cancelled`, `same as api`.
+pub(crate) fn ending(summary: &TargetSummary) -> String {
+    match (&summary.outcome, &summary.info.same_as) {
+        (TargetOutcome::Built(_), Some(other)) => format!("built as {other}"),
+        (TargetOutcome::Built(_), None) => {
+            format!("built, {} cached, {} run", summary.cached, summary.run)
+        }
+        (TargetOutcome::Failed(_), _) => "failed".to_owned(),
+        (TargetOutcome::Cancelled, _) => "cancelled".to_owned(),
+    }
+}
+
+/// Why a run is being stopped.
+pub(crate) fn reason(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::TargetFailed => "stopping the other targets: one failed",
+        CancelReason::Interrupted => "stopping: interrupted",
+        CancelReason::TimedOut => "stopping: out of time",
+    }
+}

@@ -1,0 +1,161 @@
+//! What an engine holds, against the docker CLI on every release.
+
+use std::path::Path;
+use std::time::Duration;
+
+use doc2md_docker::engine::{Connector, Engine};
+use doc2md_docker::inventory::Inventory;
+use doc2md_docker::inventory::{CacheKind, Lost, Part, Store};
+
+use crate::support::{self, BUSYBOX, Project, on_every_engine};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn inventory(socket: &Path, limit: Duration) -> Inventory {
+    let engine = Engine::new(&Connector::unix(socket));
+    block_on(engine.inventory(limit)).unwrap()
+}
+
+/// A project with an image on the shared base, a cache mount, and a container on a volume and a network.
+fn project(engine: &support::Engine) -> Project {
+    let project = Project::new(engine);
+    let name = project.name();
+    project
+        .write("compose.yaml", "services:\n  app:\n    build: .\n")
+        .write("f.txt", "hello\n")
+        .write(
+            "Dockerfile",
+            format!(
+                "FROM {BUSYBOX}\nCOPY f.txt /f.txt\nENV A=1\nWORKDIR /app\nRUN --mount=type=cache,id={name},target=/c \
+                 echo {name} | tee /c/x > y\nCMD [\"sh\"]\n"
+            ),
+        )
+        .run(&["build"])
+        .success();
+    project
+}
+
+#[test]
+fn an_inventory_holds_what_the_docker_cli_shows() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        let name = project.name();
+        let image = format!("{name}-app:latest");
+        engine.docker_ok(&["volume", "create", "--label", "a=b", name]);
+        engine.docker_ok(&["network", "create", "--internal", name]);
+        let mount = format!("{name}:/data");
+        let script = "echo 12345678 > /written; echo 123 > /data/v";
+        engine.docker_ok(&[
+            "create",
+            "--name",
+            name,
+            "--network",
+            name,
+            "-v",
+            &mount,
+            &image,
+            "sh",
+            "-c",
+            script,
+        ]);
+        let seen = inventory(engine.socket(), LIMIT);
+        let container_id = engine.docker_ok(&["inspect", "--format", "{{.Id}}", name]);
+        engine.docker_ok(&["rm", name]);
+        engine.docker_ok(&["network", "rm", name]);
+        engine.docker_ok(&["volume", "rm", name]);
+        let engine_name = &engine.name;
+
+        assert!(seen.gaps.is_empty(), "{engine_name}: {:?}", seen.gaps);
+        assert!(engine_name.starts_with(&seen.engine.version[..4]), "{:?}", seen.engine);
+        let containerd = engine_name.ends_with("containerd");
+        assert_eq!(seen.engine.store == Store::Containerd, containerd, "{:?}", seen.engine);
+        let id = engine.image_id(&image).unwrap();
+        let app = seen.image(&id).unwrap_or_else(|| panic!("{engine_name}: no {id}"));
+        assert_eq!(app.references.join(" "), image, "{engine_name}");
+        assert_eq!(app.containers.join(" "), container_id, "{engine_name}");
+        let container = seen.containers.iter().find(|it| it.name == name).unwrap();
+        assert_eq!(container.id, container_id, "{engine_name}");
+        assert!(!container.is_running() && container.size_rw_bytes.is_some(), "{container:?}");
+        let volume = seen.volumes.iter().find(|it| it.name == name).unwrap();
+        assert_eq!(volume.labels["a"], "b", "{engine_name}");
+        assert_eq!(volume.containers.join(" "), container_id, "{engine_name}");
+        let network = seen.networks.iter().find(|it| it.name == name).unwrap();
+        assert_eq!(network.containers.join(" "), container_id, "{engine_name}");
+        let mine = |kind: &CacheKind| {
+            seen.cache.iter().find(|it| it.kind == *kind && it.description.contains(name)).unwrap()
+        };
+        assert!(mine(&CacheKind::CacheMount).size_bytes > 0, "{engine_name}");
+        let layer = mine(&CacheKind::Regular);
+        assert!(layer.shared && layer.parents.len() == 1, "{engine_name}: {layer:?}");
+        assert!(seen.cache.iter().any(|it| it.id == layer.parents[0]), "{engine_name}");
+    });
+}
+
+#[test]
+fn details_of_an_image_are_those_of_inspect_and_history() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        let image = format!("{}-app:latest", project.name());
+        let id = engine.image_id(&image).unwrap();
+        let client = Engine::new(&Connector::unix(engine.socket()));
+        let gone = format!("sha256:{}", "0".repeat(64));
+        let details = block_on(client.image_details(&[gone, id.clone()])).unwrap();
+        let [details] = details.as_slice() else { panic!("{}: {details:?}", engine.name) };
+        assert_eq!(details.id, id);
+        let inspect =
+            |format: &str| engine.docker_ok(&["image", "inspect", "--format", format, &image]);
+        assert_eq!(details.size_bytes.unwrap().to_string(), inspect("{{.Size}}"));
+        let layers: Vec<&str> = details.layers.iter().map(|it| it.diff_id.as_str()).collect();
+        assert_eq!(layers.join(" "), inspect("{{join .RootFS.Layers \" \"}}"));
+        let history = engine.docker_ok(&[
+            "history",
+            "--no-trunc",
+            "--human=false",
+            "--format",
+            "{{.Size}} {{.CreatedBy}}",
+            &image,
+        ]);
+        let shown: Vec<String> = details
+            .history
+            .iter()
+            .rev()
+            .map(|step| format!("{} {}", step.size_bytes, step.created_by).trim_end().to_owned())
+            .collect();
+        let expected: Vec<&str> = history.lines().map(str::trim_end).collect();
+        assert_eq!(shown, expected, "{}", engine.name);
+        let copy = details.layers.iter().find(|it| {
+            it.step.is_some_and(|step| details.history[step].created_by.starts_with("COPY"))
+        });
+        assert!(copy.unwrap().size_bytes.unwrap() >= 6, "{}: {:?}", engine.name, details.layers);
+    });
+}
+
+#[test]
+fn an_engine_that_measures_slowly_still_gives_its_lists() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        let image = format!("{}-app:latest", project.name());
+        let slow =
+            support::SlowSocket::new(engine.socket(), "/system/df", Duration::from_secs(600));
+        let seen = inventory(slow.path(), Duration::from_secs(5));
+        for part in [Part::Images, Part::Containers, Part::Volumes] {
+            assert_eq!(seen.gap(part).unwrap().lost, Lost::Sizes, "{}: {part}", engine.name);
+        }
+        assert_eq!(seen.gap(Part::Cache).unwrap().lost, Lost::Everything, "{}", engine.name);
+        assert!(seen.gap(Part::Networks).is_none() && !seen.networks.is_empty());
+        assert!(seen.images.iter().any(|it| it.references.contains(&image)), "{}", engine.name);
+    });
+}
+
+#[test]
+fn an_engine_that_says_nothing_but_its_version_is_an_error() {
+    let engine = support::engine("28.5");
+    let slow = support::SlowSocket::new(engine.socket(), "/v1.", Duration::from_secs(600));
+    let client = Engine::new(&Connector::unix(slow.path()));
+    let error = block_on(client.inventory(Duration::from_secs(1))).unwrap_err();
+    assert!(error.to_string().contains("no answer within 1s"), "{error}");
+}
