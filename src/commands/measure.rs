@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::buildkit::{Control, measure as helper};
 use crate::clean::{self, Action};
@@ -12,11 +12,16 @@ use crate::cli::stats::Measure;
 use crate::engine::{Connector, Engine};
 use crate::files;
 use crate::inventory::{CacheRecord, Inventory};
-use crate::measure::{Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, plan};
+use crate::measure::{
+    Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, has_settled, plan,
+};
 use crate::usage::{ServiceFacts, mounts_asked_for};
 
 /// How long mounts are looked into where nobody asked for it.
 const AT_LEISURE: Duration = Duration::from_secs(2);
+/// How often, and how far apart, the engine is asked whether it has counted a look: 2 s and the questions.
+const SETTLING: usize = 40;
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 /// A record and the directory of its mount are made one after the other.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// More than a memory can have: what is larger is none of ours.
@@ -71,7 +76,7 @@ pub(super) async fn sizes(
     if !plan.looks.is_empty() {
         match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
             Ok(sight) => {
-                let after = engine.cache_records().await.unwrap_or_default();
+                let after = settled(engine, &plan, &inventory.cache).await;
                 note(&mut plan, &sight, &inventory.cache, &after, &mut memory);
                 if !after.is_empty() {
                     memory.retain(&after);
@@ -111,6 +116,20 @@ async fn look(
     control.look(architecture, &mounts, limit).await.map_err(|error| error.to_string())
 }
 
+/// The engine's records when it has counted our look, or after a while: a build may be using a mount.
+async fn settled(engine: &Engine, plan: &Plan, before: &[CacheRecord]) -> Vec<CacheRecord> {
+    let mut earlier = engine.cache_records().await.unwrap_or_default();
+    for _ in 0..SETTLING {
+        sleep(BETWEEN_QUESTIONS).await;
+        let now = engine.cache_records().await.unwrap_or_default();
+        if plan.looks.iter().all(|(_, looked)| has_settled(looked, before, &earlier, &now)) {
+            return now;
+        }
+        earlier = now;
+    }
+    earlier
+}
+
 /// Remembers what was seen, record by record.
 fn note(
     plan: &mut Plan,
@@ -132,9 +151,11 @@ fn note(
             None if made => "the engine has no such mount".to_owned(),
             None => "it took too long, or it cannot be read".to_owned(),
         };
-        if let Some((content, record)) = found {
+        // Of a look that saw nothing, too, the engine counts a use.
+        let only = if let [record] = &records[..] { Some(*record) } else { None };
+        if let Some(record) = found.map(|(_, record)| record).or(only) {
             match after.iter().find(|it| it.id == record.id) {
-                Some(after) => memory.add(record, after, content.bytes, now),
+                Some(after) => memory.add(record, after, found.map(|(seen, _)| seen.bytes), now),
                 None => why = "it went meanwhile".to_owned(),
             }
         }

@@ -1,7 +1,8 @@
 //! What is remembered of looks into cache mounts, per engine.
 //!
 //! A run counts one use of a mount, a look one, and the first disk usage query after either another one, which the
-//! query itself does not show yet (measured on 20.10, 26.1, 28.5 with both stores).
+//! query itself does not show yet (measured on 20.10, 26.1, 28.5 with both stores). The engine counts when it lets go,
+//! which is a little after the answer: so what a look cost is known once the count [has settled](has_settled).
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use crate::inventory::CacheRecord;
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/measured/v1";
-/// Uses that the question before a look and the look itself count at most. The one after it counts one more.
-const USES_OF_A_LOOK: u64 = 2;
+/// Uses that the question before a look, the look itself and the questions after it count at most.
+const USES_OF_A_LOOK: u64 = 3;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,20 +65,48 @@ impl Remembered {
     }
 }
 
+/// Whether the engine has counted a look: it was into one of the records with the ids `looked`, of which the engine told
+/// before the look and twice in a row after it.
+pub fn has_settled(
+    looked: &[String],
+    before: &[CacheRecord],
+    earlier: &[CacheRecord],
+    now: &[CacheRecord],
+) -> bool {
+    let of = |records: &[CacheRecord], id: &str| {
+        records.iter().find(|it| it.id == id).map(|it| (it.usage_count, it.in_use))
+    };
+    let is_quiet = |id: &String| {
+        of(now, id).is_none_or(|(_, in_use)| !in_use) && of(earlier, id) == of(now, id)
+    };
+    // What is gone counts nothing more.
+    let has_counted = |id: &String| match (of(before, id), of(now, id)) {
+        (Some((before, _)), Some((now, _))) => now > before,
+        _ => true,
+    };
+    looked.iter().all(is_quiet) && looked.iter().any(has_counted)
+}
+
 impl Memory {
-    /// Adds that `before` was looked into and held `bytes`; `after` is what the engine said then.
-    pub fn add(&mut self, before: &CacheRecord, after: &CacheRecord, bytes: u64, now: Timestamp) {
+    /// Adds a look into `before`, of which `after` is what the engine says now that the count has settled. `bytes` is
+    /// what it held, where that was seen.
+    pub fn add(
+        &mut self,
+        before: &CacheRecord,
+        after: &CacheRecord,
+        bytes: Option<u64>,
+        now: Timestamp,
+    ) {
         let known = self.mounts.entry(before.id.clone()).or_default();
         let last_used =
             if known.is_current(before) { known.last_used } else { before.last_used_at };
-        // The look, and the question before it where that was the first after a run.
         let uses = after.usage_count.saturating_sub(before.usage_count);
         let undisturbed = uses <= USES_OF_A_LOOK && !after.in_use;
         *known = Remembered {
-            bytes,
-            measured: Some(now),
-            own_uses: known.own_uses + uses.min(USES_OF_A_LOOK) + 1,
-            settled_uses: if undisturbed { after.usage_count + 1 } else { 0 },
+            bytes: bytes.unwrap_or(known.bytes),
+            measured: bytes.map_or(known.measured, |_| Some(now)),
+            own_uses: known.own_uses + uses.min(USES_OF_A_LOOK),
+            settled_uses: if undisturbed && bytes.is_some() { after.usage_count } else { 0 },
             last_used,
         };
     }

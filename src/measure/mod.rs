@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-pub use memory::{Memory, Remembered, SCHEMA};
+pub use memory::{Memory, Remembered, SCHEMA, has_settled};
 pub use plan::{Asked, Effort, Plan, plan};
 
 use crate::dockerfile::Beginning;

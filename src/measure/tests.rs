@@ -80,13 +80,12 @@ fn a_build_at_work_is_left_alone() {
 fn our_looks_are_no_uses_and_a_strangers_use_stays_one() {
     let time = |second| Timestamp::from_second(second).unwrap();
     let mut memory = Memory::default();
-    let (before, after) = (record("r", 3), record("r", 5));
-    memory.add(&before, &after, 500, time(100));
-    // The question after the look counts, too.
+    // The look and the questions before and after it.
+    let (before, after) = (record("r", 3), record("r", 6));
+    memory.add(&before, &after, Some(500), time(100));
     let mut settled = vec![record("r", 6)];
     let sizes = Sizes::new(&mut settled, &memory, BTreeMap::new());
     assert_eq!((settled[0].size_bytes, settled[0].last_used_at), (500, before.last_used_at));
-    // Without the look and the two questions.
     assert_eq!(settled[0].usage_count, 3);
     assert_eq!(sizes.as_engine_sees(&settled), [record("r", 6)]);
     assert_eq!(sizes.mounts["r"].measured, Some(time(100)));
@@ -101,9 +100,14 @@ fn our_looks_are_no_uses_and_a_strangers_use_stays_one() {
     assert_eq!((used[0].usage_count, used[0].last_used_at), (4, record("", 7).last_used_at));
     assert_eq!(used[0].size_bytes, 500);
     // Something used it while we looked: nothing settles.
-    memory.add(&record("r", 6), &record("r", 9), 600, time(200));
+    memory.add(&record("r", 6), &record("r", 10), Some(600), time(200));
     assert_eq!(memory.mounts["r"].own_uses, 6);
     assert!(!memory.mounts["r"].is_current(&record("r", 10)));
+    // A look that saw nothing is a use of ours all the same, and leaves the size as it was measured.
+    memory.add(&record("r", 10), &record("r", 11), None, time(300));
+    assert_eq!(memory.mounts["r"].own_uses, 7);
+    assert_eq!((memory.mounts["r"].bytes, memory.mounts["r"].measured), (600, Some(time(200))));
+    assert!(!memory.mounts["r"].is_current(&record("r", 11)));
     memory.retain(&[]);
     assert!(memory.mounts.is_empty());
 }
@@ -111,9 +115,34 @@ fn our_looks_are_no_uses_and_a_strangers_use_stays_one() {
 #[test]
 fn a_mount_that_shrank_is_as_large_as_it_is() {
     let mut memory = Memory::default();
-    memory.add(&record("r", 1), &record("r", 2), 4, Timestamp::UNIX_EPOCH);
+    memory.add(&record("r", 1), &record("r", 3), Some(4), Timestamp::UNIX_EPOCH);
     let mut records = vec![record("r", 3)];
     Sizes::new(&mut records, &memory, BTreeMap::new());
     assert_eq!(records[0].size_bytes, 4);
     assert_eq!(records[0].usage_count, 1);
+}
+
+#[test]
+fn a_look_is_counted_when_two_questions_in_a_row_say_so() {
+    let mut used = record("r", 3);
+    used.in_use = true;
+    let looked = ["r".to_owned()];
+    let settled = |earlier: &CacheRecord, now: &CacheRecord| {
+        has_settled(
+            &looked,
+            &[record("r", 1)],
+            std::slice::from_ref(earlier),
+            std::slice::from_ref(now),
+        )
+    };
+    let (one, two, three) = (record("r", 1), record("r", 2), record("r", 3));
+    assert!(!settled(&one, &one), "the engine has not let go of it yet");
+    assert!(!settled(&two, &three), "the question counted");
+    assert!(!settled(&used, &used), "a build uses it");
+    assert!(settled(&three, &three));
+    assert!(has_settled(&looked, &[one], &[], &[]), "it is gone");
+    // Two records that may be the mount: the look was into one of them.
+    let (both, other) = (["r".to_owned(), "s".to_owned()], record("s", 1));
+    let after = [three.clone(), other.clone()];
+    assert!(has_settled(&both, &[record("r", 1), other], &after, &after));
 }
