@@ -106,7 +106,10 @@ impl TargetTrace {
 
     /// Its part of the summary of a run that ended `at`.
     pub fn summary(&self, at: Duration) -> TargetSummary {
-        let Counts { cached, run } = self.trace.counts();
+        let Counts { cached, run } = match self.outcome {
+            Some(TargetOutcome::Built(_)) => self.trace.counts_of_success(),
+            _ => self.trace.counts(),
+        };
         TargetSummary {
             info: self.info.clone(),
             outcome: self.outcome.clone().unwrap_or(TargetOutcome::Cancelled),

@@ -103,6 +103,20 @@ impl Trace {
         counts
     }
 
+    /// [`Self::counts`] of a build that succeeded. Of a step that another build did at the same time, engines up to
+    /// 20.10 may not tell that it ended: for this build it did not run.
+    pub fn counts_of_success(&self) -> Counts {
+        let mut counts = self.counts();
+        for step in self.steps.values().filter(|step| step.label.is_instruction()) {
+            match step.state() {
+                StepState::Waiting | StepState::Cancelled => counts.cached += 1,
+                StepState::Running => counts.run += 1,
+                StepState::Cached | StepState::Done | StepState::Failed => {}
+            }
+        }
+        counts
+    }
+
     /// Takes over what the engine reports. `at` is the time since the start of the run.
     pub fn update(&mut self, status: &SolveStatus, at: Duration) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -201,7 +215,9 @@ impl Trace {
         if self.steps.contains_key(digest) || !name.is_instruction() {
             return digest.clone();
         }
-        let key = if self.of_one_file { name.tag } else { vertex.name.clone() };
+        // Without how many steps the stage has: of a Dockerfile elsewhere, that is another number.
+        let place = || name.tag.rsplit_once('/').map_or(name.tag.as_str(), |(at, _)| at).to_owned();
+        let key = if self.of_one_file { place() } else { vertex.name.clone() };
         let id = self.instructions.entry(key).or_insert_with(|| digest.clone());
         if id != digest {
             self.grouped.insert(digest.clone(), id.clone());
@@ -354,18 +370,34 @@ mod tests {
             vertex("a1", "[1/3] FROM docker.io/library/a:1", Some(1), Some(1)),
             vertex("a2", "[2/3] COPY a.txt /f", Some(1), Some(2)),
             vertex("b3", "[build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
+            vertex("c1", "[1/7] FROM docker.io/library/c:1", Some(1), Some(1)),
+            vertex("d1", "[linux/arm64 build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
         ];
         let status = SolveStatus { vertexes: sent.to_vec(), ..SolveStatus::default() };
         let mut trace = Trace::of_one_dockerfile();
         trace.update(&status, Duration::ZERO);
         let names: Vec<&str> = trace.steps().map(|step| step.name.as_str()).collect();
-        let own = [&sent[0].name, &sent[1].name, &sent[4].name];
+        let own = [&sent[0].name, &sent[1].name, &sent[4].name, &sent[6].name];
         assert_eq!(names, own, "each by its own name");
-        assert_eq!(trace.counts(), Counts { cached: 2, run: 1 });
+        assert_eq!(trace.counts(), Counts { cached: 3, run: 1 });
         // A build of another program may hold the steps of several Dockerfiles.
         let mut trace = Trace::default();
         trace.update(&status, Duration::ZERO);
-        assert_eq!(trace.steps().len(), 5);
+        assert_eq!(trace.steps().len(), 7);
+    }
+
+    #[test]
+    fn what_another_build_did_did_not_run_here() {
+        let sent = [
+            vertex("a", "[1/2] FROM docker.io/library/b:1", Some(1), Some(1)),
+            vertex("b", "[2/2] RUN x", None, None),
+            vertex("c", "exporting to image", None, None),
+        ];
+        let status = SolveStatus { vertexes: sent.to_vec(), ..SolveStatus::default() };
+        let mut trace = Trace::of_one_dockerfile();
+        trace.update(&status, Duration::ZERO);
+        assert_eq!(trace.counts(), Counts { cached: 1, run: 0 });
+        assert_eq!(trace.counts_of_success(), Counts { cached: 2, run: 0 });
     }
 
     proptest::proptest! {

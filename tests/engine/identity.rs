@@ -232,8 +232,8 @@ fn a_context_of_a_service_is_never_pulled() {
 fn diamond(engine: &Engine) -> Project {
     let project = Project::new(engine);
     project
-        .write("base/f", "")
-        .write("base/Dockerfile", format!("FROM {BUSYBOX}\nCOPY f /f\nRUN head -c 9 /dev/urandom | md5sum > /stamp\n"))
+        .write("base/f", project.name())
+        .write("base/Dockerfile", format!("FROM {BUSYBOX}\nCOPY f /f\nRUN echo {} && head -c 9 /dev/urandom | md5sum > /stamp\n", project.name()))
         .write("left/Dockerfile", "FROM base\nRUN cp /stamp /left\n")
         .write("right/Dockerfile", "FROM base AS made\nRUN cp /stamp /right\nFROM made\nWORKDIR /w\n")
         .write("top/Dockerfile", "FROM left\nCOPY --from=right /right /right\nCOPY --from=base /stamp /base\n")
@@ -378,10 +378,10 @@ fn a_base_for_several_platforms_is_one_for_each() {
     let project = Project::new(&engine);
     project
         .write("base/Dockerfile", "FROM scratch\nARG TARGETARCH\nENV ARCH=$TARGETARCH\nCOPY $TARGETARCH /arch\n")
-        .write("base/amd64", "amd64")
-        .write("base/arm64", "arm64")
+        .write("base/amd64", format!("amd64 {}", project.name()))
+        .write("base/arm64", format!("arm64 {}", project.name()))
         .write("top/Dockerfile", "FROM base\nCOPY g /g\n")
-        .write("top/g", "")
+        .write("top/g", project.name())
         .write(
             "compose.yaml",
             "services:\n  base: {build: {context: base, platforms: [linux/amd64, linux/arm64]}}\n  \
@@ -393,7 +393,7 @@ fn a_base_for_several_platforms_is_one_for_each() {
     );
     for arch in ["amd64", "arm64"] {
         let file = project.dir().join(format!("out/linux_{arch}/arch"));
-        assert_eq!(std::fs::read_to_string(file).unwrap(), arch);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{arch} {}", project.name()));
     }
     assert!(ended(&said, "base").starts_with("built, 0 cached, 2 run "), "{said}");
     assert!(ended(&said, "top").starts_with("built, 0 cached, 2 run "), "{said}");

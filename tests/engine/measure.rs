@@ -110,6 +110,13 @@ fn a_mount_that_grows_is_as_large_as_it_is_after_every_build() {
             assert!(item("remove").is_none());
             return;
         }
+        // A disk usage query of another test counts as a use, and 20.10 has no history to explain it with.
+        let is_unexplained = |it: &Value| {
+            engine.name == "20.10" && it["reason"].as_str().unwrap().starts_with("used ")
+        };
+        if item("keep").is_some_and(|it| is_unexplained(&it)) {
+            return;
+        }
         let item = item("remove").unwrap_or_else(|| panic!("{}: {:#?}", engine.name, item("keep")));
         assert_near(&item["bytes"], all, "what clean frees");
         project.run(&["clean", "--only", "cache", "--force"]).success();
