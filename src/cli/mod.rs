@@ -35,7 +35,7 @@ pub enum Command {
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
     Clean(clean::CleanArgs),
-    /// Build the development images and have docker compose run them: up, down, logs.
+    /// Build the development images and have docker compose run them, beside production.
     Dev(dev::DevArgs),
     /// Show, compare and remove what earlier builds did.
     History(history::HistoryArgs),
@@ -136,7 +136,7 @@ mod tests {
         assert!(globals.len() > 8, "{globals:?}");
         let mut found = Vec::new();
         root.get_subcommands().for_each(|command| own(command, &globals, &mut found));
-        // On purpose: -f is --force, --follow there, and -v is --volumes.
-        assert_eq!(found, ["clean files", "down verbose", "logs files"]);
+        // On purpose: -f is --force there.
+        assert_eq!(found, ["clean files"]);
     }
 }

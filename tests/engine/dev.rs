@@ -4,11 +4,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    BUSYBOX, Project, engine, eventually, install_compose, on_every_engine, text,
+    BUSYBOX, Engine, Project, engine, eventually, install_compose, on_every_engine, text,
 };
 
 /// A project whose service says another thing in development.
-fn project(engine: &crate::support::Engine) -> Project {
+fn project(engine: &Engine) -> Project {
     let project = Project::new(engine);
     install_compose(&project);
     project
@@ -30,9 +30,37 @@ fn project(engine: &crate::support::Engine) -> Project {
     project
 }
 
+/// Name of the compose project that `dev` runs.
+fn name(project: &Project) -> String {
+    format!("{}-dev", project.name())
+}
+
+/// What a compose project has made, sorted: `kind id`, and whether a container runs.
+fn things(project: &Project, name: &str) -> Vec<String> {
+    let label = format!("label=com.docker.compose.project={name}");
+    let mut all = Vec::new();
+    for (kind, list) in [
+        ("container", &["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.State}}"][..]),
+        ("network", &["network", "ls", "--no-trunc", "--format", "{{.ID}}"]),
+        ("volume", &["volume", "ls", "--format", "{{.Name}}"]),
+    ] {
+        let told = project.engine().docker_ok(&[list, &["--filter", &label]].concat());
+        all.extend(told.lines().map(|line| format!("{kind} {line}")));
+    }
+    all.sort();
+    all
+}
+
 fn containers(project: &Project) -> String {
-    let label = format!("label=com.docker.compose.project={}", project.name());
-    project.engine().docker_ok(&["ps", "--all", "--quiet", "--filter", &label])
+    let mut all = things(project, &name(project));
+    all.retain(|it| it.starts_with("container"));
+    all.join("\n")
+}
+
+fn ok(project: &Project, args: &[&str]) -> String {
+    let output = project.command(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", text(&output));
+    text(&output)
 }
 
 /// `command` as a person would run it whose engine is given on the command line only.
@@ -49,7 +77,7 @@ fn up_logs_and_down() {
         let up = by_host(&project, &["dev", "-d"]).output().unwrap();
         assert!(up.status.success(), "{}: {}", engine.name, text(&up));
         assert!(!containers(&project).is_empty(), "{}", engine.name);
-        assert!(engine.image_id(&format!("{}-app:dev", project.name())).is_some());
+        assert!(engine.image_id(&format!("{}-app:dev", name(&project))).is_some());
         // The production image was not built along the way.
         assert!(engine.image_id(&format!("{}-app", project.name())).is_none());
 
@@ -102,9 +130,128 @@ fn in_the_foreground_an_interrupt_stops_what_was_started() {
     let pid = rustix::process::Pid::from_child(&dev);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     eventually("the program has ended", Duration::from_secs(60), || dev.try_wait().unwrap());
-    let label = format!("label=com.docker.compose.project={}", project.name());
+    let label = format!("label=com.docker.compose.project={}", name(&project));
     let running = project.engine().docker_ok(&["ps", "--quiet", "--filter", &label]);
     assert_eq!(running, "");
     assert!(!containers(&project).is_empty(), "stopped, not removed");
     project.run(&["dev", "down"]).success();
+}
+
+/// Production as compose runs it: a container, a network, a volume.
+fn production(project: &Project) -> Vec<String> {
+    let up = project.docker(&["compose", "up", "--detach", "--no-build"]).output().unwrap();
+    assert!(up.status.success(), "{}", text(&up));
+    let made = things(project, project.name());
+    assert_eq!(made.len(), 3, "{made:?}");
+    made
+}
+
+/// A project with everything that compose makes: in a range of addresses that no other engine here has chosen.
+fn whole(engine: &Engine, part: u8) -> Project {
+    let range = engine.docker_ok(&[
+        "network",
+        "inspect",
+        "--format",
+        "{{(index .IPAM.Config 0).Subnet}}",
+        "bridge",
+    ]);
+    let number = range.split('.').nth(2).unwrap();
+    let project = project(engine);
+    let subnet = |half: u8| format!("10.79.{number}.{}/28", part * 32 + half * 16);
+    project.write(
+        "compose.yaml",
+        format!(
+            "services: {{app: {{build: {{context: ., target: prod}}, volumes: [data:/data], stop_grace_period: 0s, command: [sleep, \"1000\"]}}}}\n\
+             volumes: {{data: {{}}}}\nnetworks: {{default: {{ipam: {{config: [{{subnet: {}}}]}}}}}}\n",
+            subnet(0)
+        ),
+    );
+    project.write(
+        "compose.dev.yaml",
+        format!(
+            "services: {{app: {{build: {{target: dev}}, command: [sh, -c, \"seq 9; sleep 1000\"]}}}}\n\
+             networks: {{default: {{ipam: !override {{config: [{{subnet: {}}}]}}}}}}\n",
+            subnet(1)
+        ),
+    );
+    project
+}
+
+/// What a test made by compose goes, also when it failed.
+struct Down<'a>(&'a Project);
+
+impl Drop for Down<'_> {
+    fn drop(&mut self) {
+        for name in [self.0.name().to_owned(), name(self.0)] {
+            let down = ["compose", "--project-name", &name, "down", "--volumes", "--timeout", "0"];
+            drop(self.0.docker(&down).output());
+        }
+    }
+}
+
+#[test]
+fn production_stays_as_it_is_whatever_development_does() {
+    on_every_engine(|engine| {
+        let project = whole(engine, 0);
+        let _down = Down(&project);
+        ok(&project, &["build"]);
+        let before = production(&project);
+
+        ok(&project, &["dev", "up", "-d"]);
+        let development = things(&project, &name(&project));
+        assert_eq!(development.len(), 3, "{}: {development:?}", engine.name);
+        assert_eq!(things(&project, project.name()), before, "{}", engine.name);
+
+        assert!(ok(&project, &["dev", "ps", "--quiet"]).contains(&containers(&project)[10..22]));
+        eventually("the service has counted", Duration::from_secs(60), || {
+            let told = ok(&project, &["dev", "logs", "--no-log-prefix", "--tail", "3"]);
+            let told: Vec<&str> = told.lines().filter(|it| it.parse::<u8>().is_ok()).collect();
+            (told == ["7", "8", "9"]).then_some(())
+        });
+        let shell = ["dev", "exec", "-T", "app", "sh", "-c", "echo $((6 * 7)); exit 3"];
+        let told = project.command(&shell).output().unwrap();
+        assert_eq!(told.status.code(), Some(3), "{}", text(&told));
+        assert!(text(&told).contains("42"), "{}", text(&told));
+        ok(&project, &["dev", "restart"]);
+        ok(&project, &["dev", "stop", "app"]);
+        assert_eq!(things(&project, project.name()), before, "{}", engine.name);
+
+        ok(&project, &["dev", "down"]);
+        let left = things(&project, &name(&project));
+        assert!(left.len() == 1 && left[0].starts_with("volume"), "{}: {left:?}", engine.name);
+        ok(&project, &["dev", "up", "-d"]);
+        ok(&project, &["dev", "down", "-v"]);
+        assert!(things(&project, &name(&project)).is_empty(), "{}", engine.name);
+        assert_eq!(things(&project, project.name()), before, "{}", engine.name);
+    });
+}
+
+#[test]
+fn what_both_would_call_the_same_is_refused_and_a_name_of_its_own_counts() {
+    let engine = engine("28.5");
+    let project = whole(&engine, 1);
+    let _down = Down(&project);
+    let compose = std::fs::read_to_string(project.dir().join("compose.yaml")).unwrap();
+    let volume = format!("{}_fixed", project.name());
+    let fixed = compose.replace("data: {}", &format!("data: {{name: {volume}}}"));
+    project.write("compose.yaml", fixed);
+    ok(&project, &["build"]);
+    let before = production(&project);
+    // Production is down, its data stay.
+    project.docker(&["compose", "down"]).output().unwrap();
+    for words in [&["dev", "up", "-d"][..], &["dev", "down", "-v"]] {
+        let refused = project.command(words).output().unwrap();
+        assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
+        assert!(text(&refused).contains(&volume), "{}", text(&refused));
+    }
+    let left = things(&project, project.name());
+    assert!(left.len() == 1 && before.contains(&left[0]), "{left:?}");
+
+    // Without a name of the project from elsewhere, that of the file for development is another already.
+    project.write("compose.yaml", format!("name: {}\n{compose}", project.name()));
+    let dev = std::fs::read_to_string(project.dir().join("compose.dev.yaml")).unwrap();
+    project.write("compose.dev.yaml", format!("name: {}-own\n{dev}", project.name()));
+    let told = project.command(&["dev", "config"]).env_remove("COMPOSE_PROJECT_NAME").output();
+    let told = text(&told.unwrap());
+    assert!(told.contains(&format!("name: {}-own\n", project.name())), "{told}");
 }

@@ -24,6 +24,8 @@ struct Example {
     project: Project,
     /// Where its compose files are.
     folder: PathBuf,
+    /// Name of the compose project that runs.
+    name: String,
     /// What every program needs to know of it.
     environment: Vec<(&'static str, String)>,
 }
@@ -31,17 +33,19 @@ struct Example {
 impl Example {
     /// `part` numbers the examples that may run on one engine at the same time.
     fn new(project: Project, folder: PathBuf, part: u8) -> Self {
+        let name = project.name().to_owned();
         install_compose(&project);
         std::fs::write(project.dir().join("redis.yml"), redis(&project, part)).unwrap();
         let mut environment = vec![
             ("BASE_IMAGE", PYTHON.to_owned()),
             // Any free port.
             ("API_PORT", "0".to_owned()),
+            ("API_DEV_PORT", "0".to_owned()),
         ];
         if is_full() {
             environment.push(("DOC2MD_FULL", "1".to_owned()));
         }
-        Self { project, folder, environment }
+        Self { project, folder, name, environment }
     }
 
     fn at_home(&self, mut command: Command) -> Command {
@@ -63,7 +67,7 @@ impl Example {
 
     /// Name of the one container of a service.
     fn container(&self, service: &str) -> String {
-        format!("{}-{service}-1", self.project.name())
+        format!("{}-{service}-1", self.name)
     }
 
     /// What `docker inspect` says of a service's container.
@@ -114,7 +118,7 @@ impl Example {
 
     /// Containers, networks and volumes that carry the project's label.
     fn left(&self) -> String {
-        let label = format!("label=com.docker.compose.project={}", self.project.name());
+        let label = format!("label=com.docker.compose.project={}", self.name);
         let list = |args: &[&str]| self.docker(&[args, &["--quiet", "--filter", &label]].concat());
         [list(&["ps", "--all"]), list(&["network", "ls"]), list(&["volume", "ls"])].concat()
     }
@@ -123,7 +127,7 @@ impl Example {
 impl Drop for Example {
     fn drop(&mut self) {
         // What a failed test leaves; by the labels of the project, so without its files.
-        let down = ["compose", "down", "--volumes", "--timeout", "0"];
+        let down = ["compose", "--project-name", &self.name, "down", "--volumes", "--timeout", "0"];
         let mut down = self.project.docker(&down);
         drop(down.current_dir(self.project.home()).output());
     }
@@ -251,7 +255,8 @@ fn check_pdf_with_models(pdf: Result<String, String>) {
 fn in_development_a_saved_file_answers_without_a_build() {
     let project = Project::new(&engine("28.5"));
     let folder = project.dir();
-    let example = Example::new(project, folder.clone(), 1);
+    let mut example = Example::new(project, folder.clone(), 1);
+    example.name.push_str("-dev");
     example.run(&["init", "--example"]);
     std::fs::rename(folder.join("redis.yml"), folder.join("docker-compose.override.yml")).unwrap();
     let start = Instant::now();

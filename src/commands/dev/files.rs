@@ -5,41 +5,30 @@ use std::path::{Path, PathBuf};
 use crate::cli::project::ProjectArgs;
 use crate::commands::environment::Environment;
 use crate::commands::project;
-use crate::compose::{self, LoadRequest};
+use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 
-/// The files to load, in order.
+/// The options that name all files, and the project without that of development: production.
 ///
 /// # Errors
 /// There is no compose file, or none for development beside it.
 pub(super) fn choose(
     args: &ProjectArgs,
     environment: &Environment,
-) -> Result<Vec<PathBuf>, CommandError> {
-    if !args.files.is_empty() {
-        return Ok(args.files.clone());
+) -> Result<(ProjectArgs, Project), CommandError> {
+    let production = project::read(args, environment)?;
+    let with = |files: Vec<PathBuf>| ProjectArgs { files, ..args.clone() };
+    // Options, COMPOSE_FILE from the environment or from .env, say what the files are.
+    let is_said = !args.files.is_empty()
+        || production.environment.get("COMPOSE_FILE").is_some_and(|files| !files.is_empty());
+    if is_said {
+        return Ok((with(production.files.clone()), production));
     }
-    let request = LoadRequest {
-        files: Vec::new(),
-        project_name: args.project_name.clone(),
-        project_directory: args.project_directory.clone(),
-        profiles: args.profiles.clone(),
-        env_files: args.env_files.clone(),
-        environment: environment.variables.clone(),
-        not_utf8: environment.not_utf8.clone(),
-        working_dir: environment.working_dir.clone(),
-        stdin: None,
-    };
-    let project = compose::load(&request).map_err(project::invalid)?;
-    // COMPOSE_FILE, from the environment or from .env, says what the files are.
-    if project.environment.get("COMPOSE_FILE").is_some_and(|files| !files.is_empty()) {
-        return Ok(project.files);
-    }
-    let mut files = project.files;
+    let files = &production.files;
     let candidates = files.first().map(|file| candidates(file)).unwrap_or_default();
     if let Some(found) = candidates.iter().find(|file| file.is_file()) {
-        files.push(found.clone());
-        return Ok(files);
+        let files = files.iter().chain([found]).cloned().collect();
+        return Ok((with(files), production));
     }
     let names: Vec<String> =
         candidates.iter().filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())).collect();
@@ -71,8 +60,8 @@ mod tests {
             working_dir: folder.to_owned(),
             ..Environment::default()
         };
-        let files = choose(&ProjectArgs::default(), &environment)?;
-        let names = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap());
+        let (args, _) = choose(&ProjectArgs::default(), &environment)?;
+        let names = args.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap());
         Ok(names.collect::<Vec<_>>().join(" "))
     }
 

@@ -1,19 +1,23 @@
 //! `doc2md-docker dev`: builds the development images here, and has docker compose run them.
 //!
-//! The one command that starts another program for its work. Compose replaces this process, so the
+//! Development has a compose project of its own, beside production's (`beside`). This is
+//! the one command that starts another program for its work. Compose replaces this process, so the
 //! terminal, every signal and the exit code are compose's.
 
+mod beside;
 mod compose_cli;
 mod files;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use compose_cli::ComposeCli;
+use words::Request;
 
 use crate::cli::GlobalArgs;
-use crate::cli::dev::{DevAction, DevArgs, DownArgs, LogsArgs, UpArgs};
+use crate::cli::dev::DevArgs;
 use crate::cli::project::ProjectArgs;
 use crate::commands::build::{Memory, Run};
 use crate::commands::environment::Environment;
@@ -37,32 +41,30 @@ pub async fn run(
     interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
-    if global.project.files.iter().any(|file| file == Path::new("-")) {
+    let (global, args) = &words::take_own(global, args)?;
+    // Before a build that would be for nothing.
+    let compose = ComposeCli::find(environment)?;
+    let (chosen, production) = files::choose(&global.project, environment)?;
+    if production.files.iter().any(|file| file == Path::new("-")) {
         let message = "dev cannot read a compose file from standard input";
         return Err(CommandError::new(ExitKind::Usage, message)
             .hint("docker compose reads it a second time: give the name of a file"));
     }
-    // Before a build that would be for nothing.
-    let compose = ComposeCli::find(environment)?;
-    let chosen = files::choose(&global.project, environment)?;
-    let chosen = ProjectArgs { files: chosen, ..global.project.clone() };
-    let project = project::load(&chosen, environment, ui)?;
-    let up = match &args.action {
-        None => Some(&args.up),
-        Some(DevAction::Up(up)) => Some(up),
-        Some(_) => None,
-    };
-    if let Some(up) = up {
-        build(global, up, &project, environment, interrupt, ui).await?;
+    let (chosen, project) = beside::choose(chosen, &production, environment)?;
+    for warning in &project.warnings {
+        ui.warn(warning);
     }
     let mut command = compose.command(global, environment);
     command.args(project_options(&chosen, &project));
-    command.args(match &args.action {
-        None => up_words(&args.up),
-        Some(DevAction::Up(up)) => up_words(up),
-        Some(DevAction::Down(down)) => down_words(down),
-        Some(DevAction::Logs(logs)) => logs_words(logs),
-    });
+    match words::request(args, |name| project.services.contains_key(name))? {
+        Request::Up { services, options } => {
+            build(global, &services, &project, environment, interrupt, ui).await?;
+            command.args(["up", "--no-build"]).args(options).args(services);
+        }
+        Request::Compose(words) => {
+            command.args(words);
+        }
+    }
     ui.finish()?;
     Err(replace(command, &compose))
 }
@@ -70,14 +72,14 @@ pub async fn run(
 /// Builds what the services need.
 async fn build(
     global: &GlobalArgs,
-    up: &UpArgs,
+    services: &[String],
     project: &Project,
     environment: &Environment,
     interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let options = TargetOptions {
-        services: up.services.clone(),
+        services: services.to_vec(),
         // Compose starts them, too, and is told to build nothing.
         with_dependencies: true,
         proxy_args: connect::proxy_args(global, environment)?,
@@ -120,29 +122,6 @@ fn project_options(chosen: &ProjectArgs, project: &Project) -> Vec<OsString> {
         words.extend(["--env-file".into(), file.into()]);
     }
     words
-}
-
-fn up_words(up: &UpArgs) -> Vec<OsString> {
-    let mut words = vec!["up", "--no-build"];
-    words.extend(up.detach.then_some("--detach"));
-    with_rest(words, &up.compose, &up.services)
-}
-
-fn down_words(down: &DownArgs) -> Vec<OsString> {
-    let mut words = vec!["down"];
-    words.extend(down.volumes.then_some("--volumes"));
-    with_rest(words, &down.compose, &[])
-}
-
-fn logs_words(logs: &LogsArgs) -> Vec<OsString> {
-    let mut words = vec!["logs"];
-    words.extend(logs.follow.then_some("--follow"));
-    with_rest(words, &logs.compose, &logs.services)
-}
-
-fn with_rest(words: Vec<&str>, options: &[String], services: &[String]) -> Vec<OsString> {
-    let rest = options.iter().chain(services).map(OsString::from);
-    words.into_iter().map(OsString::from).chain(rest).collect()
 }
 
 /// Has `command` take the place of this process. Answers why it could not.
