@@ -1,6 +1,9 @@
 //! From an image's history to the Dockerfile: what `docker history` calls a step, and on which line
 //! its instruction stands.
 
+use std::collections::HashMap;
+
+use super::alike::Bigrams;
 use super::locate::{Step, steps};
 
 /// How many pairs of entries and instructions are compared with each other at most, a table of 8 bytes for each;
@@ -75,36 +78,73 @@ struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     fn of(all: &'a [Step<'a>], stage: Option<&str>) -> Option<Self> {
-        let froms: Vec<&Step> = all.iter().filter(|step| step.keyword == "FROM").collect();
+        let stages = Stages::new(all);
         let mut wanted = match stage {
-            None => froms.len().checked_sub(1)?,
-            Some(name) => stage_index(&froms, name, froms.len())?,
+            None => stages.len().checked_sub(1)?,
+            Some(name) => stages.find(name, stages.len())?,
         };
         let mut groups = Vec::new();
         loop {
-            let own =
-                all.iter().filter(|step| step.stage == Some(wanted) && step.keyword != "FROM");
-            groups.push(own.collect::<Vec<_>>());
-            let (image, _) = words(froms[wanted]);
-            match stage_index(&froms, image, wanted) {
+            groups.push(wanted);
+            let from = stages.from(wanted);
+            let (image, _) = words(from);
+            match stages.find(image, wanted) {
                 Some(below) => wanted = below,
                 None => {
-                    let base = Some(*froms[wanted].lines.start());
-                    groups.reverse();
-                    let base = base.filter(|_| image != "scratch");
-                    return Some(Self { steps: groups.concat(), base });
+                    let steps = groups.into_iter().rev().flat_map(|it| stages.steps(it)).collect();
+                    let base = Some(*from.lines.start()).filter(|_| image != "scratch");
+                    return Some(Self { steps, base });
                 }
             }
         }
     }
 }
 
-/// Index of the stage `name` among those before `before`.
-pub(super) fn stage_index(froms: &[&Step], name: &str, before: usize) -> Option<usize> {
-    let named = froms[..before]
-        .iter()
-        .rposition(|from| words(from).1.is_some_and(|own| own.eq_ignore_ascii_case(name)));
-    named.or_else(|| name.parse().ok().filter(|index| *index < before))
+/// The stages of a Dockerfile, found by name or number.
+pub(super) struct Stages<'a> {
+    all: &'a [Step<'a>],
+    /// Places of the FROMs.
+    froms: Vec<usize>,
+    /// Indexes of the stages of each name, lower case, in order.
+    named: HashMap<String, Vec<usize>>,
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn new(all: &'a [Step<'a>]) -> Self {
+        let froms: Vec<usize> = (0..all.len()).filter(|at| all[*at].keyword == "FROM").collect();
+        let mut named: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, from) in froms.iter().enumerate() {
+            if let (_, Some(name)) = words(&all[*from]) {
+                named.entry(name.to_ascii_lowercase()).or_default().push(index);
+            }
+        }
+        Self { all, froms, named }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.froms.len()
+    }
+
+    /// The FROM of a stage.
+    pub(super) fn from(&self, stage: usize) -> &'a Step<'a> {
+        &self.all[self.froms[stage]]
+    }
+
+    /// The other instructions of a stage.
+    pub(super) fn steps(&self, stage: usize) -> &'a [Step<'a>] {
+        let end = self.froms.get(stage + 1).copied().unwrap_or(self.all.len());
+        &self.all[self.froms[stage] + 1..end]
+    }
+
+    /// Index of the last stage `name` among those before `before`.
+    pub(super) fn find(&self, name: &str, before: usize) -> Option<usize> {
+        let of_name = self.named.get(&name.to_ascii_lowercase());
+        let named = of_name.and_then(|all| {
+            let end = all.partition_point(|index| *index < before);
+            end.checked_sub(1).map(|last| all[last])
+        });
+        named.or_else(|| name.parse().ok().filter(|index| *index < before))
+    }
 }
 
 /// Image and stage name of a FROM.
@@ -182,12 +222,15 @@ struct Words {
     keyword: String,
     /// The rest, see [`plain`].
     plain: String,
+    bigrams: Bigrams,
 }
 
 impl Words {
     fn new(text: &str) -> Self {
         let (keyword, rest) = text.split_once(' ').unwrap_or((text, ""));
-        Self { keyword: keyword.to_ascii_uppercase(), plain: plain(rest) }
+        let plain = plain(rest);
+        let bigrams = Bigrams::new(&plain);
+        Self { keyword: keyword.to_ascii_uppercase(), plain, bigrams }
     }
 }
 
@@ -196,7 +239,7 @@ fn likeness(entry: &Words, step: &Words) -> Option<f64> {
     if entry.keyword != step.keyword {
         return None;
     }
-    let likeness = strsim::sorensen_dice(&entry.plain, &step.plain);
+    let likeness = entry.bigrams.likeness(&step.bigrams);
     // The values of variables may be anything.
     (likeness >= ALIKE || step.plain.contains('$') || step.plain.contains("<<")).then_some(likeness)
 }
@@ -297,6 +340,37 @@ CMD ["sh"]
             assert_eq!(lines[0], Some(1));
             assert!((1..=15_000).all(|entry| lines[entry] == Some(entry + 1)));
         }
+    }
+
+    /// Lines of many bytes that differ all take no longer than short ones.
+    #[test]
+    fn long_entries_are_compared() {
+        let command =
+            |number: usize, with: &str| format!("make {with}{number} {}", "x".repeat(20_000));
+        let lines = (0..300).map(|number| format!("RUN {}\n", command(number, "target-")));
+        let source = format!("FROM base\n{}", lines.collect::<String>());
+        let entries: Vec<String> = (0..300)
+            .map(|number| format!("RUN /bin/sh -c {} # buildkit", command(number, "other-target-")))
+            .collect();
+        let history: Vec<&str> = entries.iter().map(String::as_str).collect();
+        let lines = history_lines(&source, None, &history);
+        assert!((0..300).all(|entry| lines[entry] == Some(entry + 2)));
+    }
+
+    /// Each stage on the one before, and each with a name that others have, too.
+    #[test]
+    fn thousands_of_stages_are_one_chain() {
+        let stage = |number: usize| {
+            let base = number.checked_sub(1).map_or("x".to_owned(), |below| format!("s{below}"));
+            format!("FROM {base} AS S{number}\nENV N={number}\n")
+        };
+        let source: String = (0..10_000).map(stage).collect();
+        let all = steps(&source);
+        let chain = Chain::of(&all, None).expect("there are stages");
+        assert_eq!((chain.steps.len(), chain.base), (10_000, Some(1)));
+        let entries: Vec<String> = (0..10_000).map(|number| format!("ENV N={number}")).collect();
+        let history: Vec<&str> = entries.iter().map(String::as_str).collect();
+        assert_eq!(history_lines(&source, None, &history)[9_999], Some(20_000));
     }
 
     proptest::proptest! {

@@ -1,16 +1,21 @@
 //! From the name of a build step back to its instruction. Engine 20.10 sends no places with its
 //! errors, only names such as `[worker 3/7] RUN pip install ...`.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use parse_dockerfile::{Instruction, parse_iter};
 
+use super::alike::Bigrams;
 use super::copies::{self, CopySources};
 use crate::files::read::without_mark;
 
 /// Lines of an instruction, counted from 1.
 pub type Span = RangeInclusive<usize>;
+
+/// How many texts of steps are compared with instructions at most: each step whose number says nothing with all.
+const MOST_COMPARED: usize = 1 << 20;
 
 /// One instruction of a Dockerfile.
 pub(super) struct Step<'a> {
@@ -34,6 +39,10 @@ pub struct Outline<'a> {
     stages: Vec<Option<String>>,
     /// Indexes of the steps that have a vertex, by stage and number.
     numbered: HashMap<(usize, usize), usize>,
+    /// Of each step; only where they are needed.
+    bigrams: OnceCell<Vec<Bigrams>>,
+    /// How many more may be compared.
+    room: Cell<usize>,
 }
 
 impl<'a> Outline<'a> {
@@ -46,7 +55,8 @@ impl<'a> Outline<'a> {
                 numbered.entry((stage, number)).or_insert(index);
             }
         }
-        Self { steps, stages: stages(source), numbered }
+        let room = Cell::new(MOST_COMPARED);
+        Self { steps, stages: stages(source), numbered, bigrams: OnceCell::new(), room }
     }
 
     /// See [`locate`].
@@ -85,11 +95,16 @@ impl<'a> Outline<'a> {
         if numbered.is_some() {
             return numbered;
         }
+        self.room.set(self.room.get().checked_sub(self.steps.len())?);
+        let new = |step: &Step<'_>| Bigrams::new(&step.text);
+        let bigrams = self.bigrams.get_or_init(|| self.steps.iter().map(new).collect());
+        let text = Bigrams::new(&text);
         // ONBUILD of the base image shifts numbers; variables and defaults change the text.
         self.steps
             .iter()
-            .filter(|step| step.keyword == keyword)
-            .map(|step| (step, strsim::sorensen_dice(&step.text, &text)))
+            .zip(bigrams)
+            .filter(|(step, _)| step.keyword == keyword)
+            .map(|(step, bigrams)| (step, bigrams.likeness(&text)))
             .filter(|(_, similarity)| *similarity > 0.6)
             .max_by(|(_, one), (_, other)| one.total_cmp(other))
             .map(|(step, _)| step)

@@ -3,6 +3,7 @@
 //! The engine parses Dockerfiles; this room only finds in them what an engine's message is about.
 //! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
 
+mod alike;
 mod args;
 mod copies;
 mod excerpt;

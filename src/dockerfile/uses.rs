@@ -4,11 +4,17 @@
 //! From the text alone: a variable whose value stands nowhere in it leaves its path unknown. A wrong answer
 //! names a file that a build does not read; it changes no build.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies;
-use super::history::{stage_index, words};
+use super::history::{Stages, words};
 use super::locate::{Step, steps};
+
+/// Bytes of a variable at most; one that holds others can be longer than any path, and is not known then.
+const LONGEST_VALUE: usize = 16 << 10;
+/// Bytes that variables may add to a Dockerfile; from there on they stay as they are written.
+const MOST_ADDED: usize = 16 << 20;
 
 /// What one instruction does with files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +41,18 @@ pub fn file_uses(
     args: &BTreeMap<String, String>,
 ) -> Vec<FileUse> {
     let steps = steps(source);
-    let froms: Vec<&Step> = steps.iter().filter(|step| step.keyword == "FROM").collect();
+    let stages = Stages::new(&steps);
     let last = match stage {
-        Some(name) => stage_index(&froms, name, froms.len()),
-        None => froms.len().checked_sub(1),
+        Some(name) => stages.find(name, stages.len()),
+        None => stages.len().checked_sub(1),
     };
     let Some(last) = last else { return Vec::new() };
-    let variables = variables(&steps, args);
-    let needed = needed(&steps, &froms, last, &variables);
-    let is_stage = |name: &String| stage_index(&froms, name, froms.len()).is_some();
+    let variables = Variables::new(&steps, args);
+    let is_stage = |name: &String| stages.find(name, stages.len()).is_some();
     let mut uses = Vec::new();
-    for step in steps.iter().filter(|step| step.stage.is_some_and(|it| needed.contains(&it))) {
-        let text = expand(&step.text, &variables);
+    let needed = needed(&stages, last, &variables).into_iter();
+    for step in needed.flat_map(|stage| stages.steps(stage)) {
+        let text = variables.expand(&step.text);
         match step.keyword {
             "COPY" | "ADD" => {
                 let from = flag(&text, "from");
@@ -74,26 +80,21 @@ pub fn file_uses(
 }
 
 /// Indexes of the stages that `last` needs, itself included.
-fn needed(
-    steps: &[Step],
-    froms: &[&Step],
-    last: usize,
-    variables: &BTreeMap<String, String>,
-) -> BTreeSet<usize> {
+fn needed(stages: &Stages<'_>, last: usize, variables: &Variables) -> BTreeSet<usize> {
     let mut needed = BTreeSet::new();
     let mut open = vec![last];
     while let Some(stage) = open.pop() {
         if !needed.insert(stage) {
             continue;
         }
-        let (base, _) = words(froms[stage]);
-        open.extend(stage_index(froms, &expand(base, variables), stage));
-        for step in steps.iter().filter(|step| step.stage == Some(stage)) {
-            let text = expand(&step.text, variables);
+        let (base, _) = words(stages.from(stage));
+        open.extend(stages.find(&variables.expand(base), stage));
+        for step in stages.steps(stage) {
+            let text = variables.expand(&step.text);
             let mounted = flags(&text, "mount").into_iter().filter_map(|it| field(&it, "from"));
             let copied = flag(&text, "from").filter(|_| matches!(step.keyword, "COPY" | "ADD"));
             let names = copied.into_iter().chain(mounted);
-            open.extend(names.filter_map(|name| stage_index(froms, &name, froms.len())));
+            open.extend(names.filter_map(|name| stages.find(&name, stages.len())));
         }
     }
     needed
@@ -129,57 +130,85 @@ fn bind(mount: &str) -> Option<(Option<String>, String)> {
     Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
 }
 
-/// What variables stand for: defaults of ARG and values of ENV, then what is given.
-fn variables(steps: &[Step], args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for step in steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV")) {
-        for word in step.text.split(' ').skip(1) {
-            if let Some((name, value)) = word.split_once('=') {
-                let value = expand(value.trim_matches(['"', '\'']), &variables);
-                variables.insert(name.to_owned(), value);
-            }
-        }
-    }
-    variables.extend(args.clone());
-    variables
+/// What variables stand for.
+struct Variables {
+    values: BTreeMap<String, String>,
+    /// Bytes that they may still add.
+    room: Cell<usize>,
 }
 
-/// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+value}` replaced; what is not known stays.
-fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let name_end = |text: &str| {
-            text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
-        };
-        let (value, length) = match rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some((inner, _)) => {
-                let (name, modifier) = inner.split_at(name_end(inner));
-                let value = variables.get(name).filter(|value| !value.is_empty());
-                let value = match modifier.split_at_checked(2) {
-                    Some((":-", default)) => Some(value.map_or(default, String::as_str)),
-                    Some((":+", set)) => Some(value.map_or("", |_| set)),
-                    _ => variables.get(name).map(String::as_str),
-                };
-                (value, inner.len() + 2)
-            }
-            None => {
-                let end = name_end(rest);
-                (variables.get(&rest[..end]).map(String::as_str), end)
-            }
-        };
-        match value {
-            Some(value) if length > 0 => out.push_str(value),
-            _ => {
-                out.push('$');
-                out.push_str(&rest[..length]);
+impl Variables {
+    /// Defaults of ARG and values of ENV, then what is given.
+    fn new(steps: &[Step], args: &BTreeMap<String, String>) -> Self {
+        let mut variables = Self { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
+        for step in steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV")) {
+            for word in step.text.split(' ').skip(1) {
+                if let Some((name, value)) = word.split_once('=') {
+                    let value = variables.expand(value.trim_matches(['"', '\'']));
+                    if value.len() <= LONGEST_VALUE {
+                        variables.values.insert(name.to_owned(), value);
+                    } else {
+                        variables.values.remove(name);
+                    }
+                }
             }
         }
-        rest = &rest[length..];
+        variables.values.extend(args.clone());
+        variables
     }
-    out + rest
+
+    /// The value of a variable, as far as there is room for it.
+    fn value(&self, name: &str) -> Option<&str> {
+        let value = self.values.get(name)?;
+        self.room.set(self.room.get().checked_sub(value.len())?);
+        Some(value)
+    }
+
+    /// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+value}` replaced; what is not known stays.
+    fn expand(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut has_brace = true;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            let name_end = |text: &str| {
+                text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+            };
+            let inner = rest.strip_prefix('{').filter(|_| has_brace);
+            let inner = inner.and_then(|inner| {
+                // Where there is none any more, it is not looked for again.
+                let end = inner.find('}');
+                has_brace = end.is_some();
+                end.map(|end| &inner[..end])
+            });
+            let (value, length) = match inner {
+                Some(inner) => {
+                    let (name, modifier) = inner.split_at(name_end(inner));
+                    let is_set = || self.values.get(name).is_some_and(|value| !value.is_empty());
+                    let value = match modifier.split_at_checked(2) {
+                        Some((":-", default)) if !is_set() => Some(default),
+                        Some((":+", set)) => Some(if is_set() { set } else { "" }),
+                        _ => self.value(name),
+                    };
+                    (value, inner.len() + 2)
+                }
+                None => {
+                    let end = name_end(rest);
+                    (self.value(&rest[..end]), end)
+                }
+            };
+            match value {
+                Some(value) if length > 0 => out.push_str(value),
+                _ => {
+                    out.push('$');
+                    out.push_str(&rest[..length]);
+                }
+            }
+            rest = &rest[length..];
+        }
+        out + rest
+    }
 }
 
 #[cfg(test)]
@@ -245,8 +274,39 @@ ADD https://example.com/x $ODD /app/\n";
             ("$N ${N} ${E} $(x) ${", "$N ${N}  $(x) ${"),
             ("$A", "x"),
         ] {
-            assert_eq!(expand(text, &known), expected, "{text}");
+            let variables = Variables { values: known.clone(), room: Cell::new(MOST_ADDED) };
+            assert_eq!(variables.expand(text), expected, "{text}");
         }
+    }
+
+    /// Each line holds the one before four times: 2 to the power of 200 bytes.
+    #[test]
+    fn variables_of_variables_have_a_bound() {
+        let lines = (1..100).map(|n| format!("ENV A{n}=$A{0}${{A{0}}}$A{0}$A{0}\n", n - 1));
+        let uses = (0..100).map(|n| format!("COPY a$A{n} b$A3 /\nRUN $A{n} $A{n} $A{n}\n"));
+        let text =
+            format!("FROM x\nENV A0=x\n{}{}", lines.collect::<String>(), uses.collect::<String>());
+        let uses = file_uses(&text, None, &BTreeMap::new());
+        assert!(uses.contains(&reads(None, &["ax", &format!("b{}", "x".repeat(64))], &[])));
+        // Longer than a path can be, so nobody knows.
+        assert!(uses.contains(&FileUse::Runs("$A99 $A99 $A99".to_owned())));
+        let bytes = |it: &FileUse| match it {
+            FileUse::Reads { paths, .. } => paths.concat().len(),
+            FileUse::Runs(command) => command.len(),
+        };
+        assert!(uses.iter().map(bytes).sum::<usize>() < 2 * MOST_ADDED);
+        let many = format!("FROM x\nENV A={}\nRUN {}\n", "x".repeat(10_000), "$A".repeat(1 << 20));
+        let uses = file_uses(&many, None, &BTreeMap::new());
+        assert!(uses.iter().map(bytes).sum::<usize>() < 2 * MOST_ADDED);
+    }
+
+    #[test]
+    fn braces_that_nothing_closes_are_looked_for_once() {
+        let text = "${".repeat(2 << 20);
+        let variables = Variables { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
+        assert_eq!(variables.expand(&text), text);
+        let unclosed = "${A".repeat(1 << 20) + "}" + &"${".repeat(1 << 20);
+        assert_eq!(variables.expand(&unclosed), unclosed);
     }
 
     proptest::proptest! {
