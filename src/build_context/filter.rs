@@ -45,7 +45,7 @@ pub struct Filter {
 struct Side {
     matcher: PatternMatcher,
     /// The literal beginnings of the patterns that could bring an entry back into the transfer,
-    /// each with a slash at the end; `None` if one of them is not literal, so that no directory
+    /// each with a slash at the end, sorted; `None` if one of them is not literal, so that no directory
     /// can be left out unseen.
     prefixes: Option<Vec<Vec<u8>>>,
 }
@@ -131,20 +131,20 @@ impl Side {
         }
         let matcher = PatternMatcher::new(patterns)
             .map_err(|source| FilterError::Pattern { which, source })?;
-        let prefixes = matcher
-            .patterns()
-            .iter()
-            .filter(|pattern| pattern.is_exception() == exceptions)
-            .map(|pattern| literal_prefix(pattern.text()))
-            .collect();
+        let back = matcher.patterns().iter().filter(|it| it.is_exception() == exceptions);
+        let mut prefixes: Option<Vec<Vec<u8>>> =
+            back.map(|pattern| literal_prefix(pattern.text())).collect();
+        if let Some(prefixes) = &mut prefixes {
+            prefixes.sort_unstable();
+        }
         Ok(Some(Self { matcher, prefixes }))
     }
 
     fn may_return_below(&self, dir: &[u8]) -> bool {
         let Some(prefixes) = &self.prefixes else { return true };
-        prefixes
-            .iter()
-            .any(|prefix| prefix.strip_prefix(dir).is_some_and(|rest| rest.first() == Some(&b'/')))
+        let below = [dir, b"/"].concat();
+        let first = prefixes.partition_point(|prefix| *prefix < below);
+        prefixes.get(first).is_some_and(|prefix| prefix.starts_with(&below))
     }
 }
 

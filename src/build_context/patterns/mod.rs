@@ -5,6 +5,8 @@
 //! Inside brackets and after a backslash `filepath.Match` is the rule here; Docker's detour over
 //! regular expressions reads `*`, `?` and POSIX classes in brackets, and `\b` or `\d`, differently.
 
+use std::collections::HashMap;
+
 use crate::build_context::glob::{self, Class, PatternError, next_char};
 
 /// Patterns in order, compiled once.
@@ -12,6 +14,10 @@ use crate::build_context::glob::{self, Class, PatternError, next_char};
 pub struct PatternMatcher {
     patterns: Vec<Pattern>,
     has_exceptions: bool,
+    /// Places of the patterns that only name a path, by that path: a COPY may name a hundred thousand of them.
+    exact: HashMap<Vec<u8>, Vec<usize>>,
+    /// Places of all others.
+    others: Vec<usize>,
 }
 
 /// One compiled pattern.
@@ -62,9 +68,9 @@ enum Token {
     Never,
 }
 
-/// Which patterns matched a directory: what its children inherit.
+/// Places of the patterns that matched a directory, in order: what its children inherit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MatchInfo(Vec<bool>);
+pub struct MatchInfo(Vec<usize>);
 
 impl PatternMatcher {
     /// Compiles `patterns`. Blank ones are dropped.
@@ -93,7 +99,14 @@ impl PatternMatcher {
             compiled.push(Pattern { text, exception, kind });
         }
         let has_exceptions = compiled.iter().any(|pattern| pattern.exception);
-        Ok(Self { patterns: compiled, has_exceptions })
+        let (mut exact, mut others) = (HashMap::<Vec<u8>, Vec<usize>>::new(), Vec::new());
+        for (place, pattern) in compiled.iter().enumerate() {
+            match pattern.kind {
+                Kind::Exact => exact.entry(pattern.text.clone()).or_default().push(place),
+                _ => others.push(place),
+            }
+        }
+        Ok(Self { patterns: compiled, has_exceptions, exact, others })
     }
 
     /// The patterns in order.
@@ -108,13 +121,7 @@ impl PatternMatcher {
 
     /// Whether `path` or one of its parent directories matches, exceptions considered.
     pub fn matches(&self, path: &[u8]) -> bool {
-        let mut matched = false;
-        for pattern in &self.patterns {
-            if pattern.exception == matched && pattern.matches_path_or_parent(path) {
-                matched = !pattern.exception;
-            }
-        }
-        matched
+        self.decide(path, None, &mut Vec::new())
     }
 
     /// As [`Self::matches`] while walking: `parent` is what this wrote into `info` for the
@@ -125,29 +132,56 @@ impl PatternMatcher {
         parent: Option<&MatchInfo>,
         info: &mut MatchInfo,
     ) -> bool {
+        self.decide(path, parent, &mut info.0)
+    }
+
+    /// Writes the places of the patterns that match into `hits`. Those that only name a path are looked up.
+    fn decide(&self, path: &[u8], parent: Option<&MatchInfo>, hits: &mut Vec<usize>) -> bool {
+        hits.clear();
+        let mut exact = Vec::new();
+        if !self.exact.is_empty() {
+            let own = self.exact.get(path).into_iter();
+            let above = parents(path).filter(|_| parent.is_none());
+            exact.extend(own.chain(above.filter_map(|above| self.exact.get(above))).flatten());
+            exact.sort_unstable();
+        }
+        let inherited = parent.map_or(&[][..], |parent| &parent.0);
+        let mut queues = [inherited, &exact, &self.others].map(|queue| queue.iter().peekable());
         let mut matched = false;
-        info.0.clear();
-        info.0.resize(self.patterns.len(), false);
-        for (i, pattern) in self.patterns.iter().enumerate() {
-            let mut hit = parent.is_some_and(|parent| parent.0.get(i).copied().unwrap_or(false));
-            if !hit {
-                // A pattern that could not change the answer is not recorded either: that is
-                // Docker's rule, and children inherit it.
-                if pattern.exception != matched {
-                    continue;
+        loop {
+            let heads = queues.each_mut().map(|queue| queue.peek().copied().copied());
+            let Some(place) = heads.into_iter().flatten().min() else { return matched };
+            let [is_inherited, is_exact, is_other] = heads.map(|head| head == Some(place));
+            for (queue, is_head) in queues.iter_mut().zip([is_inherited, is_exact, is_other]) {
+                if is_head {
+                    queue.next();
                 }
-                hit = match parent {
-                    Some(_) => pattern.matches_path(path),
-                    None => pattern.matches_path_or_parent(path),
-                };
             }
-            info.0[i] = hit;
+            let pattern = &self.patterns[place];
+            // A pattern that could not change the answer is not recorded either: that is
+            // Docker's rule, and children inherit it.
+            let hit = is_inherited
+                || (pattern.exception == matched
+                    && (is_exact
+                        || match parent {
+                            Some(_) => pattern.matches_path(path),
+                            None => pattern.matches_path_or_parent(path),
+                        }));
             if hit {
+                hits.push(place);
                 matched = !pattern.exception;
+                // Without exceptions nothing takes it back, and one is as good to inherit as all.
+                if !self.has_exceptions {
+                    return true;
+                }
             }
         }
-        matched
     }
+}
+
+/// The directories that `path` lies in.
+fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end])
 }
 
 impl Pattern {
@@ -162,8 +196,7 @@ impl Pattern {
     }
 
     fn matches_path_or_parent(&self, path: &[u8]) -> bool {
-        self.matches_path(path)
-            || path.iter().enumerate().any(|(i, &b)| b == b'/' && self.matches_path(&path[..i]))
+        self.matches_path(path) || parents(path).any(|parent| self.matches_path(parent))
     }
 
     fn matches_path(&self, path: &[u8]) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::build_context::coverage::Coverage;
+use crate::build_context::coverage::{Coverage, Paths};
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
 use crate::dockerfile::{CopySources, Outline};
 use crate::history::CopiedFiles;
@@ -54,6 +54,7 @@ pub(super) fn add(
         let Some((_, text)) = &facts.dockerfile else { continue };
         let outline = Outline::new(text);
         let lists = origin.sync.lists();
+        let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(&list.wanted))).collect();
         for step in target.trace.steps().filter(|step| step.label.is_instruction()) {
             let Some(sources) = outline.copy_sources(&step.name) else { continue };
             if let Some(files) = files(origin, &lists, sources, &mut known) {
@@ -65,16 +66,16 @@ pub(super) fn add(
 
 fn files(
     origin: &Origin,
-    lists: &[Arc<SentList>],
+    lists: &[(&Arc<SentList>, Option<Paths>)],
     sources: CopySources,
     known: &mut Known,
 ) -> Option<CopiedFiles> {
     let directory = origin.directories.get(&sources.from)?;
     let root = origin.sync.directory(directory)?;
     let coverage = Coverage::new(root, &sources.paths, &sources.exclude)?;
-    let list = lists
-        .iter()
-        .find(|list| list.dir_name == *directory && coverage.is_part_of(&list.wanted))?;
+    let (list, _) = lists.iter().find(|(list, wanted)| {
+        list.dir_name == *directory && coverage.is_part_of(wanted.as_ref())
+    })?;
     let read = || {
         let mut collector = Collector::default();
         for entry in list.entries().filter(|entry| coverage.covers(&entry.path)) {
