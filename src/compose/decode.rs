@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexSet;
+
 use super::error::{ComposeError, Place};
 use super::model::{
     BuildSection, Dependency, Resource, Secret, SecretUse, Service, Ulimit, not_utf8,
@@ -13,7 +15,7 @@ pub(super) struct Decoder<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
     /// Names of variables that are set and not UTF-8.
     pub(super) not_utf8: &'a BTreeSet<String>,
-    pub(super) warnings: &'a mut Vec<String>,
+    pub(super) warnings: &'a mut IndexSet<String>,
 }
 
 impl Decoder<'_> {
@@ -147,7 +149,7 @@ impl Decoder<'_> {
                 return Err(ComposeError::at(&node.place, message));
             }
         };
-        self.warnings.push(format!(
+        self.warnings.insert(format!(
             "\"{text}\" for boolean is not supported by YAML 1.2, please use `{plain}`"
         ));
         Ok(flag)

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
 use super::scope::Scope;
@@ -27,7 +29,7 @@ pub(super) struct Loading {
     /// Paths below this directory are shown relative to it.
     pub(super) current_dir: PathBuf,
     pub(super) home: Option<String>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: IndexSet<String>,
     /// How many entries of `include` were loaded.
     pub(super) included: usize,
 }
@@ -128,7 +130,7 @@ impl Loading {
             if main {
                 schema::validate(&model)?;
                 if model.as_map_mut().is_some_and(|map| map.shift_remove("version").is_some()) {
-                    self.warnings.push(format!(
+                    self.warnings.insert(format!(
                         "{}: the attribute `version` is obsolete, it will be ignored, please \
                          remove it to avoid potential confusion",
                         source.shown

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::error::{ComposeError, Place};
 use super::interpolate::{Room, substitute, warn_unset};
 use crate::files::read;
@@ -14,7 +16,7 @@ use crate::files::read;
 pub(super) fn read_files(
     files: &[PathBuf],
     environment: &BTreeMap<String, String>,
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
 ) -> Result<BTreeMap<String, String>, ComposeError> {
     let mut variables = BTreeMap::new();
     for file in files {
@@ -43,7 +45,7 @@ pub(super) fn parse(
     file: &Arc<str>,
     environment: &BTreeMap<String, String>,
     variables: &mut BTreeMap<String, String>,
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
 ) -> Result<(), ComposeError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut cursor = Cursor { text, at: 0, file };
@@ -239,7 +241,7 @@ mod tests {
     fn run(text: &str) -> Result<BTreeMap<String, String>, ComposeError> {
         let environment = BTreeMap::from([("OUTER".to_owned(), "outer".to_owned())]);
         let mut variables = BTreeMap::new();
-        parse(text, &".env".into(), &environment, &mut variables, &mut Vec::new())?;
+        parse(text, &".env".into(), &environment, &mut variables, &mut IndexSet::new())?;
         Ok(variables)
     }
 

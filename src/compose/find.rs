@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
+
 use super::LoadRequest;
 use super::dotenv;
 use super::error::ComposeError;
@@ -33,14 +35,14 @@ pub(super) struct Found {
     pub(super) profiles: Vec<String>,
     /// A name given by option or variable, which files cannot change.
     pub(super) forced_name: Option<String>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: IndexSet<String>,
 }
 
 /// Settles files, directory, variables, profiles and name.
 pub(super) fn find(request: &LoadRequest) -> Result<Found, ComposeError> {
     let current = &request.working_dir;
     let absolute = |path: &Path| paths::absolute(&path.to_string_lossy(), current, None);
-    let mut warnings = Vec::new();
+    let mut warnings = IndexSet::new();
     let mut environment = request.environment.clone();
     environment.entry("PWD".into()).or_insert_with(|| current.to_string_lossy().into_owned());
 
@@ -129,7 +131,7 @@ fn env_file_disabled(request: &LoadRequest) -> Result<bool, ComposeError> {
 fn add_variables(
     environment: &mut BTreeMap<String, String>,
     files: &[PathBuf],
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
 ) -> Result<(), ComposeError> {
     for (name, value) in dotenv::read_files(files, environment, warnings)? {
         environment.entry(name).or_insert(value);
@@ -161,7 +163,7 @@ fn files_of_environment(
 }
 
 /// The default file of the nearest directory upwards that has one, and its override.
-fn default_files(start: &Path, warnings: &mut Vec<String>) -> Vec<PathBuf> {
+fn default_files(start: &Path, warnings: &mut IndexSet<String>) -> Vec<PathBuf> {
     for directory in start.ancestors() {
         let mut existing = |names: &[&str]| -> Option<PathBuf> {
             let found: Vec<PathBuf> = names
@@ -172,7 +174,7 @@ fn default_files(start: &Path, warnings: &mut Vec<String>) -> Vec<PathBuf> {
             if found.len() > 1 {
                 let names: Vec<String> =
                     found.iter().map(|file| file.display().to_string()).collect();
-                warnings.push(format!("found {}; using {}", names.join(", "), names[0]));
+                warnings.insert(format!("found {}; using {}", names.join(", "), names[0]));
             }
             found.into_iter().next()
         };

@@ -4,6 +4,8 @@
 
 use std::cell::RefCell;
 
+use indexmap::IndexSet;
+
 use super::error::ComposeError;
 use super::model::not_utf8;
 use super::node::{Node, Value};
@@ -215,7 +217,7 @@ fn closing_brace(text: &str) -> Option<usize> {
 pub(super) fn interpolate(
     node: &mut Node,
     scope: Scope<'_>,
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
 ) -> Result<(), ComposeError> {
     interpolate_below(node, scope, warnings, &mut Room::default())
 }
@@ -223,7 +225,7 @@ pub(super) fn interpolate(
 fn interpolate_below(
     node: &mut Node,
     scope: Scope<'_>,
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
     room: &mut Room,
 ) -> Result<(), ComposeError> {
     match &mut node.value {
@@ -261,11 +263,8 @@ fn interpolate_below(
 }
 
 /// compose's warning, once per variable.
-pub(super) fn warn_unset(warnings: &mut Vec<String>, name: &str) {
-    let warning = format!("The \"{name}\" variable is not set. Defaulting to a blank string.");
-    if !warnings.contains(&warning) {
-        warnings.push(warning);
-    }
+pub(super) fn warn_unset(warnings: &mut IndexSet<String>, name: &str) {
+    warnings.insert(format!("The \"{name}\" variable is not set. Defaulting to a blank string."));
 }
 
 #[cfg(test)]
@@ -321,6 +320,17 @@ mod tests {
         let required = Fault::Required { variable: "UNSET".into(), message: "set value".into() };
         assert_eq!(with("${UNSET:?set $SET}").0, Err(required));
         assert_eq!(with("$UNSET ${OTHER} ${UNSET:-x}").1, ["UNSET", "OTHER"]);
+    }
+
+    /// Each is told once, in the order in which they stand.
+    #[test]
+    fn thousands_of_variables_that_are_not_set_are_told_once() {
+        let names = || (0..50_000).map(|number| format!("V{number}"));
+        let text: String = names().chain(names()).map(|name| format!("${name} ")).collect();
+        let mut warnings = IndexSet::new();
+        substitute(&text, &|_| None, &mut |name| warn_unset(&mut warnings, name)).unwrap();
+        assert_eq!(warnings.len(), 50_000);
+        assert!(warnings[1].starts_with("The \"V1\" variable"));
     }
 
     proptest! {

@@ -27,6 +27,8 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
+
 pub use error::{ComposeError, Place};
 pub use model::{BuildSection, Dependency, Project, Resource, Secret, SecretUse, Service, Ulimit};
 pub use scalar::parse_bool;
@@ -123,7 +125,7 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
         volumes,
         networks,
         profiles,
-        warnings,
+        warnings: warnings.into_iter().collect(),
         environment,
         not_utf8: not_utf8.clone(),
     };
@@ -164,7 +166,7 @@ fn read(loading: &Loading, file: &Path, request: &LoadRequest) -> Result<Source,
 fn name_of(
     sources: &[Source],
     scope: Scope<'_>,
-    warnings: &mut Vec<String>,
+    warnings: &mut IndexSet<String>,
 ) -> Result<String, ComposeError> {
     let documents = sources.iter().flat_map(|source| &source.documents);
     let named = documents
@@ -173,7 +175,7 @@ fn name_of(
     let name = match named {
         Some(node) => {
             let mut node = node.clone();
-            interpolate::interpolate(&mut node, scope, &mut Vec::new())?;
+            interpolate::interpolate(&mut node, scope, &mut IndexSet::new())?;
             normalise_name(node.as_str().unwrap_or_default())
         }
         None => {
@@ -184,7 +186,7 @@ fn name_of(
             let name = last(scope.directory);
             let physical = fs_err::canonicalize(scope.directory);
             if physical.is_ok_and(|physical| last(&physical) != name) {
-                warnings.push(format!(
+                warnings.insert(format!(
                     "project has been loaded without an explicit name from a symlink. Using name \"{name}\""
                 ));
             }

@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str, file: &Arc<str>) -> Result<Vec<Document>, Compos
             builder.aliased = 0;
             builder.aliased_bytes = 0;
             let (event, span) = builder.expect()?;
-            let raw = builder.node(event, &span, 0)?;
+            let raw = builder.node(event, span)?;
             let mut cleared = Vec::new();
             if let Some(root) = finish(raw, &mut Vec::new(), &mut cleared, true)? {
                 documents.push(Document { root, cleared });
@@ -118,47 +118,52 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span, level: usize) -> Result<Raw, ComposeError> {
-        let place = self.place(span);
-        if level > MAX_DEPTH {
-            return Err(ComposeError::at(&place, "values are nested too deeply"));
-        }
-        let (raw, anchor) = match event {
-            Event::Alias(id) => return self.alias(id, &place, level),
-            Event::Scalar(text, style, anchor, tag) => {
-                let (value, mark) = scalar(&text, style, tag.as_deref(), &place)?;
-                let content = Content::Scalar(value);
-                (Raw { content, place, mark, size: 1, bytes: text.len(), depth: 1 }, anchor)
+    /// The node that begins with `event`. Nesting takes memory and no stack: a thread has little of that.
+    fn node(&mut self, mut event: Event<'a>, mut span: Span) -> Result<Raw, ComposeError> {
+        let mut open: Vec<Open> = Vec::new();
+        loop {
+            let place = self.place(&span);
+            let is_end = matches!(event, Event::SequenceEnd | Event::MappingEnd);
+            if open.len() > MAX_DEPTH && !is_end {
+                return Err(ComposeError::at(&place, "values are nested too deeply"));
             }
-            Event::SequenceStart(.., anchor, tag) => {
-                let mut items = Vec::new();
-                loop {
-                    let (event, span) = self.expect()?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break;
-                    }
-                    items.push(self.node(event, &span, level + 1)?);
+            let mergeable = is_mergeable(&event);
+            let (ended, anchor) = match event {
+                Event::Alias(id) => (Some(self.alias(id, &place, open.len())?), 0),
+                Event::Scalar(text, style, anchor, tag) => {
+                    let (value, mark) = scalar(&text, style, tag.as_deref(), &place)?;
+                    let content = Content::Scalar(value);
+                    let raw = Raw { content, place, mark, size: 1, bytes: text.len(), depth: 1 };
+                    (Some(raw), anchor)
                 }
-                let size = 1 + items.iter().map(|item| item.size).sum::<usize>();
-                let bytes = items.iter().map(|item| item.bytes).sum();
-                let depth = 1 + items.iter().map(|item| item.depth).max().unwrap_or(0);
-                let mark = mark_of(tag.as_deref());
-                (Raw { content: Content::List(items), place, mark, size, bytes, depth }, anchor)
+                Event::SequenceStart(.., anchor, tag) => {
+                    let mark = mark_of(tag.as_deref());
+                    open.push(Open::new(Content::List(Vec::new()), place, mark, anchor));
+                    (None, 0)
+                }
+                Event::MappingStart(.., anchor, tag) => {
+                    let mark = mark_of(tag.as_deref());
+                    open.push(Open::new(Content::Map(Vec::new()), place, mark, anchor));
+                    (None, 0)
+                }
+                _ => match open.pop().filter(|_| is_end) {
+                    Some(open) => (Some(open.raw), open.anchor),
+                    None => {
+                        return Err(ComposeError::at(&place, "invalid YAML: a value is missing"));
+                    }
+                },
+            };
+            if let Some(raw) = ended {
+                if anchor != 0 {
+                    self.anchors.insert(anchor, raw.clone());
+                }
+                match open.last_mut() {
+                    Some(parent) => parent.add(raw, mergeable)?,
+                    None => return Ok(raw),
+                }
             }
-            Event::MappingStart(.., anchor, tag) => {
-                let (entries, place) = (self.entries(level)?, place);
-                let size = 1 + entries.iter().map(|(_, raw)| raw.size + 1).sum::<usize>();
-                let bytes = entries.iter().map(|(key, raw)| raw.bytes + key.text.len()).sum();
-                let depth = 1 + entries.iter().map(|(_, raw)| raw.depth).max().unwrap_or(0);
-                let mark = mark_of(tag.as_deref());
-                (Raw { content: Content::Map(entries), place, mark, size, bytes, depth }, anchor)
-            }
-            _ => return Err(ComposeError::at(&place, "invalid YAML: a value is missing")),
-        };
-        if anchor != 0 {
-            self.anchors.insert(anchor, raw.clone());
+            (event, span) = self.expect()?;
         }
-        Ok(raw)
     }
 
     fn alias(&mut self, id: usize, place: &Place, level: usize) -> Result<Raw, ComposeError> {
@@ -181,30 +186,48 @@ impl<'a> Builder<'a> {
         }
         Ok(target.clone())
     }
+}
 
-    fn entries(&mut self, level: usize) -> Result<Vec<(Key, Raw)>, ComposeError> {
-        let mut entries: Vec<(Key, Raw)> = Vec::new();
-        let mut seen: HashMap<String, Place> = HashMap::new();
-        loop {
-            let (event, span) = self.expect()?;
-            if matches!(event, Event::MappingEnd) {
-                return Ok(entries);
-            }
-            let mergeable = is_mergeable(&event);
-            let raw = self.node(event, &span, level + 1)?;
-            let Content::Scalar(Value::Str(text)) = raw.content else {
-                return Err(ComposeError::at(&raw.place, "keys must be strings")
-                    .hint("put the key into quotes"));
-            };
-            if let Some(first) = seen.insert(text.clone(), raw.place.clone()) {
-                let message = format!("key `{text}` is already defined at line {}", first.line);
-                return Err(ComposeError::at(&raw.place, message));
-            }
-            let (event, span) = self.expect()?;
-            let value = self.node(event, &span, level + 1)?;
-            let merge = mergeable && text == "<<";
-            entries.push((Key { text, place: raw.place, merge }, value));
+/// A list or mapping whose end has not come.
+struct Open {
+    raw: Raw,
+    anchor: usize,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// Where the keys so far stand.
+    seen: HashMap<String, Place>,
+}
+
+impl Open {
+    fn new(content: Content, place: Place, mark: Mark, anchor: usize) -> Self {
+        let raw = Raw { content, place, mark, size: 1, bytes: 0, depth: 1 };
+        Self { raw, anchor, key: None, seen: HashMap::new() }
+    }
+
+    /// Takes the next item of a list, or the next key or value of a mapping. `mergeable` is for keys.
+    fn add(&mut self, next: Raw, mergeable: bool) -> Result<(), ComposeError> {
+        self.raw.size += next.size;
+        self.raw.bytes += next.bytes;
+        self.raw.depth = self.raw.depth.max(next.depth + 1);
+        match (&mut self.raw.content, self.key.take()) {
+            (Content::List(items), _) => items.push(next),
+            (Content::Map(entries), Some(key)) => entries.push((key, next)),
+            _ => self.key = Some(self.new_key(next, mergeable)?),
         }
+        Ok(())
+    }
+
+    fn new_key(&mut self, raw: Raw, mergeable: bool) -> Result<Key, ComposeError> {
+        let Content::Scalar(Value::Str(text)) = raw.content else {
+            return Err(ComposeError::at(&raw.place, "keys must be strings")
+                .hint("put the key into quotes"));
+        };
+        if let Some(first) = self.seen.insert(text.clone(), raw.place.clone()) {
+            let message = format!("key `{text}` is already defined at line {}", first.line);
+            return Err(ComposeError::at(&raw.place, message));
+        }
+        let merge = mergeable && text == "<<";
+        Ok(Key { text, place: raw.place, merge })
     }
 }
 
@@ -371,6 +394,24 @@ mod tests {
         let text = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(100));
         let error = super::parse(&text, &"f".into()).unwrap_err();
         assert!(error.message.contains("more than 64 MiB"), "{}", error.message);
+    }
+
+    #[test]
+    fn nesting_has_a_bound_and_takes_no_stack() {
+        for (open, close) in [("{a: ", "}"), ("[", "]"), ("{? ", "}"), ("- ", "")] {
+            let nested = |levels: usize| {
+                let text = format!("{}x{}", open.repeat(levels), close.repeat(levels));
+                parse(&text, &"f".into()).map_err(|error| error.message)
+            };
+            let deep = nested(MAX_DEPTH);
+            assert!(open == "{? " || deep.is_ok(), "{open}: {deep:?}");
+            assert_eq!(
+                nested(MAX_DEPTH + 1).unwrap_err(),
+                "values are nested too deeply",
+                "{open}"
+            );
+            nested(50_000).unwrap_err();
+        }
     }
 
     #[test]
