@@ -10,21 +10,23 @@ use crate::progress::status::{
     VertexStatus, VertexWarning,
 };
 
-pub(super) fn solve_status(message: pb::StatusResponse) -> SolveStatus {
-    SolveStatus {
-        vertexes: message.vertexes.into_iter().map(vertex).collect(),
-        statuses: message.statuses.into_iter().map(vertex_status).collect(),
-        logs: message
-            .logs
-            .into_iter()
-            .map(|log| VertexLog {
-                vertex: log.vertex,
-                stream: log.stream,
-                data: log.msg,
-                timestamp: time(log.timestamp),
-            })
-            .collect(),
-        warnings: message.warnings.into_iter().map(warning).collect(),
+impl From<pb::StatusResponse> for SolveStatus {
+    fn from(message: pb::StatusResponse) -> Self {
+        Self {
+            vertexes: message.vertexes.into_iter().map(vertex).collect(),
+            statuses: message.statuses.into_iter().map(vertex_status).collect(),
+            logs: message.logs.into_iter().map(log).collect(),
+            warnings: message.warnings.into_iter().map(warning).collect(),
+        }
+    }
+}
+
+fn log(from: pb::VertexLog) -> VertexLog {
+    VertexLog {
+        vertex: from.vertex,
+        stream: from.stream,
+        data: from.msg,
+        timestamp: time(from.timestamp),
     }
 }
 

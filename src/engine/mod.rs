@@ -20,6 +20,7 @@ mod volumes;
 
 pub use api::{Engine, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
+pub use disk_usage::DiskUsage;
 pub use error::{EngineError, HttpError};
 pub(crate) use http::{LONGEST_REFUSAL, told};
 pub use info::Machine;

@@ -190,7 +190,7 @@ impl Engine {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
         let body = settled(|| self.http().send(Method::GET, &operation, path)).await?;
-        disk_usage::decode(&body)
+        DiskUsage::from_json(&body)
             .map_err(|error| EngineError::Http { operation, source: HttpError::Answer(error) })
     }
 }

@@ -8,7 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tonic::Code;
 
-use super::{Control, convert};
+use super::Control;
+use crate::buildkit::convert;
 use crate::progress::Trace;
 
 /// Frontend attribute with the compose project of a build.
@@ -133,7 +134,7 @@ impl Control {
             match stream.message().await {
                 Ok(Some(mut message)) => {
                     message.logs.clear();
-                    trace.update(&convert::solve_status(message), Duration::ZERO);
+                    trace.update(&message.into(), Duration::ZERO);
                 }
                 Ok(None) => break,
                 Err(_) => return (started, None),

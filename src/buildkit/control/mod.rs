@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::convert;
 use super::gc_policy::GcPolicy;
 use super::linked::{self, Linked};
 use super::solve::{self, SolveError, SolveOptions};
@@ -142,7 +141,7 @@ impl Control {
                 let mut stream = stream.into_inner();
                 while let Ok(Some(message)) = stream.message().await {
                     seen.store(true, Ordering::Relaxed);
-                    if to.send(convert::solve_status(message)).await.is_err() {
+                    if to.send(message.into()).await.is_err() {
                         return;
                     }
                 }

@@ -46,12 +46,17 @@ struct Usage<T> {
 
 /// What the answer says of the parts that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct DiskUsage {
-    pub(super) layers_bytes: Option<u64>,
-    pub(super) images: Vec<Image>,
-    pub(super) containers: Vec<Container>,
-    pub(super) volumes: Vec<Volume>,
-    pub(super) cache: Vec<CacheRecord>,
+pub struct DiskUsage {
+    /// Bytes of all layers, each counted once.
+    pub layers_bytes: Option<u64>,
+    /// Images.
+    pub images: Vec<Image>,
+    /// Containers.
+    pub containers: Vec<Container>,
+    /// Volumes.
+    pub volumes: Vec<Volume>,
+    /// Records of the build cache.
+    pub cache: Vec<CacheRecord>,
 }
 
 /// The questions to ask an engine of this version: one for each part at once, or one for all.
@@ -72,19 +77,25 @@ pub(super) fn questions(version: ApiVersion) -> Vec<(String, Vec<Part>)> {
         .collect()
 }
 
-/// Reads an answer in any form.
-pub(super) fn decode(body: &[u8]) -> Result<DiskUsage, serde_json::Error> {
-    let answer: Answer = serde_json::from_slice(body)?;
-    let total = answer.image_usage.as_ref().map(|usage| usage.total_size);
-    Ok(DiskUsage {
-        layers_bytes: total.or(answer.layers_size).and_then(bytes),
-        images: items(answer.image_usage, answer.images).map(Image::from).collect(),
-        containers: items(answer.container_usage, answer.containers)
-            .map(|row| row.into_container(true))
-            .collect(),
-        volumes: items(answer.volume_usage, answer.volumes).map(Volume::from).collect(),
-        cache: items(answer.build_cache_usage, answer.build_cache).map(CacheRecord::from).collect(),
-    })
+impl DiskUsage {
+    /// Reads an answer in any form.
+    ///
+    /// # Errors
+    /// It is not what the API describes.
+    pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let answer: Answer = serde_json::from_slice(body)?;
+        let total = answer.image_usage.as_ref().map(|usage| usage.total_size);
+        let cache = items(answer.build_cache_usage, answer.build_cache);
+        Ok(Self {
+            layers_bytes: total.or(answer.layers_size).and_then(bytes),
+            images: items(answer.image_usage, answer.images).map(Image::from).collect(),
+            containers: items(answer.container_usage, answer.containers)
+                .map(|row| row.into_container(true))
+                .collect(),
+            volumes: items(answer.volume_usage, answer.volumes).map(Volume::from).collect(),
+            cache: cache.map(CacheRecord::from).collect(),
+        })
+    }
 }
 
 /// The items of one part: from its object, or from the list of old.

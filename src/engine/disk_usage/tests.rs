@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{decode, questions};
+use super::{DiskUsage, questions};
 use crate::inventory::ApiVersion;
 use crate::inventory::{CacheKind, Part};
 
@@ -19,7 +19,7 @@ const RECORDED: [(&str, &str); 4] = [
 #[test]
 fn every_release_tells_the_same_things() {
     for (engine, answer) in RECORDED {
-        let usage = decode(answer.as_bytes()).unwrap();
+        let usage = DiskUsage::from_json(answer.as_bytes()).unwrap();
         let app = usage.images.iter().find(|image| image.references == ["rec-app:1"]).unwrap();
         assert_eq!(app.labels["com.docker.compose.project"], "rec", "{engine}");
         assert!(app.unique_bytes().unwrap() < app.shared_bytes.unwrap(), "{engine}");
@@ -70,9 +70,9 @@ fn the_forms_of_newer_engines_say_the_same() {
         let new = usage_objects(&old);
         let mut both = old.clone();
         both.as_object_mut().unwrap().extend(new.as_object().unwrap().clone());
-        let expected = format!("{:?}", decode(answer.as_bytes()).unwrap());
+        let expected = format!("{:?}", DiskUsage::from_json(answer.as_bytes()).unwrap());
         for form in [new, both] {
-            let told = decode(form.to_string().as_bytes()).unwrap();
+            let told = DiskUsage::from_json(form.to_string().as_bytes()).unwrap();
             assert_eq!(format!("{told:?}"), expected, "{engine}");
         }
     }
@@ -85,7 +85,7 @@ fn an_engine_that_holds_nothing_is_understood() {
         r#"{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":null}"#,
         r#"{"ImageUsage":{},"ContainerUsage":{},"VolumeUsage":{},"BuildCacheUsage":{}}"#,
     ] {
-        let usage = decode(empty.as_bytes()).unwrap();
+        let usage = DiskUsage::from_json(empty.as_bytes()).unwrap();
         assert!(usage.images.is_empty() && usage.cache.is_empty(), "{empty}");
     }
 }
