@@ -17,6 +17,7 @@ use crate::signal::Interrupt;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::spec::Typed;
 use crate::targets::target::Target;
 use crate::terminal::Ui;
 use crate::view;
@@ -68,9 +69,8 @@ pub async fn run(
     let target = Target {
         name: "lock".to_owned(),
         context: context.display().to_string(),
-        // As in a compose file.
-        dockerfile_inline: Some(recipe::dockerfile(&inputs, &upgrade).replace("${", "$${")),
-        outputs: vec![format!("type=local,dest={}", out.display())],
+        dockerfile_inline: Some(recipe::dockerfile(&inputs, &upgrade)),
+        outputs: vec![Typed::plain("local").with("dest", &out.to_string_lossy())],
         ..base
     };
     let plan = BuildPlan::new(vec![target])
@@ -188,7 +188,7 @@ fn base_target(args: &LockArgs, targets: &[Target]) -> Result<Target, CommandErr
             .hint("name an image with Python and pip: --base-image python:3.12-slim")
     };
     let image = match (&args.base_image, images.len()) {
-        (Some(image), _) => image.replace("${", "$${"),
+        (Some(image), _) => image.clone(),
         (None, 1) => images.into_iter().next().cloned().unwrap_or_default(),
         (None, 0) => {
             return Err(usage("no service has the build argument BASE_IMAGE".to_owned()));

@@ -123,7 +123,9 @@ fn needs_containerd_store(
     if attested("provenance") {
         return Some(("provenance", "an attestation"));
     }
-    if attested("sbom") || target.attest.iter().any(|text| !is_known_attestation(text)) {
+    if attested("sbom")
+        || target.attest.iter().any(|it| !matches!(&*it.kind, "provenance" | "sbom"))
+    {
         return Some(("sbom", "an attestation"));
     }
     for exporter in &options.exporters {
@@ -140,10 +142,6 @@ fn needs_containerd_store(
         return Some(("cache_to", "a cache export other than type=inline"));
     }
     None
-}
-
-fn is_known_attestation(text: &str) -> bool {
-    text.contains("type=provenance") || text.contains("type=sbom")
 }
 
 /// One place pushes. On the containerd store it is BuildKit's exporter, with what it just made, all

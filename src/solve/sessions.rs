@@ -28,7 +28,7 @@ use crate::engine::Connector;
 use crate::engine::docker_config::DockerConfig;
 use crate::solve::request::{Export, SolveRequest};
 use crate::solve::stores::EXPORT_STORE;
-use crate::targets::spec::{SecretLocation, SecretSpec};
+use crate::targets::spec::{Secret, SecretLocation, SshKey};
 
 /// Attribute that names the session of a directory (BuildKit `dockerui`, `localSessionIDPrefix`).
 const LOCAL_SESSION: &str = "local-sessionid:";
@@ -210,7 +210,7 @@ fn reports(requests: &[&SolveRequest]) -> BTreeMap<String, Arc<SyncReport>> {
 
 fn secrets(request: &SolveRequest, providers: &Providers) -> Result<SecretStore, SecretError> {
     let mut store = SecretStore::default();
-    for SecretSpec { id, source } in &request.secrets {
+    for Secret { id, source, .. } in &request.secrets {
         let value = match source {
             SecretLocation::File(path) => match providers.secret_files.get(path) {
                 Some(Ok(content)) => content.clone(),
@@ -236,7 +236,7 @@ fn secrets(request: &SolveRequest, providers: &Providers) -> Result<SecretStore,
 fn agents(request: &SolveRequest, providers: &Providers) -> Result<AgentStore, AgentError> {
     let mut store = AgentStore::new(providers.environment.clone());
     let auth_sock = providers.environment.get("SSH_AUTH_SOCK").map(String::as_str);
-    for (id, paths) in &request.ssh {
+    for SshKey { id, paths } in &request.ssh {
         store.insert(id, AgentSource::parse(id, paths, auth_sock)?)?;
     }
     Ok(store)
@@ -298,7 +298,7 @@ impl<'a> Declared<'a> {
     fn by(request: &'a SolveRequest) -> Option<Self> {
         let exports = !request.exports.is_empty() || request.stores.contains_key(EXPORT_STORE);
         let secrets = request.secrets.iter().map(|secret| (secret.id.as_str(), &secret.source));
-        let ssh = request.ssh.iter().map(|(id, paths)| (id.as_str(), paths.as_str()));
+        let ssh = request.ssh.iter().map(|key| (key.id.as_str(), key.paths.as_str()));
         (!exports).then(|| Self {
             shared_key: &request.shared_key,
             directories: &request.directories,
@@ -355,8 +355,7 @@ mod tests {
     use crate::buildkit::session::content::Access;
 
     fn with_secret(path: &str) -> SolveRequest {
-        let source = SecretLocation::File(path.into());
-        let secrets = vec![SecretSpec { id: "token".into(), source }];
+        let secrets = vec![Secret::of_file("token", path)];
         SolveRequest { secrets, ..SolveRequest::default() }
     }
 
@@ -381,7 +380,7 @@ mod tests {
         let same = || with_directories("a", &["context"]);
         let store = Directory { path: "c".into(), access: Access::Read };
         let stores = BTreeMap::from([("local:c".to_owned(), store)]);
-        let ssh = |paths: &str| vec![("default".to_owned(), paths.to_owned())];
+        let ssh = |paths: &str| vec![SshKey::read(&format!("default={paths}"))];
         let secret_env = BTreeMap::from([("T".to_owned(), "v".to_owned())]);
         let requests = [
             same(),

@@ -8,7 +8,7 @@ use crate::labels;
 use crate::targets::overrides;
 use crate::targets::reference;
 use crate::targets::select::select;
-use crate::targets::spec;
+use crate::targets::spec::{Secret, SecretLocation, SpecError, SshKey, Typed};
 use crate::targets::target::{Target, TargetSet};
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
@@ -72,7 +72,7 @@ pub fn from_compose(project: &Project, options: &TargetOptions) -> Result<Target
             set.group.push(name.clone());
         }
         note_unsupported(project, service, build, &mut set);
-        let mut target = target(project, service, build, options, &names)?;
+        let mut target = target(project, service, build, options, &names, &mut set.unsupported)?;
         target.name = name;
         set.targets.push(target);
     }
@@ -121,6 +121,7 @@ fn target(
     build: &BuildSection,
     options: &TargetOptions,
     names: &BTreeMap<&str, String>,
+    faults: &mut Vec<ComposeError>,
 ) -> Result<Target, ComposeError> {
     let image = image_name(project, service);
     let mut tags = build.tags.clone();
@@ -151,14 +152,23 @@ fn target(
     let (outputs, call) = if options.check {
         (Vec::new(), Some("lint".to_owned()))
     } else if platforms.len() > 1 {
-        (vec![format!("type=image,push={push}")], None)
+        (vec![Typed::plain("image").with("push", &push.to_string())], None)
     } else {
-        (vec![if push { "type=registry" } else { "type=docker" }.to_owned()], None)
+        (vec![Typed::plain(if push { "registry" } else { "docker" })], None)
     };
-    let attests = [
-        ("provenance", options.provenance.as_ref().or(build.provenance.as_ref())),
-        ("sbom", options.sbom.as_ref().or(build.sbom.as_ref())),
-    ];
+    let mut caches = |key: &str, own: &[String], further: &[String]| {
+        let mut specs = Vec::new();
+        for text in own {
+            match Typed::cache(text) {
+                Ok(spec) => specs.push(spec),
+                Err(error) => faults.push(misspelt(service, build, key, &error)),
+            }
+        }
+        for text in further {
+            specs.push(Typed::cache(text).map_err(|error| ComposeError::new(error.to_string()))?);
+        }
+        Ok::<_, ComposeError>(specs)
+    };
     Ok(Target {
         name: String::new(),
         service: service.name.clone(),
@@ -174,14 +184,14 @@ fn target(
             .dockerfile_inline
             .as_ref()
             .filter(|text| !text.is_empty())
-            .map(|text| escape(text)),
+            .cloned(),
         args: args(project, build, options)?,
         labels,
         tags,
-        cache_from: with(&build.cache_from, &options.cache_from),
-        cache_to: with(&build.cache_to, &options.cache_to),
+        cache_from: caches("cache_from", &build.cache_from, &options.cache_from)?,
+        cache_to: caches("cache_to", &build.cache_to, &options.cache_to)?,
         target: options.target.clone().or_else(|| build.target.clone()),
-        secrets: with(&secrets(project, build), &options.secrets),
+        secrets: secrets(project, build, options)?,
         ssh: ssh(build, options)?,
         platforms,
         pull: build.pull || options.pull,
@@ -198,21 +208,40 @@ fn target(
             .map(|(host, addresses)| (host.clone(), addresses.join(",")))
             .collect(),
         outputs,
-        attest: attests
-            .into_iter()
-            .filter_map(|(kind, value)| match value.map(String::as_str) {
-                None | Some("false") => None,
-                Some("true") => Some(format!("type={kind}")),
-                Some(parameters) => Some(format!("type={kind},{parameters}")),
-            })
-            .collect(),
+        attest: attestations(service, build, options, faults)?,
         secret_env: BTreeMap::new(),
     })
 }
 
-/// Bake would read `${` as its own variable.
-fn escape(text: &str) -> String {
-    text.replace("${", "$${")
+/// An option string of the compose file that cannot be read.
+fn misspelt(service: &Service, build: &BuildSection, key: &str, error: &SpecError) -> ComposeError {
+    let place = build.keys.get(key).unwrap_or(&build.place);
+    ComposeError::at(place, format!("services.{}.build.{key}: {error}", service.name))
+}
+
+fn attestations(
+    service: &Service,
+    build: &BuildSection,
+    options: &TargetOptions,
+    faults: &mut Vec<ComposeError>,
+) -> Result<Vec<Typed>, ComposeError> {
+    let mut attestations = Vec::new();
+    for (kind, given, own) in [
+        ("provenance", &options.provenance, &build.provenance),
+        ("sbom", &options.sbom, &build.sbom),
+    ] {
+        let read = match given.as_ref().or(own.as_ref()).map(String::as_str) {
+            None | Some("false") => continue,
+            Some("true") => Ok(Typed::plain(kind)),
+            Some(parameters) => Typed::attestation(&format!("type={kind},{parameters}")),
+        };
+        match read {
+            Ok(attestation) => attestations.push(attestation),
+            Err(error) if given.is_some() => return Err(ComposeError::new(error.to_string())),
+            Err(error) => faults.push(misspelt(service, build, kind, &error)),
+        }
+    }
+    Ok(attestations)
 }
 
 fn args(
@@ -239,31 +268,37 @@ fn args(
     for (name, value) in &options.proxy_args {
         args.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    Ok(args.into_iter().map(|(name, value)| (name, escape(&value))).collect())
+    Ok(args)
 }
 
-fn secrets(project: &Project, build: &BuildSection) -> Vec<String> {
-    build
-        .secrets
-        .iter()
-        .filter_map(|used| {
-            let secret = project.secrets.get(&used.source)?;
-            let id = used.target.as_ref().unwrap_or(&used.source);
-            match (&secret.environment, &secret.file) {
-                (Some(variable), _) => Some(format!("id={id},type=env,env={variable}")),
-                (None, Some(file)) => Some(format!("id={id},type=file,src={file}")),
-                (None, None) => None,
-            }
-        })
-        .collect()
+fn secrets(
+    project: &Project,
+    build: &BuildSection,
+    options: &TargetOptions,
+) -> Result<Vec<Secret>, ComposeError> {
+    let own = build.secrets.iter().filter_map(|used| {
+        let secret = project.secrets.get(&used.source)?;
+        let id = used.target.as_ref().unwrap_or(&used.source);
+        match (&secret.environment, &secret.file) {
+            (Some(variable), _) => Some(Ok(Secret::of_variable(id, variable))),
+            (None, Some(file)) => Some(Ok(Secret::of_file(id, file))),
+            (None, None) => None,
+        }
+    });
+    let further = options.secrets.iter().map(|text| {
+        let read = Secret::read(text, |name| is_set(project, name));
+        read.map_err(|error| ComposeError::new(error.to_string()))
+    });
+    own.chain(further).collect()
+}
+
+fn is_set(project: &Project, name: &str) -> bool {
+    project.environment.contains_key(name) || project.not_utf8.contains(name)
 }
 
 /// A name that the image of `target` cannot get: the engine would only say so at the end.
 fn name_fault(project: &Project, target: &Target) -> Option<ComposeError> {
-    let named = |output: &String| {
-        let kind = output.split(',').find_map(|field| field.trim().strip_prefix("type="));
-        matches!(kind, Some("docker" | "image" | "registry" | "oci"))
-    };
+    let named = |output: &Typed| matches!(&*output.kind, "docker" | "image" | "registry" | "oci");
     if target.call.is_some() || !target.outputs.iter().any(named) {
         return None;
     }
@@ -290,25 +325,22 @@ fn name_fault(project: &Project, target: &Target) -> Option<ComposeError> {
 
 /// Looks up what secrets of `type=env` hold; compose passes an unset variable on as empty.
 fn add_secret_values(target: &mut Target, project: &Project) -> Result<(), ComposeError> {
-    let is_set =
-        |name: &str| project.environment.contains_key(name) || project.not_utf8.contains(name);
-    for text in &target.secrets {
-        if let Ok(secret) = spec::secret(text, |name| is_set(name))
-            && let spec::SecretLocation::Env(name) = secret.source
-        {
-            let value = project.variable(&name)?.cloned().unwrap_or_default();
-            target.secret_env.insert(name, value);
+    for secret in &target.secrets {
+        if let SecretLocation::Env(name) = &secret.source {
+            let value = project.variable(name)?.cloned().unwrap_or_default();
+            target.secret_env.insert(name.clone(), value);
         }
     }
     Ok(())
 }
 
-fn ssh(build: &BuildSection, options: &TargetOptions) -> Result<Vec<String>, ComposeError> {
-    let mut keys: Vec<String> = build.ssh.iter().map(|(id, path)| format!("{id}={path}")).collect();
+fn ssh(build: &BuildSection, options: &TargetOptions) -> Result<Vec<SshKey>, ComposeError> {
+    let own = build.ssh.iter().map(|(id, paths)| SshKey { id: id.clone(), paths: paths.clone() });
+    let mut keys: Vec<SshKey> = own.collect();
     for option in &options.ssh {
         match option.split_once('=') {
-            Some(_) => keys.push(option.clone()),
-            None if option.is_empty() || option == "default" => keys.push("default=".into()),
+            Some(_) => keys.push(SshKey::read(option)),
+            None if option.is_empty() || option == "default" => keys.push(SshKey::read("default")),
             None => {
                 return Err(ComposeError::new(format!("invalid ssh key `{option}`"))
                     .hint("write `default` or ID=PATH"));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build_context::glob::match_name;
 use crate::compose::{ComposeError, parse_bool};
-use crate::targets::target::Target;
-use crate::targets::target::TargetSet;
+use crate::targets::spec::{Secret, SpecError, SshKey, Typed};
+use crate::targets::target::{Target, TargetSet};
 
 /// Finds the value of a variable, if it is set.
 type Lookup<'a> = dyn Fn(&str) -> Result<Option<&'a String>, ComposeError> + 'a;
@@ -63,7 +63,8 @@ pub fn apply(
         for target in set.targets.iter_mut().filter(|target| matched.contains(&target.name)) {
             let first = replaced.insert((target.name.clone(), key.to_owned()));
             let change = Override { key, name, append: append || !first, value: value.clone() };
-            change.apply(target).map_err(|reason| wrong(&reason))?;
+            let is_set = |name: &str| !matches!(variable(name), Ok(None));
+            change.apply(target, &is_set).map_err(|reason| wrong(&reason))?;
         }
     }
     Ok(())
@@ -75,7 +76,7 @@ fn matching(set: &TargetSet, pattern: &str) -> BTreeSet<String> {
 }
 
 impl Override<'_> {
-    fn apply(self, target: &mut Target) -> Result<(), String> {
+    fn apply(self, target: &mut Target, is_set: &dyn Fn(&str) -> bool) -> Result<(), String> {
         match self.key {
             "context" => target.context = self.value,
             "dockerfile" => target.dockerfile = Some(self.value),
@@ -91,30 +92,27 @@ impl Override<'_> {
             }
             "load" => {
                 if self.flag()? {
-                    target.outputs = vec!["type=docker".into()];
+                    target.outputs = vec![Typed::plain("docker")];
                 }
             }
             "args" => self.entry(&mut target.args)?,
             "contexts" => self.entry(&mut target.contexts)?,
             "labels" => self.entry(&mut target.labels)?,
             "extra-hosts" => self.entry(&mut target.extra_hosts)?,
-            "tags" => self.list(&mut target.tags),
-            "platform" => self.list(&mut target.platforms),
-            "cache-from" => self.list(&mut target.cache_from),
-            "cache-to" => self.list(&mut target.cache_to),
-            "secrets" => self.list(&mut target.secrets),
-            "ssh" => self.list(&mut target.ssh),
-            "output" => self.list(&mut target.outputs),
-            "no-cache-filter" => self.list(&mut target.no_cache_filter),
-            "ulimits" => self.list(&mut target.ulimits),
+            "tags" => self.texts(&mut target.tags),
+            "platform" => self.texts(&mut target.platforms),
+            "cache-from" => self.list(&mut target.cache_from, Typed::cache)?,
+            "cache-to" => self.list(&mut target.cache_to, Typed::cache)?,
+            "secrets" => self.list(&mut target.secrets, |text| Secret::read(text, is_set))?,
+            "ssh" => self.list(&mut target.ssh, |text| Ok(SshKey::read(text)))?,
+            "output" => self.list(&mut target.outputs, Typed::output)?,
+            "no-cache-filter" => self.texts(&mut target.no_cache_filter),
+            "ulimits" => self.texts(&mut target.ulimits),
             "entitlements" => target.entitlements.push(self.value),
             "attest" => {
-                let kind = |text: &str| {
-                    text.split(',').find_map(|field| field.strip_prefix("type=")).map(str::to_owned)
-                };
-                let own = kind(&self.value);
-                target.attest.retain(|known| kind(known) != own);
-                target.attest.push(self.value);
+                let own = Typed::attestation(&self.value).map_err(|error| error.reason)?;
+                target.attest.retain(|known| known.kind != own.kind);
+                target.attest.push(own);
             }
             "annotations" | "policy" | "resources" | "secret" => {
                 return Err(format!("the key `{}` is not supported", self.key));
@@ -134,36 +132,46 @@ impl Override<'_> {
         Ok(())
     }
 
-    fn list(self, list: &mut Vec<String>) {
+    fn texts(self, list: &mut Vec<String>) {
+        // A text is what it says.
+        let _ = self.list(list, |text| Ok(text.to_owned()));
+    }
+
+    fn list<T>(
+        self,
+        list: &mut Vec<T>,
+        read: impl Fn(&str) -> Result<T, SpecError>,
+    ) -> Result<(), String> {
         if !self.append {
             list.clear();
         }
         // Nothing is an empty list, not a list with nothing in it.
         if !self.value.is_empty() {
-            list.push(self.value);
+            list.push(read(&self.value).map_err(|error| error.reason)?);
         }
+        Ok(())
     }
 }
 
 /// `push=true` on image exporters; a docker export turns into a registry one.
-fn pushed(outputs: &[String], push: bool) -> Vec<String> {
+fn pushed(outputs: &[Typed], push: bool) -> Vec<Typed> {
+    let is_plain = |output: &Typed, kind: &str| *output == Typed::plain(kind);
     if !push {
-        let kept = outputs.iter().filter(|output| *output != "type=registry");
-        return kept.map(|output| output.replace("push=true", "push=false")).collect();
+        let kept = outputs.iter().filter(|output| !is_plain(output, "registry"));
+        let unpushed = |output: &Typed| match output.attrs.get("push") {
+            Some(push) if push == "true" => output.clone().with("push", "false"),
+            _ => output.clone(),
+        };
+        return kept.map(unpushed).collect();
     }
-    let mut changed: Vec<String> = outputs
-        .iter()
-        .map(|output| match output.as_str() {
-            "type=docker" => "type=registry".to_owned(),
-            image if image.starts_with("type=image") => {
-                let fields = image.split(',').filter(|field| !field.starts_with("push="));
-                fields.chain(["push=true"]).collect::<Vec<_>>().join(",")
-            }
-            other => other.to_owned(),
-        })
-        .collect();
+    let pushed = |output: &Typed| match &*output.kind {
+        "image" => output.clone().with("push", "true"),
+        _ if is_plain(output, "docker") => Typed::plain("registry"),
+        _ => output.clone(),
+    };
+    let mut changed: Vec<Typed> = outputs.iter().map(pushed).collect();
     if changed.is_empty() {
-        changed.push("type=registry".into());
+        changed.push(Typed::plain("registry"));
     }
     changed
 }
@@ -178,7 +186,7 @@ mod tests {
             name: name.into(),
             tags: vec![format!("{name}:1")],
             args: BTreeMap::from([("A".into(), "1".into())]),
-            outputs: vec!["type=docker".into()],
+            outputs: vec![Typed::plain("docker")],
             ..Target::default()
         };
         let targets = vec![target("api"), target("worker")];
@@ -225,7 +233,7 @@ mod tests {
         assert_eq!(set.targets[0].args["SET"], "env");
         assert!(!set.targets[0].args.contains_key("UNSET"));
         assert!(set.targets[0].no_cache);
-        assert_eq!(set.targets[1].outputs, ["type=registry"]);
+        assert_eq!(set.targets[1].outputs, [Typed::plain("registry")]);
         assert_eq!(run(&["api.labels.a.b=c"]).unwrap().targets[0].labels["a.b"], "c");
     }
 
@@ -239,6 +247,9 @@ mod tests {
             ("api.pull=maybe", "`maybe` is neither true nor false"),
             ("api.args=x", "`args` needs a name"),
             ("api.annotations=x", "the key `annotations` is not supported"),
+            ("api.output=dest=x", "it has no type"),
+            ("api.cache-to=type=local,x", "field \"x\" must be KEY=VALUE"),
+            ("api.secrets=src=x", "it has no id"),
         ] {
             assert_eq!(run(&[text]).unwrap_err(), format!("invalid --set {text}: {reason}"));
         }

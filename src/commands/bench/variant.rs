@@ -231,9 +231,7 @@ impl Variant {
     /// Files of each local context that the target's Dockerfile reads, the main context first.
     fn candidates(&self, target: &Target) -> Vec<(PathBuf, Vec<Candidate>)> {
         let Some((_, text)) = dockerfile(target) else { return Vec::new() };
-        let args =
-            target.args.iter().map(|(name, value)| (name.clone(), value.replace("$${", "${")));
-        let uses = file_uses(&text, target.target.as_deref(), &args.collect());
+        let uses = file_uses(&text, target.target.as_deref(), &target.args);
         let main = workspace::main_context(target).map(|directory| (None, directory));
         let named = workspace::named_contexts(target).into_iter();
         let contexts =

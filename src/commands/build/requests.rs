@@ -119,7 +119,7 @@ pub(super) fn jobs(
                 (secret.id.clone(), empty)
             });
             let secrets = secrets.collect();
-            let ssh = request.ssh.iter().map(|(id, _)| id.clone()).collect();
+            let ssh = request.ssh.iter().map(|key| key.id.clone()).collect();
             let contexts = request.needs.into_iter();
             let contexts = contexts
                 .filter_map(|(context, needed)| Some((context, *built_by.get(needed.as_str())?)));
@@ -154,7 +154,7 @@ pub(super) fn jobs(
 /// The Dockerfile as far as this machine has it, to show the place of an error.
 pub(in crate::commands) fn dockerfile(target: &Target) -> Option<(String, String)> {
     if let Some(text) = &target.dockerfile_inline {
-        return Some(("dockerfile_inline".to_owned(), text.replace("$${", "${")));
+        return Some(("dockerfile_inline".to_owned(), text.clone()));
     }
     let path =
         Path::new(&target.context).join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));

@@ -12,7 +12,7 @@ use crate::files::read;
 use crate::redact::Secrets;
 use crate::solve::plan::BuildPlan;
 use crate::solve::sessions::SecretFiles;
-use crate::targets::spec::{self, SecretLocation};
+use crate::targets::spec::SecretLocation;
 use crate::targets::target::Target;
 
 /// The secrets of everything that `plan` builds, since one of a target may show up in what is told of another, and the
@@ -40,17 +40,14 @@ fn of_target(
     secrets: &mut Secrets,
     files: &mut BTreeSet<PathBuf>,
 ) {
-    for text in &target.secrets {
-        // What is wrong with it is told where the request is made.
-        let is_set = |name: &str| target.secret_env.contains_key(name);
-        let Ok(secret) = spec::secret(text, is_set) else { continue };
-        match secret.source {
+    for secret in &target.secrets {
+        match &secret.source {
             SecretLocation::File(path) => {
-                files.insert(path);
+                files.insert(path.clone());
             }
             SecretLocation::Env(name) => {
-                let value = target.secret_env.get(&name).map(String::as_str);
-                let value = value.or_else(|| environment.get(&name));
+                let value = target.secret_env.get(name).map(String::as_str);
+                let value = value.or_else(|| environment.get(name));
                 secrets.add(value.unwrap_or_default().as_bytes());
             }
         }
@@ -58,11 +55,10 @@ fn of_target(
     for (name, value) in &target.args {
         secrets.add_argument(name, value);
     }
-    let texts = [&target.context]
-        .into_iter()
-        .chain(target.contexts.values())
-        .chain(&target.cache_from)
-        .chain(&target.cache_to)
-        .chain(&target.outputs);
-    texts.for_each(|text| secrets.add_urls(text));
+    let contexts = [&target.context].into_iter().chain(target.contexts.values());
+    let specs = target.cache_from.iter().chain(&target.cache_to).chain(&target.outputs);
+    contexts
+        .cloned()
+        .chain(specs.map(ToString::to_string))
+        .for_each(|text| secrets.add_urls(&text));
 }

@@ -71,8 +71,11 @@ fn service(target: &Target, environment: &Environment) -> ServiceFacts {
 fn dockerfile(target: &Target, working_dir: &Path) -> Option<DockerfileFacts> {
     let stage = target.target.clone();
     if let Some(text) = &target.dockerfile_inline {
-        let text = text.replace("$${", "${");
-        return Some(DockerfileFacts { path: "dockerfile_inline".to_owned(), text, stage });
+        return Some(DockerfileFacts {
+            path: "dockerfile_inline".to_owned(),
+            text: text.clone(),
+            stage,
+        });
     }
     let name = target.dockerfile.as_deref().unwrap_or("Dockerfile");
     let path = compose::join(Path::new(&target.context), Path::new(name));

@@ -12,7 +12,7 @@ use crate::compose::parse_bool;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
-use crate::targets::spec::{self, SecretSpec, SpecError, Typed};
+use crate::targets::spec::{Secret, SshKey, Typed};
 use crate::targets::target::Target;
 
 /// What a request depends on besides its target.
@@ -43,11 +43,11 @@ pub struct SolveRequest {
     /// The Dockerfile to write into `scratch` first.
     pub inline_dockerfile: Option<(PathBuf, String)>,
     /// Secrets to serve.
-    pub secrets: Vec<SecretSpec>,
+    pub secrets: Vec<Secret>,
     /// Values of the variables they name, where the project knows them.
     pub secret_env: BTreeMap<String, String>,
-    /// SSH agents to forward: id and socket or key paths (empty: the user's agent).
-    pub ssh: Vec<(String, String)>,
+    /// SSH agents and keys to forward.
+    pub ssh: Vec<SshKey>,
     /// Files or directories that exporters write on this machine, by exporter id.
     pub exports: BTreeMap<String, Export>,
     /// Directories of blobs to serve, by the id the engine asks for.
@@ -76,15 +76,6 @@ pub enum Export {
 /// A target that cannot be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// An option string is malformed.
-    #[error("target {target}: {source}")]
-    Spec {
-        /// The target.
-        target: String,
-        /// What is wrong.
-        #[source]
-        source: SpecError,
-    },
     /// Something this tool or the engine does not do.
     #[error("target {target}: {key} is not supported: {why}")]
     Unsupported {
@@ -100,7 +91,7 @@ pub enum RequestError {
 /// Translates `target`.
 ///
 /// # Errors
-/// A malformed option string, or something BuildKit in an engine cannot do.
+/// Something BuildKit in an engine cannot do.
 pub fn solve_request(
     target: &Target,
     context: RequestContext<'_>,
@@ -125,7 +116,7 @@ impl Writer<'_> {
         self.frontend_options()?;
         self.network_and_limits()?;
         self.cache()?;
-        self.session_services()?;
+        self.session_services();
         self.exporters()
     }
 
@@ -135,10 +126,6 @@ impl Writer<'_> {
 
     fn unsupported(&self, key: &'static str, why: impl Into<String>) -> RequestError {
         RequestError::Unsupported { target: self.target.name.clone(), key, why: why.into() }
-    }
-
-    fn spec<T>(&self, result: Result<T, SpecError>) -> Result<T, RequestError> {
-        result.map_err(|source| RequestError::Spec { target: self.target.name.clone(), source })
     }
 
     /// Serves `path` under a name that is the same in the next run: the engine keeps what it
@@ -168,7 +155,7 @@ impl Writer<'_> {
             (Some(text), _) => {
                 let directory = self.context.scratch.join(&target.name);
                 let path = directory.join("Dockerfile");
-                self.request.inline_dockerfile = Some((path, unescape(text)));
+                self.request.inline_dockerfile = Some((path, text.clone()));
                 (Some(directory), "Dockerfile".to_owned())
             }
             (None, Some(path)) if remote && !Path::new(path).is_absolute() => (None, path.clone()),
@@ -225,7 +212,7 @@ impl Writer<'_> {
     fn frontend_options(&mut self) -> Result<(), RequestError> {
         let target = self.target;
         for (key, value) in &target.args {
-            self.attr(format!("build-arg:{key}"), unescape(value));
+            self.attr(format!("build-arg:{key}"), value.clone());
         }
         for (key, value) in &target.labels {
             self.attr(format!("label:{key}"), value.clone());
@@ -248,9 +235,9 @@ impl Writer<'_> {
         if !platforms.is_empty() {
             self.attr("platform", platforms);
         }
-        for text in &target.attest {
-            let (kind, value) = self.spec(spec::attest(text))?;
-            self.attr(format!("attest:{kind}"), value);
+        for Typed { kind, attrs, .. } in &target.attest {
+            let value: Vec<_> = attrs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            self.attr(format!("attest:{kind}"), value.join(","));
         }
         if let Some(call) = &target.call {
             self.attr("requestid", format!("frontend.{call}"));
@@ -304,23 +291,22 @@ impl Writer<'_> {
 
     fn cache(&mut self) -> Result<(), RequestError> {
         let target = self.target;
-        let entry = |spec: Typed| CacheEntry { kind: spec.kind, attrs: spec.attrs };
-        for text in &target.cache_from {
-            let mut spec = self.spec(spec::cache(text))?;
+        for spec in &target.cache_from {
+            let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
             if spec.kind == "local" {
-                let path = self.cache_path("cache_from", &spec, "src")?;
+                let path = self.cache_path("cache_from", spec, "src")?;
                 // One that is not there has been warned of.
-                let Some(digest) = self.context.stores.cache(text) else { continue };
-                spec.attrs.insert("digest".to_owned(), digest.to_string());
-                spec.attrs.insert("src".to_owned(), self.serve_cache(path, Access::Read));
+                let Some(digest) = self.context.stores.cache(spec) else { continue };
+                entry.attrs.insert("digest".to_owned(), digest.to_string());
+                entry.attrs.insert("src".to_owned(), self.serve_cache(path, Access::Read));
             }
-            self.request.options.cache_imports.push(entry(spec));
+            self.request.options.cache_imports.push(entry);
         }
         // A check builds nothing that could be exported.
-        for text in target.cache_to.iter().filter(|_| target.call.is_none()) {
-            let mut spec = self.spec(spec::cache(text))?;
+        for spec in target.cache_to.iter().filter(|_| target.call.is_none()) {
+            let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
             if spec.kind == "local" {
-                let path = self.cache_path("cache_to", &spec, "dest")?;
+                let path = self.cache_path("cache_to", spec, "dest")?;
                 if spec.attrs.contains_key("reset") {
                     let why = "reset deletes blobs, which is left to you: remove the directory";
                     return Err(self.unsupported("cache_to", why));
@@ -328,9 +314,9 @@ impl Writer<'_> {
                 let tag = spec.attrs.get("tag").map_or(LATEST, String::as_str).to_owned();
                 let added = Added::Cache { tag };
                 self.request.index_updates.push(IndexUpdate { path: path.clone(), added });
-                spec.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
+                entry.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
             }
-            self.request.options.cache_exports.push(entry(spec));
+            self.request.options.cache_exports.push(entry);
         }
         let inline = target.args.get("BUILDKIT_INLINE_CACHE");
         if inline.and_then(|value| parse_bool(value)) == Some(true) {
@@ -372,19 +358,11 @@ impl Writer<'_> {
         name
     }
 
-    fn session_services(&mut self) -> Result<(), RequestError> {
+    fn session_services(&mut self) {
         let target = self.target;
-        for text in &target.secrets {
-            let secret =
-                self.spec(spec::secret(text, |name| target.secret_env.contains_key(name)))?;
-            self.request.secrets.push(secret);
-        }
+        self.request.secrets.clone_from(&target.secrets);
         self.request.secret_env.clone_from(&target.secret_env);
-        for text in &target.ssh {
-            let (id, path) = text.split_once('=').unwrap_or((text, ""));
-            self.request.ssh.push((id.to_owned(), path.to_owned()));
-        }
-        Ok(())
+        self.request.ssh.clone_from(&target.ssh);
     }
 
     fn exporters(mut self) -> Result<(), RequestError> {
@@ -392,10 +370,10 @@ impl Writer<'_> {
         if target.call.is_some() {
             return Ok(());
         }
-        let default = vec!["type=docker".to_owned()];
-        let outputs = if target.outputs.is_empty() { &default } else { &target.outputs };
-        for text in outputs {
-            let mut spec = self.spec(spec::output(text))?;
+        let default = [Typed::plain("docker")];
+        let outputs = if target.outputs.is_empty() { &default[..] } else { &target.outputs };
+        for output in outputs {
+            let mut spec = ExporterSpec { kind: output.kind.clone(), attrs: output.attrs.clone() };
             let dest = spec.attrs.remove("dest");
             let push = match (spec.kind.as_str(), spec.attrs.remove("push")) {
                 ("registry", _) => true,
@@ -441,8 +419,7 @@ impl Writer<'_> {
                     return Err(self.unsupported("output", why));
                 }
             }
-            let exporter = ExporterSpec { kind: spec.kind, attrs: spec.attrs };
-            self.request.options.exporters.push(exporter);
+            self.request.options.exporters.push(spec);
         }
         Ok(())
     }
@@ -488,11 +465,6 @@ pub fn is_remote(context: &str) -> bool {
     ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
         .iter()
         .any(|prefix| context.starts_with(prefix))
-}
-
-/// Bake files escape `${` as `$${`.
-fn unescape(text: &str) -> String {
-    text.replace("$${", "${")
 }
 
 #[cfg(test)]

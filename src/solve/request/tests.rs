@@ -13,6 +13,10 @@ fn request(target: &Target) -> Result<SolveRequest, RequestError> {
     solve_request(target, context)
 }
 
+fn output(text: &str) -> Typed {
+    Typed::output(text).unwrap()
+}
+
 fn api() -> Target {
     Target {
         name: "api".into(),
@@ -36,10 +40,10 @@ fn a_plain_target() {
 }
 
 #[test]
-fn escapes_are_undone() {
+fn what_stands_in_the_compose_file_goes_as_it_is() {
     let mut target = api();
-    target.args.insert("A".into(), "$${B} $C".into());
-    target.dockerfile_inline = Some("FROM x\nRUN echo $${B}".into());
+    target.args.insert("A".into(), "${B} $C".into());
+    target.dockerfile_inline = Some("FROM x\nRUN echo ${B}".into());
     let request = request(&target).unwrap();
     assert_eq!(request.options.frontend_attrs["build-arg:A"], "${B} $C");
     let (path, text) = request.inline_dockerfile.unwrap();
@@ -69,8 +73,8 @@ fn contexts_of_every_kind() {
 fn what_cannot_be_done_is_named() {
     let cases: [(&str, Target); 3] = [
         ("network", Target { network: Some("mynet".into()), ..api() }),
-        ("cache_to", Target { cache_to: vec!["type=local".into()], ..api() }),
-        ("output", Target { outputs: vec!["type=tar".into()], ..api() }),
+        ("cache_to", Target { cache_to: vec![Typed::plain("local")], ..api() }),
+        ("output", Target { outputs: vec![Typed::plain("tar")], ..api() }),
     ];
     for (key, target) in cases {
         let error = request(&target).unwrap_err().to_string();
@@ -80,15 +84,16 @@ fn what_cannot_be_done_is_named() {
 
 #[test]
 fn exports_are_numbered() {
-    let outputs = vec!["type=docker".into(), "type=tar,dest=out.tar".into()];
+    let outputs = vec![Typed::plain("docker"), output("type=tar,dest=out.tar")];
     let request = request(&Target { outputs, ..api() }).unwrap();
     assert_eq!(request.exports["1"], Export::File("out.tar".into()));
 }
 
 #[test]
 fn caches_to_export_are_served_and_entered() {
-    let cache_to = vec!["type=local,dest=/c,tag=main,mode=max".into()];
-    let target = Target { cache_to, cache_from: vec!["type=local,src=/c".into()], ..api() };
+    let cache = |text| vec![Typed::cache(text).unwrap()];
+    let cache_to = cache("type=local,dest=/c,tag=main,mode=max");
+    let target = Target { cache_to, cache_from: cache("type=local,src=/c"), ..api() };
     let with_cache = request(&target).unwrap();
     // One to import is left out where nothing was found.
     assert_eq!(with_cache.options.cache_imports, []);
@@ -104,18 +109,18 @@ fn caches_to_export_are_served_and_entered() {
 
 #[test]
 fn an_unpacked_layout_is_no_stream() {
-    let output = |text: &str| Target { outputs: vec![text.into()], ..api() };
-    let unpacked = request(&output("type=oci,dest=/l,tar=false")).unwrap();
+    let to = |text: &str| Target { outputs: vec![output(text)], ..api() };
+    let unpacked = request(&to("type=oci,dest=/l,tar=false")).unwrap();
     assert_eq!(unpacked.stores["export"], Directory { path: "/l".into(), access: Access::Write });
     assert!(unpacked.exports.is_empty());
     let attrs = &unpacked.options.exporters[0].attrs;
     assert_eq!((attrs["name"].as_str(), attrs["tar"].as_str()), ("p-api", "false"));
-    let packed = request(&output("type=oci,dest=/l.tar,tar=true")).unwrap();
+    let packed = request(&to("type=oci,dest=/l.tar,tar=true")).unwrap();
     assert_eq!(packed.exports["0"], Export::File("/l.tar".into()));
     assert!(packed.stores.is_empty());
-    let error = request(&output("type=oci,dest=/l,tar=maybe")).unwrap_err().to_string();
+    let error = request(&to("type=oci,dest=/l,tar=maybe")).unwrap_err().to_string();
     assert!(error.contains("tar=maybe is neither"), "{error}");
-    let twice = vec!["type=oci,dest=/a,tar=false".into(), "type=oci,dest=/b,tar=false".into()];
+    let twice = ["/a", "/b"].map(|dest| output(&format!("type=oci,dest={dest},tar=false"))).into();
     let error = request(&Target { outputs: twice, ..api() }).unwrap_err().to_string();
     assert!(error.contains("one unpacked layout"), "{error}");
 }

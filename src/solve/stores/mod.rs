@@ -21,7 +21,7 @@ use crate::buildkit::session::content::{Access, Digest, Directory, cannot_write}
 use crate::files::write::{self, NEW_FILE};
 use crate::files::{partial, read};
 use crate::solve::oci_layout::{Index, LATEST, LayoutRef, Name, SCHEME};
-use crate::targets::spec::{self, Typed};
+use crate::targets::spec::Typed;
 use crate::targets::target::Target;
 
 /// Id of the one store an exporter writes to (BuildKit `exporter/oci`).
@@ -30,7 +30,7 @@ pub const EXPORT_STORE: &str = "export";
 /// What [`look`] found for a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetStores {
-    /// Caches to import that are there, by their option string.
+    /// Caches to import that are there, by how they are written.
     caches: BTreeMap<String, Digest>,
     /// Images in layouts, by the context that names them.
     layouts: BTreeMap<String, Layout>,
@@ -46,9 +46,9 @@ struct Layout {
 }
 
 impl TargetStores {
-    /// Digest of the cache that `text` of `cache_from` names, if it is there.
-    pub fn cache(&self, text: &str) -> Option<&Digest> {
-        self.caches.get(text)
+    /// Digest of the cache that an entry of `cache_from` names, if it is there.
+    pub fn cache(&self, entry: &Typed) -> Option<&Digest> {
+        self.caches.get(&entry.to_string())
     }
 
     /// The image that the context `source` names: the frontend's value, and the store to serve.
@@ -117,12 +117,10 @@ pub struct StoreError {
 /// A context names a layout or an image in it that is not there.
 pub fn look(target: &Target) -> Result<TargetStores, StoreError> {
     let mut found = TargetStores::default();
-    for text in &target.cache_from {
-        // What is wrong with an option string is told where the request is made.
-        let Ok(cache) = spec::cache(text) else { continue };
+    for cache in &target.cache_from {
         let Some(path) = cache.attrs.get("src").filter(|_| cache.kind == "local") else { continue };
-        match find_cache(Path::new(path), &cache) {
-            Ok(digest) => drop(found.caches.insert(text.clone(), digest)),
+        match find_cache(Path::new(path), cache) {
+            Ok(digest) => drop(found.caches.insert(cache.to_string(), digest)),
             Err(why) => found.warnings.push(format!(
                 "target {}: cache_from: {why}; the build goes on without this cache",
                 target.name

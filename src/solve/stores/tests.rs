@@ -24,7 +24,11 @@ fn tag(tag: &str) -> Name {
 }
 
 fn with_cache(text: String) -> Target {
-    Target { name: "api".into(), cache_from: vec![text], ..Target::default() }
+    Target {
+        name: "api".into(),
+        cache_from: vec![Typed::cache(&text).unwrap()],
+        ..Target::default()
+    }
 }
 
 fn with_context(source: String) -> Target {
@@ -45,11 +49,12 @@ fn caches_are_found_by_tag_or_digest() {
         (",digest=sha256:x".to_owned(), Some("\"sha256:x\" is no digest")),
     ] {
         let text = format!("type=local,src={path}{attrs}");
+        let entry = Typed::cache(&text).unwrap();
         let found = look(&with_cache(text.clone())).unwrap();
         match warning {
-            None => assert_eq!(found.cache(&text), Some(&digest('a')), "{text}"),
+            None => assert_eq!(found.cache(&entry), Some(&digest('a')), "{text}"),
             Some(warning) => {
-                assert_eq!(found.cache(&text), None);
+                assert_eq!(found.cache(&entry), None);
                 let [told] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
                 assert!(told.starts_with("target api: cache_from: "), "{told}");
                 assert!(told.contains(warning), "{told}");
