@@ -14,6 +14,6 @@ pub mod space;
 mod tests;
 
 pub use execute::{Outcome, Remaining};
-pub use model::{Action, Item, Kind, Plan, Request};
+pub use model::{Action, Item, Kind, Plan, Request, Shown, Sort};
 pub use plan::plan;
 pub use select::SpaceGoal;

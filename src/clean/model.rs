@@ -6,6 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::select::SpaceGoal;
+use crate::inventory::{CacheKind, CacheRecord};
+use crate::ownership::records::is_base_layer;
 
 /// Kinds of things, in the order in which they can go: each is used by those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +95,61 @@ pub struct Item<A = Action> {
     pub bytes: Option<u64>,
     /// Why it goes or stays.
     pub reason: String,
+    /// The same for people.
+    pub shown: Shown,
+}
+
+/// How people are told of a thing. Things that differ in their names alone can share a line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    /// What it is called on a line of its own.
+    pub name: String,
+    /// What it is counted as among others.
+    pub sort: Sort,
+    /// Services that it is of, as far as they are known.
+    pub services: BTreeSet<String>,
+    /// Why it goes or stays, without what holds for this one alone.
+    pub why: String,
+}
+
+/// What things are counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    /// A thing that people know by its name.
+    Named,
+    /// An image that nothing names any more.
+    EarlierBuild,
+    /// The result of a step.
+    Step,
+    /// A cache mount.
+    CacheMount,
+    /// Files of a build context.
+    BuildContext,
+    /// A layer of a base image.
+    BaseLayer,
+    /// Another record of the build cache.
+    Record,
+}
+
+impl Sort {
+    /// That of a cache record.
+    pub(super) fn of_record(record: &CacheRecord) -> Self {
+        match record.kind {
+            CacheKind::Regular if is_base_layer(&record.description) => Self::BaseLayer,
+            CacheKind::Regular => Self::Step,
+            CacheKind::CacheMount => Self::CacheMount,
+            CacheKind::LocalSource => Self::BuildContext,
+            _ => Self::Record,
+        }
+    }
+}
+
+impl<A> Item<A> {
+    /// Adds to why it goes or stays.
+    pub(super) fn add_reason(&mut self, more: &str) {
+        self.reason.push_str(more);
+        self.shown.why.push_str(more);
+    }
 }
 
 /// What goes, in the order of removal, and what stays.

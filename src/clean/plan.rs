@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::forgotten::forgotten;
-use super::model::{Action, Item, Kind, Plan, Request};
+use super::model::{Action, Item, Kind, Plan, Request, Shown, Sort};
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::engine::removal::is_record_id;
-use crate::inventory::{CacheRecord, Container, Image, ImageDetails, Inventory};
+use crate::inventory::{CacheKind, CacheRecord, Container, Image, ImageDetails, Inventory, Labels};
 use crate::labels;
-use crate::ownership::records::{Reason, Verdict};
+use crate::ownership::records::{Reason, Verdict, instruction};
 use crate::ownership::{Answer, Reason as NotOurs, Whose};
 
 /// Decides. `answer` says whose each thing is, `details` describe the images.
@@ -33,6 +33,28 @@ pub fn plan(
     plan
 }
 
+/// What an image without a name is called.
+const NAMELESS: &str = "<none>";
+
+/// A container, network, image or volume.
+#[derive(Debug, Clone, Copy)]
+struct Thing<'a> {
+    kind: Kind,
+    id: &'a str,
+    name: &'a str,
+    service: Option<&'a str>,
+}
+
+impl<'a> Thing<'a> {
+    fn new(kind: Kind, id: &'a str, name: &'a str) -> Self {
+        Self { kind, id, name, service: None }
+    }
+
+    fn of_service(self, labels: &'a Labels) -> Self {
+        Self { service: labels.get(labels::SERVICE).map(String::as_str), ..self }
+    }
+}
+
 struct Planner<'a> {
     inventory: &'a Inventory,
     answer: &'a Answer,
@@ -45,14 +67,32 @@ impl Planner<'_> {
         self.request.kinds.contains(&kind)
     }
 
-    fn remove(&mut self, action: Action, kind: Kind, id: &str, name: &str, reason: String) {
+    /// Plans what becomes of a thing other than a cache record, which takes `bytes`.
+    fn decide(
+        &mut self,
+        action: Action,
+        thing: &Thing<'_>,
+        bytes: Option<u64>,
+        why: Result<String, String>,
+    ) {
+        let Thing { kind, id, name, service } = *thing;
         let (id, name) = (id.to_owned(), name.to_owned());
-        self.plan.remove.push(Item { action, kind, id, name, bytes: None, reason });
-    }
-
-    fn keep(&mut self, kind: Kind, id: &str, name: &str, bytes: Option<u64>, reason: String) {
-        let (id, name) = (id.to_owned(), name.to_owned());
-        self.plan.keep.push(Item { action: (), kind, id, name, bytes, reason });
+        let shown = |why: &String| Shown {
+            name: name.clone(),
+            sort: if name == NAMELESS { Sort::EarlierBuild } else { Sort::Named },
+            services: service.map(str::to_owned).into_iter().collect(),
+            why: why.clone(),
+        };
+        match why {
+            Ok(reason) => {
+                let shown = shown(&reason);
+                self.plan.remove.push(Item { action, kind, id, name, bytes: None, reason, shown });
+            }
+            Err(reason) => {
+                let shown = shown(&reason);
+                self.plan.keep.push(Item { action: (), kind, id, name, bytes, reason, shown });
+            }
+        }
     }
 
     /// The reason to keep what is too young.
@@ -80,11 +120,9 @@ impl Planner<'_> {
                 None if running => Ok(format!("{why}; runs, is stopped first")),
                 None => Ok(format!("{why}; {}", container.state)),
             });
-            let (kind, id, name) = (Kind::Container, &container.id, &container.name);
-            match why {
-                Err(why) => self.keep(kind, id, name, container.size_rw_bytes, why),
-                Ok(why) => self.remove(Action::Container { stop: running }, kind, id, name, why),
-            }
+            let thing = Thing::new(Kind::Container, &container.id, &container.name)
+                .of_service(&container.labels);
+            self.decide(Action::Container { stop: running }, &thing, container.size_rw_bytes, why);
         }
     }
 
@@ -120,13 +158,8 @@ impl Planner<'_> {
                 let reason = self.used_by(&network.containers);
                 reason.or_else(|| self.too_young(network.created)).map_or(Ok(why), Err)
             });
-            match why {
-                Err(why) => self.keep(Kind::Network, &network.id, &network.name, None, why),
-                Ok(why) => {
-                    let action = Action::Network;
-                    self.remove(action, Kind::Network, &network.id, &network.name, why);
-                }
-            }
+            let thing = Thing::new(Kind::Network, &network.id, &network.name);
+            self.decide(Action::Network, &thing, None, why);
         }
     }
 
@@ -154,14 +187,10 @@ impl Planner<'_> {
             Some(used) => Err(used),
             None => self.too_young(image.created).map_or(Ok(why), Err),
         });
-        let name = reference.unwrap_or("<none>");
-        match why {
-            Ok(why) => {
-                let action = Action::Image { reference: reference.map(str::to_owned) };
-                self.remove(action, Kind::Image, &image.id, name, why);
-            }
-            Err(why) => self.keep(Kind::Image, &image.id, name, image.size_bytes, why),
-        }
+        let thing = Thing::new(Kind::Image, &image.id, reference.unwrap_or(NAMELESS))
+            .of_service(&image.labels);
+        let action = Action::Image { reference: reference.map(str::to_owned) };
+        self.decide(action, &thing, image.size_bytes, why);
     }
 
     fn volumes(&mut self) {
@@ -177,14 +206,9 @@ impl Planner<'_> {
                 }
                 None => Ok(why),
             });
-            let (kind, name) = (Kind::Volume, &volume.name);
-            match why {
-                Err(why) => self.keep(kind, name, name, volume.size_bytes, why),
-                Ok(why) => {
-                    let created = volume.created;
-                    self.remove(Action::Volume { created }, kind, name, name, why);
-                }
-            }
+            let thing = Thing::new(Kind::Volume, &volume.name, &volume.name);
+            let action = Action::Volume { created: volume.created };
+            self.decide(action, &thing, volume.size_bytes, why);
         }
     }
 
@@ -193,29 +217,32 @@ impl Planner<'_> {
             return;
         }
         let inventory = self.inventory;
-        let mut may_go: BTreeMap<&str, String> = BTreeMap::new();
-        let mut stays: BTreeMap<&str, String> = BTreeMap::new();
+        let mut may_go: BTreeMap<&str, Why> = BTreeMap::new();
+        let mut stays: BTreeMap<&str, Why> = BTreeMap::new();
         for record in &inventory.cache {
             let verdict = self.answer.records.get(&record.id);
             match verdict {
                 _ if !is_record_id(&record.id) => {
-                    stays.insert(&record.id, "an engine would not find it by its id".to_owned());
+                    stays.insert(&record.id, "an engine would not find it by its id".into());
                 }
-                Some(Verdict::Ours { step }) => {
-                    may_go.insert(&record.id, format!("made by {step}"));
+                Some(Verdict::Ours { step, .. }) => {
+                    let gist = "made by builds of the project".to_owned();
+                    may_go.insert(&record.id, Why { reason: format!("made by {step}"), gist });
                 }
                 _ if self.request.whole_cache && !record.in_use => {
-                    let whose = match verdict {
-                        Some(Verdict::Kept(reason)) => format!(", although {}", words(reason)),
-                        _ => String::new(),
+                    let why = match verdict {
+                        Some(Verdict::Kept(reason)) => {
+                            Why::of(reason).map(|why| format!("--cache=all, although {why}"))
+                        }
+                        _ => "--cache=all".into(),
                     };
-                    may_go.insert(&record.id, format!("--cache=all{whose}"));
+                    may_go.insert(&record.id, why);
                 }
                 Some(Verdict::Kept(reason)) => {
-                    stays.insert(&record.id, words(reason));
+                    stays.insert(&record.id, Why::of(reason));
                 }
                 None => {
-                    stays.insert(&record.id, words(&Reason::NotRecorded));
+                    stays.insert(&record.id, Why::of(&Reason::NotRecorded));
                 }
             }
         }
@@ -225,22 +252,45 @@ impl Planner<'_> {
         if self.costs_what_stays(&selected, space) {
             let why = "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, \
                        from docker pull, load or import or an imported cache; --cache=all removes all";
-            stays.extend(selected.iter().map(|record| (record.id.as_str(), why.to_owned())));
+            stays.extend(selected.iter().map(|record| (record.id.as_str(), why.into())));
             selected.clear();
         }
         for record in &selected {
-            let why = may_go.remove(record.id.as_str()).unwrap_or_default();
-            let name = name_of(record);
+            let Some(why) = may_go.remove(record.id.as_str()) else { continue };
             let action = Action::Cache { usage_count: record.usage_count };
-            self.remove(action, Kind::Cache, &record.id, name, why);
+            let item = self.record(action, record, None, why);
+            self.plan.remove.push(item);
         }
         for record in &inventory.cache {
             let why = match stays.remove(record.id.as_str()) {
                 Some(why) => why,
-                None if may_go.contains_key(record.id.as_str()) => self.spared(record),
+                None if may_go.contains_key(record.id.as_str()) => self.spared(record).into(),
                 None => continue,
             };
-            self.keep(Kind::Cache, &record.id, name_of(record), Some(record.size_bytes), why);
+            let item = self.record((), record, Some(record.size_bytes), why);
+            self.plan.keep.push(item);
+        }
+    }
+
+    fn record<A>(&self, action: A, record: &CacheRecord, bytes: Option<u64>, why: Why) -> Item<A> {
+        let (name, services) = match self.answer.records.get(&record.id) {
+            Some(Verdict::Ours { step, services }) if record.kind != CacheKind::CacheMount => {
+                (step.clone(), services.clone())
+            }
+            Some(Verdict::Ours { services, .. }) => {
+                (instruction(&record.description), services.clone())
+            }
+            _ => (instruction(name_of(record)), BTreeSet::new()),
+        };
+        let shown = Shown { name, sort: Sort::of_record(record), services, why: why.gist };
+        Item {
+            action,
+            kind: Kind::Cache,
+            id: record.id.clone(),
+            name: name_of(record).to_owned(),
+            bytes,
+            reason: why.reason,
+            shown,
         }
     }
 
@@ -310,7 +360,7 @@ fn measure(plan: &mut Plan, inventory: &Inventory, space: &Space) {
             }
             Kind::Network => None,
             Kind::Image if !images.contains(&item.id.as_str()) => {
-                item.reason.push_str("; another name keeps the image");
+                item.add_reason("; another name keeps the image");
                 Some(0)
             }
             // With several names the first has taken the bytes.
@@ -318,7 +368,7 @@ fn measure(plan: &mut Plan, inventory: &Inventory, space: &Space) {
             Kind::Cache => {
                 let bytes = freed.remove(&item.id).unwrap_or(0);
                 if bytes == 0 && space.held_by_other_image(&item.id, &images) {
-                    item.reason.push_str("; frees nothing, an image that stays has the layer");
+                    item.add_reason("; frees nothing, an image that stays has the layer");
                 }
                 Some(bytes)
             }
@@ -330,6 +380,41 @@ fn name_of(record: &CacheRecord) -> &str {
     match record.description.trim() {
         "" => record.kind.word(),
         text => text,
+    }
+}
+
+/// Why a record goes or stays.
+struct Why {
+    /// As it stands in documents.
+    reason: String,
+    /// Without numbers and names, so that many records have the same.
+    gist: String,
+}
+
+impl Why {
+    fn of(reason: &Reason) -> Self {
+        let gist = match reason {
+            Reason::ForeignImage { .. } => "an image that is not the project's has the layer",
+            Reason::Unexplained { .. } => "used more often than by known builds of the project",
+            _ => return words(reason).into(),
+        };
+        Self { reason: words(reason), gist: gist.to_owned() }
+    }
+
+    fn map(self, change: impl Fn(String) -> String) -> Self {
+        Self { reason: change(self.reason), gist: change(self.gist) }
+    }
+}
+
+impl From<String> for Why {
+    fn from(reason: String) -> Self {
+        Self { gist: reason.clone(), reason }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
     }
 }
 

@@ -215,7 +215,9 @@ fn plan(
 
 /// These are ours; `base` is a base image.
 fn ours(ids: &[&str]) -> BTreeMap<String, Verdict> {
-    let own = ids.iter().map(|id| ((*id).to_owned(), Verdict::Ours { step: "RUN make".into() }));
+    let own = ids.iter().map(|id| {
+        ((*id).to_owned(), Verdict::Ours { step: "RUN make".into(), services: BTreeSet::new() })
+    });
     own.chain([("base".to_owned(), Verdict::Kept(Reason::Base))]).collect()
 }
 

@@ -79,7 +79,7 @@ impl History<'_> {
             self.ui.say(&format!("no builds of {} are remembered", self.project));
         } else {
             let now = Timestamp::now();
-            let (columns, _) = self.ui.size();
+            let columns = self.ui.data_columns();
             self.ui.data(&history::list(&entries, now, columns, self.ui.unicode()));
         }
         Ok(())
@@ -90,7 +90,7 @@ impl History<'_> {
         let (page, trace) = (args.timeline.as_deref(), args.trace.as_deref());
         check_timeline(page, trace)?;
         write_timeline(&Timeline::of_entry(&entry), page, trace, self.ui)?;
-        let (columns, _) = self.ui.size();
+        let columns = self.ui.data_columns();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&entry),
             HistoryFormat::Table => history::show(&entry, Timestamp::now(), columns),
@@ -106,7 +106,7 @@ impl History<'_> {
         copied::recall(&mut a, &others);
         copied::recall(&mut b, &others);
         let comparison = history::Comparison::of(&a, &b);
-        let (columns, _) = self.ui.size();
+        let columns = self.ui.data_columns();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&comparison),
             HistoryFormat::Table => history::comparison(&comparison, columns),

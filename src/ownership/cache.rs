@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::model::{Answer, Question};
 use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
+use crate::labels;
 use crate::ownership::records::{
     self, Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd, Verdict,
 };
@@ -36,8 +37,11 @@ pub(super) fn verdicts(
     }
     if !builds.iter().any(|build| build.owner == Owner::Ours) {
         let of_project = inventory.images.iter().filter(is_ours);
-        let details = of_project.filter_map(|image| details.get(image.id.as_str()));
-        builds.extend(details.map(|details| from_history(details)));
+        let details = of_project.filter_map(|image| {
+            let service = image.labels.get(labels::SERVICE).cloned().unwrap_or_default();
+            Some((service, details.get(image.id.as_str())?))
+        });
+        builds.extend(details.map(|(service, details)| from_history(service, details)));
     }
     records::attribute(&Evidence {
         records: inventory.cache.iter().map(record).collect(),
@@ -65,7 +69,7 @@ fn image_layers(image: &Image, details: &ImageDetails, ours: bool) -> Vec<ImageL
 }
 
 /// The build that an image's history tells of: steps that wrote layers, each in its second.
-fn from_history(details: &ImageDetails) -> Build {
+fn from_history(service: String, details: &ImageDetails) -> Build {
     let mut steps: Vec<Step> = Vec::new();
     for layer in &details.layers {
         let Some(step) = layer.step.and_then(|step| details.history.get(step)) else { continue };
@@ -85,7 +89,7 @@ fn from_history(details: &ImageDetails) -> Build {
     if let Some(last) = steps.last_mut() {
         last.is_result = true;
     }
-    Build { owner: Owner::Ours, steps }
+    Build { owner: Owner::Ours, service, steps }
 }
 
 fn record(record: &CacheRecord) -> Record {

@@ -24,7 +24,8 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     let namespace = namespace.map_or("", String::as_str);
     let mut steps: Vec<Step> = build.trace.steps().map(|step| of_trace(step, namespace)).collect();
     mark_result(&mut steps);
-    Build { owner, steps }
+    let service = build.frontend_attrs.get(&format!("label:{}", labels::SERVICE));
+    Build { owner, service: service.cloned().unwrap_or_default(), steps }
 }
 
 fn of_trace(step: &progress::Step, namespace: &str) -> Step {

@@ -29,7 +29,7 @@ pub(super) fn builds(entry: &Entry, project: &str, is_here: bool) -> impl Iterat
 fn of_target(target: &TargetEntry, owner: Owner) -> Build {
     let mut steps: Vec<Step> = target.steps.iter().map(of_step).collect();
     mark_result(&mut steps);
-    Build { owner, steps }
+    Build { owner, service: target.service.clone(), steps }
 }
 
 fn of_step(step: &StepEntry) -> Step {

@@ -71,11 +71,14 @@ impl UiEnv {
     }
 }
 
+/// Columns of a line that goes to a pipe or a file.
+const UNLIMITED: usize = usize::MAX;
+
 /// Columns and rows of a terminal that may change its size.
 #[derive(Debug, Clone)]
 pub enum Size {
-    /// The terminal that stderr is.
-    Stderr,
+    /// The terminal that stderr is, or stdout where only that is one.
+    OfProcess,
     /// Given by the caller: columns, rows.
     Given(Arc<Mutex<(u16, u16)>>),
 }
@@ -83,7 +86,9 @@ pub enum Size {
 impl Size {
     fn get(&self) -> Option<(u16, u16)> {
         match self {
-            Self::Stderr => terminal_size::terminal_size_of(io::stderr()).map(|(w, h)| (w.0, h.0)),
+            Self::OfProcess => terminal_size::terminal_size_of(io::stderr())
+                .or_else(|| terminal_size::terminal_size_of(io::stdout()))
+                .map(|(w, h)| (w.0, h.0)),
             Self::Given(size) => Some(*lock(size)),
         }
     }
@@ -149,7 +154,7 @@ impl Ui {
         Self::new(
             stream(Box::new(stdout), out_is_terminal),
             stream(Box::new(stderr), err_is_terminal),
-            Size::Stderr,
+            Size::OfProcess,
             &env,
         )
     }
@@ -300,6 +305,16 @@ impl Ui {
         }
     }
 
+    /// Columns that a line of [`Self::data`] may take: only a terminal has a width.
+    pub fn data_columns(&self) -> usize {
+        if self.stdout().is_terminal { self.size().0 } else { UNLIMITED }
+    }
+
+    /// Columns that a line of [`Self::say`] may take: only a terminal has a width.
+    pub fn said_columns(&self) -> usize {
+        if self.stderr().is_terminal { self.size().0 } else { UNLIMITED }
+    }
+
     /// To be called at the end. A closed stdout is no error: whoever read it has enough.
     ///
     /// # Errors
@@ -400,6 +415,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_terminal_has_a_width() {
+        for (out, err) in [(true, false), (false, true), (false, false)] {
+            let stream = |is| Stream::new(Box::new(io::sink()), is, Colours::Drop);
+            let size = Size::Given(Arc::new(Mutex::new((60, 10))));
+            let ui = Ui::new(stream(out), stream(err), size, &UiEnv::default());
+            let width = |is: bool| if is { 60 } else { usize::MAX };
+            assert_eq!((ui.data_columns(), ui.said_columns()), (width(out), width(err)));
+        }
+    }
+
+    #[test]
     fn colours_follow_the_option_then_the_environment_then_the_stream() {
         let env = |pairs: &'static [(&str, &str)]| {
             UiEnv::read(|name| {
@@ -496,7 +522,7 @@ mod tests {
         {
             let stdout = Stream::new(Box::new(Fails(kind)), false, Colours::Drop);
             let stderr = Stream::new(Box::new(Fails(kind)), false, Colours::Drop);
-            let ui = Ui::new(stdout, stderr, Size::Stderr, &UiEnv::default());
+            let ui = Ui::new(stdout, stderr, Size::OfProcess, &UiEnv::default());
             ui.data("sha256:1\n");
             ui.say("done");
             assert_eq!(ui.finish().is_ok(), is_ok);

@@ -175,6 +175,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "dockerfile",
             "error",
             "history",
+            "image_reference",
             "progress",
             "targets",
             "terminal",

@@ -297,6 +297,41 @@ fn a_project_without_files_is_known_by_its_labels() {
 }
 
 #[test]
+fn a_pipe_has_no_width_and_images_go_by_repository_or_short_id() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        let image = format!("{name}/{}:tag", ["a-long-component"; 7].join("/"));
+        let run = format!("RUN echo {} > /f && echo the-end", "long-word ".repeat(30));
+        project.write("Dockerfile", format!("FROM {BUSYBOX}\n{run}\n")).write(
+            "compose.yaml",
+            format!("services:\n  app:\n    build: .\n    image: {image}\n"),
+        );
+        project.run(&["build"]).success();
+        let id = engine.image_id(&image).unwrap();
+        let label = format!("com.docker.compose.project={name}");
+        let made = |name: &str, image: &str| {
+            let hash = "com.docker.compose.config-hash=x";
+            engine
+                .docker_ok(&["create", "--name", name, "--label", &label, "--label", hash, image]);
+        };
+        made(name, &id);
+        let output = project.run(&["stats", "-p", name]).success().get_output().clone();
+        engine.docker_ok(&["rm", name]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!(" {image} ")), "{}: {text}", engine.name);
+        assert!(text.contains("&& echo the-end\n"), "{}: {text}", engine.name);
+        let short = &id.trim_start_matches("sha256:")[..12];
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let mut rows =
+            text.lines().map(words).filter(|row| row.first().is_some_and(|it| it == name));
+        let row = rows.next_back().unwrap();
+        assert_eq!(row[1..3], [short, "created"], "{}: {text}", engine.name);
+        assert!(!text.contains("..."), "{}: {text}", engine.name);
+    });
+}
+
+#[test]
 fn budgets_decide_the_exit_code() {
     let engine = engine("28.5");
     let project = project(&engine);

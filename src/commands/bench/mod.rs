@@ -125,15 +125,14 @@ pub async fn run(
              room for new ones, or something else removed them"
         ));
     }
-    let columns = ui.size().0;
     ui.data(&match args.format {
-        BenchFormat::Table => report::table(&report, columns),
+        BenchFormat::Table => report::table(&report, ui.data_columns()),
         BenchFormat::Markdown => report::markdown(&report),
         BenchFormat::Json => report::json(&report),
     });
     if args.format == BenchFormat::Table && !global.quiet {
         for note in &report.notes {
-            ui.say(&report::note(note, columns));
+            ui.say(&report::note(note, ui.said_columns()));
         }
     }
     Ok(())

@@ -91,7 +91,9 @@ async fn once(
     for record in &inventory.cache {
         if is_own_mount(record, &made.namespaces) && !record.in_use {
             let step = record.description.clone();
-            answer.records.insert(record.id.clone(), Verdict::Ours { step });
+            answer
+                .records
+                .insert(record.id.clone(), Verdict::Ours { step, services: BTreeSet::new() });
         }
     }
     let request = Request {

@@ -207,7 +207,7 @@ impl Clean<'_> {
         if self.args.format == CleanFormat::Json || (global.quiet && !is_result) {
             return;
         }
-        let (columns, _) = self.ui.size();
+        let columns = self.ui.data_columns();
         let text = report::table(self.plan, columns, global.verbose > 0);
         self.ui.data(&self.ui.foreign(&text));
     }
@@ -293,7 +293,7 @@ impl Clean<'_> {
             None if left == 0 => return Ok(()),
             None => {
                 for remaining in &outcome.remains {
-                    let (kind, name) = (remaining.item.kind, &remaining.item.name);
+                    let (kind, name) = (remaining.item.kind, &remaining.item.shown.name);
                     self.ui.warn(&format!("kept {kind} {name}: {}", remaining.why));
                 }
                 let message =

@@ -346,7 +346,7 @@ fn usage(error: BudgetError) -> CommandError {
 fn show(report: &StatsReport, global: &GlobalArgs, format: StatsFormat, ui: &Ui) {
     let extent = if global.verbose > 0 { Extent::All } else { Extent::Short };
     let text = match format {
-        StatsFormat::Table => report::table(report, ui.size().0, extent),
+        StatsFormat::Table => report::table(report, ui.data_columns(), extent),
         StatsFormat::Json => report::json(report),
         StatsFormat::Markdown => report::markdown(report, extent),
         StatsFormat::Prometheus => report::prometheus(report),
@@ -355,7 +355,7 @@ fn show(report: &StatsReport, global: &GlobalArgs, format: StatsFormat, ui: &Ui)
     let in_document = matches!(format, StatsFormat::Json | StatsFormat::Markdown);
     if !in_document && !global.quiet {
         for note in &report.notes {
-            ui.say(&report::note(note, ui.size().0));
+            ui.say(&report::note(note, ui.said_columns()));
         }
     }
 }

@@ -74,6 +74,8 @@ pub enum Owner {
 pub struct Build {
     /// Whose.
     pub owner: Owner,
+    /// The service it was for; empty where nobody recorded that.
+    pub service: String,
     /// Its steps.
     pub steps: Vec<Step>,
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use input::{Build, Evidence, ImageLayer, MountName, Owner, Record, RecordKind, Step, StepEnd};
-pub use words::{came_as_blob, is_base_layer, may_be_of, says_the_same};
+pub use words::{came_as_blob, instruction, is_base_layer, may_be_of, says_the_same};
 
 /// Whose a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Verdict {
     Ours {
         /// Name of the step.
         step: String,
+        /// Services whose builds have the step, as far as they are known.
+        services: BTreeSet<String>,
     },
     /// It stays.
     Kept(Reason),
@@ -71,6 +73,7 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
     let made = matching::made_by_us(evidence);
     let foreign_images = matching::foreign_images(evidence, &made);
     let exported = exported(evidence, &made);
+    let services = services(evidence);
     let mut verdicts: BTreeMap<String, Verdict> = evidence
         .records
         .iter()
@@ -94,7 +97,16 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
                                 exported.contains(record.id.as_str()),
                             )
                         });
-                    other.map_or_else(|| Verdict::Ours { step: step.name.clone() }, Verdict::Kept)
+                    other.map_or_else(
+                        || Verdict::Ours {
+                            step: step.name.clone(),
+                            services: services
+                                .get(step.digest.as_str())
+                                .cloned()
+                                .unwrap_or_default(),
+                        },
+                        Verdict::Kept,
+                    )
                 }
             };
             (record.id.clone(), verdict)
@@ -102,6 +114,17 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
         .collect();
     keep_ancestors(evidence, &mut verdicts);
     verdicts
+}
+
+/// Services of the project by the digests of their steps.
+fn services(evidence: &Evidence) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut services: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for build in evidence.builds.iter().filter(|it| it.is_ours() && !it.service.is_empty()) {
+        for step in &build.steps {
+            services.entry(&step.digest).or_default().insert(build.service.clone());
+        }
+    }
+    services
 }
 
 /// BuildKit deletes no record that another one builds on: whatever stays keeps its ancestors.

@@ -51,7 +51,7 @@ const RUN_RECORD: &str = "mount / from exec /bin/sh -c make";
 fn build(owner: Owner, end: StepEnd, start: i64) -> Build {
     let (copy, mut run) = (step(COPY, end, start, start + 1), step(RUN, end, start + 2, start + 4));
     run.inputs.push(copy.digest.clone());
-    Build { owner, steps: vec![copy, run] }
+    Build { owner, service: "api".into(), steps: vec![copy, run] }
 }
 
 /// A build of ours at 0 and what it left: a base, a COPY, a RUN.

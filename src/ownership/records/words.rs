@@ -121,6 +121,19 @@ pub fn says_the_same(description: &str, created_by: &str) -> bool {
     may_be_of(description, created_by) && said == plain(created_by)
 }
 
+/// What a record's description says to people: the instruction without BuildKit's words for its result.
+pub fn instruction(description: &str) -> String {
+    let command = description.strip_prefix(EXEC);
+    let mount = description.strip_prefix("cached mount ");
+    match (command, mount) {
+        (Some(command), _) => format!("RUN {}", command.strip_prefix(SHELL).unwrap_or(command)),
+        (_, Some(mount)) => {
+            mount.split_once(" from ").map_or(mount, |(target, _)| target).to_owned()
+        }
+        _ => description.to_owned(),
+    }
+}
+
 /// `COPY f /f` of `[base 2/3] COPY f /f`.
 fn without_place(description: &str) -> &str {
     let place = description.strip_prefix('[').and_then(|rest| rest.split_once(']'));

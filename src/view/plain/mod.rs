@@ -29,9 +29,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Columns of an instruction.
 const INSTRUCTION: usize = 100;
 
-/// Columns of the table where stderr is no terminal.
-const COLUMNS: usize = 80;
-
 /// Who reads lines as they come waits no longer than this for those of another target.
 const LIVE: Rules = Rules { patience: Duration::from_secs(3), silence: Duration::from_secs(1) };
 
@@ -144,8 +141,7 @@ impl Plain {
         let at = Duration::try_from_secs_f64(summary.seconds).unwrap_or_default();
         self.hurry(at);
         self.groups.close(at.as_secs());
-        let columns = if self.ui.is_terminal() { self.ui.size().0 } else { COLUMNS };
-        self.ui.say(&format!("\n{}", table::render(summary, columns)));
+        self.ui.say(&format!("\n{}", table::render(summary, self.ui.said_columns())));
         failure::show(&self.ui, &self.run, failure::Extent::Last);
     }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Extent;
 use super::grid::{Column, Shape, cell};
+use crate::image_reference;
 use crate::terminal::format;
 use crate::usage::{CacheMountStats, ImageStats, LayerStats, StatsReport};
 
@@ -87,10 +88,9 @@ fn images(report: &StatsReport) -> Section {
                 Some(id) => format::short_id(id).to_owned(),
                 None => "not there".to_owned(),
             };
-            let reference = cell(&image.reference);
             let mut row = vec![
                 cell(&image.service),
-                reference.strip_suffix(":latest").unwrap_or(&reference).to_owned(),
+                cell(image_reference::shown(&image.reference)),
                 id,
                 age(report, image.created),
                 size(image.size_bytes),
@@ -189,7 +189,8 @@ fn containers(report: &StatsReport) -> Section {
     ];
     let rows = report.containers.iter().map(|it| {
         let state = cell(&it.state);
-        vec![cell(&it.name), cell(&it.image), state, age(report, it.created), size(it.size_bytes)]
+        let image = cell(image_reference::shown(&it.image));
+        vec![cell(&it.name), image, state, age(report, it.created), size(it.size_bytes)]
     });
     section("Containers", &columns, rows.collect())
 }

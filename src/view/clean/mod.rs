@@ -1,0 +1,93 @@
+//! The plan and the result of `clean`, for people and for programs.
+
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use lines::table;
+
+use crate::clean::{Item, Kind, Plan, Remaining};
+use crate::terminal::format;
+
+/// Schema of [`json`].
+const SCHEMA: &str = "doc2md-docker/clean/v1";
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct CleanResult<'a> {
+    /// What remains of it.
+    pub remains: &'a [Remaining],
+    /// Bytes the engine holds less than before.
+    pub freed_bytes: u64,
+}
+
+/// What to ask before `plan` is carried out: volumes hold what nobody can build again, so they are
+/// named and sized; `others` says whom else it hits.
+pub fn question(plan: &Plan, others: Option<&str>) -> String {
+    let mut text = String::new();
+    let volumes: Vec<String> = plan
+        .removes(Kind::Volume)
+        .map(|item| {
+            let size = item.bytes.map_or_else(|| "size unknown".to_owned(), format::bytes);
+            format!("{} ({size})", item.name)
+        })
+        .collect();
+    if !volumes.is_empty() {
+        text += &format!("The data in these volumes will be lost: {}\n", volumes.join(", "));
+    }
+    if let Some(others) = others {
+        text += &format!("{others}\n");
+    }
+    text + &format!(
+        "Remove {} and free about {}?",
+        things(plan.remove.len()),
+        format::bytes(plan.estimated_bytes())
+    )
+}
+
+/// `1 thing`, `12 things`.
+pub fn things(count: usize) -> String {
+    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+}
+
+/// The plan and, once it was carried out, its result as JSON of schema `doc2md-docker/clean/v1`.
+pub fn json(project: &str, plan: &Plan, result: Option<&CleanResult>, notes: &[String]) -> String {
+    #[derive(Serialize)]
+    struct Thing<'a> {
+        kind: String,
+        id: &'a str,
+        name: &'a str,
+        bytes: Option<u64>,
+        reason: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: &'a str,
+        project: &'a str,
+        remove: Vec<Thing<'a>>,
+        keep: Vec<Thing<'a>>,
+        estimated_bytes: u64,
+        /// `null` where nothing was to be removed yet.
+        freed_bytes: Option<u64>,
+        remaining: Vec<Thing<'a>>,
+        notes: &'a [String],
+    }
+    fn thing<'a, A>(item: &'a Item<A>, reason: &'a str) -> Thing<'a> {
+        let Item { id, name, bytes, .. } = item;
+        Thing { kind: item.kind.to_string(), id, name, bytes: *bytes, reason }
+    }
+    let remains = result.map_or(&[][..], |result| result.remains);
+    let document = Document {
+        schema: SCHEMA,
+        project,
+        remove: plan.remove.iter().map(|item| thing(item, &item.reason)).collect(),
+        keep: plan.keep.iter().map(|item| thing(item, &item.reason)).collect(),
+        estimated_bytes: plan.estimated_bytes(),
+        freed_bytes: result.map(|result| result.freed_bytes),
+        remaining: remains.iter().map(|left| thing(&left.item, &left.why)).collect(),
+        notes,
+    };
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
