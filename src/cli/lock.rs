@@ -8,8 +8,9 @@ use clap::Args;
 /// Arguments of `lock`.
 #[derive(Debug, Clone, Args)]
 pub struct LockArgs {
-    /// Requirement files; by default every requirements*.in in the build contexts of the project
-    /// and in the folders right below them.
+    /// Requirement files or pyproject.toml; by default every requirements*.in in the build contexts of the project
+    /// and in the folders right below them and every pyproject.toml that was locked before; without any of them, every
+    /// pyproject.toml with dependencies.
     #[arg(value_name = "FILE")]
     // Not `files`: that is the option of all commands, and clap takes equal names for one argument.
     pub requirements: Vec<PathBuf>,
@@ -31,10 +32,58 @@ pub struct LockArgs {
     /// base image's].
     #[arg(long, value_name = "VERSION", value_parser = python_version)]
     pub python_version: Option<String>,
+    /// Lock this extra of pyproject.toml, too, into requirements-NAME.lock; repeatable.
+    #[arg(long = "extra", value_name = "NAME", value_parser = name)]
+    pub extras: Vec<String>,
+    /// Lock this dependency group of pyproject.toml, too; repeatable.
+    #[arg(long = "group", value_name = "NAME", value_parser = name)]
+    pub groups: Vec<String>,
+    /// The build of torch, torchvision and torchaudio: cpu, cu128 or another name in PyTorch's index; `pypi` for that of
+    /// PyPI, which brings CUDA [default: that of the lock].
+    #[arg(long, value_name = "BUILD", value_parser = torch)]
+    pub torch: Option<String>,
+    /// Index that has the build, where it is not PyTorch's own.
+    #[arg(long, value_name = "URL", requires = "torch", value_parser = torch_index)]
+    pub torch_index: Option<String>,
     /// Image to run uv in, with Python 3.9 or newer and pip [default: the build argument
     /// BASE_IMAGE of the project].
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_part) && !text.starts_with('.') {
+        Ok(text.to_owned())
+    } else {
+        Err("want letters, digits, hyphens, underscores and dots".to_owned())
+    }
+}
+
+fn torch(text: &str) -> Result<String, String> {
+    let is_build =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    if is_build {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("want cpu, cu128 and the like, or pypi".to_owned())
+    }
+}
+
+/// An address becomes part of the lock, which everybody reads.
+fn torch_index(text: &str) -> Result<String, String> {
+    let rest =
+        ["https://", "http://", "file:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let is_fine = rest.is_some_and(|rest| !rest.is_empty() && !text.contains(char::is_whitespace));
+    let has_user =
+        rest.and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@'));
+    match (is_fine, has_user) {
+        (false, _) => Err("want an address that begins with https://".to_owned()),
+        (true, true) => {
+            Err("the address becomes part of the lock: leave out user and password".to_owned())
+        }
+        (true, false) => Ok(text.to_owned()),
+    }
 }
 
 fn python_version(text: &str) -> Result<String, String> {

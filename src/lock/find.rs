@@ -3,21 +3,65 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Every requirements*.in in the folders `contexts` and in the folders right below them.
-pub fn find<'a>(contexts: impl IntoIterator<Item = &'a Path>) -> Vec<PathBuf> {
-    let mut found = BTreeSet::new();
+use crate::files::read;
+use crate::lock::header::Header;
+use crate::lock::project::{Selection, can_be_locked};
+
+/// Something to lock.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    /// A requirement file or a pyproject.toml.
+    pub path: PathBuf,
+    /// What of a project is locked.
+    pub selection: Selection,
+}
+
+/// Every requirements*.in in the folders `contexts` and in the folders right below them, and every pyproject.toml there
+/// that was locked before; where there is none of them, every pyproject.toml that can be.
+pub fn find<'a>(contexts: impl IntoIterator<Item = &'a Path>) -> Vec<Named> {
+    let mut files = BTreeSet::new();
+    let mut projects = BTreeSet::new();
     for context in contexts {
         let below = entries(context)
             .into_iter()
             .filter(|path| path.is_dir() && !name(path).starts_with('.'));
         for folder in std::iter::once(context.to_owned()).chain(below) {
-            found.extend(entries(&folder).into_iter().filter(|path| {
+            let entries = entries(&folder);
+            let is_source = |path: &&PathBuf| {
                 let name = name(path);
                 name.starts_with("requirements") && name.ends_with(".in") && path.is_file()
+            };
+            files.extend(entries.iter().filter(is_source).cloned().map(Named::whole));
+            let path = folder.join("pyproject.toml");
+            files.extend(entries.iter().filter_map(|lock| {
+                let selection = locked_selection(lock)?;
+                Some(Named { path: path.clone(), selection })
             }));
+            if can_be_locked(&path) {
+                projects.insert(Named::whole(path));
+            }
         }
     }
-    found.into_iter().collect()
+    if files.is_empty() { projects } else { files }.into_iter().collect()
+}
+
+impl Named {
+    fn whole(path: PathBuf) -> Self {
+        Self { path, selection: Selection::default() }
+    }
+}
+
+/// What of the project beside it a lock holds, `None` where it is not a project's.
+fn locked_selection(lock: &Path) -> Option<Selection> {
+    let name = name(lock);
+    let stem = name.strip_suffix(".lock")?;
+    let is_ours = stem.starts_with("requirements")
+        && !stem.ends_with(".heavy")
+        && lock.with_file_name("pyproject.toml").is_file()
+        && !lock.with_file_name(format!("{stem}.in")).exists();
+    let text = is_ours.then(|| read::text(lock, read::TEXT).ok())??;
+    let selection = Header::find(&text)?.selection;
+    (stem == format!("requirements{}", selection.suffix())).then_some(selection)
 }
 
 /// What lies in a folder; nothing in one that cannot be read, such as the address of a remote context.
@@ -53,6 +97,23 @@ mod tests {
         let remote = Path::new("https://example.org/repository.git");
         let found = find([folder.path(), folder.path(), remote]);
         let wanted = ["api/requirements-dev.in", "requirements.in"];
-        assert_eq!(found, wanted.map(|path| folder.path().join(path)));
+        let whole = |path: &str| Named::whole(folder.path().join(path));
+        assert_eq!(found, wanted.map(whole));
+
+        // A project that nobody locked is not looked for where there are requirement files.
+        let declared = "[project]\nname = 'x'\ndependencies = []\n";
+        fs_err::write(folder.path().join("pyproject.toml"), declared).unwrap();
+        assert_eq!(find([folder.path()]), wanted.map(whole));
+        let lock = folder.path().join("requirements-web.lock");
+        let mark = "# lock: python=3.11 threshold=1 inputs=a pins=b extras=web\n";
+        fs_err::write(&lock, mark).unwrap();
+        let selection = Selection::new(&["web".to_owned()], &[]);
+        let project = Named { path: folder.path().join("pyproject.toml"), selection };
+        assert!(find([folder.path()]).contains(&project));
+        fs_err::remove_file(lock).unwrap();
+        for path in wanted {
+            fs_err::remove_file(folder.path().join(path)).unwrap();
+        }
+        assert_eq!(find([folder.path()]), [whole("pyproject.toml")]);
     }
 }

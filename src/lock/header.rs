@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::lock::project::Selection;
+use crate::lock::torch::Torch;
+
 const MARK: &str = "# lock: ";
 
 /// What a lock was made with and holds.
@@ -19,6 +22,10 @@ pub struct Header {
     pub threshold: u64,
     /// Digest of the requirement files.
     pub inputs: String,
+    /// What of a project it holds.
+    pub selection: Selection,
+    /// The build of PyTorch.
+    pub torch: Option<Torch>,
     /// Digest of both parts below their headers.
     pub pins: String,
 }
@@ -29,24 +36,39 @@ impl Header {
         let line = text.lines().find_map(|line| line.strip_prefix(MARK))?;
         let value =
             |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        let list = |key: &str| -> Vec<String> {
+            value(key).into_iter().flat_map(|text| text.split(',')).map(str::to_owned).collect()
+        };
         Some(Self {
             python: value("python")?.to_owned(),
             threshold: value("threshold")?.parse().ok()?,
             inputs: value("inputs")?.to_owned(),
             pins: value("pins")?.to_owned(),
+            selection: Selection::new(&list("extras"), &list("groups")),
+            torch: value("torch").and_then(Torch::parse),
         })
     }
 
     /// The first lines of the light part, whose other part is `heavy`.
     pub fn text(&self, source: &str, heavy: &str) -> String {
-        format!(
-            "{}{MARK}python={} threshold={} inputs={} pins={}\n",
+        let mut text = format!(
+            "{}{MARK}python={} threshold={} inputs={} pins={}",
             introduction(source, heavy),
             self.python,
             self.threshold,
             self.inputs,
             self.pins
-        )
+        );
+        for (key, names) in [("extras", &self.selection.extras), ("groups", &self.selection.groups)]
+        {
+            if !names.is_empty() {
+                let _ = write!(text, " {key}={}", names.join(","));
+            }
+        }
+        if let Some(torch) = &self.torch {
+            let _ = write!(text, " torch={}", torch.text());
+        }
+        text + "\n"
     }
 }
 
@@ -92,6 +114,8 @@ mod tests {
             threshold: 10_000_000,
             inputs: digest(["a"]),
             pins: digest(["b", "c"]),
+            selection: Selection::default(),
+            torch: None,
         };
         let text = header.text("requirements.in", "requirements.heavy.lock");
         assert_eq!(Header::find(&text).unwrap(), header);
@@ -100,6 +124,14 @@ mod tests {
             "a==1 \\\n    --hash=x\n    # via b\n"
         );
         assert_eq!(Header::find("a==1\n"), None);
+        let names = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+        let header = Header {
+            selection: Selection::new(&names(&["web", "all"]), &names(&["ml"])),
+            torch: Some(Torch::new("cpu", None)),
+            ..header
+        };
+        let text = header.text("pyproject.toml", "requirements-all-web-ml.heavy.lock");
+        assert_eq!(Header::find(&text).unwrap(), header);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::lock::torch;
+
 /// What pylock.toml (PEP 751) says of sizes; the rest of it is not read.
 #[derive(Debug, Deserialize)]
 struct Pylock {
@@ -117,7 +119,10 @@ pub fn split(
         let name = name(block);
         let Download { size, is_on_pypi } =
             downloads.get(&name).copied().unwrap_or(Download { size: None, is_on_pypi: false });
-        let is_heavy = size.map_or_else(|| was_heavy.contains(&name), |size| size >= threshold);
+        let is_heavy = size.map_or_else(
+            || was_heavy.contains(&name) || torch::is_heavy(&name),
+            |size| size >= threshold,
+        );
         if is_heavy {
             split.heavy.push_str(&without_comments(block));
             split.is_heavy_on_pypi &= is_on_pypi;
@@ -285,9 +290,13 @@ wheels = [{ url = "https://h/pywin32-312-cp311-win_amd64.whl", size = 99000000 }
 
     #[test]
     fn a_heavy_package_stays_heavy_where_the_index_says_no_size() {
-        let parts = split(PINS, &BTreeMap::new(), 10_000_000, "Torch==2.14\n");
-        assert!(parts.heavy.starts_with("torch==2.15.0") && parts.heavy_count == 1);
-        assert_eq!(parts.unknown, ["amqp", "numpy", "own-thing"]);
+        let parts = split(PINS, &BTreeMap::new(), 10_000_000, "Amqp==5\n");
+        // PyTorch's own index says no sizes either.
+        assert!(parts.heavy.contains("torch==2.15.0") && parts.heavy.starts_with("amqp"));
+        assert_eq!(
+            (parts.heavy_count, parts.unknown),
+            (2, vec!["numpy".to_owned(), "own-thing".to_owned()])
+        );
     }
 
     #[test]

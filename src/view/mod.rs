@@ -10,6 +10,7 @@ mod grid;
 pub mod history;
 pub mod json;
 pub mod line;
+pub mod lock;
 pub mod plain;
 pub mod stats;
 pub mod table;

@@ -176,6 +176,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "error",
             "history",
             "image_reference",
+            "lock",
             "progress",
             "targets",
             "terminal",

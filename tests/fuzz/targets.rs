@@ -21,8 +21,8 @@ use doc2md_docker::image_reference::familiar;
 use doc2md_docker::init::detect::{Wanted, detect};
 use doc2md_docker::init::files::files;
 use doc2md_docker::init::tree::Tree;
-use doc2md_docker::lock::requirements::Requirements;
-use doc2md_docker::lock::{Lock, LockOptions, header, split};
+use doc2md_docker::lock::source::Source;
+use doc2md_docker::lock::{Lock, LockOptions, Named, Selection, header, split};
 use doc2md_docker::progress::{Event, Redaction, SolveStatus, TargetInfo};
 use doc2md_docker::redact::{self, Redactor, Secrets};
 use doc2md_docker::solve::names;
@@ -229,15 +229,23 @@ pub(crate) fn failure(input: &[u8]) {
 
 pub(crate) fn requirements(input: &[u8]) {
     let folder = folder_with("requirements.in", input);
-    let path = folder.path().join("requirements.in");
-    if let Ok(requirements) = Requirements::read(&path) {
-        drop((requirements.digest(), requirements.name(), requirements.index_options().text()));
+    for (source, lock) in
+        [("requirements.in", "requirements"), ("pyproject.toml", "requirements-a")]
+    {
+        let path = folder.path().join(source);
+        std::fs::write(&path, input).unwrap();
+        let names = if source == "pyproject.toml" { &["a".to_owned()][..] } else { &[] };
+        let named = Named { path, selection: Selection::new(names, &[]) };
+        if let Ok(source) = Source::read(&named.path, &named.selection) {
+            drop((source.digest(), source.root(), source.index_options().text()));
+        }
+        std::fs::write(folder.path().join(format!("{lock}.lock")), input).unwrap();
+        std::fs::write(folder.path().join(format!("{lock}.heavy.lock")), input).unwrap();
+        if let Ok(lock) = Lock::read(&named) {
+            drop((lock.stale(&LockOptions::default()), lock.input(&LockOptions::default())));
+        }
     }
-    std::fs::write(folder.path().join("requirements.lock"), input).unwrap();
-    std::fs::write(folder.path().join("requirements.heavy.lock"), input).unwrap();
-    if let Ok(lock) = Lock::read(&path) {
-        drop((lock.stale(&LockOptions::default()), lock.input(&LockOptions::default())));
-    }
+    drop(doc2md_docker::lock::find([folder.path()]));
 }
 
 pub(crate) fn lock(input: &[u8]) {

@@ -5,11 +5,18 @@ use std::io;
 use std::path::Path;
 
 use crate::files::{read, write};
+use crate::lock::DEFAULT_THRESHOLD;
+use crate::lock::error::SourceError;
+use crate::lock::find::Named;
 use crate::lock::header::{self, Header};
+use crate::lock::indexes::IndexOptions;
+use crate::lock::paths::LockPaths;
+use crate::lock::project::{Selection, Uv};
 use crate::lock::recipe::RecipeInput;
-use crate::lock::requirements::{IndexOptions, Requirements, RequirementsError};
+use crate::lock::recipe::Resolution;
+use crate::lock::source::Source;
 use crate::lock::split::{self, Split};
-use crate::lock::{DEFAULT_THRESHOLD, LockPaths};
+use crate::lock::torch::{self, Torch, TorchChoice};
 
 /// What the user asks of a lock; what is not given is as it was locked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,17 +25,22 @@ pub struct LockOptions {
     pub python: Option<String>,
     /// Bytes of a wheel from which a package is heavy.
     pub threshold: Option<u64>,
+    /// The build of PyTorch.
+    pub torch: Option<TorchChoice>,
 }
 
 /// Why something cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The file named is a lock.
-    #[error("it is a lock, not a requirement file")]
-    IsLock,
-    /// The requirement files cannot be read.
+    /// What is to be locked cannot be.
     #[error(transparent)]
-    Requirements(#[from] RequirementsError),
+    Source(#[from] SourceError),
+    /// uv.lock says where torch comes from.
+    #[error("uv.lock decides which build of torch it is: name its index in [tool.uv.sources]")]
+    TorchOfUv,
+    /// The index has no build that fits.
+    #[error("no torch of the build {} that fits is at {}", .0.variant, .0.index)]
+    NoTorch(Torch),
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -54,6 +66,8 @@ pub enum Stale {
     Python(String),
     /// They are split at another size in bytes.
     Threshold(u64),
+    /// They hold another build of PyTorch.
+    Torch,
 }
 
 impl fmt::Display for Stale {
@@ -70,6 +84,7 @@ impl fmt::Display for Stale {
             Self::Threshold(bytes) => {
                 write!(f, "it is split at {}", bytesize::ByteSize(*bytes).display().si())
             }
+            Self::Torch => f.write_str("it is locked with another build of torch"),
         }
     }
 }
@@ -83,10 +98,10 @@ pub struct Written {
     pub changes: Option<Vec<String>>,
 }
 
-/// One requirement file and what is locked of it so far.
+/// One requirement file or project, and what is locked of it so far.
 #[derive(Debug, Clone)]
 pub struct Lock {
-    requirements: Requirements,
+    source: Source,
     paths: LockPaths,
     old: Option<Old>,
 }
@@ -107,16 +122,13 @@ impl Old {
 }
 
 impl Lock {
-    /// Reads the requirement file `path` (absolute), what it includes and its locks.
+    /// Reads what is named (by an absolute path), what it needs and its locks.
     ///
     /// # Errors
-    /// It is a lock itself, or a file cannot be read.
-    pub fn read(path: &Path) -> Result<Self, LockError> {
-        if path.extension().is_some_and(|extension| extension == "lock") {
-            return Err(LockError::IsLock);
-        }
-        let requirements = Requirements::read(path)?;
-        let paths = LockPaths::of(&requirements.path);
+    /// It cannot be locked, or a file cannot be read.
+    pub fn read(named: &Named) -> Result<Self, LockError> {
+        let source = Source::read(&named.path, &named.selection)?;
+        let paths = source.locks();
         let old = match text(&paths.light)? {
             None => None,
             Some(light) => Some(Old {
@@ -125,7 +137,7 @@ impl Lock {
                 heavy: text(&paths.heavy)?.as_deref().map(header::body),
             }),
         };
-        Ok(Self { requirements, paths, old })
+        Ok(Self { source, paths, old })
     }
 
     /// Whether it was locked before.
@@ -146,13 +158,62 @@ impl Lock {
         options.python.clone().or_else(|| Some(self.header()?.python.clone()))
     }
 
-    /// What the recipe needs to know of it.
-    pub fn input(&self, options: &LockOptions) -> RecipeInput {
-        RecipeInput {
-            path: self.requirements.name(),
-            python: self.python(options),
-            has_options: !self.requirements.index_options().is_empty(),
+    fn torch(&self, options: &LockOptions) -> Option<Torch> {
+        match &options.torch {
+            Some(TorchChoice::Build(torch)) => Some(torch.clone()),
+            Some(TorchChoice::Unspecified) => None,
+            None => self.header()?.torch.clone(),
         }
+    }
+
+    fn uv(&self) -> Option<&Uv> {
+        match &self.source {
+            Source::Project(project) => project.uv.as_ref(),
+            Source::Requirements(_) => None,
+        }
+    }
+
+    fn index_options(&self, options: &LockOptions) -> IndexOptions {
+        let mut all = self.source.index_options();
+        if let Some(torch) = self.torch(options) {
+            all.add(&torch.option());
+        }
+        all
+    }
+
+    /// What the recipe needs to know of it.
+    ///
+    /// # Errors
+    /// A build of torch is asked for where uv.lock decides.
+    pub fn input(&self, options: &LockOptions) -> Result<RecipeInput, LockError> {
+        let selected = match &self.source {
+            Source::Requirements(_) => Vec::new(),
+            Source::Project(project) => project.selection.options(),
+        };
+        let torch = self.torch(options);
+        let resolution = match self.uv() {
+            Some(_) if torch.is_some() => return Err(LockError::TorchOfUv),
+            Some(uv) => {
+                let member = uv.member.iter().flat_map(|it| ["--package".to_owned(), it.clone()]);
+                let options = member.chain(selected).collect();
+                Resolution::Uv { lock: self.source.below_root(&uv.lock), options }
+            }
+            None => {
+                // What is locked would stay: the version is the same, only the build is another.
+                let known = self.header().and_then(|header| header.torch.as_ref());
+                let is_other = self.is_locked() && known != torch.as_ref();
+                let give_up = if is_other { &torch::PACKAGES[..] } else { &[] };
+                let give_up = give_up.iter().map(|&it| it.to_owned()).collect();
+                let index = torch.map(|torch| torch.index);
+                Resolution::Compile { options: selected, index, give_up }
+            }
+        };
+        Ok(RecipeInput {
+            path: self.source.below_root(self.source.path()),
+            python: self.python(options),
+            has_options: !self.index_options(options).is_empty(),
+            resolution,
+        })
     }
 
     /// Why the locks do not fit, if so.
@@ -160,7 +221,7 @@ impl Lock {
         let Some(old) = &self.old else { return Some(Stale::Missing) };
         let Some(header) = &old.header else { return Some(Stale::Unknown) };
         let asked = options.python.as_ref();
-        if header.inputs != self.requirements.digest() {
+        if header.inputs != self.source.digest() {
             Some(Stale::Requirements)
         } else if old.heavy.is_none() {
             Some(Stale::HeavyMissing)
@@ -170,6 +231,8 @@ impl Lock {
             Some(Stale::Python(header.python.clone()))
         } else if self.threshold(options) != header.threshold {
             Some(Stale::Threshold(header.threshold))
+        } else if self.torch(options) != header.torch {
+            Some(Stale::Torch)
         } else {
             None
         }
@@ -180,9 +243,14 @@ impl Lock {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn write_context(&self, folder: &Path, nonce: Option<&str>) -> io::Result<()> {
-        let root = self.requirements.root();
-        for (path, text) in &self.requirements.files {
+    pub fn write_context(
+        &self,
+        options: &LockOptions,
+        folder: &Path,
+        nonce: Option<&str>,
+    ) -> io::Result<()> {
+        let root = self.source.root();
+        for (path, text) in self.source.files() {
             let copy = folder.join("in").join(path.strip_prefix(&root).unwrap_or(path));
             fs_err::create_dir_all(copy.parent().unwrap_or(folder))?;
             fs_err::write(copy, text)?;
@@ -190,7 +258,7 @@ impl Lock {
         if let Some(old) = &self.old {
             fs_err::write(folder.join("pins.txt"), format!("{}{}", old.light, old.heavy()))?;
         }
-        let options = self.requirements.index_options();
+        let options = self.index_options(options);
         if !options.is_empty() {
             fs_err::write(folder.join("options.txt"), options.text())?;
         }
@@ -213,23 +281,33 @@ impl Lock {
             Some(python) => python,
             None => read::text(&answer.join("python"), read::TEXT)?.trim().to_owned(),
         };
+        let torch = self.torch(options);
+        if let Some(torch) = torch.as_ref().filter(|torch| !torch.is_in(&pins)) {
+            return Err(LockError::NoTorch(torch.clone()));
+        }
+        let source = self.resolved(answer)?;
         let threshold = self.threshold(options);
         let old_heavy = self.old.as_ref().and_then(|old| old.heavy.as_deref());
         let parts = split::split(&pins, &downloads, threshold, old_heavy.unwrap_or_default());
-        let all = self.requirements.index_options();
+        let all = self.index_options(options);
         let needed = |is_on_pypi| if is_on_pypi { all.without_additions() } else { all.clone() };
         let light = needed(parts.is_light_on_pypi).text() + &parts.light;
         let needed = needed(parts.is_heavy_on_pypi);
         let kept = old_heavy.filter(|old| still_fits(old, &parts.heavy, &needed, &all));
         let heavy = kept.map_or_else(|| needed.text() + &parts.heavy, str::to_owned);
 
-        let source = name(&self.requirements.path);
         let header = Header {
             python,
             threshold,
-            inputs: self.requirements.digest(),
+            inputs: source.digest(),
             pins: header::digest([light.as_str(), &heavy]),
+            selection: match &source {
+                Source::Project(project) => project.selection.clone(),
+                Source::Requirements(_) => Selection::default(),
+            },
+            torch,
         };
+        let source = name(source.path());
         // The light part last: it vouches for both.
         if kept.is_none() {
             let introduction = header::introduction(&source, &name(&self.paths.light));
@@ -240,6 +318,19 @@ impl Lock {
         let before = self.old.as_ref().map(|old| format!("{}{}", old.light, old.heavy()));
         let changes = before.map(|before| split::changes(&before, &pins));
         Ok(Written { split: parts, changes })
+    }
+
+    /// The source as the resolution left it: uv.lock may be another, and is written.
+    fn resolved(&self, answer: &Path) -> Result<Source, LockError> {
+        let mut source = self.source.clone();
+        if let Source::Project(project) = &mut source
+            && let Some(uv) = &project.uv
+        {
+            let text = read::text(&answer.join("uv.lock"), read::DOCUMENT)?;
+            replace(&uv.lock, &text)?;
+            project.files.insert(uv.lock.clone(), text);
+        }
+        Ok(source)
     }
 }
 

@@ -25,7 +25,7 @@ impl Folder {
     }
 
     fn lock(&self) -> Lock {
-        Lock::read(&self.0.path().join("requirements.in")).unwrap()
+        Lock::read(&named(&self.0.path().join("requirements.in"))).unwrap()
     }
 
     fn stale(&self) -> Option<Stale> {
@@ -51,6 +51,10 @@ impl Folder {
         fs_err::write(answer.path().join("python"), "3.12\n").unwrap();
         self.lock().write(&LockOptions::default(), answer.path()).unwrap()
     }
+}
+
+fn named(path: &Path) -> Named {
+    Named { path: path.to_owned(), selection: Selection::default() }
 }
 
 const HEAVY: &str = "requirements.heavy.lock";
@@ -117,9 +121,9 @@ fn what_does_not_fit_is_known_without_a_build() {
         folder.write(name, &folder.read(name).replace('\n', "\r\n"));
     }
     assert_eq!(folder.stale(), None);
-    let asked = LockOptions { python: Some("3.10".to_owned()), threshold: None };
+    let asked = LockOptions { python: Some("3.10".to_owned()), ..LockOptions::default() };
     assert_eq!(folder.lock().stale(&asked), Some(Stale::Python("3.12".to_owned())));
-    let asked = LockOptions { python: None, threshold: Some(5) };
+    let asked = LockOptions { threshold: Some(5), ..LockOptions::default() };
     assert_eq!(folder.lock().stale(&asked), Some(Stale::Threshold(10 * MB)));
 }
 
@@ -134,8 +138,10 @@ fn locks_of_earlier_releases_fit_and_their_heavy_part_stays() {
     let header = Header {
         python: "3.12".to_owned(),
         threshold: 10 * MB,
-        inputs: folder.lock().requirements.digest(),
+        inputs: folder.lock().source.digest(),
         pins: header::digest([light.as_str(), heavy]),
+        selection: Selection::default(),
+        torch: None,
     };
     folder.write("requirements.lock", &(header.text("requirements.in", HEAVY) + &light));
     let old = header.text("requirements.in", "requirements.lock") + heavy;
@@ -152,5 +158,87 @@ fn locks_of_earlier_releases_fit_and_their_heavy_part_stays() {
 
 #[test]
 fn a_lock_is_not_locked() {
-    assert!(matches!(Lock::read(Path::new("/x/requirements.lock")), Err(LockError::IsLock)));
+    let error = Lock::read(&named(Path::new("/x/requirements.lock"))).unwrap_err();
+    assert!(matches!(error, LockError::Source(SourceError::IsLock)));
+}
+
+#[test]
+fn another_build_of_torch_is_another_lock() {
+    let folder = Folder::new("six\ntorch\n");
+    folder.run(BEFORE);
+    let cpu = Torch::new("cpu", None);
+    let asked =
+        LockOptions { torch: Some(TorchChoice::Build(cpu.clone())), ..LockOptions::default() };
+    assert_eq!(folder.lock().stale(&asked), Some(Stale::Torch));
+    let Resolution::Compile { index, give_up, .. } =
+        folder.lock().input(&asked).unwrap().resolution
+    else {
+        panic!("a requirement file is compiled");
+    };
+    assert_eq!((index, give_up.len()), (Some(cpu.index.clone()), torch::PACKAGES.len()));
+
+    let answer = tempfile::tempdir().unwrap();
+    let write = |version: &str| {
+        let pins =
+            format!("six==1 \\\n    --hash=sha256:six\ntorch=={version} \\\n    --hash=sha256:t\n");
+        fs_err::write(answer.path().join("pins.txt"), pins).unwrap();
+        let sizes = "[[packages]]\nname = 'six'\nwheels = [{ url = 'https://files.pythonhosted.org/x-any.whl', size = 9 }]\n\
+            [[packages]]\nname = 'torch'\nwheels = [{ url = 'https://download.pytorch.org/x-any.whl' }]\n";
+        fs_err::write(answer.path().join("pylock.toml"), sizes).unwrap();
+        fs_err::write(answer.path().join("python"), "3.12\n").unwrap();
+        folder.lock().write(&asked, answer.path())
+    };
+    // The index had none that fits, and PyPI's was taken.
+    assert!(matches!(write("2.15.0").unwrap_err(), LockError::NoTorch(_)));
+    write("2.15.0+cpu").unwrap();
+    let heavy = folder.read(HEAVY);
+    assert!(heavy.contains(&cpu.option()) && heavy.contains("torch==2.15.0+cpu"), "{heavy}");
+    assert!(!folder.read("requirements.lock").contains("extra-index"));
+    // It stays without being asked for, and can be given up.
+    assert_eq!(folder.stale(), None);
+    assert_eq!(folder.lock().torch(&LockOptions::default()), Some(cpu));
+    let asked = LockOptions { torch: Some(TorchChoice::Unspecified), ..LockOptions::default() };
+    assert_eq!(folder.lock().stale(&asked), Some(Stale::Torch));
+}
+
+#[test]
+fn a_project_of_uv_is_locked_by_its_own_lock_and_stale_with_it() {
+    let folder = Folder::new("");
+    fs_err::remove_file(folder.0.path().join("requirements.in")).unwrap();
+    let project = "[project]\nname = 'x'\nversion = '1'\ndependencies = ['six']\n\
+        [project.optional-dependencies]\nweb = ['sniffio']\n";
+    folder.write("pyproject.toml", project);
+    folder.write("uv.lock", "version = 1\n");
+    let named = Named {
+        path: folder.0.path().join("pyproject.toml"),
+        selection: Selection::new(&["web".to_owned()], &[]),
+    };
+    let lock = || Lock::read(&named).unwrap();
+    let options = LockOptions::default();
+    let Resolution::Uv { lock: path, options: words } = lock().input(&options).unwrap().resolution
+    else {
+        panic!("uv.lock decides");
+    };
+    assert_eq!((path.as_str(), words.join(" ")), ("uv.lock", "--extra web".to_owned()));
+
+    let answer = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("pins.txt", "six==1 \\\n    --hash=sha256:six\n"),
+        ("pylock.toml", ""),
+        ("python", "3.12\n"),
+        ("uv.lock", "version = 2\n"),
+    ] {
+        fs_err::write(answer.path().join(name), text).unwrap();
+    }
+    lock().write(&options, answer.path()).unwrap();
+    assert_eq!(folder.read("uv.lock"), "version = 2\n");
+    assert!(folder.read("requirements-web.lock").contains("extras=web"));
+    assert_eq!(lock().stale(&options), None);
+    folder.write("pyproject.toml", &format!("{project}[tool.ruff]\n").replace("'1'", "'2'"));
+    assert_eq!(lock().stale(&options), None);
+    folder.write("uv.lock", "version = 3\n");
+    assert_eq!(lock().stale(&options), Some(Stale::Requirements));
+    let torch = Some(TorchChoice::Build(Torch::new("cpu", None)));
+    let asked = LockOptions { torch, ..options };
+    assert!(matches!(lock().input(&asked).unwrap_err(), LockError::TorchOfUv));
 }
