@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::auth::DockerCredentials;
 use bollard::errors::Error as ApiError;
-use bollard::query_parameters::PushImageOptionsBuilder;
-use futures_util::StreamExt as _;
 use tokio::sync::OnceCell;
 
 use super::http::Http;
@@ -88,44 +85,6 @@ impl Engine {
             .flatten()
             .any(|pair| pair.iter().any(|text| text.starts_with("io.containerd.snapshotter"))))
     }
-
-    /// Pushes `reference` from the engine's image store.
-    ///
-    /// # Errors
-    /// The registry or the engine refused.
-    pub async fn push(
-        &self,
-        reference: &str,
-        credentials: RegistryCredentials,
-    ) -> Result<(), EngineError> {
-        let (name, tag) = split_tag(reference);
-        let options = PushImageOptionsBuilder::default().tag(tag).build();
-        let auth = DockerCredentials {
-            serveraddress: Some(registry_of(reference).to_owned()),
-            username: Some(credentials.username),
-            password: Some(credentials.password),
-            identitytoken: Some(credentials.identity_token).filter(|token| !token.is_empty()),
-            ..DockerCredentials::default()
-        };
-        let docker = self.docker().await?;
-        let mut progress = std::pin::pin!(docker.push_image(name, Some(options), Some(auth)));
-        while let Some(item) = progress.next().await {
-            let item = match item {
-                Ok(item) => item,
-                Err(ApiError::DockerStreamError { error }) => {
-                    return Err(EngineError::Push {
-                        reference: reference.to_owned(),
-                        message: error,
-                    });
-                }
-                Err(source) => return Err(request(format!("push {reference}"))(source)),
-            };
-            if let Some(message) = item.error_detail.and_then(|detail| detail.message) {
-                return Err(EngineError::Push { reference: reference.to_owned(), message });
-            }
-        }
-        Ok(())
-    }
 }
 
 fn request(operation: impl Into<String>) -> impl FnOnce(ApiError) -> EngineError {
@@ -142,17 +101,9 @@ pub fn registry_of(reference: &str) -> &str {
     }
 }
 
-/// Splits `host:5000/name:tag` into name and tag; the tag is `latest` when there is none.
-fn split_tag(reference: &str) -> (&str, &str) {
-    match reference.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (reference, "latest"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{registry_of, split_tag};
+    use super::registry_of;
 
     #[test]
     fn registries() {
@@ -160,12 +111,5 @@ mod tests {
         assert_eq!(registry_of("localhost/a"), "localhost");
         assert_eq!(registry_of("user/app"), "docker.io");
         assert_eq!(registry_of("app:1"), "docker.io");
-    }
-
-    #[test]
-    fn tags() {
-        assert_eq!(split_tag("a:b"), ("a", "b"));
-        assert_eq!(split_tag("h:5000/a"), ("h:5000/a", "latest"));
-        assert_eq!(split_tag("h:5000/a:c"), ("h:5000/a", "c"));
     }
 }

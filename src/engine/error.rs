@@ -51,6 +51,11 @@ pub enum EngineError {
     },
 }
 
+/// What is said of an answer, or a line of one, that is longer than `limit`.
+pub(super) fn too_long(limit: usize) -> String {
+    format!("the answer is longer than {} MiB: is this a Docker Engine?", limit >> 20)
+}
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -66,7 +71,7 @@ pub enum HttpError {
         message: String,
     },
     /// The answer goes on and on.
-    #[error("the answer is longer than {} MiB: is this a Docker Engine?", .0 >> 20)]
+    #[error("{}", too_long(*.0))]
     TooLong(usize),
     /// The answer is not what the API describes.
     #[error("the answer cannot be understood")]

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -96,6 +96,37 @@ impl Http {
         let version = self.ping().await?.api_version;
         let request = request(method, &format!("/v{version}{path}"));
         self.exchange(request).await.map_err(failed(operation))
+    }
+
+    /// POST of `path` with a header; `take` gets the body of a successful answer piece by piece, and may refuse it.
+    pub(super) async fn post_streaming(
+        &self,
+        path: &str,
+        (name, value): (HeaderName, HeaderValue),
+        take: &mut impl FnMut(Bytes) -> Result<(), HttpError>,
+    ) -> Result<(), HttpError> {
+        let ping = self.ping().await.map_err(|error| match error {
+            EngineError::Http { source, .. } => source,
+            error => HttpError::Connection(error.into()),
+        })?;
+        let mut request = request(Method::POST, &format!("/v{}{path}", ping.api_version));
+        request.headers_mut().insert(name, value);
+        let response = match self.client.request(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(HttpError::Connection(error.into())),
+        };
+        let (status, mut body) = (response.status(), response.into_body());
+        if !status.is_success() {
+            let body = Limited::new(body, LONGEST_REFUSAL).collect().await;
+            return Err(refused(status, &body.map(|body| body.to_bytes()).unwrap_or_default()));
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| HttpError::Connection(error.into()))?;
+            if let Ok(piece) = frame.into_data() {
+                take(piece)?;
+            }
+        }
+        Ok(())
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, HttpError> {

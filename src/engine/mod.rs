@@ -13,6 +13,7 @@ mod images;
 mod info;
 mod networks;
 mod observe;
+mod push;
 pub mod removal;
 mod transport;
 mod values;

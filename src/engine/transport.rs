@@ -13,11 +13,16 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use super::error::too_long;
 use crate::engine::{Connector, Stream};
 
 /// How long an idle connection is kept. An engine at the other end of ssh costs a login per
 /// connection, and a prune makes hundreds of requests; on a local socket keeping costs nothing.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// Bytes that are read of an answer which bollard keeps as a whole before anybody looks at it. It is asked for the
+/// engine's version and settings, which have a few kilobytes.
+const LONGEST_KEPT: usize = 16 << 20;
 
 impl Connector {
     /// An Engine API client whose every request goes through this connector. `timeout` bounds the
@@ -29,7 +34,7 @@ impl Connector {
     pub fn bollard(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(1);
-        let client = builder.build(Dial(self.clone()));
+        let client = builder.build(Dial { connector: self.clone(), limit: LONGEST_KEPT });
         // The host part is what Go's client sends for sockets too; the dialer never looks at it.
         Docker::connect_with_custom_transport(
             move |request: BollardRequest| {
@@ -54,13 +59,18 @@ impl Connector {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(super::CONCURRENT_REQUESTS)
-            .build(Dial(self.clone()))
+            // Whoever asks reads the answer in pieces, and stops where it is too long.
+            .build(Dial { connector: self.clone(), limit: usize::MAX })
     }
 }
 
 /// hyper's view of the connector: whatever address is asked for, there is one engine.
 #[derive(Clone)]
-pub(super) struct Dial(Connector);
+pub(super) struct Dial {
+    connector: Connector,
+    /// Bytes of an answer.
+    limit: usize,
+}
 
 impl tower_service::Service<Uri> for Dial {
     type Response = EngineIo;
@@ -72,13 +82,24 @@ impl tower_service::Service<Uri> for Dial {
     }
 
     fn call(&mut self, _uri: Uri) -> Self::Future {
-        let connector = self.0.clone();
-        Box::pin(async move { Ok(EngineIo(TokioIo::new(connector.dial().await?))) })
+        let Self { connector, limit } = self.clone();
+        Box::pin(async move { Ok(EngineIo::new(connector.dial().await?, limit)) })
     }
 }
 
 /// A stream of the connector with the traits hyper asks for.
-pub(super) struct EngineIo(TokioIo<Box<dyn Stream>>);
+pub(super) struct EngineIo {
+    io: TokioIo<Box<dyn Stream>>,
+    /// Bytes that may be read until something is written, which is the next request.
+    limit: usize,
+    left: usize,
+}
+
+impl EngineIo {
+    fn new(stream: Box<dyn Stream>, limit: usize) -> Self {
+        Self { io: TokioIo::new(stream), limit, left: limit }
+    }
+}
 
 impl Connection for EngineIo {
     fn connected(&self) -> Connected {
@@ -92,7 +113,16 @@ impl Read for EngineIo {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let room = buf.remaining();
+        if self.left == 0 {
+            return Poll::Ready(Err(std::io::Error::other(too_long(self.limit))));
+        }
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            // Whatever was read had room.
+            self.left = self.left.saturating_sub(room);
+        }
+        read
     }
 }
 
@@ -102,14 +132,15 @@ impl Write for EngineIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        self.left = self.limit;
+        Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

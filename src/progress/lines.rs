@@ -106,6 +106,18 @@ impl LogTail {
         }
     }
 
+    /// Bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.dropped += self.lines.len() as u64;
+        self.lines = VecDeque::new();
+        self.bytes = 0;
+    }
+
     /// Forgets all but the last lines: the step ended well, nobody will ask for its whole output.
     pub fn shrink(&mut self) {
         while self.lines.len() > MAX_KEPT_LINES {

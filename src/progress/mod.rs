@@ -1,6 +1,7 @@
 //! What happens during a run, as plain data: BuildKit's statuses, the events services emit, and
 //! the folding of statuses into steps. Knows neither the engine nor how anything is shown.
 
+pub mod bounds;
 pub mod estimate;
 pub mod event;
 pub mod lines;
@@ -12,6 +13,7 @@ pub mod status;
 pub mod step;
 pub mod trace;
 
+pub use bounds::StatusBounds;
 pub use event::{CancelReason, Event, TargetInfo};
 pub use outcome::FailureKind;
 pub use redaction::Redaction;

@@ -9,20 +9,28 @@ use crate::redact::Redactor;
 
 /// Bytes of a line without an end that are held back, as long as lines are shown whole ([`super::lines`]).
 const LINE: usize = 16 * 1024;
+/// Bytes of all lines that are held back. A line beyond is not shown: half of it could be half of a secret.
+const HELD: usize = 64 << 20;
+
+/// Target, vertex and number of the output.
+type Output = (String, String, i64);
 
 /// Takes secrets out of events. Output comes in pieces that may end within a secret, so what is not yet a line waits
 /// for its end.
 #[derive(Debug, Default)]
 pub struct Redaction {
     redactor: Redactor,
-    /// By target, vertex and stream.
-    begun: BTreeMap<(String, String, i64), VertexLog>,
+    begun: BTreeMap<Output, VertexLog>,
+    /// Bytes in there.
+    held: usize,
+    /// Outputs within a line that there was no room for.
+    left_out: BTreeSet<Output>,
 }
 
 impl Redaction {
     /// Takes out what `redactor` knows.
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor, begun: BTreeMap::new() }
+        Self { redactor, ..Self::default() }
     }
 
     /// What may be told of `event`: output that waited comes before the end of its step or target.
@@ -33,14 +41,15 @@ impl Redaction {
                 self.status(target, status);
                 let ended = status.vertexes.iter().filter(|vertex| vertex.completed.is_some());
                 let ended: BTreeSet<&str> = ended.map(|vertex| vertex.digest.as_str()).collect();
-                let waited = self.end(target, |vertex| ended.contains(vertex));
+                let waited: Vec<VertexLog> =
+                    ended.into_iter().flat_map(|vertex| self.end(target, Some(vertex))).collect();
                 if !waited.is_empty() {
                     let logs = std::mem::take(&mut status.logs).into_iter().chain(waited);
                     before = output(target, logs.collect());
                 }
             }
             Event::TargetFinished { target, outcome } => {
-                before = output(target, self.end(target, |_| true));
+                before = output(target, self.end(target, None));
                 outcome_out(&self.redactor, outcome);
             }
             Event::Warning { message } => *message = self.redactor.text(message),
@@ -50,7 +59,7 @@ impl Redaction {
     }
 
     fn status(&mut self, target: &str, status: &mut SolveStatus) {
-        let Self { redactor, begun } = self;
+        let Self { redactor, begun, held, left_out } = self;
         let text = |text: &mut String| *text = redactor.text(text);
         for vertex in &mut status.vertexes {
             text(&mut vertex.name);
@@ -76,29 +85,46 @@ impl Redaction {
         for log in &mut status.logs {
             let key = (target.to_owned(), log.vertex.clone(), log.stream);
             let mut data = begun.remove(&key).map_or_else(Vec::new, |log| log.data);
+            *held -= data.len();
             data.append(&mut log.data);
-            let line = data.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
-            let mut whole = line.map_or(0, |end| end + 1);
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            if left_out.contains(&key) {
+                let Some(end) = data.iter().position(is_end) else { continue };
+                left_out.remove(&key);
+                data.drain(..=end);
+            }
+            let mut whole = data.iter().rposition(is_end).map_or(0, |end| end + 1);
             if data.len() - whole > LINE + redactor.reach() {
                 whole = data.len() - redactor.reach();
             }
             let rest = data.split_off(whole);
             log.data = redactor.bytes(&data);
-            if !rest.is_empty() {
+            if rest.is_empty() {
+            } else if *held + rest.len() > HELD {
+                left_out.insert(key);
+            } else {
+                *held += rest.len();
                 begun.insert(key, VertexLog { data: rest, ..log.clone() });
             }
         }
         status.logs.retain(|log| !log.data.is_empty());
     }
 
-    /// What waits of the steps of `target` that `ended` means.
-    fn end(&mut self, target: &str, ended: impl Fn(&str) -> bool) -> Vec<VertexLog> {
-        let (logs, waiting): (BTreeMap<_, _>, _) = std::mem::take(&mut self.begun)
-            .into_iter()
-            .partition(|((of, vertex, _), _)| of == target && ended(vertex));
-        self.begun = waiting;
+    /// What waits of `target`, or of one of its vertexes.
+    fn end(&mut self, target: &str, vertex: Option<&str>) -> Vec<VertexLog> {
+        let first = (target.to_owned(), vertex.unwrap_or_default().to_owned(), i64::MIN);
+        let is_meant = |key: &Output| key.0 == target && vertex.is_none_or(|it| it == key.1);
+        let begun = self.begun.range(first.clone()..).map(|(key, _)| key);
+        let begun: Vec<Output> = begun.take_while(|key| is_meant(key)).cloned().collect();
+        let left_out = self.left_out.range(first..).take_while(|key| is_meant(key));
+        for key in left_out.cloned().collect::<Vec<_>>() {
+            self.left_out.remove(&key);
+        }
+        let logs = begun.iter().filter_map(|key| self.begun.remove(key));
+        let logs: Vec<VertexLog> = logs.collect();
+        self.held -= logs.iter().map(|log| log.data.len()).sum::<usize>();
         let out = |log: VertexLog| VertexLog { data: self.redactor.bytes(&log.data), ..log };
-        logs.into_values().map(out).collect()
+        logs.into_iter().map(out).collect()
     }
 }
 
@@ -217,6 +243,34 @@ mod tests {
             told += written(&events).len();
         }
         assert!(told > 1_000_000 - 2 * LINE, "{told}");
+    }
+
+    /// As many lines without an end as an engine likes: nothing of a secret is shown, and lines that end are.
+    #[test]
+    fn lines_without_an_end_take_no_more_than_there_is_room_for() {
+        let mut redaction = redaction();
+        let log = |vertex: usize, data: &[u8]| {
+            let mut event = written_by_step(data);
+            if let Event::Status { status, .. } = &mut event {
+                status.logs[0].vertex = vertex.to_string();
+            }
+            event
+        };
+        let count = HELD / LINE + 100;
+        let begin = [&[b'x'; LINE - 6][..], b"the-se"].concat();
+        for vertex in 0..count {
+            assert!(written(&redaction.pass(log(vertex, &begin)).collect::<Vec<_>>()).is_empty());
+        }
+        assert!(redaction.held <= HELD && !redaction.left_out.is_empty());
+        let rest: Vec<u8> = (0..count)
+            .flat_map(|vertex| {
+                let more = log(vertex, b"cret-value\nok\n");
+                written(&redaction.pass(more).collect::<Vec<_>>())
+            })
+            .collect();
+        let said = String::from_utf8(rest).unwrap();
+        assert!(!said.contains("cret") && said.matches("ok\n").count() == count);
+        assert_eq!((redaction.held, redaction.left_out.len()), (0, 0));
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use jiff::Timestamp;
 
 use crate::progress::lines::{LineSplitter, LogLine, LogTail, Stream};
@@ -117,6 +117,9 @@ const MAX_TRANSFERS: usize = 1000;
 /// Warnings kept per step.
 const MAX_WARNINGS: usize = 100;
 
+/// Times at which a vertex ran that are kept, the last ones.
+const MAX_INTERVALS: usize = 1000;
+
 /// A step: one vertex, or the vertexes of one progress group.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
@@ -138,7 +141,7 @@ pub struct Step {
     pub ended_at: Option<Duration>,
     members: IndexMap<String, Member>,
     /// Digests of the vertexes it reads.
-    inputs: Vec<String>,
+    inputs: IndexSet<String>,
     transfers: IndexMap<String, Transfer>,
     meter: Meter,
     /// The two outputs come in turns and each may stop inside a line.
@@ -177,7 +180,7 @@ impl Step {
     pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) {
         for input in &vertex.inputs {
             if !self.inputs.contains(input) {
-                self.inputs.push(input.clone());
+                self.inputs.insert(input.clone());
             }
         }
         let member = self.members.entry(vertex.digest.clone()).or_default();
@@ -191,6 +194,9 @@ impl Step {
         if let Some(started) = vertex.started {
             let end = vertex.completed.map(Timestamp::as_nanosecond);
             let known = member.intervals.insert(started.as_nanosecond(), end);
+            if member.intervals.len() > MAX_INTERVALS {
+                member.intervals.pop_first();
+            }
             self.seen_at.get_or_insert(at);
             if known.is_none() {
                 self.started_at = Some(at);
@@ -226,7 +232,8 @@ impl Step {
     pub(super) fn warn(&mut self, warning: &VertexWarning) -> bool {
         let room = self.warnings.len() < MAX_WARNINGS;
         if room {
-            self.warnings.push(warning.clone());
+            // Nobody shows the file that a warning is about, which may be long, from here.
+            self.warnings.push(VertexWarning { source_info: None, ..warning.clone() });
         }
         room
     }

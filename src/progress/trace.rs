@@ -9,7 +9,10 @@ use crate::progress::step::{Step, StepName, StepState};
 use crate::progress::{SolveStatus, Vertex};
 
 /// Steps kept per target; a Dockerfile with more is shown without the rest.
-const MAX_STEPS: usize = 10_000;
+pub(super) const MAX_STEPS: usize = 10_000;
+
+/// Bytes of the last lines of all steps together.
+const MAX_TAILS: usize = 64 << 20;
 
 /// What a status changed, in the order to tell it. Steps are named by their place in
 /// [`Trace::steps`].
@@ -51,6 +54,8 @@ pub struct Trace {
     /// Instructions to the ids of their steps: by name, or by place where all are of one Dockerfile.
     instructions: HashMap<String, String>,
     of_one_file: bool,
+    /// Bytes of the last lines of all steps, at least.
+    tails: usize,
 }
 
 impl Trace {
@@ -138,9 +143,15 @@ impl Trace {
         let mut lines = Vec::new();
         for log in &status.logs {
             let Some(place) = self.place_of(&log.vertex) else { continue };
-            self.steps[place].log(log.stream, &log.data, |text| {
+            let step = &mut self.steps[place];
+            let before = step.tail.bytes();
+            step.log(log.stream, &log.data, |text| {
                 lines.push(Change::Line { step: place, text: text.to_owned() });
             });
+            self.tails += step.tail.bytes().saturating_sub(before);
+            if self.tails > MAX_TAILS {
+                self.forget_tails(place);
+            }
         }
         // A message may hold the end of a step and its last output: the output comes first.
         let ends = changes
@@ -171,6 +182,26 @@ impl Trace {
             content.flush_log(|text| changes.push(Change::Line { step, text: text.to_owned() }));
         }
         changes
+    }
+
+    /// Makes room for output: what a step that failed wrote last, and what `writing` writes, is wanted longest.
+    fn forget_tails(&mut self, writing: usize) {
+        self.tails = self.steps.values().map(|step| step.tail.bytes()).sum();
+        let state = |step: &Step| match step.state() {
+            StepState::Done | StepState::Cached => 0,
+            StepState::Waiting | StepState::Running | StepState::Cancelled => 1,
+            StepState::Failed => 2,
+        };
+        let mut places: Vec<usize> = (0..self.steps.len()).filter(|it| *it != writing).collect();
+        places.sort_by_key(|place| state(&self.steps[*place]));
+        for place in places {
+            if self.tails <= MAX_TAILS / 2 {
+                return;
+            }
+            let tail = &mut self.steps[place].tail;
+            self.tails -= tail.bytes();
+            tail.clear();
+        }
     }
 
     fn update_vertex(&mut self, vertex: &Vertex, at: Duration, changes: &mut Vec<Change>) {
@@ -212,7 +243,8 @@ impl Trace {
             return id.clone();
         }
         let name = StepName::parse(&vertex.name);
-        if self.steps.contains_key(digest) || !name.is_instruction() {
+        let is_known = self.steps.contains_key(digest);
+        if is_known || !name.is_instruction() || self.steps.len() >= MAX_STEPS {
             return digest.clone();
         }
         // Without how many steps the stage has: of a Dockerfile elsewhere, that is another number.

@@ -28,6 +28,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The same after a cancel: the terminal is wanted back.
 const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
 
+/// Statuses that may wait to be shown: each may have 16 MiB.
+const WAITING: usize = 16;
+
 /// How often it is looked whether steps that were starting are up.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -221,7 +224,7 @@ async fn build(
     cancel: &CancellationToken,
 ) -> (TargetOutcome, Option<Linked>) {
     let job = solve.job;
-    let (sender, mut statuses) = mpsc::channel::<SolveStatus>(256);
+    let (sender, mut statuses) = mpsc::channel::<SolveStatus>(WAITING);
     let refused = CancellationToken::new();
     let follower = {
         let (control, build_ref) = (solve.control.clone(), job.options.build_ref.clone());

@@ -23,7 +23,7 @@ use doc2md_docker::init::files::files;
 use doc2md_docker::init::tree::Tree;
 use doc2md_docker::lock::source::Source;
 use doc2md_docker::lock::{Lock, LockOptions, Named, Selection, header, split};
-use doc2md_docker::progress::{Event, Redaction, SolveStatus, TargetInfo};
+use doc2md_docker::progress::{Event, Redaction, SolveStatus, StatusBounds, TargetInfo};
 use doc2md_docker::redact::{self, Redactor, Secrets};
 use doc2md_docker::solve::names;
 use doc2md_docker::solve::oci_layout::{Index, LayoutRef, Name};
@@ -180,7 +180,9 @@ fn shown(statuses: impl Iterator<Item = SolveStatus> + Clone) {
         let info = TargetInfo { name: "t".into(), image: "p-t".into(), same_as: None };
         reporter.handle(&Event::Planned { targets: vec![info] }, Duration::ZERO);
         let mut at = Duration::ZERO;
-        for status in statuses.clone() {
+        let mut bounds = StatusBounds::default();
+        for mut status in statuses.clone() {
+            bounds.apply(&mut status);
             at += Duration::from_millis(700);
             for event in door.pass(Event::Status { target: "t".into(), status }) {
                 reporter.handle(&event, at);

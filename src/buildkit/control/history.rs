@@ -6,11 +6,12 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use prost::Message as _;
 use tonic::Code;
 
 use super::Control;
 use crate::buildkit::convert;
-use crate::progress::Trace;
+use crate::progress::{SolveStatus, StatusBounds, Trace};
 
 /// Frontend attribute with the compose project of a build.
 const PROJECT_ATTR: &str = "label:com.docker.compose.project";
@@ -18,6 +19,10 @@ const PROJECT_ATTR: &str = "label:com.docker.compose.project";
 const ID_KEYS: [&str; 2] = ["containerimage.config.digest", "containerimage.digest"];
 /// The names that it gave it, separated by commas.
 const NAMES_KEY: &str = "image.name";
+/// Largest record that is taken.
+const RECORD_LIMIT: usize = 64 << 20;
+/// Bytes of all records together, without what is not used of them. An engine keeps 50 builds by default.
+const MOST_BYTES: usize = 64 << 20;
 /// How many builds are read at a time.
 const AT_ONCE: usize = 8;
 
@@ -59,31 +64,8 @@ impl Control {
     /// # Errors
     /// The connection was lost.
     pub async fn past_builds(&self, read: Read) -> Result<Option<PastBuilds>, tonic::Status> {
-        let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
-        let mut events = match self.client.clone().listen_build_history(request).await {
-            Ok(events) => events.into_inner(),
-            Err(status) if status.code() == Code::Unimplemented => return Ok(None),
-            Err(status) => return Err(status),
-        };
-        let mut records: BTreeMap<String, pb::BuildHistoryRecord> = BTreeMap::new();
-        let mut deleted = BTreeSet::new();
-        loop {
-            match events.message().await {
-                Ok(Some(event)) => {
-                    let is_deletion = event.r#type == pb::BuildHistoryEventType::Deleted as i32;
-                    if let Some(record) = event.record {
-                        if is_deletion {
-                            deleted.insert(record.r#ref.clone());
-                        }
-                        records.insert(record.r#ref.clone(), record);
-                    }
-                }
-                Ok(None) => break,
-                Err(status) if status.code() == Code::Unimplemented => return Ok(None),
-                Err(status) => return Err(status),
-            }
-        }
-        records.retain(|id, record| !deleted.contains(id) && record.completed_at.is_some());
+        let Some(mut records) = self.records().await? else { return Ok(None) };
+        records.retain(|_, record| record.completed_at.is_some());
         if read == Read::Listed {
             let builds = records.into_values().map(|it| past(it, Trace::default())).collect();
             return Ok(Some(PastBuilds { builds, complete_since: None }));
@@ -107,20 +89,40 @@ impl Control {
     /// Removes the ended builds of a project from what the engine remembers, as `docker buildx history rm`
     /// does. What cannot be removed stays: it is only a memory.
     pub async fn forget_builds_of(&self, project: &str) {
-        let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
-        let Ok(events) = self.client.clone().listen_build_history(request).await else { return };
-        let mut events = events.into_inner();
-        let mut refs = Vec::new();
-        while let Ok(Some(event)) = events.message().await {
-            let own = event.record.filter(|record| {
-                record.frontend_attrs.get(PROJECT_ATTR).is_some_and(|name| name == project)
-            });
-            refs.extend(own.map(|record| record.r#ref));
-        }
+        let Ok(Some(records)) = self.records().await else { return };
+        let is_own = |record: &pb::BuildHistoryRecord| {
+            record.frontend_attrs.get(PROJECT_ATTR).is_some_and(|name| name == project)
+        };
+        let own = records.into_iter().filter(|(_, record)| is_own(record));
+        let refs: Vec<String> = own.map(|(id, _)| id).collect();
         for r#ref in refs {
             let request =
                 pb::UpdateBuildHistoryRequest { r#ref, delete: true, ..Default::default() };
             let _ = self.client.clone().update_build_history(request).await;
+        }
+    }
+
+    /// The builds by their refs; `None` where the engine has no such question.
+    async fn records(
+        &self,
+    ) -> Result<Option<BTreeMap<String, pb::BuildHistoryRecord>>, tonic::Status> {
+        // The record of a failure holds its Dockerfile, in base64: engines up to 26.1 send it however long it is.
+        let mut client = self.client.clone().max_decoding_message_size(RECORD_LIMIT);
+        let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
+        let is_unknown = |status: &tonic::Status| status.code() == Code::Unimplemented;
+        let mut events = match client.listen_build_history(request).await {
+            Ok(events) => events.into_inner(),
+            Err(status) if is_unknown(&status) => return Ok(None),
+            Err(status) => return Err(status),
+        };
+        let mut records = Records::default();
+        loop {
+            match events.message().await {
+                Ok(Some(event)) => records.add(event)?,
+                Ok(None) => return Ok(Some(records.found)),
+                Err(status) if is_unknown(&status) => return Ok(None),
+                Err(status) => return Err(status),
+            }
         }
     }
 
@@ -129,12 +131,14 @@ impl Control {
         let request = pb::StatusRequest { r#ref: record.r#ref.clone() };
         let Ok(stream) = self.client.clone().status(request).await else { return (started, None) };
         let mut stream = stream.into_inner();
-        let mut trace = Trace::default();
+        let (mut trace, mut bounds) = (Trace::default(), StatusBounds::default());
         loop {
             match stream.message().await {
                 Ok(Some(mut message)) => {
                     message.logs.clear();
-                    trace.update(&message.into(), Duration::ZERO);
+                    let mut status = SolveStatus::from(message);
+                    bounds.apply(&mut status);
+                    trace.update(&status, Duration::ZERO);
                 }
                 Ok(None) => break,
                 Err(_) => return (started, None),
@@ -142,6 +146,43 @@ impl Control {
         }
         trace.end();
         (started, Some(past(record, trace)))
+    }
+}
+
+/// Records as they come in.
+#[derive(Default)]
+struct Records {
+    found: BTreeMap<String, pb::BuildHistoryRecord>,
+    deleted: BTreeSet<String>,
+    bytes: usize,
+}
+
+impl Records {
+    /// Takes an event; a build may be told of several times.
+    fn add(&mut self, event: pb::BuildHistoryEvent) -> Result<(), tonic::Status> {
+        let Some(told) = event.record else { return Ok(()) };
+        let record = pb::BuildHistoryRecord {
+            r#ref: told.r#ref,
+            frontend_attrs: told.frontend_attrs,
+            exporter_response: told.exporter_response,
+            created_at: told.created_at,
+            completed_at: told.completed_at,
+            ..pb::BuildHistoryRecord::default()
+        };
+        self.bytes += record.encoded_len() + record.r#ref.len();
+        if self.bytes > MOST_BYTES {
+            let limit = MOST_BYTES >> 20;
+            return Err(tonic::Status::resource_exhausted(format!(
+                "the engine tells of more builds than the {limit} MiB that are read"
+            )));
+        }
+        if event.r#type == pb::BuildHistoryEventType::Deleted as i32 {
+            self.found.remove(&record.r#ref);
+            self.deleted.insert(record.r#ref);
+        } else if !self.deleted.contains(&record.r#ref) {
+            self.found.insert(record.r#ref.clone(), record);
+        }
+        Ok(())
     }
 }
 
@@ -153,5 +194,44 @@ fn past(record: pb::BuildHistoryRecord, trace: Trace) -> PastBuild {
         names: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         frontend_attrs: record.frontend_attrs.into_iter().collect(),
         trace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn event(id: usize, kind: pb::BuildHistoryEventType, error: usize) -> pb::BuildHistoryEvent {
+        let error = bollard_buildkit_proto::google::rpc::Status {
+            message: "x".repeat(error),
+            ..Default::default()
+        };
+        let record = pb::BuildHistoryRecord {
+            r#ref: id.to_string(),
+            frontend_attrs: [("label:a".to_owned(), "x".repeat(1000))].into(),
+            error: Some(error),
+            ..pb::BuildHistoryRecord::default()
+        };
+        pb::BuildHistoryEvent { r#type: kind as i32, record: Some(record) }
+    }
+
+    #[test]
+    fn records_keep_what_is_used_of_them_up_to_a_bound() {
+        use pb::BuildHistoryEventType::{Complete, Deleted, Started};
+        let mut records = Records::default();
+        for (id, kind) in
+            [(1, Started), (1, Complete), (2, Deleted), (2, Complete), (3, Complete), (3, Deleted)]
+        {
+            records.add(event(id, kind, 10 << 20)).unwrap();
+        }
+        assert_eq!(records.found.keys().collect::<Vec<_>>(), ["1"]);
+        assert!(records.bytes < 10_000, "{}", records.bytes);
+        let all = (0..100_000).try_for_each(|_| records.add(event(1, Complete, 0)));
+        let error = all.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the engine tells of more builds than the 64 MiB that are read"
+        );
     }
 }

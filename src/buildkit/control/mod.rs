@@ -17,7 +17,7 @@ use super::solve::{self, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, TransportError};
 use crate::engine::Connector;
-use crate::progress::SolveStatus;
+use crate::progress::{SolveStatus, StatusBounds};
 
 pub use history::{PastBuild, PastBuilds, Read};
 
@@ -139,9 +139,12 @@ impl Control {
             let request = pb::StatusRequest { r#ref: build_ref.to_owned() };
             if let Ok(stream) = client.status(request).await {
                 let mut stream = stream.into_inner();
+                let mut bounds = StatusBounds::default();
                 while let Ok(Some(message)) = stream.message().await {
                     seen.store(true, Ordering::Relaxed);
-                    if to.send(message.into()).await.is_err() {
+                    let mut status = SolveStatus::from(message);
+                    bounds.apply(&mut status);
+                    if to.send(status).await.is_err() {
                         return;
                     }
                 }

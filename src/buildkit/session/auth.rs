@@ -18,7 +18,7 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     VerifyTokenAuthorityResponse,
 };
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status};
@@ -39,6 +39,11 @@ const NOT_FOUND: &str = "credentials not found in native keychain";
 const TOKEN_USER: &str = "<token>";
 /// A helper may wait for the user to unlock a keychain, but not for ever.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest answer of a helper; a login has a few kilobytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+/// Of what a helper complains of, this much is kept.
+const LONGEST_COMPLAINT: usize = 4 << 10;
 
 /// A registry login; both empty means anonymous.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -157,23 +162,38 @@ impl CredentialStore {
                 // A helper that does not read its input answers all the same, or fails below.
                 let _ = stdin.write_all(format!("{key}\n").as_bytes()).await;
             }
-            child.wait_with_output().await
+            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+            let said = async {
+                match begin_of(stdout, LONGEST_ANSWER, WhatFollows::IsTooMuch).await? {
+                    Some(said) => Ok(said),
+                    None => Err(std::io::Error::other(format!(
+                        "its answer is longer than {} MiB",
+                        LONGEST_ANSWER >> 20
+                    ))),
+                }
+            };
+            let complaint = begin_of(stderr, LONGEST_COMPLAINT, WhatFollows::IsDropped);
+            let (said, complaint, status) = tokio::try_join!(said, complaint, child.wait())?;
+            Ok::<_, std::io::Error>((said, complaint.unwrap_or_default(), status))
         };
-        let output = tokio::time::timeout(HELPER_TIMEOUT, conversation)
+        let (said, complaint, status) = tokio::time::timeout(HELPER_TIMEOUT, conversation)
             .await
             .map_err(|_| failed(format!("no answer within {} s", HELPER_TIMEOUT.as_secs())))?
             .map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if !status.success() {
+            let text = |bytes: &[u8]| {
+                let end = bytes.len().min(LONGEST_COMPLAINT);
+                String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
+            };
+            let said = text(&said);
             if said.contains(NOT_FOUND) {
                 return Ok(Credentials::default());
             }
-            let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            let words = [said, complaint].into_iter().find(|words| !words.is_empty());
-            return Err(failed(words.unwrap_or_else(|| output.status.to_string())));
+            let words = [said, text(&complaint)].into_iter().find(|words| !words.is_empty());
+            return Err(failed(words.unwrap_or_else(|| status.to_string())));
         }
         // The parser's message could quote the secret.
-        let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
+        let answer: HelperAnswer = serde_json::from_slice(&said)
             .map_err(|_| failed("its answer is not the JSON of a credential helper".into()))?;
         Ok(if answer.username == TOKEN_USER {
             Credentials { username: String::new(), secret: answer.secret }
@@ -181,6 +201,32 @@ impl CredentialStore {
             Credentials { username: answer.username, secret: answer.secret }
         })
     }
+}
+
+/// What becomes of output that goes on.
+#[derive(PartialEq)]
+enum WhatFollows {
+    IsTooMuch,
+    IsDropped,
+}
+
+/// The first `most` bytes of an output, which is read to its end; `None` where more is too much.
+async fn begin_of(
+    output: Option<impl AsyncRead + Unpin>,
+    most: usize,
+    more: WhatFollows,
+) -> std::io::Result<Option<Vec<u8>>> {
+    let mut kept = Vec::new();
+    let Some(mut output) = output else { return Ok(Some(kept)) };
+    let mut buffer = [0; 8 << 10];
+    while let read @ 1.. = output.read(&mut buffer).await? {
+        let fits = read.min(most - kept.len());
+        if fits < read && more == WhatFollows::IsTooMuch {
+            return Ok(None);
+        }
+        kept.extend_from_slice(&buffer[..fits]);
+    }
+    Ok(Some(kept))
 }
 
 /// The entry of `auths`: by its exact key, else by the host part of keys written as URLs.
@@ -392,10 +438,14 @@ mod tests {
         helper(folder.path(), "locked", "echo 'pass store is locked' >&2; exit 2");
         helper(folder.path(), "chatty", r#"echo 'Secret: hunter2'"#);
         helper(folder.path(), "mute", "exit 4");
+        helper(folder.path(), "endless", "exec yes");
+        helper(folder.path(), "noisy", "yes complaint | head -c 20000000 >&2; echo no; exit 1");
         for (name, reason) in [
             ("locked", "pass store is locked"),
             ("chatty", "its answer is not the JSON of a credential helper"),
             ("mute", "exit status: 4"),
+            ("endless", "its answer is longer than 1 MiB"),
+            ("noisy", "no"),
             ("absent", "no such program on PATH"),
             ("../evil", "its name in config.json is a path; only the suffix belongs there"),
         ] {

@@ -29,6 +29,8 @@ use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
 use crate::terminal::Ui;
 use crate::view::{Progress, Reporter};
 
+/// Events that may wait to be shown: a status may have 16 MiB.
+const WAITING: usize = 32;
 /// How often the reporter gets to redraw.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -109,7 +111,7 @@ impl Run<'_> {
         let token = self.interrupt.token().clone();
         let mut facts = memory::target_facts(self.plan, &jobs);
         let origins = copied::origins(&jobs);
-        let (events, incoming) = mpsc::channel::<Event>(512);
+        let (events, incoming) = mpsc::channel::<Event>(WAITING);
         let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
         let run = async {
             let outcome =

@@ -6,17 +6,26 @@ use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::error::{ConnectError, ConnectErrorKind};
 use super::host::Host;
 
 /// Of what ssh writes to its error stream only this many bytes are kept for the message.
 const STDERR_LIMIT: usize = 8 * 1024;
+
+/// How long an ssh whose streams have ended may take to end itself. One that shares connections (`ControlPersist`) leaves
+/// a process behind that holds its error stream.
+const ENDING: Duration = Duration::from_secs(5);
+/// The same for what it wrote to be read.
+const COMPLAINING: Duration = Duration::from_millis(500);
 
 /// The command line that opens one stream.
 pub(crate) fn arguments(
@@ -93,32 +102,51 @@ pub(crate) fn open(
     else {
         return Err(ConnectError::new(ConnectErrorKind::Other, "ssh started without its streams"));
     };
-    let stderr = tokio::spawn(tail(stderr));
+    let complaint = Complaint::read(stderr);
     Ok(SshStream {
         stdin: Some(stdin),
         stdout,
-        state: State::Waiting(child, stderr),
+        state: State::Waiting(child, complaint),
         description: description.to_owned(),
     })
 }
 
-/// Reads to the end and keeps the last [`STDERR_LIMIT`] bytes.
-async fn tail(mut stderr: ChildStderr) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 1024];
-    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
-        kept.extend_from_slice(&buffer[..read]);
-        let excess = kept.len().saturating_sub(STDERR_LIMIT);
-        kept.drain(..excess);
+/// The last [`STDERR_LIMIT`] bytes of ssh's error stream, which is read to its end.
+struct Complaint {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reading: JoinHandle<()>,
+}
+
+impl Complaint {
+    fn read(mut stderr: ChildStderr) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&kept);
+        let reading = tokio::spawn(async move {
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+                let mut kept = to.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(&buffer[..read]);
+                let excess = kept.len().saturating_sub(STDERR_LIMIT);
+                kept.drain(..excess);
+            }
+        });
+        Self { kept, reading }
     }
-    String::from_utf8_lossy(&kept).trim().to_owned()
+
+    /// What was written by now, and shortly after.
+    async fn text(self) -> String {
+        // Another process may hold it open.
+        let _ = timeout(COMPLAINING, self.reading).await;
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).trim().to_owned()
+    }
 }
 
 type Ending = Pin<Box<dyn Future<Output = ConnectError> + Send>>;
 
 enum State {
     /// Nothing has come back yet: an end of the stream is a failure to connect.
-    Waiting(Child, JoinHandle<String>),
+    Waiting(Child, Complaint),
     /// Bytes came back: an end of the stream is an end of the stream. The child is held because
     /// dropping it ends ssh.
     Open { _child: Child },
@@ -141,15 +169,21 @@ impl SshStream {
     /// already carried data.
     fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
         if let State::Waiting(..) = self.state
-            && let State::Waiting(mut child, stderr) =
+            && let State::Waiting(mut child, complaint) =
                 std::mem::replace(&mut self.state, State::Failed)
         {
             // Without its input ssh ends by itself even if it still waits for us.
             self.stdin = None;
             let description = self.description.clone();
             self.state = State::Failing(Box::pin(async move {
-                let status = child.wait().await;
-                explain(status, &stderr.await.unwrap_or_default(), &description)
+                let status = match timeout(ENDING, child.wait()).await {
+                    Ok(status) => status.map_err(|error| error.to_string()),
+                    Err(_) => {
+                        let _ = child.start_kill();
+                        Err("it closed its output and did not end".to_owned())
+                    }
+                };
+                explain(status, &complaint.text().await, &description)
             }));
         }
         match &mut self.state {
@@ -163,7 +197,7 @@ impl SshStream {
 }
 
 /// What ssh's end before the first byte means.
-fn explain(status: io::Result<ExitStatus>, stderr: &str, description: &str) -> ConnectError {
+fn explain(status: Result<ExitStatus, String>, stderr: &str, description: &str) -> ConnectError {
     let mut message = format!("cannot reach the engine at {description}: ");
     let code = status.as_ref().ok().and_then(ExitStatus::code);
     let _ = match &status {

@@ -407,6 +407,31 @@ async fn what_ssh_complains_about_is_in_the_error() {
     }
 }
 
+/// Whatever ssh writes and whoever holds its error stream: the message comes, with the last of it.
+#[tokio::test]
+async fn an_ssh_that_complains_without_an_end_is_not_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    for (script, words) in [
+        (
+            "exec >&- <&-; (yes no | head -c 3000000; echo the last word) >&2; exit 1",
+            "ssh ended with status 1: ",
+        ),
+        (
+            "exec >&- <&-; echo the last word >&2; exec yes '' >&2",
+            "it closed its output and did not end",
+        ),
+        ("exec >&- <&-; echo the last word >&2; (sleep 30) & exit 2", "ssh ended with status 2: "),
+    ] {
+        let connector = with_ssh(home.path(), script);
+        let error = echoes(&connector).await.unwrap_err();
+        let error = ConnectError::find(&error).unwrap().to_string();
+        assert!(error.contains(words), "{script}: {error:.300}");
+        assert!(
+            error.len() < 20_000 && (words.contains("did not") || error.contains("the last word"))
+        );
+    }
+}
+
 #[tokio::test]
 async fn no_ssh_program_is_named() {
     let home = tempfile::tempdir().unwrap();
@@ -450,6 +475,39 @@ async fn bollard_speaks_through_the_connector_and_keeps_the_connection() {
         assert_eq!(docker.ping().await.unwrap(), "OK");
     }
     assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+/// A peer that answers without an end: each kind of request ends with a message.
+#[tokio::test]
+async fn answers_without_an_end_are_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("d.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"Version\": \"").await;
+                while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+            });
+        }
+    });
+    let engine = crate::engine::Engine::new(&Connector::unix(&path));
+    let said = |error: &dyn std::error::Error| {
+        let (mut text, mut source) = (error.to_string(), error.source());
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    };
+    let error = said(&engine.version().await.unwrap_err());
+    assert!(
+        error.contains("the answer is longer than 16 MiB: is this a Docker Engine?"),
+        "{error}"
+    );
+    let error = said(&engine.push("a", Default::default()).await.unwrap_err());
+    assert!(error.contains("the answer is longer than 1 MiB: is this a Docker Engine?"), "{error}");
 }
 
 #[tokio::test]

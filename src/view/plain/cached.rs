@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::progress::Step;
 
 /// Cached steps of one target that were not told yet.
@@ -33,19 +35,11 @@ impl Cached {
 
     /// `[build 2-4/4] [stage-1 2/4]`, stages in the order they came.
     pub(super) fn text(&self) -> String {
-        let mut stages: Vec<(&str, u32)> = Vec::new();
+        let mut stages: IndexMap<(&str, u32), Vec<u32>> = IndexMap::new();
         for step in &self.steps {
-            let stage = (step.stage.as_str(), step.position.1);
-            if !stages.contains(&stage) {
-                stages.push(stage);
-            }
+            stages.entry((&step.stage, step.position.1)).or_default().push(step.position.0);
         }
-        let tags = stages.into_iter().map(|(stage, of)| {
-            let all = self
-                .steps
-                .iter()
-                .filter(|step| (step.stage.as_str(), step.position.1) == (stage, of));
-            let mut numbers: Vec<u32> = all.map(|step| step.position.0).collect();
+        let tags = stages.into_iter().map(|((stage, of), mut numbers)| {
             numbers.sort_unstable();
             numbers.dedup();
             let space = if stage.is_empty() { "" } else { " " };
