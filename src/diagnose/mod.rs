@@ -5,10 +5,12 @@
 
 mod explain;
 mod limits;
+mod output;
 mod registry;
 
 pub use explain::{Dockerfile, EngineFailure, Explanation, explain};
 pub(crate) use limits::too_many_headers;
+pub use output::OutputHints;
 
 use crate::dockerfile::parse_error;
 use crate::progress::FailureKind;

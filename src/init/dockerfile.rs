@@ -19,6 +19,9 @@ const UV_VERSION: &str = "0.13.9";
 /// Programs that export locks, with what they need for it.
 const POETRY: &str = "poetry==2.5.1 poetry-plugin-export==1.10.1";
 const PIPENV: &str = "pipenv==2026.10.3";
+/// What the template has in every step that downloads.
+const SECRETS: &str = "    --mount=type=secret,id=ca,required=false --mount=type=secret,id=netrc,target=/root/.netrc,required=false \\\n    \
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi \\\n";
 /// Where files that name packages are mounted.
 const MOUNTED: &str = "/tmp/project";
 
@@ -145,8 +148,8 @@ fn export(requirements: &Requirements, python: u32, project: &str) -> Option<Str
         .to_owned();
     if let Some(tools) = tools {
         stage += &format!(
-            "RUN --mount=type=cache,id={project}-pip,target=/root/.cache/pip,sharing=locked \\\n    \
-             pip install --quiet --disable-pip-version-check --root-user-action=ignore {tools}\n"
+            "RUN --mount=type=cache,id={project}-pip,target=/root/.cache/pip,sharing=locked \\\n\
+             {SECRETS}    && pip install --quiet --disable-pip-version-check --root-user-action=ignore {tools}\n"
         );
     }
     let uv = if command.starts_with("uv ") {

@@ -13,7 +13,9 @@ const BASE_IMAGE: &str = "python:3.12-slim";
 pub const UV_STAGE: &str = "FROM ${BASE_IMAGE} AS uv
 ARG UV_VERSION
 RUN --mount=type=cache,id=doc2md-pip,target=/root/.cache/pip,sharing=locked \\
-    pip install --disable-pip-version-check --root-user-action=ignore \\
+    --mount=type=secret,id=ca,required=false --mount=type=secret,id=netrc,target=/root/.netrc,required=false \\
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi \\
+    && pip install --disable-pip-version-check --root-user-action=ignore \\
         --target /opt/uv uv==${UV_VERSION}
 ";
 
@@ -37,6 +39,11 @@ pub enum Resolution {
         options: Vec<String>,
     },
 }
+
+/// Secrets for company networks, as in the images' Dockerfiles.
+const SECRETS: &str = "    --mount=type=secret,id=ca,required=false --mount=type=secret,id=netrc,target=/root/.netrc,required=false \\
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi \\
+";
 
 /// One requirement file or project, as the recipe needs it. The files lie in the build context below the
 /// number of the file.
@@ -91,8 +98,9 @@ pub fn dockerfile(sources: &[RecipeInput], upgrade: &Upgrade) -> String {
              ENV UV_PYTHON_DOWNLOADS=never\n\
              COPY {number} /lock/\n\
              RUN --mount=type=bind,from=uv,source=/opt/uv/bin/uv,target=/usr/local/bin/uv \\\n    \
-             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv \\\n    \
-             cd /lock/in/{folder} \\\n    \
+             --mount=type=cache,id=doc2md-uv,target=/root/.cache/uv \\\n\
+             {SECRETS}    \
+             && cd /lock/in/{folder} \\\n    \
              && {commands} \\\n    \
              && python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])' > /lock/python\n",
             folder = quoted(folder),
@@ -162,7 +170,7 @@ mod tests {
     fn the_images_dockerfiles_get_uv_the_same_way() {
         for text in [include_str!("../../Dockerfile.api"), include_str!("../../Dockerfile.worker")]
         {
-            assert!(text.contains(UV_STAGE));
+            assert!(text.contains(UV_STAGE) && text.contains(SECRETS));
             assert!(text.contains(&format!("\nARG UV_VERSION={UV_VERSION}\n")));
         }
     }

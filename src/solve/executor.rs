@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::{self, Control, Linked};
-use crate::diagnose;
+use crate::diagnose::{self, OutputHints};
 use crate::engine::{Engine, RegistryCredentials, registry_of};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
@@ -237,6 +237,7 @@ async fn build(
         let (steps, others) = (steps.clone(), solve.steps_of_others());
         tokio::spawn(async move {
             let mut failed = None;
+            let mut output = OutputHints::default();
             while let Some(mut status) = statuses.recv().await {
                 steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
                 status.leave_out(&others);
@@ -251,9 +252,12 @@ async fn build(
                 if let (None, Some(vertex)) = (&failed, error) {
                     failed = Some((vertex.digest.clone(), vertex.name.clone()));
                 }
+                for log in &status.logs {
+                    output.note(&log.vertex, &log.data);
+                }
                 let _ = events.send(Event::Status { target: target.clone(), status }).await;
             }
-            failed
+            (failed, output)
         })
     };
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
@@ -265,7 +269,7 @@ async fn build(
         refused.cancel();
     }
     let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
-    let failed = match timeout(drain, &mut forwarder).await {
+    let (failed, output) = match timeout(drain, &mut forwarder).await {
         Ok(failed) => failed,
         Err(_) => {
             follower.abort();
@@ -284,7 +288,9 @@ async fn build(
             };
             (outcome, result)
         }
-        Some(Err(error)) => (TargetOutcome::Failed(failure::explain(job, &error, failed)), None),
+        Some(Err(error)) => {
+            (TargetOutcome::Failed(failure::explain(job, &error, failed, &output)), None)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::build_context::ignore_file;
 use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::{HEADER_LIMIT, SolveError};
-use crate::diagnose::{self, Dockerfile, EngineFailure};
+use crate::diagnose::{self, Dockerfile, EngineFailure, OutputHints};
 use crate::progress::FailureKind;
 use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 use crate::solve::job::Job;
@@ -34,6 +34,7 @@ pub(super) fn explain(
     job: &Job,
     error: &SolveError,
     failed: Option<(String, String)>,
+    output: &OutputHints,
 ) -> BuildFailure {
     let (failed_vertex, step) = failed.unzip();
     let vertex = error.vertex.clone().or(failed_vertex);
@@ -99,20 +100,27 @@ pub(super) fn explain(
     BuildFailure {
         kind: explained.kind,
         message: explained.message,
+        hint: explained
+            .hint
+            .or_else(|| step.as_deref().and_then(|step| not_given(job, step)))
+            .or_else(|| output.of_step(vertex.as_deref()?).map(str::to_owned)),
         vertex,
         excerpt: explained.excerpt,
         place,
-        hint: explained.hint.or_else(|| step.as_deref().and_then(|step| not_given(job, step))),
     }
 }
 
-/// What a RUN that failed mounts and does not get: without `required` it runs, and fails by itself.
+/// What a RUN that failed mounts and does not get: without `required` it runs, and fails by itself. Where a mount says
+/// `required=false`, it can do without.
 fn not_given(job: &Job, step: &str) -> Option<String> {
     let mounts = step.split_whitespace().filter_map(|word| word.strip_prefix("--mount="));
     let mut hints = mounts.filter_map(|mount| {
         let fields = || mount.split(',').map(|field| field.split_once('=').unwrap_or((field, "")));
         let field = |names: &[&str]| fields().find(|(key, _)| names.contains(key));
         let value = |names: &[&str]| field(names).map(|(_, value)| value.trim_matches('"'));
+        if value(&["required"]) == Some("false") {
+            return None;
+        }
         match value(&["type"])? {
             "secret" => {
                 let target = value(&["target", "dst", "destination"]);
@@ -267,7 +275,7 @@ mod tests {
             location: None,
         };
         let failed = Some(("sha256:1".to_owned(), "[2/2] COPY mian.py /".to_owned()));
-        let failure = explain(&job(context.path()), &error, failed);
+        let failure = explain(&job(context.path()), &error, failed, &OutputHints::default());
         assert_eq!(failure.kind, FailureKind::Context);
         assert_eq!(failure.message, "`mian.py` is not in the build context");
         assert_eq!(failure.vertex.as_deref(), Some("sha256:1"));
@@ -283,8 +291,13 @@ mod tests {
         assert!(hint("--mount=type=secret,dst=/run/a/tok").unwrap().contains("--secret id=tok"));
         assert!(hint("--mount=type=secret,id=empty").unwrap().contains("the variable UNSET is"));
         assert!(hint("--mount=type=ssh").unwrap().contains("give --ssh default"));
-        for fine in ["--mount=type=secret,id=own", "--mount=type=cache,target=/x", "", "--mount=x"]
-        {
+        for fine in [
+            "--mount=type=secret,id=ca,required=false",
+            "--mount=type=secret,id=own",
+            "--mount=type=cache,target=/x",
+            "",
+            "--mount=x",
+        ] {
             assert_eq!(hint(fine), None, "{fine}");
         }
     }
@@ -311,7 +324,7 @@ mod tests {
         let mut job = job(Path::new("/"));
         let added = Added::Cache { tag: "latest".into() };
         job.index_updates = vec![IndexUpdate { path: "cache".into(), added }];
-        let failure = explain(&job, &error, None);
+        let failure = explain(&job, &error, None, &OutputHints::default());
         assert_eq!(failure.kind, FailureKind::Engine);
         assert_eq!(failure.message, "cannot write to cache: No space left on device (os error 28)");
     }
@@ -324,7 +337,7 @@ mod tests {
             vertex: None,
             location: None,
         };
-        let failure = explain(&job(Path::new("/")), &error, None);
+        let failure = explain(&job(Path::new("/")), &error, None, &OutputHints::default());
         assert_eq!(failure.kind, FailureKind::EngineLost);
         assert_eq!(failure.excerpt, None);
     }

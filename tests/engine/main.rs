@@ -29,6 +29,7 @@ mod ledger;
 mod limits;
 mod lock;
 mod measure;
+mod networks;
 mod ownership;
 mod ownership_by_chance;
 mod private_engines;

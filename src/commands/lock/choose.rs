@@ -74,7 +74,7 @@ pub(super) fn locks(
     found.into_iter().map(read).collect()
 }
 
-/// A target with the project's base image and how its builds reach the network.
+/// A target with the project's base image and how its builds reach the network: also by certificates and logins.
 pub(super) fn base_target(args: &LockArgs, targets: &[Target]) -> Result<Target, CommandError> {
     let images: BTreeSet<&String> =
         targets.iter().filter_map(|target| target.args.get("BASE_IMAGE")).collect();
@@ -99,6 +99,8 @@ pub(super) fn base_target(args: &LockArgs, targets: &[Target]) -> Result<Target,
     Ok(Target {
         args: build_args,
         network: like.network,
+        secrets: like.secrets,
+        secret_env: like.secret_env,
         extra_hosts: like.extra_hosts,
         ..Target::default()
     })

@@ -1,0 +1,119 @@
+//! What the output of a failed command says of the network or the disk it met, where its exit code says nothing.
+
+use std::collections::BTreeMap;
+
+/// Longest text that is looked for, less one: what may stand in the chunk before.
+const OVERLAP: usize = 63;
+
+/// Texts of pip, uv, curl, git, apt and the libraries below them, with what helps.
+const RULES: &[(&[&str], &str)] = &[
+    (
+        &[
+            "invalid peer certificate: UnknownIssuer",
+            "CERTIFICATE_VERIFY_FAILED",
+            "unable to get local issuer certificate",
+            "self-signed certificate in certificate chain",
+            "self signed certificate in certificate chain",
+            "certificate signed by unknown authority",
+            "server certificate verification failed",
+        ],
+        "a certificate is not trusted in the build, as where a network inspects TLS: give its CA bundle as a build secret. \
+         Dockerfiles of `doc2md-docker init` take `--secret id=ca,src=/etc/ssl/certs/ca-certificates.crt`; others set \
+         SSL_CERT_FILE (uv, Python) and PIP_CERT (pip) to the mounted secret",
+    ),
+    (
+        &[
+            "401 Unauthorized",
+            "403 Forbidden",
+            "401 Client Error",
+            "403 Client Error",
+            "401 Error, Credentials not correct",
+        ],
+        "a server wants a login: give it as a build secret, never as an argument. Dockerfiles of `doc2md-docker init` take \
+         `--secret id=netrc,src=FILE`, a file of lines `machine HOST login USER password TOKEN`",
+    ),
+    (
+        &["No space left on device", "no space left on device"],
+        "free space on the engine's disk: `doc2md-docker clean --cache` removes build cache",
+    ),
+];
+
+/// What was heard, by the digest of the step.
+#[derive(Debug, Default)]
+pub struct OutputHints {
+    steps: BTreeMap<String, Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// The end of what came before.
+    end: Vec<u8>,
+    hint: Option<&'static str>,
+}
+
+impl OutputHints {
+    /// Listens to what a step writes.
+    pub fn note(&mut self, step: &str, data: &[u8]) {
+        let heard = self.steps.entry(step.to_owned()).or_default();
+        let mut bytes = std::mem::take(&mut heard.end);
+        bytes.extend_from_slice(data);
+        let text = String::from_utf8_lossy(&bytes);
+        // What came last is nearest to the failure.
+        let found = RULES.iter().filter_map(|(texts, hint)| {
+            texts.iter().filter_map(|it| text.rfind(it)).max().map(|at| (at, *hint))
+        });
+        heard.hint = found.max().map(|(_, hint)| hint).or(heard.hint);
+        heard.end = bytes.split_off(bytes.len().saturating_sub(OVERLAP));
+    }
+
+    /// The hint for a step, where its output calls for one.
+    pub fn of_step(&self, step: &str) -> Option<&'static str> {
+        self.steps.get(step)?.hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn hint(chunks: &[&str]) -> Option<&'static str> {
+        let mut hints = OutputHints::default();
+        chunks.iter().for_each(|chunk| hints.note("a", chunk.as_bytes()));
+        assert_eq!(hints.of_step("b"), None);
+        hints.of_step("a")
+    }
+
+    #[test]
+    fn what_pip_and_uv_say_of_a_network_gets_a_hint() {
+        for (said, wanted) in [
+            ("  cause: invalid peer certificate: UnknownIssuer\n", "id=ca"),
+            (
+                "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed \
+                 certificate in certificate chain (_ssl.c:1006)'))",
+                "id=ca",
+            ),
+            (
+                "HTTP status client error (401 Unauthorized) for url (https://h/simple/x/)",
+                "id=netrc",
+            ),
+            ("ERROR: 403 Client Error: Forbidden for url", "id=netrc"),
+            ("OSError: [Errno 28] No space left on device", "clean --cache"),
+        ] {
+            assert!(hint(&[said]).unwrap().contains(wanted), "{said}");
+            for at in [1, said.len() / 2] {
+                let (first, second) = said.split_at(at);
+                assert!(hint(&[first, second]).unwrap().contains(wanted), "{said} at {at}");
+            }
+        }
+        assert_eq!(hint(&["collecting", "error: no such package\n"]), None);
+        let both = ["403 Forbidden, trying again\n", "CERTIFICATE_VERIFY_FAILED\n"];
+        assert!(hint(&both).unwrap().contains("id=ca"));
+    }
+
+    #[test]
+    fn every_text_fits_into_what_is_kept_of_the_chunk_before() {
+        let texts = RULES.iter().flat_map(|(texts, _)| *texts);
+        assert!(texts.map(|it| it.len()).max().unwrap() <= OVERLAP + 1);
+    }
+}
