@@ -1,6 +1,7 @@
 //! From an image's history to the Dockerfile: what `docker history` calls a step, and on which line
 //! its instruction stands.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::alike::Bigrams;
@@ -160,8 +161,11 @@ fn aligned(entries: &[String], steps: &[&Step]) -> Vec<Option<usize>> {
     let entries: Vec<Words> = entries.iter().map(|entry| Words::new(entry)).collect();
     let steps: Vec<Words> = steps.iter().map(|step| Words::new(&step.text)).collect();
     // Files of generators have thousands of lines, of which most are as they were built.
-    let same =
-        entries.iter().rev().zip(steps.iter().rev()).take_while(|(entry, step)| entry == step);
+    let same = entries
+        .iter()
+        .rev()
+        .zip(steps.iter().rev())
+        .take_while(|(entry, step)| entry.is_same(step));
     let same = same.count();
     let (rows, columns) = (entries.len() - same, steps.len() - same);
     let mut pairs = if rows.saturating_mul(columns) > MOST_PAIRS {
@@ -216,21 +220,30 @@ fn aligned_best(entries: &[Words], steps: &[Words]) -> Vec<Option<usize>> {
 }
 
 /// An entry or an instruction, to be compared.
-#[derive(PartialEq)]
 struct Words {
     /// Upper case.
     keyword: String,
     /// The rest, see [`plain`].
     plain: String,
-    bigrams: Bigrams,
+    /// Of the rest; most are found without.
+    bigrams: OnceCell<Bigrams>,
 }
 
 impl Words {
     fn new(text: &str) -> Self {
         let (keyword, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let plain = plain(rest);
-        let bigrams = Bigrams::new(&plain);
-        Self { keyword: keyword.to_ascii_uppercase(), plain, bigrams }
+        let keyword = keyword.to_ascii_uppercase();
+        Self { keyword, plain: plain(rest), bigrams: OnceCell::new() }
+    }
+}
+
+impl Words {
+    fn is_same(&self, other: &Self) -> bool {
+        self.keyword == other.keyword && self.plain == other.plain
+    }
+
+    fn bigrams(&self) -> &Bigrams {
+        self.bigrams.get_or_init(|| Bigrams::new(&self.plain))
     }
 }
 
@@ -239,7 +252,7 @@ fn likeness(entry: &Words, step: &Words) -> Option<f64> {
     if entry.keyword != step.keyword {
         return None;
     }
-    let likeness = entry.bigrams.likeness(&step.bigrams);
+    let likeness = entry.bigrams().likeness(step.bigrams());
     // The values of variables may be anything.
     (likeness >= ALIKE || step.plain.contains('$') || step.plain.contains("<<")).then_some(likeness)
 }

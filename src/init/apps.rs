@@ -255,6 +255,7 @@ fn parts(text: &str) -> Vec<&str> {
 fn assigned(text: &str) -> Option<(&str, &str)> {
     let (mut depth, mut quote) = (0_usize, None);
     let bytes = text.as_bytes();
+    let (mut start, mut found) = (0, None);
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
@@ -263,20 +264,21 @@ fn assigned(text: &str) -> Option<(&str, &str)> {
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
             (None, '=') if depth == 0 => {
-                if bytes.get(at + 1) == Some(&b'=')
-                    || at > 0 && b"=!<>+-*/%&|^@:".contains(&bytes[at - 1])
-                {
-                    return None;
+                let compares = bytes.get(at + 1) == Some(&b'=')
+                    || at > start && b"=!<>+-*/%&|^@:".contains(&bytes[at - 1]);
+                if compares {
+                    return found;
                 }
-                let name = text[..at].split(':').next()?.trim();
-                let value = text[at + 1..].trim_start();
-                let inner = assigned(value);
-                return inner.or_else(|| is_identifier(name).then_some((name, value)));
+                let name = text[start..at].split(':').next()?.trim();
+                start = at + 1;
+                if is_identifier(name) {
+                    found = Some((name, text[start..].trim_start()));
+                }
             }
             _ => {}
         }
     }
-    None
+    found
 }
 
 /// A GET route of the app itself that is there to be asked whether it is well.
@@ -408,6 +410,23 @@ mod tests {
             "async def create_app():\n    return FastAPI()",
         ] {
             assert_eq!(made(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_last_name_of_an_assignment_counts_however_many_there_are() {
+        let many = format!("{}app = FastAPI()", "a = ".repeat(200_000));
+        assert_eq!(assigned(&many), Some(("app", "FastAPI()")));
+        for (text, expected) in [
+            ("a = b == c", Some(("a", "b == c"))),
+            ("a = (b == c)", Some(("a", "(b == c)"))),
+            ("a: int = b = 'x = y'", Some(("b", "'x = y'"))),
+            ("a.b = c = d", Some(("c", "d"))),
+            ("a += b", None),
+            ("a = b += c", Some(("a", "b += c"))),
+            ("=", None),
+        ] {
+            assert_eq!(assigned(text), expected, "{text}");
         }
     }
 

@@ -160,9 +160,16 @@ impl Plan {
     }
 }
 
+/// How many pairs of lines are compared at most, a table of 8 bytes for each; a longer file is shown as another one.
+const MOST_PAIRS: usize = 1 << 22;
+
 /// The lines of two texts in one list: ` ` in both, `-` in the old one, `+` in the new one.
 fn difference(old: &str, new: &str) -> Vec<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    if old.len().saturating_mul(new.len()) > MOST_PAIRS {
+        let gone = old.iter().map(|line| format!("-{line}"));
+        return gone.chain(new.iter().map(|line| format!("+{line}"))).collect();
+    }
     // Lengths of the longest common subsequences of what follows.
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
@@ -245,5 +252,7 @@ mod tests {
     fn a_difference_has_every_line_once() {
         assert_eq!(difference("a\nb\nc\n", "a\nx\nc\nd\n"), [" a", "-b", "+x", " c", "+d"]);
         assert!(difference("", "").is_empty());
+        let long = difference(&"a\n".repeat(100_000), &"b\n".repeat(100));
+        assert_eq!((long.len(), long[0].as_str(), long[100_000].as_str()), (100_100, "-a", "+b"));
     }
 }

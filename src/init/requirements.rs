@@ -395,20 +395,22 @@ fn is_locked(text: &str) -> bool {
 }
 
 fn included(tree: &Tree, path: &str, seen: &mut BTreeSet<String>) {
-    let Some(text) = tree.text(path) else { return };
-    if !seen.insert(path.to_owned()) {
-        return;
-    }
-    for line in text.lines() {
-        let mut words = line.split([' ', '=', '\t']).filter(|word| !word.is_empty());
-        let option = words.next().unwrap_or_default();
-        let named = match option {
-            "-r" | "-c" | "--requirement" | "--constraint" => words.next(),
-            _ => option.strip_prefix("-r").or_else(|| option.strip_prefix("-c")),
-        };
-        if let Some(named) = named {
-            included(tree, &normal(&join(parent(path), named)), seen);
+    let mut open = vec![path.to_owned()];
+    while let Some(path) = open.pop() {
+        let Some(text) = tree.text(&path) else { continue };
+        if seen.contains(&path) {
+            continue;
         }
+        for line in text.lines() {
+            let mut words = line.split([' ', '=', '\t']).filter(|word| !word.is_empty());
+            let option = words.next().unwrap_or_default();
+            let named = match option {
+                "-r" | "-c" | "--requirement" | "--constraint" => words.next(),
+                _ => option.strip_prefix("-r").or_else(|| option.strip_prefix("-c")),
+            };
+            open.extend(named.map(|named| normal(&join(parent(&path), named))));
+        }
+        seen.insert(path);
     }
 }
 
@@ -495,6 +497,20 @@ mod tests {
 
     fn find(files: &[(&str, &str)], module: &str) -> Option<Requirements> {
         Requirements::find(&Tree::of(files), module, &["api", "web"]).unwrap()
+    }
+
+    #[test]
+    fn files_that_include_each_other_take_no_stack() {
+        let name = |number: usize| format!("{number:05}.txt");
+        let files: Vec<(String, String)> = (0..15_000)
+            .map(|number| (name(number), format!("-r {}\n", name(number + 1))))
+            .collect();
+        let mut files: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        files.push(("15000.txt", "-r 00000.txt\nfastapi"));
+        let mut seen = BTreeSet::new();
+        included(&Tree::of(&files), "00000.txt", &mut seen);
+        assert_eq!(seen.len(), 15_001);
     }
 
     #[test]
