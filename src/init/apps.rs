@@ -229,23 +229,29 @@ fn wants_arguments(parameters: &str) -> bool {
     })
 }
 
-/// What commas outside of brackets and strings separate.
-fn parts(text: &str) -> Vec<&str> {
-    let (mut depth, mut quote, mut start) = (0_usize, None, 0);
-    let mut parts = Vec::new();
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
+/// The characters outside of brackets and strings, with where they are.
+fn outside(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut depth, mut quote) = (0_usize, None);
+    text.char_indices().filter(move |(_, c)| {
+        match (quote, *c) {
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
+            (None, '"' | '\'') => quote = Some(*c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, ',') if depth == 0 => {
-                parts.push(text[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
+            (None, _) => return depth == 0,
         }
+        false
+    })
+}
+
+/// What commas outside of brackets and strings separate.
+fn parts(text: &str) -> Vec<&str> {
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for (at, _) in outside(text).filter(|(_, c)| *c == ',') {
+        parts.push(text[start..at].trim());
+        start = at + 1;
     }
     parts.push(text[start..].trim());
     parts
@@ -253,29 +259,18 @@ fn parts(text: &str) -> Vec<&str> {
 
 /// The name and the value of an assignment; the last name of several.
 fn assigned(text: &str) -> Option<(&str, &str)> {
-    let (mut depth, mut quote) = (0_usize, None);
     let bytes = text.as_bytes();
     let (mut start, mut found) = (0, None);
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '=') if depth == 0 => {
-                let compares = bytes.get(at + 1) == Some(&b'=')
-                    || at > start && b"=!<>+-*/%&|^@:".contains(&bytes[at - 1]);
-                if compares {
-                    return found;
-                }
-                let name = text[start..at].split(':').next()?.trim();
-                start = at + 1;
-                if is_identifier(name) {
-                    found = Some((name, text[start..].trim_start()));
-                }
-            }
-            _ => {}
+    for (at, _) in outside(text).filter(|(_, c)| *c == '=') {
+        let compares = bytes.get(at + 1) == Some(&b'=')
+            || at > start && b"=!<>+-*/%&|^@:".contains(&bytes[at - 1]);
+        if compares {
+            return found;
+        }
+        let name = text[start..at].split(':').next()?.trim();
+        start = at + 1;
+        if is_identifier(name) {
+            found = Some((name, text[start..].trim_start()));
         }
     }
     found
