@@ -53,13 +53,7 @@ pub fn vertices<'a>(definitions: impl IntoIterator<Item = &'a Definition>) -> BT
 }
 
 fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 #[cfg(test)]

@@ -210,9 +210,7 @@ fn file(action: pb::file_action::Action) -> pb::op::Op {
 }
 
 fn digest(op: &[u8]) -> String {
-    let digest = Sha256::digest(op);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex::encode(Sha256::digest(op)))
 }
 
 fn number(index: usize) -> i64 {

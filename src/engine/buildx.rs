@@ -67,7 +67,7 @@ fn current(store: &Path, connector: &Connector) -> Option<String> {
     if chosen && current.key == *key {
         return None;
     }
-    let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(Sha256::digest(key));
     let default = read::text(&store.join("defaults").join(&hash[..20]), read::TEXT).ok()?;
     Some(default).filter(exists)
 }
@@ -120,8 +120,7 @@ mod tests {
         assert!(notice().is_some());
         write("current", r#"{"Key":"unix:///d.sock","Name":"","Global":false}"#);
         assert_eq!(notice(), None);
-        let hash: String =
-            Sha256::digest("unix:///d.sock").iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(Sha256::digest("unix:///d.sock"));
         write(&format!("defaults/{}", &hash[..20]), "b");
         assert!(notice().is_some());
         write("current", "not JSON");

@@ -273,8 +273,7 @@ fn chain_ids(diff_ids: &[String]) -> Vec<String> {
             None => diff_id.clone(),
             Some(below) => {
                 let digest = Sha256::digest(format!("{below} {diff_id}"));
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("sha256:{hex}")
+                format!("sha256:{}", hex::encode(digest))
             }
         };
         chains.push(chain);
@@ -383,8 +382,7 @@ mod tests {
         let chain = layers(vec!["sha256:a".to_owned(), "sha256:b".to_owned()], &history);
         assert_eq!(chain[0].chain_id, "sha256:a");
         let digest = Sha256::digest("sha256:a sha256:b");
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(chain[1].chain_id, format!("sha256:{hex}"));
+        assert_eq!(chain[1].chain_id, format!("sha256:{}", hex::encode(digest)));
         assert_eq!(chain[1].size_bytes, Some(2));
     }
 }

@@ -42,7 +42,7 @@ struct EndpointMeta {
 /// the context's name (docker/cli `context/store`).
 pub(crate) fn load(config: &Path, name: &str) -> Result<ContextEndpoint, ConnectError> {
     let settings = |message| ConnectError::new(ConnectErrorKind::Settings, message);
-    let folder = hex(&Sha256::digest(name.as_bytes()));
+    let folder = hex::encode(Sha256::digest(name.as_bytes()));
     let path = config.join("contexts/meta").join(&folder).join("meta.json");
     let text = read::bytes(&path, read::TEXT).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
@@ -91,10 +91,6 @@ fn names(config: &Path) -> Vec<String> {
     names
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
@@ -102,7 +98,7 @@ pub(crate) mod tests {
 
     /// Writes a context the way `docker context create` lays it out.
     pub(crate) fn write_context(config: &Path, name: &str, endpoint: &str) -> PathBuf {
-        let folder = hex(&Sha256::digest(name.as_bytes()));
+        let folder = hex::encode(Sha256::digest(name.as_bytes()));
         let meta = config.join("contexts/meta").join(&folder);
         fs_err::create_dir_all(&meta).unwrap();
         let text =

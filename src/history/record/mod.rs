@@ -1,7 +1,6 @@
 //! From what a run left behind to the entry that is kept. Pure: everything is a parameter.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -240,13 +239,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// `sha256:` and a hash in hex.
 pub(super) fn digest_text(hash: &[u8]) -> String {
-    let mut text = String::with_capacity("sha256:".len() + 2 * hash.len());
-    text.push_str("sha256:");
-    for byte in hash {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex::encode(hash))
 }
 
 #[cfg(test)]

@@ -457,7 +457,7 @@ fn path_digest(path: &Path, flavour: &str) -> String {
     hash.update(path.as_os_str().as_encoded_bytes());
     hash.update([0]);
     hash.update(flavour);
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..8])
 }
 
 /// Whether the engine fetches a context itself (git or http), as buildx decides.

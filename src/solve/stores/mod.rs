@@ -71,8 +71,7 @@ pub fn cache_names(path: &Path) -> (String, String) {
 }
 
 fn path_id(path: &Path) -> String {
-    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..8])
 }
 
 /// What an index gets to know after the solve.

@@ -94,13 +94,12 @@ impl Hasher {
 
     /// The digest of everything so far; it starts anew.
     pub(super) fn finish(&mut self) -> Digest {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
             Self::Sha256(hash) => {
-                Digest { algorithm: Algorithm::Sha256, hex: hex(&hash.finalize_reset()) }
+                Digest { algorithm: Algorithm::Sha256, hex: hex::encode(hash.finalize_reset()) }
             }
             Self::Sha512(hash) => {
-                Digest { algorithm: Algorithm::Sha512, hex: hex(&hash.finalize_reset()) }
+                Digest { algorithm: Algorithm::Sha512, hex: hex::encode(hash.finalize_reset()) }
             }
         }
     }
