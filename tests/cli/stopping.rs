@@ -28,10 +28,12 @@ impl Frozen {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doc2md-docker"));
+        // Signals as in the foreground: whatever started the tests in the background may ignore some.
+        let mut command = Command::new("env");
         let tmp = self.folder.path().join("tmp");
         std::fs::create_dir_all(&tmp).unwrap();
         command
+            .args(["--default-signal", env!("CARGO_BIN_EXE_doc2md-docker")])
             .current_dir(self.folder.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -146,21 +146,22 @@ fn owners_namespaces_and_modes_of_sharing_are_those_of_the_builds() {
             records(engine, name).iter().filter(|it| of_project(it)).count()
         };
         let before = count();
-        // While other tests build on this engine, private mounts are left alone.
-        let found = crate::support::eventually("all mounts measured", LIMIT, || {
+        // While other tests build on this engine, a private mount is left alone, and the engine's size is shown.
+        let is_told = |mount: &Value| {
+            let why = mount["not_measured"].as_str().unwrap_or_default();
+            mount["size_source"] == "measured"
+                || (mount["id"].to_string().contains("-private")
+                    && why.contains("a build is at work"))
+        };
+        let found = crate::support::eventually("all mounts are told of", LIMIT, || {
             let found = mounts(&stats(&project, &[]));
-            found.iter().all(|it| it["size_source"] == "measured").then_some(found)
+            (found.len() == 3 && found.iter().all(is_told)).then_some(found)
         });
-        let sizes: Vec<(String, u64)> = found
-            .iter()
-            .map(|it| {
-                (it["size_source"].to_string(), it["size_bytes"].as_u64().unwrap() / 1_000_000)
-            })
-            .collect();
-        let mut megabytes: Vec<u64> = sizes.iter().map(|(_, size)| *size).collect();
-        megabytes.sort_unstable();
-        assert_eq!(megabytes, [2, 3, 4], "{}: {found:#?}", engine.name);
-        assert!(sizes.iter().all(|(source, _)| source == "\"measured\""), "{found:#?}");
+        for (mount, megabytes) in found.iter().zip([3, 2, 4]) {
+            if mount["size_source"] == "measured" {
+                assert_near(&mount["size_bytes"], megabytes, &format!("{} {mount:#}", engine.name));
+            }
+        }
         // A look makes no mount.
         assert_eq!((before, count()), (3, 3), "{}", engine.name);
         let made = |it: &CacheRecord| it.description.contains("from exec /doc2md-docker-measure");

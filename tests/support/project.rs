@@ -58,8 +58,10 @@ impl Project {
 
     /// The binary under test, in the project's folder, against its engine, with nothing else in the environment.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doc2md-docker"));
+        // Signals as in the foreground: whatever started the tests in the background may ignore some.
+        let mut command = Command::new("env");
         command
+            .args(["--default-signal", env!("CARGO_BIN_EXE_doc2md-docker")])
             .current_dir(self.dir())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
