@@ -14,7 +14,7 @@
 //! - [`clean`]: what of a project goes and what stays, and its removal.
 //! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
 //!   looked into for their true size, and what is remembered of it; [`size`]: sizes as people write them.
-//! - [`history`]: what each build used and did, remembered beside the engine.
+//! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
@@ -35,6 +35,7 @@ pub mod diagnose;
 pub mod dockerfile;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod files;
 pub mod history;
 pub mod image_reference;

@@ -9,6 +9,7 @@ pub mod init;
 pub mod lock;
 pub mod project;
 pub mod stats;
+pub mod why;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -45,6 +46,8 @@ pub enum Command {
     Lock(lock::LockArgs),
     /// Show what images, containers, volumes and build cache take, and check budgets.
     Stats(stats::StatsArgs),
+    /// Tell why the steps of a build ran: what changed since the builds before it.
+    Why(why::WhyArgs),
 }
 
 /// Options of every command.

@@ -26,18 +26,7 @@ pub fn run(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<(), CommandError> {
-    let Some(directory) = environment.ledger_directory() else {
-        return Err(CommandError::new(
-            ExitKind::Usage,
-            "there is no place for a history of builds",
-        )
-        .hint("set DOC2MD_DOCKER_STATE_DIR or HOME"));
-    };
-    let history = History {
-        store: Store::open(directory),
-        project: project_name(global, environment, ui)?,
-        ui,
-    };
+    let history = History::open(global, environment, ui)?;
     match &args.action {
         None => history.list(&ListArgs::default()),
         Some(HistoryAction::Ls(args)) => history.list(args),
@@ -63,13 +52,30 @@ fn project_name(
     }
 }
 
-struct History<'a> {
+/// The history of one project.
+pub(super) struct History<'a> {
     store: Store,
     project: String,
     ui: &'a Ui,
 }
 
-impl History<'_> {
+impl<'a> History<'a> {
+    pub(super) fn open(
+        global: &GlobalArgs,
+        environment: &Environment,
+        ui: &'a Ui,
+    ) -> Result<Self, CommandError> {
+        let Some(directory) = environment.ledger_directory() else {
+            return Err(CommandError::new(
+                ExitKind::Usage,
+                "there is no place for a history of builds",
+            )
+            .hint("set DOC2MD_DOCKER_STATE_DIR or HOME"));
+        };
+        let project = project_name(global, environment, ui)?;
+        Ok(Self { store: Store::open(directory), project, ui })
+    }
+
     fn list(&self, args: &ListArgs) -> Result<(), CommandError> {
         let (entries, skipped) = store::read_all(&self.builds()?, args.limit);
         self.warn(&skipped);
@@ -132,14 +138,14 @@ impl History<'_> {
     }
 
     /// The project's builds, the newest first.
-    fn builds(&self) -> Result<Vec<Stored>, CommandError> {
+    pub(super) fn builds(&self) -> Result<Vec<Stored>, CommandError> {
         self.store.entries(&self.project).map_err(|error| match error {
             StoreError::Project(_) => CommandError::new(ExitKind::Usage, error.to_string()),
             error => broken(&error),
         })
     }
 
-    fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
+    pub(super) fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
         find(builds, spec)?.read().map_err(|error| {
             CommandError::new(ExitKind::Failed, format!("cannot read build {spec}"))
                 .caused_by(&error)

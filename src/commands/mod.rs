@@ -15,6 +15,7 @@ pub mod project;
 mod scope;
 pub mod sources;
 pub mod stats;
+pub mod why;
 
 use crate::cli::{Cli, Command, GlobalArgs, ProgressMode};
 use crate::commands::environment::Environment;
@@ -67,6 +68,7 @@ async fn run_command(
         Command::Stats(args) => stats::run(&cli.global, args, environment, ui).await,
         Command::History(args) => history::run(&cli.global, args, environment, ui),
         Command::Init(args) => init::run(&cli.global, args, environment, ui),
+        Command::Why(args) => why::run(&cli.global, args, environment, ui),
     }
 }
 

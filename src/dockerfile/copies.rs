@@ -1,8 +1,9 @@
-//! What a COPY or ADD takes from where, as its text and the name of its step tell.
+//! What an instruction takes from where: a COPY or ADD, as its text and the name of its step tell, and the bind mounts
+//! of a RUN.
 
 use parse_dockerfile::{Flag, Instruction, Source};
 
-/// The paths that a COPY or ADD takes from one directory.
+/// The paths that an instruction takes from one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct CopySources {
     /// `--from`: a stage, an image or a named context; the build context where `None`.
@@ -14,8 +15,15 @@ pub struct CopySources {
     pub exclude: Vec<String>,
 }
 
-/// What a COPY or ADD names, variables as they are.
+/// What an instruction names, variables as they are. Of a RUN, what it mounts of the build context.
 pub(super) fn written(instruction: &Instruction<'_>) -> Option<CopySources> {
+    if let Instruction::Run(run) = instruction {
+        let mounts = run.options.iter().filter(|flag| flag.name.value == "mount");
+        let mounts = mounts.filter_map(|flag| bind(&flag.value.as_ref()?.value));
+        let paths: Vec<String> =
+            mounts.filter(|(from, _)| from.is_none()).map(|(_, path)| path).collect();
+        return (!paths.is_empty()).then(|| CopySources { paths, ..CopySources::default() });
+    }
     let (flags, sources): (&[Flag<'_>], &[Source<'_>]) = match instruction {
         Instruction::Copy(copy) => (&copy.options, &copy.src),
         Instruction::Add(add) => (&add.options, &add.src),
@@ -48,6 +56,23 @@ pub(super) fn words(instruction: &str) -> Vec<String> {
     words
 }
 
+/// A field of a `--mount`.
+pub(super) fn field(mount: &str, name: &str) -> Option<String> {
+    mount.split(',').find_map(|field| {
+        let (key, value) = field.split_once('=')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim_matches(['"', '\'']).to_owned())
+    })
+}
+
+/// Where a bind mount comes from, and which path of it; `None` for a mount of another type.
+pub(super) fn bind(mount: &str) -> Option<(Option<String>, String)> {
+    if field(mount, "type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bind")) {
+        return None;
+    }
+    let path = field(mount, "source").or_else(|| field(mount, "src"));
+    Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
+}
+
 /// Whether ADD fetches it from elsewhere.
 pub(super) fn is_remote(path: &str) -> bool {
     path.contains("://") || path.starts_with("git@")
@@ -74,6 +99,9 @@ COPY <<END d /app/
 text
 END
 COPY --exclude=*.md --exclude=tests . /app
+RUN --mount=type=bind,from=one,source=/x,target=/x --mount=type=cache,target=/c \
+  --mount=type=bind,source=a.lock,target=/a --mount=src=b.lock,target=/b pip install
+RUN --mount=source=$X,target=/x true
 "#;
 
     fn of(step: &str) -> Option<(Vec<String>, Option<String>)> {
@@ -92,6 +120,12 @@ COPY --exclude=*.md --exclude=tests . /app
             (all.paths, all.exclude),
             (vec![".".into()], vec!["*.md".into(), "tests".into()])
         );
+    }
+
+    #[test]
+    fn bind_mounts_of_the_context_are_read() {
+        assert_eq!(of("[9/10] RUN pip").unwrap(), (vec!["a.lock".into(), "b.lock".into()], None));
+        assert_eq!(of("[10/10] RUN true"), None, "a variable is in the path");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) struct Step<'a> {
     pub(super) stage: Option<usize>,
     /// The number of its vertex within the stage, for instructions that make one.
     number: Option<usize>,
-    /// What a COPY or ADD names, as it is written.
+    /// What it copies or mounts, as it is written.
     pub(super) copies: Option<CopySources>,
 }
 
@@ -64,10 +64,14 @@ impl<'a> Outline<'a> {
         self.step(step_name).map(|step| step.lines.clone())
     }
 
-    /// What the step `step_name` copies; `None` where it is no COPY or ADD, cannot be found, or takes no
-    /// path.
+    /// What the step `step_name` copies or mounts; `None` where it is no COPY, ADD or RUN, cannot be found, or takes no
+    /// path that is known.
     pub fn copy_sources(&self, step_name: &str) -> Option<CopySources> {
         let text = step_name.split_once("] ").map_or(step_name, |(_, text)| text);
+        if text.starts_with("RUN ") {
+            let mounted = self.step(step_name)?.copies.clone()?;
+            return (!mounted.paths.iter().any(|path| path.contains('$'))).then_some(mounted);
+        }
         if !["COPY ", "ADD "].iter().any(|keyword| text.starts_with(keyword)) {
             return None;
         }

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::copies;
+use super::copies::{self, bind, field};
 use super::history::{Stages, words};
 use super::locate::{Step, steps};
 
@@ -111,23 +111,6 @@ fn flags(text: &str, name: &str) -> Vec<String> {
 
 fn flag(text: &str, name: &str) -> Option<String> {
     flags(text, name).into_iter().next()
-}
-
-/// A field of a `--mount`.
-fn field(mount: &str, name: &str) -> Option<String> {
-    mount.split(',').find_map(|field| {
-        let (key, value) = field.split_once('=')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim_matches(['"', '\'']).to_owned())
-    })
-}
-
-/// Where a bind mount comes from, and which path of it; `None` for a mount of another type.
-fn bind(mount: &str) -> Option<(Option<String>, String)> {
-    if field(mount, "type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bind")) {
-        return None;
-    }
-    let path = field(mount, "source").or_else(|| field(mount, "src"));
-    Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
 }
 
 /// What variables stand for.

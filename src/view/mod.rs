@@ -16,6 +16,7 @@ pub mod stats;
 pub mod table;
 pub mod timeline;
 pub mod tty;
+pub mod why;
 
 #[cfg(test)]
 mod replay;

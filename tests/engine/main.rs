@@ -40,3 +40,4 @@ mod services;
 mod stats;
 mod stores;
 mod timeline;
+mod why;

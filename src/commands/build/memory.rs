@@ -13,7 +13,7 @@ use crate::commands::environment::Environment;
 use crate::compose::Project;
 use crate::engine::{Engine, EngineError};
 use crate::history::record::{self, TargetFacts};
-use crate::history::{BuildId, EngineInfo, Limits, Store, StoreError, past};
+use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, past};
 use crate::inventory::{EngineFacts, Store as ImageStore};
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{RunSummary, RunTrace};
@@ -60,11 +60,16 @@ impl Memory {
         })
     }
 
+    /// The newest builds, this one among them; none where they cannot be read.
+    pub(super) fn newest(&self) -> Vec<Entry> {
+        self.store.newest(&self.project, BUILDS).map(|(entries, _)| entries).unwrap_or_default()
+    }
+
     /// Keeps a run that has ended.
     ///
     /// # Errors
     /// The state directory cannot be written.
-    pub(super) fn keep(&self, run: &Ended<'_>) -> Result<(), StoreError> {
+    pub(super) fn keep(&self, run: &Ended<'_>) -> Result<Entry, StoreError> {
         let id = BuildId::new(run.started, &buildkit::new_ref());
         let entry = record::record(&record::Run {
             id: &id,
@@ -81,7 +86,7 @@ impl Memory {
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
             self.store.retain(&self.project, Limits::default())?;
         }
-        Ok(())
+        Ok(entry)
     }
 }
 

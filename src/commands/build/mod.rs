@@ -13,8 +13,9 @@ mod settings;
 use crate::cli::GlobalArgs;
 use crate::cli::build::BuildArgs;
 use crate::commands::environment::Environment;
-use crate::commands::{check, connect, progress_mode, project, sources};
+use crate::commands::{check, connect, progress_mode, project, sources, why};
 use crate::error::{CommandError, ExitKind};
+use crate::history::{Entry, StepResult};
 use crate::signal::Interrupt;
 use crate::solve::plan::BuildPlan;
 use crate::targets::as_buildx;
@@ -68,6 +69,7 @@ pub async fn run(
     };
     // A check builds nothing that could be told of later.
     let memory = if args.check { None } else { Memory::of(&project, environment) };
+    let remembered = memory.clone();
     let run = Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory };
     let finished = run.go().await?;
     let written = results::write(args, &project, &plan, &finished, ui);
@@ -79,7 +81,23 @@ pub async fn run(
         return Err(error);
     }
     written?;
+    if progress != Progress::RawJson {
+        tell_why(remembered.as_ref(), finished.entry.clone(), ui);
+    }
     if args.check { check::report(&finished.outcome.targets, ui) } else { Ok(()) }
+}
+
+/// Tells in a few lines why steps ran that an earlier build had done.
+fn tell_why(memory: Option<&Memory>, entry: Option<Entry>, ui: &Ui) {
+    let (Some(memory), Some(entry)) = (memory, entry) else { return };
+    let steps = entry.targets.iter().flat_map(|target| &target.steps);
+    if steps.filter(|step| step.is_instruction()).all(|step| step.result == StepResult::Cached) {
+        return;
+    }
+    let (columns, _) = ui.size();
+    for line in view::why::brief(&why::explained(entry, memory.newest()), columns) {
+        ui.say(&line);
+    }
 }
 
 /// What would be built, as `docker compose build --print` shows it.

@@ -16,6 +16,7 @@ use crate::commands::environment::Environment;
 use crate::engine::buildx::other_builder;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
+use crate::history::Entry;
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
@@ -68,6 +69,8 @@ pub struct Finished {
     pub sent_bytes: u64,
     /// What is secret in it: everything here has been through it.
     pub redactor: Redactor,
+    /// How it is remembered, if it is.
+    pub entry: Option<Entry>,
 }
 
 impl Run<'_> {
@@ -132,6 +135,7 @@ impl Run<'_> {
             ci::write_github_files(self.environment, self.ui, &page, &outputs);
         }
         let trace = reporter.into_run();
+        let mut entry = None;
         if let (Some(memory), Some(asked)) = (&self.memory, asked) {
             copied::add(&origins, &trace, &mut facts);
             let ended = memory::Ended {
@@ -142,12 +146,15 @@ impl Run<'_> {
                 summary: &summary,
                 targets: &facts,
             };
-            if let Err(error) = memory.keep(&ended) {
-                self.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
+            match memory.keep(&ended) {
+                Ok(kept) => entry = Some(kept),
+                Err(error) => {
+                    self.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
+                }
             }
         }
         let sent_bytes = sessions.wire_bytes();
-        Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes, redactor })
+        Ok(Finished { outcome, summary, started: started_at, trace, sent_bytes, redactor, entry })
     }
 
     /// Ends when the run is to stop before anything is built.

@@ -1,0 +1,30 @@
+//! `doc2md-docker why`: why steps of a build ran.
+
+use clap::{Args, ValueEnum};
+
+/// Arguments of `why`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
+    Without compose files here, -p NAME names the project."
+)]
+pub struct WhyArgs {
+    /// Services; all that the build made, by default.
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Which build.
+    #[arg(long, value_name = "BUILD", default_value = "latest")]
+    pub build: String,
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = WhyFormat::Text)]
+    pub format: WhyFormat,
+}
+
+/// How causes are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhyFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON document.
+    Json,
+}

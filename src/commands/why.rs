@@ -1,0 +1,63 @@
+//! `doc2md-docker why`: the history's builds to causes.
+
+use super::history::History;
+use crate::cli::GlobalArgs;
+use crate::cli::why::{WhyArgs, WhyFormat};
+use crate::commands::environment::Environment;
+use crate::error::{CommandError, ExitKind};
+use crate::explain::{Explanation, explain};
+use crate::history::{Entry, copied, store};
+use crate::terminal::Ui;
+use crate::view::why;
+
+/// Runs the command.
+///
+/// # Errors
+/// A build that is not there or not clear, a service it did not build, or a history that cannot be read.
+pub fn run(
+    global: &GlobalArgs,
+    args: &WhyArgs,
+    environment: &Environment,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let history = History::open(global, environment, ui)?;
+    let builds = history.builds()?;
+    let build = history.read(&builds, &args.build)?;
+    // What cannot be read explains nothing, that is all.
+    let (others, _) = store::read_all(&builds, usize::MAX);
+    let mut explanation = explained(build, others);
+    only(&mut explanation, &args.services)?;
+    let (columns, _) = ui.size();
+    ui.data(&match args.format {
+        WhyFormat::Json => why::document(&explanation),
+        WhyFormat::Text => why::text(&explanation, columns),
+    });
+    Ok(())
+}
+
+/// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.
+pub(super) fn explained(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
+    copied::recall(&mut build, &others);
+    let known = others.clone();
+    others.iter_mut().for_each(|other| copied::recall(other, &known));
+    explain(&build, &others)
+}
+
+/// Leaves the targets of `services`, if any are named.
+fn only(explanation: &mut Explanation, services: &[String]) -> Result<(), CommandError> {
+    for service in services {
+        if !explanation.targets.iter().any(|target| target.service == *service) {
+            let built: Vec<&str> =
+                explanation.targets.iter().map(|target| target.service.as_str()).collect();
+            return Err(CommandError::new(
+                ExitKind::Usage,
+                format!("build {} has no service {service:?} of its own", explanation.build),
+            )
+            .hint(format!("it built {}", built.join(", "))));
+        }
+    }
+    if !services.is_empty() {
+        explanation.targets.retain(|target| services.contains(&target.service));
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What can make a step run.
+
+use serde::Serialize;
+
+use crate::history::BuildId;
+use crate::history::copied::Differences;
+
+/// Why a step ran, and how sure that is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    /// Why.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// Whether what is known leaves no other reason. What is not certain is the likeliest.
+    pub certain: bool,
+}
+
+/// Why a step ran.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Reason {
+    /// The cache was not to be read (`--no-cache`).
+    Requested,
+    /// No earlier build is remembered that did it to its end.
+    FirstBuild,
+    /// It says something else.
+    Instruction {
+        /// What it said; `None` for one that is new.
+        from: Option<String>,
+        /// What it says.
+        to: String,
+    },
+    /// A build argument has another value.
+    Argument {
+        /// Its name.
+        argument: String,
+        /// Its value before, if it had one.
+        from: Option<String>,
+        /// Its value, if it has one.
+        to: Option<String>,
+    },
+    /// The base image is another one.
+    Base {
+        /// Its reference.
+        reference: String,
+        /// Its digest before.
+        from: Option<String>,
+        /// Its digest.
+        to: Option<String>,
+    },
+    /// Files of a build context changed.
+    Files {
+        /// Which, as far as that is known.
+        paths: Vec<PathChange>,
+    },
+    /// It copies from a stage in which something ran.
+    Stage {
+        /// The step of that stage that ran.
+        because_of_step: usize,
+    },
+    /// A step that it stands on ran.
+    EarlierStep {
+        /// The step.
+        because_of_step: usize,
+    },
+    /// Nothing changed, but the engine no longer had the result.
+    RecordGone {
+        /// The newest build that had the same result.
+        built: BuildId,
+    },
+    /// Nothing obvious.
+    Unknown {
+        /// What changed that may have to do with it, in words.
+        changed: Vec<String>,
+    },
+}
+
+impl Reason {
+    /// The step whose run made this one run.
+    pub fn because_of_step(&self) -> Option<usize> {
+        match self {
+            Self::Stage { because_of_step } | Self::EarlierStep { because_of_step } => {
+                Some(*because_of_step)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn certain(self) -> Cause {
+        Cause { reason: self, certain: true }
+    }
+
+    pub(super) fn likely(self) -> Cause {
+        Cause { reason: self, certain: false }
+    }
+}
+
+/// A file that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PathChange {
+    /// Path from the top of the context.
+    pub path: String,
+    /// How.
+    pub change: Change,
+}
+
+/// How a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Another content, size or mode.
+    Changed,
+    /// Not there before.
+    Added,
+    /// No longer there.
+    Removed,
+}
+
+pub(super) fn paths(differences: Differences) -> Vec<PathChange> {
+    let Differences { changed, new, removed } = differences;
+    [(Change::Changed, changed), (Change::Added, new), (Change::Removed, removed)]
+        .into_iter()
+        .flat_map(|(change, paths)| paths.into_iter().map(move |path| PathChange { path, change }))
+        .collect()
+}

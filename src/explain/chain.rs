@@ -1,0 +1,354 @@
+//! The steps of a target, what each stands on, and what it was in earlier builds.
+
+use crate::explain::cause::{self, Cause, Reason};
+use crate::history::copied::Differences;
+use crate::history::{CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
+use crate::progress::StepName;
+
+/// A target among the builds before it.
+pub(super) struct Chain<'a> {
+    target: &'a TargetEntry,
+    /// Its instructions.
+    pub(super) steps: Vec<&'a StepEntry>,
+    /// The target in earlier builds, the newest first.
+    before: Vec<Before<'a>>,
+}
+
+struct Before<'a> {
+    entry: &'a Entry,
+    target: &'a TargetEntry,
+    steps: Vec<&'a StepEntry>,
+}
+
+impl<'a> Chain<'a> {
+    pub(super) fn new(target: &'a TargetEntry, earlier: &[&'a Entry]) -> Self {
+        let before = earlier.iter().filter_map(|entry| {
+            let target = entry.targets.iter().find(|it| it.name == target.name)?;
+            let steps = instructions(target);
+            (!steps.is_empty()).then_some(Before { entry, target, steps })
+        });
+        Self { target, steps: instructions(target), before: before.collect() }
+    }
+
+    /// Whether a step ran, be it to its end or not.
+    pub(super) fn ran(&self, index: usize) -> bool {
+        matches!(self.steps[index].result, StepResult::Ran | StepResult::Failed)
+    }
+
+    /// Why the step at `index` ran.
+    pub(super) fn cause(&self, index: usize) -> Cause {
+        let step = self.steps[index];
+        if self.nothing_was_to_be_cached() {
+            return Reason::Requested.certain();
+        }
+        if let Some(parent) = self.parents(index).into_iter().find(|parent| self.ran(*parent)) {
+            return follows(step, self.steps[parent], parent).certain();
+        }
+        if let Some(built) = self.built_before(index) {
+            let reason = match self.target.inputs.no_cache {
+                // Of some stages the cache was not to be read, and nothing else happened.
+                true => Reason::Requested,
+                false => Reason::RecordGone { built: built.entry.id.clone() },
+            };
+            let certain = !self.target.inputs.no_cache && self.all_files_are_known(index);
+            return Cause { reason, certain };
+        }
+        let earlier = self.before.iter().find_map(|it| Some((it, it.counterpart(step)?)));
+        match earlier {
+            Some((before, old)) => self.difference(index, before, old),
+            None if self.before.is_empty() => Reason::FirstBuild.certain(),
+            None => Reason::Instruction { from: None, to: step.instruction.clone() }.certain(),
+        }
+    }
+
+    /// What differs between a step and what it was in an earlier build.
+    fn difference(&self, index: usize, before: &Before<'_>, old: &StepEntry) -> Cause {
+        let step = self.steps[index];
+        let is_base = StepName::parse(&step.name).is_base();
+        if let Some(base) = self.moved_base(before).filter(|_| is_base) {
+            return base.certain();
+        }
+        if old.instruction != step.instruction {
+            if let Some(argument) = self.replaced_argument(before, old, step) {
+                return argument.certain();
+            }
+            let (from, to) = (Some(old.instruction.clone()), step.instruction.clone());
+            return Reason::Instruction { from, to }.certain();
+        }
+        if let Some(cause) = changed_files(old, step) {
+            return cause;
+        }
+        if self.target.inputs.no_cache {
+            return Reason::Requested.likely();
+        }
+        if self.is_same_operation(before, old, step) {
+            let changed = |ancestor: &usize| {
+                let step = self.steps[*ancestor];
+                before.counterpart(step).is_some_and(|old| changed_files(old, step).is_some())
+            };
+            return match self.ancestors(index).into_iter().find(changed) {
+                Some(ancestor) => follows(step, self.steps[ancestor], ancestor).likely(),
+                None => Reason::FirstBuild.likely(),
+            };
+        }
+        // Something is another one that makes no step of its own, or a step below, which came from the cache.
+        if let Some(base) = self.moved_base(before) {
+            return match self.target.inputs.bases.len() {
+                1 => base.certain(),
+                _ => base.likely(),
+            };
+        }
+        let is_another = |parent: &usize| {
+            let parent = self.steps[*parent];
+            before.counterpart(parent).is_none_or(|old| key(old) != key(parent))
+        };
+        if let Some(parent) = self.parents(index).into_iter().find(is_another) {
+            return follows(step, self.steps[parent], parent).likely();
+        }
+        let mut arguments = self.changed_arguments(before);
+        if arguments.len() == 1 {
+            return arguments.remove(0).likely();
+        }
+        Reason::Unknown { changed: self.changes(before, &arguments) }.likely()
+    }
+
+    /// `--no-cache` for all stages: everything that can run did.
+    fn nothing_was_to_be_cached(&self) -> bool {
+        self.target.inputs.no_cache
+            && self.steps.iter().all(|step| {
+                step.result != StepResult::Cached || StepName::parse(&step.name).is_base()
+            })
+    }
+
+    /// Steps that the one at `index` reads: those it names, else the one before it in its stage.
+    fn parents(&self, index: usize) -> Vec<usize> {
+        let step = self.steps[index];
+        let named = |(at, other): (usize, &&StepEntry)| {
+            (at != index && step.inputs.contains(&other.digest)).then_some(at)
+        };
+        let parents: Vec<usize> = self.steps.iter().enumerate().filter_map(named).collect();
+        if !parents.is_empty() {
+            return parents;
+        }
+        // The digest of a group of steps is not that of its last one.
+        let number = step.position.and_then(|(number, _)| number.checked_sub(1));
+        let is_before = |other: &&StepEntry| {
+            other.stage == step.stage && other.position.map(|(number, _)| number) == number
+        };
+        let before = number.and_then(|_| self.steps.iter().position(is_before));
+        before.into_iter().filter(|at| *at != index).collect()
+    }
+
+    /// All steps below the one at `index`.
+    fn ancestors(&self, index: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut open = vec![index];
+        while let Some(at) = open.pop() {
+            for parent in self.parents(at) {
+                if parent != index && !found.contains(&parent) {
+                    found.push(parent);
+                    open.push(parent);
+                }
+            }
+        }
+        found
+    }
+
+    /// The newest earlier build in which the step had its result from the same sources.
+    fn built_before(&self, index: usize) -> Option<&Before<'a>> {
+        let below = self.ancestors(index);
+        self.before.iter().find(|before| {
+            let same = |at: usize| {
+                let step = self.steps[at];
+                before.counterpart(step).is_some_and(|old| {
+                    self.is_same_operation(before, old, step)
+                        && has_ended(old)
+                        && same_files(old, step)
+                })
+            };
+            same(index) && below.iter().all(|at| same(*at))
+        })
+    }
+
+    /// Whether a step was asked to do the same. A digest says so. That of a step above a build context differs with every
+    /// session, though: then the text says so, where nothing differs that stands in no text.
+    fn is_same_operation(&self, before: &Before<'_>, old: &StepEntry, step: &StepEntry) -> bool {
+        let (was, is) = (&before.target.inputs, &self.target.inputs);
+        let given_the_same = || {
+            was.dockerfile_digest == is.dockerfile_digest
+                && was.args == is.args
+                && was.bases == is.bases
+                && was.platforms == is.platforms
+        };
+        old.digest == step.digest || key(old) == key(step) && given_the_same()
+    }
+
+    /// Whether of every step that reads a context it is known which files.
+    fn all_files_are_known(&self, index: usize) -> bool {
+        let mut steps = self.ancestors(index);
+        steps.push(index);
+        steps.iter().all(|at| {
+            let step = self.steps[*at];
+            let text = &step.instruction;
+            let copies = ["COPY ", "ADD "].iter().any(|word| text.starts_with(word));
+            let mounts = text.contains("type=bind");
+            match step.files {
+                Some(_) => !(mounts && text.contains(",from=")),
+                None => !mounts && (!copies || text.contains("--from=")),
+            }
+        })
+    }
+
+    /// A base image that is another one than before.
+    fn moved_base(&self, before: &Before<'_>) -> Option<Reason> {
+        let old = &before.target.inputs.bases;
+        self.target.inputs.bases.iter().find_map(|base| {
+            let was = old.iter().find(|it| it.reference == base.reference)?;
+            let moved = was.digest != base.digest && was.digest.is_some() && base.digest.is_some();
+            moved.then(|| Reason::Base {
+                reference: base.reference.clone(),
+                from: was.digest.clone(),
+                to: base.digest.clone(),
+            })
+        })
+    }
+
+    /// The argument whose value alone makes the two texts differ: engines name steps with values in place.
+    fn replaced_argument(
+        &self,
+        before: &Before<'_>,
+        old: &StepEntry,
+        step: &StepEntry,
+    ) -> Option<Reason> {
+        self.changed_arguments(before).into_iter().find(|it| match it {
+            Reason::Argument { from: Some(from), to: Some(to), .. } => {
+                !to.is_empty() && differs_by_value(&old.instruction, &step.instruction, from, to)
+            }
+            _ => false,
+        })
+    }
+
+    fn changed_arguments(&self, before: &Before<'_>) -> Vec<Reason> {
+        let (old, new) = (&before.target.inputs.args, &self.target.inputs.args);
+        let gone = old.keys().filter(|name| !new.contains_key(*name));
+        new.keys()
+            .chain(gone)
+            .filter(|name| old.get(*name) != new.get(*name))
+            .map(|name| Reason::Argument {
+                argument: name.clone(),
+                from: old.get(name).cloned(),
+                to: new.get(name).cloned(),
+            })
+            .collect()
+    }
+
+    /// What changed of the target, in words.
+    fn changes(&self, before: &Before<'_>, arguments: &[Reason]) -> Vec<String> {
+        let (old, new) = (&before.target.inputs, &self.target.inputs);
+        let mut changed: Vec<String> = arguments
+            .iter()
+            .filter_map(|it| match it {
+                Reason::Argument { argument, .. } => Some(format!("argument {argument}")),
+                _ => None,
+            })
+            .collect();
+        if old.dockerfile_digest != new.dockerfile_digest {
+            changed
+                .push("the Dockerfile, by an instruction without a step, such as ENV".to_owned());
+        }
+        if old.platforms != new.platforms {
+            changed.push("platforms".to_owned());
+        }
+        if old.context != new.context {
+            changed.push("the build context".to_owned());
+        }
+        changed
+    }
+}
+
+impl<'a> Before<'a> {
+    /// What a step was: the same, else the same instruction, else what stood in its place.
+    fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
+        let find =
+            |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
+        let place =
+            |step: &StepEntry| (step.stage.clone(), step.position.map(|(number, _)| number));
+        find(&|old| old.digest == step.digest)
+            .or_else(|| find(&|old| key(old) == key(step)))
+            .or_else(|| find(&|old| place(old) == place(step)))
+    }
+}
+
+/// The stage and the text of a step.
+fn key(step: &StepEntry) -> String {
+    StepName::parse(&step.name).key()
+}
+
+fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
+    target.steps.iter().filter(|step| step.is_instruction()).collect()
+}
+
+fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usize) -> Reason {
+    if step.stage == parent.stage {
+        Reason::EarlierStep { because_of_step }
+    } else {
+        Reason::Stage { because_of_step }
+    }
+}
+
+/// Whether `new` is `old` with `to` in some places where that has `from`.
+fn differs_by_value(old: &str, new: &str, from: &str, to: &str) -> bool {
+    /// A value may be part of other words: each place is one or the other. Of more places nobody knows.
+    fn goes_on(old: &str, new: &str, from: &str, to: &str, places: u32) -> bool {
+        let Some(at) = new.find(to).filter(|_| places > 0) else { return old == new };
+        let (Some((before, old)), (same, new)) = (old.split_at_checked(at), new.split_at(at))
+        else {
+            return false;
+        };
+        let rest = &new[to.len()..];
+        let with = |value| old.strip_prefix(value);
+        let next =
+            |old: Option<&str>| old.is_some_and(|old| goes_on(old, rest, from, to, places - 1));
+        before == same && (next(with(from)) || next(with(to)))
+    }
+    goes_on(old, new, from, to, 16)
+}
+
+fn has_ended(step: &StepEntry) -> bool {
+    matches!(step.result, StepResult::Cached | StepResult::Ran)
+}
+
+/// Whether two coverages have the same files, as far as that is known.
+fn same_files(old: &StepEntry, new: &StepEntry) -> bool {
+    match (&old.files, &new.files) {
+        (Some(old), Some(new)) => {
+            (old.count, old.bytes) == (new.count, new.bytes) && Differences::of(old, new).is_empty()
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The files in which a step differs from what it was; certain where no time alone says so.
+fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
+    let (old, new) = (old.files.as_ref()?, new.files.as_ref()?);
+    let differences = Differences::of(old, new);
+    if differences.is_empty() && (old.count, old.bytes) == (new.count, new.bytes) {
+        return None;
+    }
+    let file = |files: &CopiedFiles, path: &str| {
+        files.entries.iter().find(|file| file.path == path).cloned()
+    };
+    let is_sure = |path: &String| match (file(old, path), file(new, path)) {
+        (Some(old), Some(new)) => {
+            let has_contents = old.digest.is_some() && new.digest.is_some();
+            has_contents || old.size != new.size || old.mode != new.mode
+        }
+        _ => false,
+    };
+    let certain = (old.count, old.bytes) != (new.count, new.bytes)
+        || !differences.new.is_empty()
+        || !differences.removed.is_empty()
+        || differences.changed.iter().any(is_sure);
+    Some(Cause { reason: Reason::Files { paths: cause::paths(differences) }, certain })
+}

@@ -1,0 +1,293 @@
+//! Builds that differ in one thing, and what is said of it.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::history::copied::{Collector, Covered};
+use crate::history::testing::{build, step};
+use crate::history::{BaseImage, CopiedFiles, Outcome, StepEntry};
+
+const FROM: &str = "[1/4] FROM docker.io/library/python:3";
+const COPY: &str = "[2/4] COPY requirements.txt .";
+const INSTALL: &str = "[3/4] RUN pip install -r requirements.txt";
+const CODE: &str = "[4/4] COPY app app";
+
+fn files(files: &[(&str, u8)]) -> CopiedFiles {
+    let mut collector = Collector::default();
+    for (path, content) in files {
+        let digest = Some([*content; 32]);
+        let mtime = i64::from(*content);
+        collector.add(Covered {
+            mtime,
+            path: path.as_bytes().into(),
+            mode: 0o644,
+            size: 9,
+            digest,
+        });
+    }
+    collector.finish()
+}
+
+/// A build of the four steps: which ran, and the content of each copied file.
+fn four(number: u32, ran: [bool; 4], requirements: u8, code: u8) -> Entry {
+    let mut steps: Vec<StepEntry> = [FROM, COPY, INSTALL, CODE]
+        .into_iter()
+        .zip(ran)
+        .map(|(name, ran)| step(name, if ran { StepResult::Ran } else { StepResult::Cached }, 1.0))
+        .collect();
+    steps[1].files = Some(files(&[("requirements.txt", requirements)]));
+    steps[3].files = Some(files(&[("app/main.py", code)]));
+    for index in 1..4 {
+        steps[index].inputs = vec![steps[index - 1].digest.clone()];
+    }
+    build(number, Outcome::Succeeded, steps)
+}
+
+fn causes(build: &Entry, earlier: &[Entry]) -> Vec<Option<Cause>> {
+    explain(build, earlier).targets.remove(0).steps.into_iter().map(|step| step.cause).collect()
+}
+
+fn change(path: &str, change: Change) -> PathChange {
+    PathChange { path: path.to_owned(), change }
+}
+
+const ALL: [bool; 4] = [false, true, true, true];
+const NONE: [bool; 4] = [false; 4];
+
+#[test]
+fn what_came_from_the_cache_needs_no_cause() {
+    assert_eq!(causes(&four(2, NONE, 1, 1), &[four(1, ALL, 1, 1)]), [None, None, None, None]);
+}
+
+#[test]
+fn files_are_the_cause_and_the_rest_follows() {
+    let explanation = explain(&four(2, ALL, 2, 1), &[four(1, ALL, 1, 1)]);
+    let target = &explanation.targets[0];
+    let cause = |index: usize| target.steps[index].cause.clone().unwrap();
+    let paths = vec![change("requirements.txt", Change::Changed)];
+    assert_eq!(cause(1), Reason::Files { paths }.certain());
+    assert_eq!(cause(2), Reason::EarlierStep { because_of_step: 1 }.certain());
+    assert_eq!(cause(3), Reason::EarlierStep { because_of_step: 2 }.certain());
+    assert_eq!((target.root(3), target.root(1)), (1, 1));
+}
+
+#[test]
+fn only_the_last_build_here_counts() {
+    let mut elsewhere = four(2, ALL, 2, 1);
+    elsewhere.project_directory = "/another/checkout".to_owned();
+    let mut other_engine = four(2, ALL, 2, 1);
+    other_engine.engine.id = "another".to_owned();
+    for earlier in [vec![], vec![elsewhere], vec![other_engine], vec![four(4, ALL, 1, 1)]] {
+        let causes = causes(&four(3, ALL, 2, 1), &earlier);
+        assert_eq!(causes[1], Some(Reason::FirstBuild.certain()));
+        assert_eq!(causes[2], Some(Reason::EarlierStep { because_of_step: 1 }.certain()));
+    }
+}
+
+#[test]
+fn a_result_that_was_there_before_is_gone() {
+    let (first, second) = (four(1, ALL, 1, 1), four(2, ALL, 2, 1));
+    // Back to the files of the first build: its result ought to have been there.
+    let causes = causes(&four(3, ALL, 1, 1), &[second, first.clone()]);
+    assert_eq!(causes[1], Some(Reason::RecordGone { built: first.id }.certain()));
+}
+
+#[test]
+fn a_result_is_only_gone_where_what_it_stands_on_was_the_same() {
+    // The second step came from the cache, but no build of ours had these requirements.
+    let build = four(2, [false, false, true, true], 2, 1);
+    let causes = causes(&build, &[four(1, ALL, 1, 1)]);
+    assert_eq!(causes[2], Some(Reason::EarlierStep { because_of_step: 1 }.likely()));
+}
+
+#[test]
+fn an_instruction_changed_or_is_new() {
+    let mut build = four(2, [false, false, true, true], 1, 1);
+    build.targets[0].steps[2] = step("[3/4] RUN pip install -U pip", StepResult::Ran, 1.0);
+    build.targets[0].steps[2].inputs = vec![build.targets[0].steps[1].digest.clone()];
+    let causes = causes(&build, &[four(1, ALL, 1, 1)]);
+    let from = Some("RUN pip install -r requirements.txt".to_owned());
+    let to = "RUN pip install -U pip".to_owned();
+    assert_eq!(causes[2], Some(Reason::Instruction { from, to }.certain()));
+    let mut build = four(2, NONE, 1, 1);
+    build.targets[0].steps.push(step("[5/5] RUN new", StepResult::Ran, 1.0));
+    let causes = self::causes(&build, &[four(1, ALL, 1, 1)]);
+    let reason = Reason::Instruction { from: None, to: "RUN new".to_owned() };
+    assert_eq!(causes[4], Some(reason.certain()));
+}
+
+/// Another digest for the step at `index` and all above, as of a build in which something below or beside it differs.
+fn other_digests(build: &mut Entry, index: usize) {
+    let steps = &mut build.targets[0].steps;
+    for at in index..steps.len() {
+        steps[at].digest.push('x');
+        if at > index {
+            steps[at].inputs = vec![steps[at - 1].digest.clone()];
+        }
+    }
+}
+
+#[test]
+fn a_base_that_moved_is_the_cause() {
+    let base = |digest: &str| BaseImage {
+        reference: "docker.io/library/python:3".to_owned(),
+        digest: Some(digest.to_owned()),
+    };
+    let mut first = four(1, ALL, 1, 1);
+    first.targets[0].inputs.bases = vec![base("sha256:a")];
+    let mut second = four(2, ALL, 1, 1);
+    second.targets[0].inputs.bases = vec![base("sha256:b")];
+    other_digests(&mut second, 0);
+    let causes = causes(&second, &[first]);
+    let (from, to) = (Some("sha256:a".to_owned()), Some("sha256:b".to_owned()));
+    let reference = "docker.io/library/python:3".to_owned();
+    assert_eq!(causes[1], Some(Reason::Base { reference, from, to }.certain()));
+}
+
+#[test]
+fn an_argument_is_the_likely_cause_of_a_step_that_says_the_same() {
+    let mut second = four(2, [false, false, true, true], 1, 1);
+    second.targets[0].inputs.args.insert("INDEX".to_owned(), "b".to_owned());
+    other_digests(&mut second, 2);
+    let mut first = four(1, ALL, 1, 1);
+    first.targets[0].inputs.args.insert("INDEX".to_owned(), "a".to_owned());
+    let reason = |from: Option<&str>| Reason::Argument {
+        argument: "INDEX".to_owned(),
+        from: from.map(str::to_owned),
+        to: Some("b".to_owned()),
+    };
+    assert_eq!(causes(&second, &[first.clone()])[2], Some(reason(Some("a")).likely()));
+    first.targets[0].inputs.args.clear();
+    assert_eq!(causes(&second, &[first.clone()])[2], Some(reason(None).likely()));
+    // Two changed: nobody can say which.
+    second.targets[0].inputs.args.insert("OTHER".to_owned(), "c".to_owned());
+    second.targets[0].inputs.dockerfile_digest = Some("sha256:2".to_owned());
+    let causes = causes(&second, &[first]);
+    let Some(Cause { reason: Reason::Unknown { changed }, certain: false }) = &causes[2] else {
+        panic!("{causes:?}")
+    };
+    assert_eq!(changed[..2], ["argument INDEX", "argument OTHER"]);
+    assert!(changed[2].contains("ENV"), "{changed:?}");
+}
+
+#[test]
+fn an_argument_in_the_text_of_a_step_is_the_cause_for_certain() {
+    let with = |number: u32, ran: bool, value: &str| {
+        let mut build = four(number, [false, false, ran, false], 1, 1);
+        let result = if ran { StepResult::Ran } else { StepResult::Cached };
+        build.targets[0].steps[2] = step(&format!("[3/4] RUN make V={value}"), result, 1.0);
+        build.targets[0].inputs.args =
+            [("V", value), ("W", "w")].map(|(name, value)| (name.into(), value.into())).into();
+        build
+    };
+    let reason = Reason::Argument {
+        argument: "V".to_owned(),
+        from: Some("1.2".to_owned()),
+        to: Some("1.3".to_owned()),
+    };
+    assert_eq!(causes(&with(2, true, "1.3"), &[with(1, true, "1.2")])[2], Some(reason.certain()));
+    // One letter, which stands in other words, too.
+    let causes_of = |from: &str, to: &str| causes(&with(2, true, to), &[with(1, true, from)]);
+    for (from, to) in [("a", "e"), ("e", "a"), ("", "x"), ("ma", "m")] {
+        let causes = causes_of(from, to);
+        let Some(Cause { reason: Reason::Argument { argument, .. }, certain: true }) = &causes[2]
+        else {
+            panic!("{from} to {to}: {causes:?}")
+        };
+        assert_eq!(argument, "V");
+    }
+    // The value changed, and the text in another way.
+    let mut other = with(2, true, "1.3");
+    other.targets[0].steps[2] = step("[3/4] RUN make -j V=1.3", StepResult::Ran, 1.0);
+    let causes = causes(&other, &[with(1, true, "1.2")]);
+    assert!(matches!(&causes[2], Some(Cause { reason: Reason::Instruction { .. }, .. })));
+}
+
+#[test]
+fn what_was_asked_for_is_the_cause() {
+    let mut build = four(2, ALL, 1, 1);
+    build.targets[0].inputs.no_cache = true;
+    let earlier = [four(1, ALL, 1, 1)];
+    assert_eq!(causes(&build, &earlier)[3], Some(Reason::Requested.certain()));
+    // Of one stage alone.
+    let mut build = four(2, [false, false, true, true], 1, 1);
+    build.targets[0].inputs.no_cache = true;
+    let causes = causes(&build, &earlier);
+    assert_eq!(causes[2], Some(Reason::Requested.likely()));
+    assert_eq!(causes[3], Some(Reason::EarlierStep { because_of_step: 2 }.certain()));
+}
+
+#[test]
+fn a_copy_from_another_stage_follows_it() {
+    let stages = |number: u32, ran: [bool; 2], file: u8| {
+        let result = |ran: bool| if ran { StepResult::Ran } else { StepResult::Cached };
+        let mut steps = vec![
+            step("[make 2/2] COPY src .", result(ran[0]), 2.0),
+            step("[stage-1 2/2] COPY --from=make /x /x", result(ran[1]), 1.0),
+        ];
+        steps[0].files = Some(files(&[("src/a", file)]));
+        steps[1].inputs = vec![steps[0].digest.clone()];
+        build(number, Outcome::Succeeded, steps)
+    };
+    let causes = causes(&stages(2, [true, true], 2), &[stages(1, [true, true], 1)]);
+    assert_eq!(causes[1], Some(Reason::Stage { because_of_step: 0 }.certain()));
+}
+
+#[test]
+fn what_failed_before_was_not_built_before() {
+    let mut failed = four(1, ALL, 1, 1);
+    failed.targets[0].steps[2].result = StepResult::Failed;
+    failed.targets[0].steps[3].result = StepResult::NotRun;
+    let causes = causes(&four(2, [false, false, true, true], 1, 1), &[failed]);
+    assert_eq!(causes[2], Some(Reason::FirstBuild.likely()));
+}
+
+#[test]
+fn a_dockerfile_of_the_project_has_its_path_there() {
+    for (path, expected) in
+        [("/srv/p/api/Dockerfile", "api/Dockerfile"), ("/srv/pq/D", "/srv/pq/D")]
+    {
+        let mut build = four(1, ALL, 1, 1);
+        build.targets[0].dockerfile = Some(path.to_owned());
+        let explanation = explain(&build, &[]);
+        assert_eq!(explanation.targets[0].steps[0].file.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_graph_in_a_circle_ends() {
+    let mut build = four(1, ALL, 1, 1);
+    build.targets[0].steps[1].inputs = vec![build.targets[0].steps[3].digest.clone()];
+    let explanation = explain(&build, &[]);
+    assert!(explanation.targets[0].root(3) < 4);
+}
+
+proptest::proptest! {
+    /// Whatever two builds hold: no panic, a cause for what ran and none for anything else.
+    #[test]
+    fn every_step_that_ran_has_a_cause(
+        names in proptest::collection::vec("\\[[ab]? ?[1-3]/3\\] (RUN|COPY|FROM) [xy]", 0..6),
+        results in proptest::collection::vec(0usize..5, 12),
+        reads in proptest::collection::vec(0usize..6, 12),
+    ) {
+        const RESULTS: [StepResult; 5] = [
+            StepResult::Cached, StepResult::Ran, StepResult::Failed, StepResult::Cancelled, StepResult::NotRun,
+        ];
+        let make = |number: u32, offset: usize| {
+            let mut steps: Vec<StepEntry> = names
+                .iter()
+                .enumerate()
+                .map(|(at, name)| step(name, RESULTS[results[at + offset]], 1.0))
+                .collect();
+            for at in 0..steps.len() {
+                let read = reads[at + offset] % steps.len();
+                steps[at].inputs = vec![steps[read].digest.clone()];
+            }
+            build(number, Outcome::Succeeded, steps)
+        };
+        let explanation = explain(&make(2, 6), &[make(1, 0)]);
+        for step in &explanation.targets[0].steps {
+            proptest::prop_assert_eq!(step.cause.is_some(), step.cached == Some(false));
+            let _ = explanation.targets[0].root(step.index);
+        }
+    }
+}

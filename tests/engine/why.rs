@@ -1,0 +1,187 @@
+//! Why steps ran again: changes one by one, and the cause that `why` gives for each.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
+
+/// What of a build ran by itself: the beginning of the instruction, its cause, what the cause names, and whether it is
+/// certain.
+fn roots(project: &Project) -> Vec<(String, String, Vec<String>, bool)> {
+    let run = project.run(&["why", "--format", "json"]).success();
+    let report: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    let steps = report["targets"][0]["steps"].as_array().unwrap();
+    let mut found = Vec::new();
+    for step in steps {
+        let cause = &step["cause"];
+        assert_eq!(cause.is_object(), step["cached"] == false, "{step:#}");
+        let kind = cause["kind"].as_str().unwrap_or_default();
+        if cause.is_null() || matches!(kind, "earlier-step" | "stage") {
+            continue;
+        }
+        let words = step["instruction"].as_str().unwrap().split(' ');
+        let words: Vec<&str> = words.filter(|word| !word.starts_with("--")).take(2).collect();
+        let mut names: Vec<String> = cause["paths"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|path| format!("{} {}", path["path"], path["change"]).replace('"', ""))
+            .collect();
+        names.extend(cause["argument"].as_str().map(str::to_owned));
+        found.push((words.join(" "), kind.to_owned(), names, cause["certain"] == true));
+    }
+    found
+}
+
+fn build(project: &Project, args: &[&str]) {
+    project.run(&[&["build"], args].concat()).success();
+}
+
+#[track_caller]
+fn assert_roots(
+    engine: &Engine,
+    project: &Project,
+    what: &str,
+    expected: &[(&str, &str, &[&str], bool)],
+) {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(step, kind, names, certain)| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            ((*step).to_owned(), (*kind).to_owned(), names, *certain)
+        })
+        .collect();
+    assert_eq!(roots(project), expected, "{}: {what}", engine.name);
+}
+
+fn dockerfile(name: &str, env: &str, last: &str) -> String {
+    format!(
+        "FROM {BUSYBOX} AS tools\nCOPY tools /tools\n\
+         FROM {BUSYBOX}\nARG MODE\nENV X={env}\nCOPY reqs.txt /\n\
+         RUN --mount=type=bind,source=lock.txt,target=/l echo {name} $MODE && cat /l\n\
+         COPY app /app\nCOPY --from=tools /tools /tools\nRUN echo {last}\n"
+    )
+}
+
+fn compose(mode: &str) -> String {
+    format!("services:\n  api: {{build: {{context: ., args: {{MODE: {mode}}}}}}}\n")
+}
+
+#[test]
+fn each_change_is_named() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name().to_owned();
+        for file in ["tools/t", "reqs.txt", "lock.txt", "app/main.py"] {
+            project.write(file, format!("{name} {file}\n"));
+        }
+        project
+            .write("compose.yaml", compose("a"))
+            .write("Dockerfile", dockerfile(&name, "1", "end"));
+        build(&project, &[]);
+        let first = roots(&project);
+        assert!(!first.is_empty() && first.iter().all(|it| it.1 == "first-build"), "{first:?}");
+
+        build(&project, &[]);
+        assert_roots(engine, &project, "nothing", &[]);
+
+        let now = std::time::SystemTime::now();
+        std::fs::File::open(project.dir().join("reqs.txt")).unwrap().set_modified(now).unwrap();
+        build(&project, &[]);
+        assert_roots(engine, &project, "a file touched", &[]);
+
+        project.write("app/main.py", format!("{name} changed\n"));
+        build(&project, &[]);
+        let changed = ("COPY app", "files", &["app/main.py changed"][..], true);
+        assert_roots(engine, &project, "a file changed", &[changed]);
+
+        project.write("lock.txt", format!("{name} other\n"));
+        build(&project, &[]);
+        let changed = ("RUN echo", "files", &["lock.txt changed"][..], true);
+        assert_roots(engine, &project, "a mounted file changed", &[changed]);
+
+        project.write("app/new.py", name.as_bytes());
+        build(&project, &[]);
+        let added = ("COPY app", "files", &["app/new.py added"][..], true);
+        assert_roots(engine, &project, "a file added", &[added]);
+
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(project.dir().join("app/main.py"), executable).unwrap();
+        build(&project, &[]);
+        let changed = ("COPY app", "files", &["app/main.py changed"][..], true);
+        assert_roots(engine, &project, "a mode changed", &[changed]);
+
+        project.write(".dockerignore", "app/new.py\n");
+        build(&project, &[]);
+        let removed = ("COPY app", "files", &["app/new.py removed"][..], true);
+        assert_roots(engine, &project, "a file ignored", &[removed]);
+
+        project.write("tools/t", format!("{name} sharper\n"));
+        build(&project, &[]);
+        let tools = ("COPY tools", "files", &["tools/t changed"][..], true);
+        assert_roots(engine, &project, "another stage", &[tools]);
+
+        project.write("Dockerfile", dockerfile(&name, "1", "finis"));
+        build(&project, &[]);
+        let last = ("RUN echo", "instruction", &[][..], true);
+        assert_roots(engine, &project, "an instruction", &[last]);
+
+        project.write("compose.yaml", compose("b"));
+        build(&project, &[]);
+        let argument = ("RUN echo", "argument", &["MODE"][..], true);
+        assert_roots(engine, &project, "an argument", &[argument]);
+
+        project.write("Dockerfile", dockerfile(&name, "2", "finis"));
+        build(&project, &[]);
+        let unknown = ("RUN echo", "unknown", &[][..], false);
+        assert_roots(engine, &project, "an instruction without a step", &[unknown]);
+
+        build(&project, &["--no-cache"]);
+        let asked = roots(&project);
+        assert!(asked.len() >= 5 && asked.iter().all(|it| it.1 == "requested"), "{asked:?}");
+
+        project.run(&["clean", "--only", "cache", "--force"]).success();
+        build(&project, &[]);
+        // Some of it is what the image needs, or may be somebody else's.
+        let gone = roots(&project);
+        let is_gone = |it: &(String, String, Vec<String>, bool)| it.1 == "record-gone" && it.3;
+        assert!(gone.iter().all(is_gone), "{}: {gone:?}", engine.name);
+    });
+}
+
+#[test]
+fn a_build_tells_its_causes_and_why_the_whole_story() {
+    let engine = crate::support::engine("28.5");
+    let project = Project::new(&engine);
+    let name = project.name();
+    project
+        .write("compose.yaml", "services:\n  api: {build: .}\n")
+        .write("Dockerfile", format!("FROM {BUSYBOX}\nCOPY f /\nRUN echo {name}\nRUN echo on\n"))
+        .write("f", name);
+    let said = |args: &[&str]| {
+        let run = project.run(args).success();
+        let output = run.get_output();
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        )
+    };
+    assert!(!said(&["build"]).contains("because"), "a first build needs no reason");
+    assert!(!said(&["build"]).contains("because"));
+    project.write("f", format!("{name} changed"));
+    let told = said(&["build"]);
+    assert!(told.contains("api: COPY f / (Dockerfile:2) ran, "), "{told}");
+    assert!(told.contains(" because f changed; 2 steps followed, "), "{told}");
+    assert!(!said(&["-q", "build"]).contains("because"));
+    let told = said(&["why", "--build", "latest~1"]);
+    assert!(told.starts_with("api: 3 of 4 steps ran, "), "{told}");
+    assert!(told.contains("Dockerfile:2  COPY f /"), "{told}");
+    assert!(said(&["why"]).contains("api: no step ran, 4 of 4 from the cache"));
+    let wrong = project.run(&["why", "web"]).code(2);
+    let text = String::from_utf8_lossy(&wrong.get_output().stderr).into_owned();
+    assert!(text.contains("has no service \"web\"") && text.contains("it built api"), "{text}");
+    let report: Value = serde_json::from_str(&said(&["why", "api", "--format", "json"])).unwrap();
+    assert_eq!(report["schema"], json!("doc2md-docker/why/v1"));
+}
