@@ -93,6 +93,10 @@ pub struct EngineFacts {
     pub architecture: String,
     /// Folder of the engine's data, on the engine's machine; empty where unknown.
     pub data_root: String,
+    /// Name of the engine's machine; empty where unknown.
+    pub host: String,
+    /// Linux release of the engine's machine; empty where unknown.
+    pub kernel: String,
 }
 
 /// Where the engine keeps images.

@@ -7,6 +7,7 @@
 pub mod execute;
 mod forgotten;
 mod model;
+mod offers;
 pub mod plan;
 mod select;
 pub mod space;
@@ -15,5 +16,6 @@ mod tests;
 
 pub use execute::{Outcome, Remaining};
 pub use model::{Action, Item, Kind, Plan, Request, Shown, Sort};
+pub use offers::{Offer, Remedy, offers, remedies};
 pub use plan::plan;
 pub use select::SpaceGoal;

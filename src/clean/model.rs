@@ -37,7 +37,7 @@ impl fmt::Display for Kind {
 }
 
 /// What is to be removed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Kinds of things.
     pub kinds: BTreeSet<Kind>,

@@ -162,6 +162,8 @@ fn inventory(
             os: "linux".into(),
             architecture: "x86_64".into(),
             data_root: String::new(),
+            host: String::new(),
+            kernel: String::new(),
         },
         images,
         containers,

@@ -11,6 +11,7 @@ use crate::engine::docker_config::{self, DockerConfig};
 use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::EngineFacts;
+use crate::measure::Disk;
 use crate::terminal::format;
 
 /// The engine that the options and the environment mean.
@@ -84,11 +85,20 @@ fn unreachable(connector: &Connector, error: &(dyn Error + 'static)) -> CommandE
     }
 }
 
-/// Bytes free on the engine's disk, where that is this machine's.
-pub(super) fn disk_free(connector: &Connector, engine: &EngineFacts) -> Option<u64> {
+/// The engine's disk, where that is this machine's. A socket can lead to another machine, or into a virtual one, and a
+/// folder of that name can be here, too: so the engine has to name this machine and its kernel.
+pub(super) fn disk(connector: &Connector, engine: &EngineFacts) -> Option<Disk> {
     if !connector.address().starts_with("unix://") || engine.data_root.is_empty() {
         return None;
     }
-    let disk = rustix::fs::statvfs(engine.data_root.as_str()).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    let here = rustix::system::uname();
+    let is_here = here.nodename().to_str() == Ok(engine.host.as_str())
+        && here.release().to_str() == Ok(engine.kernel.as_str());
+    let disk = rustix::fs::statvfs(engine.data_root.as_str()).ok().filter(|_| is_here)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Some(Disk {
+        size_bytes: bytes(disk.f_blocks),
+        free_bytes: bytes(disk.f_bfree),
+        available_bytes: bytes(disk.f_bavail),
+    })
 }

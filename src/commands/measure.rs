@@ -1,5 +1,6 @@
 //! True sizes of cache mounts: a look into those that were used since the last one, and what is remembered.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub(super) async fn sizes(
                 if !after.is_empty() {
                     memory.retain(&after);
                 }
+                take_over(&mut inventory.cache, &plan, &after);
                 if let Some(file) = &file {
                     // Without a memory the next one looks again.
                     let _ = write(file, &memory);
@@ -128,6 +130,16 @@ async fn settled(engine: &Engine, plan: &Plan, before: &[CacheRecord]) -> Vec<Ca
         earlier = now;
     }
     earlier
+}
+
+/// Puts the records that were looked into as they are now: what was remembered of a look counts from there.
+fn take_over(records: &mut [CacheRecord], plan: &Plan, after: &[CacheRecord]) {
+    let looked: BTreeSet<&String> = plan.looks.iter().flat_map(|(_, ids)| ids).collect();
+    for record in records.iter_mut().filter(|record| looked.contains(&record.id)) {
+        if let Some(now) = after.iter().find(|it| it.id == record.id) {
+            record.clone_from(now);
+        }
+    }
 }
 
 /// Remembers what was seen, record by record.

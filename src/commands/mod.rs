@@ -13,6 +13,7 @@ pub mod lock;
 mod measure;
 pub mod project;
 mod scope;
+mod services;
 pub mod sources;
 pub mod stats;
 pub mod why;

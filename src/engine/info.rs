@@ -20,6 +20,7 @@ pub(super) struct InfoRow {
     os_type: Option<String>,
     architecture: Option<String>,
     docker_root_dir: Option<String>,
+    name: Option<String>,
     #[serde(rename = "NCPU")]
     cpus: Option<u64>,
     mem_total: Option<u64>,
@@ -77,6 +78,8 @@ impl EngineFacts {
             os: ping.os.clone(),
             architecture: String::new(),
             data_root: String::new(),
+            host: String::new(),
+            kernel: String::new(),
         }
     }
 
@@ -98,6 +101,8 @@ impl EngineFacts {
             os: info.os_type.filter(|text| !text.is_empty()).unwrap_or(self.os),
             architecture: info.architecture.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
+            host: info.name.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
         }
     }
 }

@@ -62,6 +62,22 @@ pub struct Disk {
     pub available_bytes: u64,
 }
 
+impl Disk {
+    /// Free bytes above which no disk is short.
+    const PLENTY: u64 = 50_000_000_000;
+
+    /// Bytes that something takes.
+    pub fn used_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.free_bytes)
+    }
+
+    /// Whether four fifths are taken of what everybody may take, and little is left.
+    pub fn is_short(&self) -> bool {
+        let all = self.used_bytes().saturating_add(self.available_bytes);
+        self.available_bytes < Self::PLENTY && self.available_bytes <= all / 5
+    }
+}
+
 /// What a mount holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {

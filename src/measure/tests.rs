@@ -113,6 +113,19 @@ fn our_looks_are_no_uses_and_a_strangers_use_stays_one() {
 }
 
 #[test]
+fn a_disk_is_short_where_little_is_left_of_it_and_at_all() {
+    let short = |size_bytes, free_bytes, available_bytes| {
+        Disk { size_bytes, free_bytes, available_bytes }.is_short()
+    };
+    assert!(short(100, 6, 6));
+    assert!(short(100, 20, 20) && !short(100, 21, 21));
+    // What is free for root alone is not free.
+    assert!(short(100, 30, 10));
+    assert!(!short(2_000_000_000_000, 60_000_000_000, 60_000_000_000), "60 GB are plenty");
+    assert_eq!(Disk { size_bytes: 100, free_bytes: 30, available_bytes: 10 }.used_bytes(), 70);
+}
+
+#[test]
 fn a_mount_that_shrank_is_as_large_as_it_is() {
     let mut memory = Memory::default();
     memory.add(&record("r", 1), &record("r", 3), Some(4), Timestamp::UNIX_EPOCH);

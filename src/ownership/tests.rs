@@ -123,6 +123,8 @@ impl State {
                 os: "linux".into(),
                 architecture: "x86_64".into(),
                 data_root: String::new(),
+                host: String::new(),
+                kernel: String::new(),
             },
             images,
             containers,

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::gc::Rules;
+use super::model::RemedyStats;
 use crate::image_reference::familiar;
 use crate::inventory::{ImageDetails, Inventory};
-use crate::measure::Sizes;
+use crate::measure::{Disk, Sizes};
 use crate::ownership::Answer;
 
 /// Everything that is known.
@@ -23,6 +24,12 @@ pub struct Facts<'a> {
     pub whose: &'a Answer,
     /// Layers and history of the images that [`super::wanted`] names, as far as they came in time.
     pub details: &'a [ImageDetails],
+    /// The same of all images of the engine, where they were asked for.
+    pub all_details: Option<&'a [ImageDetails]>,
+    /// The engine's disk, where it can be seen.
+    pub disk: Option<Disk>,
+    /// What frees space of the project; `None` where it was not asked.
+    pub remedies: Option<&'a [RemedyStats]>,
     /// Images that recorded builds of the project made, newest first.
     pub past: &'a [PastImage],
     /// Ids of the cache records that are this project's; `None` where nobody can tell.

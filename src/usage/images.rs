@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::{CurrentImage, DockerfileFacts, Facts, ServiceFacts};
 use super::label;
 use super::model::{DanglingStats, ImageStats, LayerStats};
+use super::projects::Together;
 use crate::dockerfile;
 use crate::image_reference::familiar;
 use crate::inventory::{Image, ImageDetails, Inventory, Store};
@@ -180,9 +181,6 @@ fn layers(details: &ImageDetails, file: Option<&DockerfileFacts>) -> Vec<LayerSt
 }
 
 /// All images together, shared layers counted once.
-///
-/// The containerd store keeps compressed content besides the layers and tells it for whole images
-/// only: that of a shared layer is taken to be as large a part of it as the layer is of the image.
 pub(super) fn total(facts: &Facts, images: &[ImageStats], notes: &mut Vec<String>) -> Option<u64> {
     let mut distinct: BTreeMap<&str, &ImageStats> = BTreeMap::new();
     for image in images {
@@ -196,37 +194,25 @@ pub(super) fn total(facts: &Facts, images: &[ImageStats], notes: &mut Vec<String
     if facts.inventory.gap(crate::inventory::Part::Images).is_some() {
         return None;
     }
-    let mut total = 0_u64;
-    let mut seen = BTreeSet::new();
-    let (mut unknown, mut estimated) = (false, false);
+    let mut sum = Together::default();
+    let mut unknown = false;
     for image in distinct.values() {
-        total += image.size_bytes?;
         unknown |= image.layers.iter().any(|layer| layer.size_bytes.is_none());
         unknown |= image.layers.is_empty() && distinct.len() > 1;
-        let unpacked: u64 = image.layers.iter().filter_map(|layer| layer.size_bytes).sum();
-        for layer in &image.layers {
-            if seen.insert(layer.chain_id.as_str()) {
-                continue;
-            }
-            let Some(size) = layer.size_bytes else { continue };
-            let content = image.content_bytes.filter(|_| unpacked > 0 && size > 0).map(|content| {
-                estimated = true;
-                (u128::from(content) * u128::from(size) / u128::from(unpacked)) as u64
-            });
-            total = total.saturating_sub(size + content.unwrap_or(0));
-        }
+        let layers = image.layers.iter().map(|layer| (layer.chain_id.as_str(), layer.size_bytes));
+        sum.add(image.size_bytes?, image.content_bytes, layers);
     }
     if unknown {
         notes.push(
             "the layers of some images are unknown: the total may count shared ones twice".into(),
         );
-    } else if estimated && facts.inventory.engine.store == Store::Containerd {
+    } else if sum.estimated && facts.inventory.engine.store == Store::Containerd {
         notes.push(
             "the total counts shared layers once; how much compressed content they share is estimated"
                 .into(),
         );
     }
-    Some(total)
+    Some(sum.bytes())
 }
 
 /// Images of the project without a name, the newest first.

@@ -12,13 +12,15 @@ pub mod gc;
 mod images;
 mod model;
 mod mounts;
+mod projects;
 #[cfg(test)]
 pub(crate) mod tests;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
-    EngineSummary, ImageStats, LayerStats, SCHEMA, StatsReport, Verdict, VolumeStats,
+    DiskStats, EngineSummary, ImageStats, LayerStats, ProjectStats, RemedyStats, SCHEMA,
+    StatsReport, Verdict, VolumeStats,
 };
 pub use mounts::asked_for as mounts_asked_for;
 
@@ -48,6 +50,13 @@ pub fn aggregate(facts: &Facts) -> StatsReport {
         containers: containers(facts),
         volumes: volumes(facts),
         cache: cache::cache(facts, &mut notes),
+        projects: projects::projects(facts),
+        disk: facts.disk.map(|disk| DiskStats {
+            size_bytes: disk.size_bytes,
+            used_bytes: disk.used_bytes(),
+            free_bytes: disk.available_bytes,
+        }),
+        remedies: facts.remedies.map(<[RemedyStats]>::to_vec),
         budgets: Vec::new(),
         notes,
     }

@@ -35,6 +35,12 @@ pub struct StatsReport {
     pub volumes: Vec<VolumeStats>,
     /// The build cache.
     pub cache: CacheStats,
+    /// Sums of this project and, where the layers of all images were asked for, of everything else on the engine.
+    pub projects: Vec<ProjectStats>,
+    /// The engine's disk; `null` where it cannot be seen.
+    pub disk: Option<DiskStats>,
+    /// Commands that free space of the project, the gentlest first; `null` where that was not asked.
+    pub remedies: Option<Vec<RemedyStats>>,
     /// Budgets and what became of them.
     pub budgets: Vec<Verdict>,
     /// What is missing or estimated, as sentences.
@@ -210,6 +216,43 @@ pub struct CacheMountStats {
     pub record: String,
     /// What the engine's garbage collection has in mind for it; `null` where nobody knows.
     pub gc: Option<Collection>,
+}
+
+/// What a project takes. Layers that images of two projects share are in the sums of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectStats {
+    /// Compose project name; `null` for what is of none.
+    pub project: Option<String>,
+    /// Its images, dangling ones included, shared layers counted once.
+    pub images_bytes: Option<u64>,
+    /// What its containers have written.
+    pub containers_bytes: Option<u64>,
+    /// Its volumes.
+    pub volumes_bytes: Option<u64>,
+    /// Records of the build cache that it alone has and that are not counted with its images; `null` for others.
+    pub cache_bytes: Option<u64>,
+    /// Of these, all that is known.
+    pub total_bytes: Option<u64>,
+}
+
+/// A disk, as `df` tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskStats {
+    /// Its size.
+    pub size_bytes: u64,
+    /// Bytes that something takes, whoever that is.
+    pub used_bytes: u64,
+    /// Bytes that everybody may take.
+    pub free_bytes: u64,
+}
+
+/// A command that frees space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemedyStats {
+    /// The command.
+    pub command: String,
+    /// What it frees, as its `--dry-run` says.
+    pub frees_bytes: u64,
 }
 
 /// A record of the build cache.

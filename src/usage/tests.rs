@@ -10,7 +10,7 @@ use crate::inventory::{
     CacheKind, CacheRecord, EngineFacts, Gap, HistoryStep, Image, ImageDetails, Inventory, Layer,
     Mount, Store,
 };
-use crate::measure::Sizes;
+use crate::measure::{Disk, Sizes};
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
@@ -25,6 +25,8 @@ fn inventory(store: Store) -> Inventory {
         os: "linux".into(),
         architecture: "x86_64".into(),
         data_root: String::new(),
+        host: String::new(),
+        kernel: String::new(),
     };
     let mut foreign = image("sha256:f0", "other-api:latest", 500, 100);
     foreign.labels.insert(labels::PROJECT.into(), "other".into());
@@ -211,6 +213,7 @@ pub(crate) fn full_report() -> StatsReport {
     let inventory = inventory(Store::GraphDriver);
     let (services, details) = (services(), both_details());
     let own: BTreeSet<String> = ["r2".to_owned()].into();
+    let remedies = [RemedyStats { command: "doc2md-docker clean".into(), frees_bytes: 7 }];
     let past = [past("api", "x", 1)];
     let rules = gc::Rules {
         policies: vec![gc::Policy { max_used_bytes: 10, ..gc::Policy::default() }],
@@ -218,6 +221,9 @@ pub(crate) fn full_report() -> StatsReport {
     };
     aggregate(&Facts {
         own_records: Some(&own),
+        all_details: Some(&details),
+        disk: Some(Disk { size_bytes: 1000, free_bytes: 60, available_bytes: 50 }),
+        remedies: Some(&remedies),
         past: &past,
         gc: Some(&rules),
         with_records: true,
@@ -253,6 +259,9 @@ fn facts<'a>(
         inventory,
         whose,
         details,
+        all_details: None,
+        disk: None,
+        remedies: None,
         past: &[],
         own_records: None,
         sizes: &NO_SIZES,
@@ -287,6 +296,35 @@ fn what_images_share_counts_once_in_the_total() {
         ]
     );
     assert_eq!(worker[2].dockerfile.as_deref(), Some("Dockerfile.worker"));
+}
+
+#[test]
+fn every_project_has_a_sum_that_counts_what_its_images_share_once() {
+    let inventory = inventory(Store::GraphDriver);
+    let mut all = both_details();
+    all.push(details("sha256:d0", "RUN old", 20, None));
+    all.push(details("sha256:f0", "RUN other", 390, None));
+    let services = services();
+    let (whose, own) = (whose(&inventory), BTreeSet::from(["r1".to_owned(), "m1".to_owned()]));
+    let facts = facts(&inventory, &whose, &all, &services);
+    let sums = |facts: &Facts| -> Vec<(Option<String>, [Option<u64>; 5])> {
+        let report = aggregate(facts);
+        let sums = report.projects.into_iter().map(|it| {
+            let parts = [it.images_bytes, it.containers_bytes, it.volumes_bytes, it.cache_bytes];
+            (it.project, [parts[0], parts[1], parts[2], parts[3], it.total_bytes])
+        });
+        sums.collect()
+    };
+    // 100 + 10 shared, 40 + 1000 + 20 of its own; r1 is in an image.
+    let of_p = |cache: Option<u64>| {
+        let total = 1170 + 12 + 14 + cache.unwrap_or(0);
+        (Some("p".to_owned()), [Some(1170), Some(12), Some(14), cache, Some(total)])
+    };
+    assert_eq!(sums(&facts), [of_p(None)]);
+    let asked = Facts { all_details: Some(&all), own_records: Some(&own), ..facts };
+    let other = (Some("other".to_owned()), [Some(500), Some(12), Some(0), None, Some(512)]);
+    let q = (Some("q".to_owned()), [Some(0), Some(0), Some(7), None, Some(7)]);
+    assert_eq!(sums(&asked), [of_p(Some(900)), other, q]);
 }
 
 #[test]

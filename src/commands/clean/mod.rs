@@ -10,11 +10,12 @@ use tokio::time::timeout;
 
 use crate::clean::execute::{self, Stop};
 use crate::clean::space::Space;
-use crate::clean::{self, Kind, Outcome, Plan};
+use crate::clean::{self, Kind, Offer, Outcome, Plan, Request};
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
+use crate::cli::stats::Measure;
 use crate::commands::environment::Environment;
-use crate::commands::{connect, measure, scope};
+use crate::commands::{connect, measure, scope, services};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ImageDetails, Inventory, Lost, Part};
@@ -56,21 +57,26 @@ pub async fn run(
     let _orderly = interrupt.orderly_part();
     let engine = Engine::new(&connector);
     let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, &connector)).await??;
-    let wish = measure::Wish::remembered(environment.ledger_directory().as_deref());
-    let sizes = measure::sizes(&connector, &engine, &[], &mut observed.inventory, &wish);
-    let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
+    let disk = connect::disk(&connector, &observed.inventory.engine);
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
-        goal.disk_free =
-            connect::disk_free(&connector, &observed.inventory.engine).ok_or_else(|| {
-                let message =
-                    "--min-free-space needs the engine's disk, which cannot be seen from here";
-                CommandError::new(ExitKind::Usage, message)
-                    .hint("--max-used-space works everywhere")
-            })?;
+        goal.disk_free = disk.map(|disk| disk.available_bytes).ok_or_else(|| {
+            let message =
+                "--min-free-space needs the engine's disk, which cannot be seen from here";
+            CommandError::new(ExitKind::Usage, message).hint("--max-used-space works everywhere")
+        })?;
     }
     notes.extend(scope::unknown(&scope, &observed.inventory));
-    let depth = if request.kinds.contains(&Kind::Cache) { Depth::Cache } else { Depth::Things };
+    // Whose the cache is takes a while to find out.
+    let with_offers = !global.quiet && (args.dry_run || disk.is_some_and(|disk| disk.is_short()));
+    let with_cache = request.kinds.contains(&Kind::Cache) || with_offers;
     let ledger = environment.ledger_directory();
+    let services = services::services(&scope, environment).unwrap_or_default();
+    let effort = if with_cache { Measure::Auto } else { Measure::Never };
+    let wish = measure::Wish::new(effort, PATIENCE, ledger.as_deref());
+    let sizes = measure::sizes(&connector, &engine, &services, &mut observed.inventory, &wish);
+    let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
+    let wish = measure::Wish::remembered(ledger.as_deref());
+    let depth = if with_cache { Depth::Cache } else { Depth::Things };
     let gathering = async {
         let memory = ownership::recall(&connector, ledger, &project.name, depth, &mut notes).await;
         ownership::gather(&engine, &observed.inventory, project, memory).await
@@ -87,11 +93,22 @@ pub async fn run(
         evidence: &evidence,
         include: &include,
     });
-    let mut plan = clean::plan(inventory, details, &answer, &request);
+    let plan_of = |request: &Request| clean::plan(inventory, details, &answer, request);
+    let mut plan = plan_of(&request);
     measure::expect_engines_uses(&mut plan, &sizes);
+    let offers = match with_offers && args.only.is_empty() {
+        true => {
+            settings::not_refused(args, clean::offers(&request, plan.estimated_bytes(), plan_of))
+        }
+        false => Vec::new(),
+    };
     let hits = request.whole_cache && plan.removes(Kind::Cache).next().is_some();
     let others = hits.then(|| whole_cache::others_hit(inventory, &answer.records, &project.name));
-    let clean = Clean { args, ui, project: &project.name, plan: &plan, notes: &notes };
+    if args.format == CleanFormat::Json {
+        notes.extend(offers.iter().map(report::offer));
+    }
+    let clean =
+        Clean { args, ui, project: &project.name, plan: &plan, offers: &offers, notes: &notes };
     if !global.quiet {
         for note in &notes {
             ui.say(&format!("note: {note}"));
@@ -199,6 +216,7 @@ struct Clean<'a> {
     ui: &'a Ui,
     project: &'a str,
     plan: &'a Plan,
+    offers: &'a [Offer],
     notes: &'a [String],
 }
 
@@ -208,7 +226,7 @@ impl Clean<'_> {
             return;
         }
         let columns = self.ui.data_columns();
-        let text = report::table(self.plan, columns, global.verbose > 0);
+        let text = report::table(self.plan, self.offers, columns, global.verbose > 0);
         self.ui.data(&self.ui.foreign(&text));
     }
 

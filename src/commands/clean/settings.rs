@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clean::{Kind, Request, SpaceGoal};
+use crate::clean::{Kind, Offer, Request, SpaceGoal};
 use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
 use crate::error::{CommandError, ExitKind};
 use crate::ownership::Include;
@@ -39,6 +39,12 @@ pub(super) fn include(args: &CleanArgs) -> BTreeSet<Include> {
 /// Whether the options say of volumes that they go: what is in them nobody can build again.
 pub(super) fn names_volumes(args: &CleanArgs) -> bool {
     matches!(args.volumes, Some(Choice::True | Choice::Bare))
+}
+
+/// What was not asked for, without what was refused.
+pub(super) fn not_refused(args: &CleanArgs, mut offers: Vec<Offer>) -> Vec<Offer> {
+    offers.retain(|offer| offer.what != "--cache" || args.cache != Some(CacheChoice::False));
+    offers
 }
 
 fn kinds(args: &CleanArgs, limited: bool) -> Result<BTreeSet<Kind>, CommandError> {

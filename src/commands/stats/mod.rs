@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::buildkit::Control;
+use crate::clean::plan;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
@@ -21,12 +22,12 @@ use crate::error::{CommandError, ExitKind};
 use crate::files::read;
 use crate::inventory::Inventory;
 use crate::inventory::{Gap, Image, ImageDetails, Lost, Part};
-use crate::measure::Sizes;
+use crate::measure::{Disk, Sizes};
 use crate::ownership::records::Verdict;
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
 use crate::terminal::Ui;
 use crate::usage::budget::{self, Budget, BudgetError, Budgets, Growth};
-use crate::usage::{self, Facts, PastImage, StatsReport, gc};
+use crate::usage::{self, Facts, PastImage, RemedyStats, StatsReport, gc};
 use crate::view::ci::Ci;
 use crate::view::clean;
 use crate::view::stats::{self as report, Extent};
@@ -55,17 +56,29 @@ pub async fn run(
         true => Whose::Left,
         false => Whose::Told,
     };
-    let mut notes: Vec<String> = measured.scope.note.iter().cloned().collect();
     let ledger = environment.ledger_directory();
     let measure = measure::Wish::new(args.measure, args.timeout, ledger.as_deref());
     let wish = Wish { limit: args.timeout, whose, ledger, measure };
-    let seen = observe(&connector, &measured, wish, &mut notes).await?;
+    let mut notes: Vec<String> = measured.scope.note.iter().cloned().collect();
+    let known = notes.len();
+    let mut seen = observe(&connector, &measured, &wish, &mut notes).await?;
+    if whose == Whose::Left && seen.disk.is_some_and(|disk| disk.is_short()) {
+        // Where space is short, it is worth the time to find out what would free some.
+        notes.truncate(known);
+        let wish = Wish { whose: Whose::Told, ..wish };
+        let disk = seen.disk;
+        seen = observe(&connector, &measured, &wish, &mut notes).await?;
+        seen.disk = seen.disk.or(disk);
+    }
     let mut report = usage::aggregate(&Facts {
         project: measured.name(),
         services: &measured.services,
         inventory: &seen.inventory,
         whose: &seen.whose,
         details: &seen.details,
+        all_details: seen.all_details.as_deref(),
+        disk: seen.disk,
+        remedies: seen.remedies.as_deref(),
         past: &seen.past,
         own_records: seen.own_records.as_ref(),
         sizes: &seen.sizes,
@@ -99,6 +112,7 @@ enum Whose {
 }
 
 /// What is looked at.
+#[derive(Debug, Clone)]
 struct Wish {
     /// How long the engine gets.
     limit: Duration,
@@ -125,6 +139,9 @@ struct Seen {
     past: Vec<PastImage>,
     whose: Answer,
     own_records: Option<BTreeSet<String>>,
+    all_details: Option<Vec<ImageDetails>>,
+    disk: Option<Disk>,
+    remedies: Option<Vec<RemedyStats>>,
     sizes: Sizes,
     gc: Option<gc::Rules>,
 }
@@ -132,10 +149,11 @@ struct Seen {
 async fn observe(
     connector: &Connector,
     measured: &project::Measured,
-    wish: Wish,
+    wish: &Wish,
     notes: &mut Vec<String>,
 ) -> Result<Seen, CommandError> {
     let Wish { limit, whose, ledger, measure } = wish;
+    let (limit, whose) = (*limit, *whose);
     let end = Instant::now() + limit.max(LAYERS_AT_LEAST);
     let engine = Engine::new(connector);
     let policies = async { timeout(limit, policies(connector)).await.ok().flatten() };
@@ -163,9 +181,9 @@ async fn observe(
         Memory::default()
     });
     let (mut inventory, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
-    let past = past::of(ledger, measured, &inventory);
+    let past = past::of(ledger.clone(), measured, &inventory);
     let sizes =
-        measure::sizes(connector, &engine, &measured.services, &mut inventory, &measure).await;
+        measure::sizes(connector, &engine, &measured.services, &mut inventory, measure).await;
     let details = layers.details.unwrap_or_else(|why| {
         notes.push(format!("layers of images unknown: {why}"));
         Vec::new()
@@ -190,7 +208,8 @@ async fn observe(
         }
         Whose::Told => None,
         Whose::Left => {
-            notes.push("-v also tells which part of the build cache is this project's".to_owned());
+            let more = "-v also tells which part of the build cache is this project's, and what clean would free";
+            notes.push(more.to_owned());
             None
         }
     };
@@ -209,14 +228,44 @@ async fn observe(
             clean::things(answer.kept())
         ));
     }
+    let remedies = all.as_deref().and_then(|all| remedies(&inventory, all, &answer));
+    let disk = sizes.disk.or_else(|| connect::disk(connector, &inventory.engine));
     let gc = gc.map(|policies| gc::Rules {
         policies,
-        disk_free_bytes: connect::disk_free(connector, &inventory.engine),
+        disk_free_bytes: disk.map(|disk| disk.available_bytes),
     });
     let past = past.await.unwrap_or_default();
     notes.extend(past.note);
-    let whose = answer;
-    Ok(Seen { inventory, details, past: past.images, whose, own_records, sizes, gc })
+    Ok(Seen {
+        inventory,
+        details,
+        past: past.images,
+        whose: answer,
+        own_records,
+        all_details: all,
+        disk,
+        remedies,
+        sizes,
+        gc,
+    })
+}
+
+/// What frees space, as `clean` would plan it; `None` where it would refuse to plan anything.
+fn remedies(
+    inventory: &Inventory,
+    details: &[ImageDetails],
+    answer: &Answer,
+) -> Option<Vec<RemedyStats>> {
+    let is_blind = |gap: &Gap| gap.lost == Lost::Everything && gap.part != Part::Engine;
+    if inventory.gaps.iter().any(is_blind) {
+        return None;
+    }
+    let found = crate::clean::remedies(|request| plan(inventory, details, answer, request));
+    let stats = found.into_iter().map(|remedy| RemedyStats {
+        command: format!("doc2md-docker {}", remedy.command),
+        frees_bytes: remedy.frees_bytes,
+    });
+    Some(stats.collect())
 }
 
 /// What inspecting images tells, or why it did not come in time.

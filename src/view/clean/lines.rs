@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
-use crate::clean::{Item, Kind, Plan, Sort};
+use super::offer;
+use crate::clean::{Item, Kind, Offer, Plan, Sort};
 use crate::terminal::format;
 use crate::view::grid;
 
@@ -14,8 +15,9 @@ const FEW: usize = 3;
 /// The narrowest terminal that a table is laid out for.
 const NARROWEST: usize = 40;
 
-/// The plan as text: what goes, what stays, what that frees, the largest first. `all` has a line for each thing.
-pub fn table(plan: &Plan, columns: usize, all: bool) -> String {
+/// The plan as text: what goes, what stays, what that frees and what would free more, the largest first. `all` has a
+/// line for each thing.
+pub fn table(plan: &Plan, offers: &[Offer], columns: usize, all: bool) -> String {
     let mut parts = Vec::new();
     let remove = lines(&plan.remove, all, |item| match item.kind {
         // Its name is the step that made it.
@@ -29,10 +31,14 @@ pub fn table(plan: &Plan, columns: usize, all: bool) -> String {
     if !keep.is_empty() {
         parts.push(section("KEEP", "SIZE", keep, columns));
     }
-    parts.push(match plan.remove.is_empty() {
+    let mut last = match plan.remove.is_empty() {
         true => "nothing to remove\n".to_owned(),
         false => format!("frees about {}\n", format::bytes(plan.estimated_bytes())),
-    });
+    };
+    for more in offers {
+        last += &format!("{}\n", offer(more));
+    }
+    parts.push(last);
     parts.join("\n")
 }
 

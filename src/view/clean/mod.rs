@@ -8,7 +8,7 @@ use serde::Serialize;
 
 pub use lines::table;
 
-use crate::clean::{Item, Kind, Plan, Remaining};
+use crate::clean::{Item, Kind, Offer, Plan, Remaining};
 use crate::terminal::format;
 
 /// Schema of [`json`].
@@ -45,6 +45,11 @@ pub fn question(plan: &Plan, others: Option<&str>) -> String {
         things(plan.remove.len()),
         format::bytes(plan.estimated_bytes())
     )
+}
+
+/// What more would go, and what that would free.
+pub fn offer(offer: &Offer) -> String {
+    format!("{} would free {} more", offer.what, format::bytes(offer.more_bytes))
 }
 
 /// `1 thing`, `12 things`.

@@ -94,7 +94,8 @@ fn full_disk() -> Plan {
 
 #[test]
 fn a_plan_has_a_line_for_each_kind_and_service() {
-    insta::assert_snapshot!(table(&full_disk(), usize::MAX, false), @r"
+    let more = Offer { what: "--stop", more_bytes: 146_000_000 };
+    insta::assert_snapshot!(table(&full_disk(), &[more], usize::MAX, false), @r"
     REMOVE                                              FREES  WHY
     cache of worker, 2 steps                         605.0 MB  made by builds
     27 earlier builds of worker                       81.0 MB  dangling, built by the project
@@ -108,12 +109,13 @@ fn a_plan_has_a_line_for_each_kind_and_service() {
     cache, 2 steps                 30 B  no known build made it
 
     frees about 686.0 MB
+    --stop would free 146.0 MB more
     ");
 }
 
 #[test]
 fn a_narrow_terminal_wraps_reasons_and_nothing_else() {
-    insta::assert_snapshot!(table(&full_disk(), 60, false), @r"
+    insta::assert_snapshot!(table(&full_disk(), &[], 60, false), @r"
     REMOVE                       FREES  WHY
     cache of worker, 2 steps  605.0 MB  made by builds
     27 earlier builds of...    81.0 MB  dangling, built by the
@@ -131,7 +133,7 @@ fn a_narrow_terminal_wraps_reasons_and_nothing_else() {
     ");
     for columns in [40, 60, 80, 200] {
         for all in [false, true] {
-            let text = table(&full_disk(), columns, all);
+            let text = table(&full_disk(), &[], columns, all);
             let widest = text.lines().map(crate::terminal::format::width).max();
             assert!(widest <= Some(columns), "{columns}: {text}");
         }
@@ -141,7 +143,7 @@ fn a_narrow_terminal_wraps_reasons_and_nothing_else() {
 #[test]
 fn in_full_each_thing_has_one_line_that_is_not_cut() {
     let plan = full_disk();
-    let text = table(&plan, usize::MAX, true);
+    let text = table(&plan, &[], usize::MAX, true);
     // Two headers, an empty line before the second one and before the sum, the sum.
     assert_eq!(text.lines().count(), plan.remove.len() + plan.keep.len() + 5, "{text}");
     let run = r#"cache of worker: [2/3] RUN set -e; for part in one two three four five six seven eight; do make "$part"; done"#;

@@ -120,9 +120,36 @@ fn rest(report: &StatsReport, project: (&str, &str)) -> Vec<Metric> {
     for verdict in &report.budgets {
         budgets.add(&[project, ("rule", verdict.rule.as_str())], verdict.ok.map(u64::from));
     }
+    let mut sizes = Metric::new("project_bytes", "What a project of the engine takes.");
+    for sum in &report.projects {
+        let of = sum.project.as_deref().unwrap_or_default();
+        for (part, bytes) in [
+            ("images", sum.images_bytes),
+            ("containers", sum.containers_bytes),
+            ("volumes", sum.volumes_bytes),
+            ("build_cache", sum.cache_bytes),
+            ("total", sum.total_bytes),
+        ] {
+            sizes.add(&[project, ("of", of), ("part", part)], bytes);
+        }
+    }
+    let mut disk = Metric::new("disk_bytes", "The engine's disk.");
+    for (part, bytes) in [
+        ("size", report.disk.as_ref().map(|disk| disk.size_bytes)),
+        ("used", report.disk.as_ref().map(|disk| disk.used_bytes)),
+        ("free", report.disk.as_ref().map(|disk| disk.free_bytes)),
+    ] {
+        disk.add(&[project, ("part", part)], bytes);
+    }
+    let mut frees = Metric::new("clean_frees_bytes", "What the command would free.");
+    for remedy in report.remedies.iter().flatten() {
+        frees.add(&[project, ("command", remedy.command.as_str())], Some(remedy.frees_bytes));
+    }
     let mut taken = Metric::new("stats_timestamp_seconds", "When this was measured, in Unix time.");
     taken.add(&[project], u64::try_from(report.taken.as_second()).ok());
-    vec![dangling, containers, volumes, sums, kinds, mounts, due, budgets, taken]
+    vec![
+        dangling, containers, volumes, sums, kinds, mounts, due, sizes, disk, frees, budgets, taken,
+    ]
 }
 
 /// A label's value (exposition format: backslash, quote and line feed are escaped).

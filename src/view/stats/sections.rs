@@ -8,7 +8,7 @@ use super::Extent;
 use super::grid::{Column, Shape, cell};
 use crate::image_reference;
 use crate::terminal::format;
-use crate::usage::{CacheMountStats, ImageStats, LayerStats, StatsReport};
+use crate::usage::{CacheMountStats, ImageStats, LayerStats, RemedyStats, StatsReport};
 
 /// Layers and mounts of others that are shown where not all are wanted.
 const LARGEST: usize = 5;
@@ -32,6 +32,8 @@ pub(super) fn sections(report: &StatsReport, extent: Extent) -> Vec<Section> {
     all.push(cache(report));
     all.push(mounts(report, extent));
     all.push(records(report));
+    all.push(projects(report));
+    all.push(disk(report));
     all.push(budgets(report));
     all.retain(|section| !section.rows.is_empty());
     all
@@ -344,6 +346,49 @@ fn records(report: &StatsReport) -> Section {
         ]
     });
     section("Cache records", &columns, rows.collect())
+}
+
+fn projects(report: &StatsReport) -> Section {
+    let mut columns = vec![
+        Column::new("PROJECT", Shape::CutEnd(12)),
+        Column::new("IMAGES", Shape::Right).drop(1),
+        Column::new("CONTAINERS", Shape::Right).drop(3),
+        Column::new("VOLUMES", Shape::Right).drop(2),
+    ];
+    let has_cache = report.projects.iter().any(|it| it.cache_bytes.is_some());
+    if has_cache {
+        columns.push(Column::new("CACHE", Shape::Right).drop(4));
+    }
+    columns.push(Column::new("TOTAL", Shape::Right));
+    let rows = report.projects.iter().map(|it| {
+        let name = it.project.as_deref().map_or_else(|| "(none)".to_owned(), cell);
+        let parts = [it.images_bytes, it.containers_bytes, it.volumes_bytes];
+        let mut row: Vec<String> = [name].into_iter().chain(parts.map(size)).collect();
+        row.extend(has_cache.then(|| size(it.cache_bytes)));
+        row.push(size(it.total_bytes));
+        row
+    });
+    section("Sums by project", &columns, rows.collect())
+}
+
+fn disk(report: &StatsReport) -> Section {
+    let columns = ["SIZE", "USED", "FREE"].map(|name| Column::new(name, Shape::Right));
+    let row = match &report.disk {
+        Some(disk) => [disk.size_bytes, disk.used_bytes, disk.free_bytes].map(format::bytes),
+        None => ["unknown", "unknown", "unknown"].map(str::to_owned),
+    };
+    let mut section = section("Disk of the engine", &columns, vec![row.to_vec()]);
+    section.remark = report.remedies.as_deref().and_then(remedies);
+    section
+}
+
+/// What to run, and what that frees.
+fn remedies(remedies: &[RemedyStats]) -> Option<String> {
+    let named: Vec<String> = remedies
+        .iter()
+        .map(|it| format!("{} frees {}", it.command, format::bytes(it.frees_bytes)))
+        .collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn budgets(report: &StatsReport) -> Section {

@@ -1,0 +1,66 @@
+//! What a clean would free if it were asked for more, and what frees space where a disk is full.
+
+use super::model::{Kind, Plan, Request};
+
+/// What was not asked for, and what it adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// An option, or a command in the place of the one that was given.
+    pub what: &'static str,
+    /// Bytes that it frees beyond the plan.
+    pub more_bytes: u64,
+}
+
+/// A command that frees space of the project, and what it frees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// The command without the program's name.
+    pub command: &'static str,
+    /// Bytes.
+    pub frees_bytes: u64,
+}
+
+/// What would go, too, the most first: `planned` are the bytes that `request` frees, `plan` makes plans.
+pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) -> Vec<Offer> {
+    let is_limited = request.until.is_some() || request.cache_goal.is_some();
+    let mut wider = Vec::new();
+    if is_limited {
+        wider.push(("clean --only cache", only_cache()));
+    } else {
+        if !request.kinds.contains(&Kind::Cache) {
+            let mut kinds = request.kinds.clone();
+            kinds.insert(Kind::Cache);
+            wider.push(("--cache", Request { kinds, ..request.clone() }));
+        }
+        if !request.stop {
+            wider.push(("--stop", Request { stop: true, ..request.clone() }));
+        }
+        if !request.pulled_images {
+            wider.push(("--all", Request { pulled_images: true, ..request.clone() }));
+        }
+    }
+    let mut offers: Vec<Offer> = wider
+        .into_iter()
+        .map(|(what, request)| Offer {
+            what,
+            more_bytes: plan(&request).estimated_bytes().saturating_sub(planned),
+        })
+        .filter(|offer| offer.more_bytes > 0)
+        .collect();
+    offers.sort_by_key(|offer| std::cmp::Reverse(offer.more_bytes));
+    offers
+}
+
+/// Commands that take nothing but time to make up for, the gentlest first.
+pub fn remedies(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
+    let commands = [("clean --only cache", only_cache())];
+    commands
+        .into_iter()
+        .map(|(command, request)| Remedy { command, frees_bytes: plan(&request).estimated_bytes() })
+        .filter(|remedy| remedy.frees_bytes > 0)
+        .collect()
+}
+
+fn only_cache() -> Request {
+    Request { kinds: [Kind::Cache].into(), ..Request::default() }
+}
