@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::buildkit::TransportError;
 use crate::cli::GlobalArgs;
 use crate::commands::environment::Environment;
+use crate::diagnose;
 use crate::engine::docker_config::{self, DockerConfig};
 use crate::engine::{ConnectError, Connector, ConnectorSettings, EngineError};
 use crate::error::{CommandError, ExitKind};
@@ -80,15 +82,30 @@ fn unreachable(connector: &Connector, error: &(dyn Error + 'static)) -> CommandE
         Some(found) => found.clone().into(),
         None => {
             let message = format!("failed to talk to the engine at {}", connector.description());
-            CommandError::new(ExitKind::EngineUnreachable, message).caused_by(error)
+            let error = CommandError::new(ExitKind::EngineUnreachable, message).caused_by(error);
+            match error.causes.iter().any(|cause| diagnose::says_full(cause)) {
+                true => error.hint(diagnose::FREE_SPACE),
+                false => error,
+            }
         }
     }
+}
+
+/// Whether the engine's socket is on this machine, whatever is behind it: a look of its own is quick then.
+pub(super) fn is_near(connector: &Connector) -> bool {
+    connector.address().starts_with("unix://")
 }
 
 /// The engine's disk, where that is this machine's. A socket can lead to another machine, or into a virtual one, and a
 /// folder of that name can be here, too: so the engine has to name this machine and its kernel.
 pub(super) fn disk(connector: &Connector, engine: &EngineFacts) -> Option<Disk> {
-    if !connector.address().starts_with("unix://") || engine.data_root.is_empty() {
+    if !is_near(connector) || engine.data_root.is_empty() {
+        return None;
+    }
+    // In a mount namespace of its own the engine sees another disk there. Without the right to look into the folder,
+    // it is the engine's, which nobody else may look into.
+    let part = Path::new(&engine.data_root).join("buildkit").symlink_metadata();
+    if part.is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied) {
         return None;
     }
     let here = rustix::system::uname();

@@ -3,11 +3,13 @@
 //! Pure: texts in, plain values out. The wordings are those of BuildKit in Engine 20.10, 26.1 and
 //! 28.5; 20.10 sends nothing but text, so the text is what decides.
 
+mod disk;
 mod explain;
 mod limits;
 mod output;
 mod registry;
 
+pub use disk::{FREE_SPACE, says_full};
 pub use explain::{Dockerfile, EngineFailure, Explanation, explain};
 pub(crate) use limits::too_many_headers;
 pub use output::OutputHints;
@@ -62,7 +64,7 @@ impl Diagnosis {
 /// Reads an engine's message.
 pub fn classify(message: &str) -> Diagnosis {
     let text = clean(message);
-    disk_full(text)
+    disk::classify(text)
         .or_else(|| failed_command(text))
         .or_else(|| git_context(text))
         .or_else(|| ignore_pattern(text))
@@ -110,14 +112,6 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     rest.split_once(after).map(|(found, _)| found)
 }
 
-fn disk_full(text: &str) -> Option<Diagnosis> {
-    text.contains("no space left on device").then(|| {
-        Diagnosis::new(FailureKind::DiskFull, format!("the engine's disk is full: {text}")).hint(
-            "free space on the engine's disk: `doc2md-docker clean --cache` removes build cache",
-        )
-    })
-}
-
 fn no_checks(text: &str) -> Option<Diagnosis> {
     text.contains("unsupported request frontend.lint").then(|| {
         Diagnosis::new(FailureKind::Engine, "this engine's Dockerfile frontend has no checks").hint(
@@ -127,15 +121,16 @@ fn no_checks(text: &str) -> Option<Diagnosis> {
     })
 }
 
+/// The command of a RUN that failed, and what became of it.
+fn command_and_outcome(text: &str) -> Option<(&str, &str)> {
+    let process = text.strip_prefix("process \"");
+    process.and_then(|rest| rest.split_once("\" did not complete successfully: ")).or_else(|| {
+        text.strip_prefix("executor failed running [").and_then(|rest| rest.rsplit_once("]: "))
+    })
+}
+
 fn failed_command(text: &str) -> Option<Diagnosis> {
-    let (command, outcome) = if let Some((command, outcome)) = text
-        .strip_prefix("process \"")
-        .and_then(|rest| rest.split_once("\" did not complete successfully: "))
-    {
-        (command, outcome)
-    } else {
-        text.strip_prefix("executor failed running [")?.rsplit_once("]: ")?
-    };
+    let (command, outcome) = command_and_outcome(text)?;
     let command = shown_command(command);
     let Some(code) = outcome.strip_prefix("exit code: ") else {
         return Some(Diagnosis::new(

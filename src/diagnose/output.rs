@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::disk::FREE_SPACE;
+
 /// Longest text that is looked for, less one: what may stand in the chunk before.
 const OVERLAP: usize = 63;
 
@@ -33,8 +35,13 @@ const RULES: &[(&[&str], &str)] = &[
          `--secret id=netrc,src=FILE`, a file of lines `machine HOST login USER password TOKEN`",
     ),
     (
-        &["No space left on device", "no space left on device"],
-        "free space on the engine's disk: `doc2md-docker clean --cache` removes build cache",
+        &[
+            "No space left on device",
+            "no space left on device",
+            "Disk quota exceeded",
+            "disk quota exceeded",
+        ],
+        FREE_SPACE,
     ),
 ];
 
@@ -98,7 +105,7 @@ mod tests {
                 "id=netrc",
             ),
             ("ERROR: 403 Client Error: Forbidden for url", "id=netrc"),
-            ("OSError: [Errno 28] No space left on device", "clean --cache"),
+            ("OSError: [Errno 28] No space left on device", "clean --old"),
         ] {
             assert!(hint(&[said]).unwrap().contains(wanted), "{said}");
             for at in [1, said.len() / 2] {

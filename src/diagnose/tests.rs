@@ -46,9 +46,12 @@ fn a_command_that_fails() {
 
 #[test]
 fn a_command_that_mentions_other_troubles_is_still_a_command() {
-    for command in
-        ["docker login", "curl: EOF transport error", "target stage x could not be found"]
-    {
+    for command in [
+        "docker login",
+        "curl: EOF transport error",
+        "target stage x could not be found",
+        "no space left on device",
+    ] {
         let message = format!(
             "process \"/bin/sh -c echo {command}\" did not complete successfully: exit code: 1"
         );
@@ -526,4 +529,22 @@ fn a_line_that_is_too_long_is_found_without_the_engines_help() {
         assert_eq!(explained.place.map(|place| place.line_start), Some(3));
         assert!(explained.excerpt.unwrap().len() < 1000);
     }
+}
+
+#[test]
+fn a_full_disk_is_told_in_whatever_words_of_the_engine() {
+    for message in [
+        "failed to copy files: userspace copy failed: write /var/lib/docker/x: no space left on device",
+        "failed to fetch remote https://h/r.git: git stderr:\nfatal: write error: No space left on device",
+        "process \"/bin/sh -c make\" did not complete successfully: mkdir /run/x: no space left on device",
+        "executor failed running [/bin/sh -c make]: mkdir /run/x: no space left on device",
+        "failed to extract layer: write /x: disk quota exceeded",
+    ] {
+        let diagnosis = classify(message);
+        assert_eq!(diagnosis.kind, FailureKind::DiskFull, "{message}");
+        assert_eq!(diagnosis.hint.as_deref(), Some(FREE_SPACE));
+    }
+    let ours = "error from receiver: cannot write to cache: No space left on device (os error 28)";
+    assert_ne!(classify(ours).kind, FailureKind::DiskFull);
+    assert!(!says_full("ENOSPC: System limit for number of file watchers reached"));
 }
