@@ -43,6 +43,8 @@ pub struct Request {
     pub kinds: BTreeSet<Kind>,
     /// All cache records instead of the project's.
     pub whole_cache: bool,
+    /// Only what is left of earlier builds: images without a name, and records that no current build needs.
+    pub only_old: bool,
     /// Images that are only pulled, too.
     pub pulled_images: bool,
     /// Running containers, too: they are stopped first.
@@ -51,6 +53,18 @@ pub struct Request {
     pub until: Option<Timestamp>,
     /// Remove cache records, least recently used first, no further than this.
     pub cache_goal: Option<SpaceGoal>,
+}
+
+impl Request {
+    /// What is left of the project's earlier builds.
+    pub fn old() -> Self {
+        Self { kinds: [Kind::Image, Kind::Cache].into(), only_old: true, ..Self::default() }
+    }
+
+    /// The project's build cache and nothing else.
+    pub fn cache() -> Self {
+        Self { kinds: [Kind::Cache].into(), ..Self::default() }
+    }
 }
 
 /// One call of the engine.

@@ -24,8 +24,8 @@ pub struct Remedy {
 pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) -> Vec<Offer> {
     let is_limited = request.until.is_some() || request.cache_goal.is_some();
     let mut wider = Vec::new();
-    if is_limited {
-        wider.push(("clean --only cache", only_cache()));
+    if is_limited || request.only_old {
+        wider.push(("clean --only cache", Request::cache()));
     } else {
         if !request.kinds.contains(&Kind::Cache) {
             let mut kinds = request.kinds.clone();
@@ -53,14 +53,10 @@ pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) 
 
 /// Commands that take nothing but time to make up for, the gentlest first.
 pub fn remedies(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
-    let commands = [("clean --only cache", only_cache())];
+    let commands = [("clean --old", Request::old()), ("clean --only cache", Request::cache())];
     commands
         .into_iter()
         .map(|(command, request)| Remedy { command, frees_bytes: plan(&request).estimated_bytes() })
         .filter(|remedy| remedy.frees_bytes > 0)
         .collect()
-}
-
-fn only_cache() -> Request {
-    Request { kinds: [Kind::Cache].into(), ..Request::default() }
 }

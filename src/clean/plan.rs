@@ -174,10 +174,25 @@ impl Planner<'_> {
                         Ok("the compose file uses it".to_owned())
                     }
                     Whose::Pulled => Err("only pulled; --all removes it".to_owned()),
-                    whose => owned(whose),
+                    whose => owned(whose).and_then(|why| match self.is_current(image, reference) {
+                        Some(current) => Err(current),
+                        None => Ok(why),
+                    }),
                 };
                 self.image(image, reference.as_deref(), why);
             }
+        }
+    }
+
+    /// The reason to keep what is not left of an earlier build, where only such things go.
+    fn is_current(&self, image: &Image, reference: &Option<String>) -> Option<String> {
+        match reference {
+            _ if !self.request.only_old => None,
+            Some(_) => Some("current: it has a name".to_owned()),
+            None if self.answer.current_images.contains(&image.id) => {
+                Some("current: the newest build of its service made it".to_owned())
+            }
+            None => None,
         }
     }
 
@@ -224,6 +239,9 @@ impl Planner<'_> {
             match verdict {
                 _ if !is_record_id(&record.id) => {
                     stays.insert(&record.id, "an engine would not find it by its id".into());
+                }
+                Some(Verdict::Ours { is_current: true, .. }) if self.request.only_old => {
+                    stays.insert(&record.id, "a current build of the project needs it".into());
                 }
                 Some(Verdict::Ours { step, .. }) => {
                     let gist = "made by builds of the project".to_owned();
@@ -274,7 +292,7 @@ impl Planner<'_> {
 
     fn record<A>(&self, action: A, record: &CacheRecord, bytes: Option<u64>, why: Why) -> Item<A> {
         let (name, services) = match self.answer.records.get(&record.id) {
-            Some(Verdict::Ours { step, services }) if record.kind != CacheKind::CacheMount => {
+            Some(Verdict::Ours { step, services, .. }) if record.kind != CacheKind::CacheMount => {
                 (step.clone(), services.clone())
             }
             Some(Verdict::Ours { services, .. }) => {

@@ -179,6 +179,7 @@ fn everything() -> Request {
     Request {
         kinds: [Kind::Container, Kind::Network, Kind::Image, Kind::Volume, Kind::Cache].into(),
         whole_cache: false,
+        only_old: false,
         pulled_images: false,
         stop: false,
         until: None,
@@ -218,7 +219,10 @@ fn plan(
 /// These are ours; `base` is a base image.
 fn ours(ids: &[&str]) -> BTreeMap<String, Verdict> {
     let own = ids.iter().map(|id| {
-        ((*id).to_owned(), Verdict::Ours { step: "RUN make".into(), services: BTreeSet::new() })
+        (
+            (*id).to_owned(),
+            Verdict::Ours { step: "RUN make".into(), services: BTreeSet::new(), is_current: false },
+        )
     });
     own.chain([("base".to_owned(), Verdict::Kept(Reason::Base))]).collect()
 }
@@ -531,4 +535,50 @@ fn a_step_of_an_imported_cache_is_forgotten_as_a_base_image_is() {
         let removed: Vec<&str> = plan.removes(Kind::Cache).map(|item| item.id.as_str()).collect();
         assert_eq!(removed, expected, "{description}");
     }
+}
+
+#[test]
+fn what_is_left_of_earlier_builds_goes_alone() {
+    let (mut state, layers) = cached(Store::GraphDriver, |size| size);
+    state.images.push(image("2", &[], labels("p", "api")));
+    state.images.push(image("9", &[], labels("q", "api")));
+    state.containers = vec![container("a", "p", "exited", "9", &["data"])];
+    state.volumes = vec![volume("data", "p")];
+    state.images[1].id = "3".into();
+    let mut verdicts = ours(&["own", "both", "mid"]);
+    if let Some(Verdict::Ours { is_current, .. }) = verdicts.get_mut("own") {
+        *is_current = true;
+    }
+    let planned = text(&plan(&state, &layers[..1], &verdicts, &project(), &Request::old()));
+    insta::assert_snapshot!(planned, @r"
+    - image <none> 1000: dangling, built by the project
+    - cache [2/3] COPY f /f 0: made by RUN make; frees nothing, an image that stays has the layer
+    - cache mount / from exec mid 77: made by RUN make
+    = image p-api:latest 1000: current: it has a name
+    = cache from local 100: a base image: it belongs to all who build on it
+    = cache mount / from exec make 400: a current build of the project needs it
+    ");
+}
+
+#[test]
+fn what_was_not_asked_for_is_offered_with_what_it_frees() {
+    let (mut state, details) = cached(Store::GraphDriver, |size| size);
+    state.containers = vec![container("a", "p", "running", "1", &["data"])];
+    state.images[0].containers = vec!["a".into()];
+    let verdicts = ours(&["own", "both", "mid"]);
+    let plan_of = |request: &Request| plan(&state, &details, &verdicts, &project(), request);
+    let ask = |request: &Request| -> Vec<(&'static str, u64)> {
+        let planned = plan_of(request).estimated_bytes();
+        offers(request, planned, plan_of).iter().map(|it| (it.what, it.more_bytes)).collect()
+    };
+    let mut request = everything();
+    assert_eq!(ask(&request), [("--stop", 405)], "the container, and a layer with its record");
+    request.kinds.remove(&Kind::Cache);
+    assert_eq!(ask(&request), [("--cache", 77), ("--stop", 5)], "the cache keeps the layer");
+    let limited = Request { cache_goal: at_most(1_000_000), ..Request::cache() };
+    assert_eq!(ask(&limited), [("clean --only cache", 77)]);
+    assert_eq!(ask(&Request::old()), [("clean --only cache", 0)][..0]);
+    let found = remedies(plan_of);
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|it| it.frees_bytes == 77), "{found:?}");
 }

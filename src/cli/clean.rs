@@ -15,6 +15,7 @@ use super::build::duration;
     says why, and which --include takes it in. It asks before it removes anything; without a terminal it needs --force or \
     CI=true, and for volumes --force or --volumes.\n\n\
     doc2md-docker clean --dry-run            show what would go, and what stays and why\n\
+    doc2md-docker clean --old                what is left of earlier builds; what is current stays, and stays cached\n\
     doc2md-docker clean --volumes=false      everything but the volumes\n\
     doc2md-docker clean --only cache         the project's build cache alone\n\
     doc2md-docker clean --max-used-space 5GB the least recently used build cache of the project above 5 GB\n\
@@ -31,6 +32,12 @@ pub struct CleanArgs {
     /// Show what would be removed, and remove nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Remove what is left of earlier builds alone: images without a name, and build cache that no current build needs.
+    #[arg(long, conflicts_with_all = [
+        "cache", "containers", "networks", "images", "volumes", "only", "all", "stop",
+        "max_used_space", "min_free_space", "reserved_space",
+    ])]
+    pub old: bool,
     /// Remove the project's build cache, too; `all` removes that of everybody on the engine.
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cache: Option<CacheChoice>,

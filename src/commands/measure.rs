@@ -1,6 +1,5 @@
 //! True sizes of cache mounts: a look into those that were used since the last one, and what is remembered.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +31,8 @@ const MEMORY_LIMIT: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
     pub(super) effort: Effort,
+    /// Whether the engine's disk is worth a look of its own.
+    pub(super) for_disk: bool,
     /// How long the engine gets.
     pub(super) limit: Duration,
     /// Where looks are remembered, if anywhere.
@@ -53,7 +54,7 @@ impl Wish {
         };
         let limit = if effort == Effort::All { patience } else { patience.min(AT_LEISURE) };
         let directory = ledger.and_then(Path::parent).map(|state| state.join("measured"));
-        Self { effort, limit, directory }
+        Self { effort, for_disk: effort == Effort::All, limit, directory }
     }
 }
 
@@ -74,7 +75,8 @@ pub(super) async fn sizes(
         .map(|record| Asked { record, ways: mounts_asked_for(services, record) })
         .collect();
     let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
-    if !plan.looks.is_empty() {
+    let for_disk = wish.for_disk && wish.effort != Effort::None;
+    if for_disk || !plan.looks.is_empty() {
         match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
             Ok(sight) => {
                 let after = settled(engine, &plan, &inventory.cache).await;
@@ -82,7 +84,10 @@ pub(super) async fn sizes(
                 if !after.is_empty() {
                     memory.retain(&after);
                 }
-                take_over(&mut inventory.cache, &plan, &after);
+                if !after.is_empty() {
+                    // What is remembered of the look counts from there, and its program is a record, too.
+                    inventory.cache = after;
+                }
                 if let Some(file) = &file {
                     // Without a memory the next one looks again.
                     let _ = write(file, &memory);
@@ -130,16 +135,6 @@ async fn settled(engine: &Engine, plan: &Plan, before: &[CacheRecord]) -> Vec<Ca
         earlier = now;
     }
     earlier
-}
-
-/// Puts the records that were looked into as they are now: what was remembered of a look counts from there.
-fn take_over(records: &mut [CacheRecord], plan: &Plan, after: &[CacheRecord]) {
-    let looked: BTreeSet<&String> = plan.looks.iter().flat_map(|(_, ids)| ids).collect();
-    for record in records.iter_mut().filter(|record| looked.contains(&record.id)) {
-        if let Some(now) = after.iter().find(|it| it.id == record.id) {
-            record.clone_from(now);
-        }
-    }
 }
 
 /// Remembers what was seen, record by record.

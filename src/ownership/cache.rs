@@ -1,27 +1,29 @@
 //! Whose the records of the build cache are: what is known, put together for [`crate::ownership::records`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::model::{Answer, Question};
 use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
 use crate::labels;
 use crate::ownership::records::{
-    self, Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd, Verdict,
+    self, Build, Evidence, ImageLayer, Owner, Product, Record, RecordKind, Step, StepEnd, Verdict,
 };
+
+/// What is known of the build cache.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// Whose each record is.
+    pub(super) verdicts: BTreeMap<String, Verdict>,
+    /// Ids of the images that the project's current builds made.
+    pub(super) current_images: BTreeSet<String>,
+}
 
 /// Whose each cache record is, where it is known whose the images are. Where the project is `used_elsewhere`, too,
 /// builds that nobody recorded may be of that other directory.
-pub(super) fn verdicts(
-    question: &Question<'_>,
-    answer: &Answer,
-    used_elsewhere: bool,
-) -> BTreeMap<String, Verdict> {
+pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bool) -> Cache {
     let Question { inventory, details, evidence, .. } = question;
-    if inventory.cache.is_empty() {
-        return BTreeMap::new();
-    }
     let details: BTreeMap<&str, &ImageDetails> =
         details.iter().map(|image| (image.id.as_str(), image)).collect();
     let mut builds = evidence.builds.clone();
@@ -30,11 +32,6 @@ pub(super) fn verdicts(
         ..build
     }));
     let is_ours = |image: &&Image| answer.owns_image(&image.id);
-    let mut layers = Vec::new();
-    for image in &inventory.images {
-        let Some(details) = details.get(image.id.as_str()) else { continue };
-        layers.extend(image_layers(image, details, is_ours(&image)));
-    }
     if !builds.iter().any(|build| build.owner == Owner::Ours) {
         let of_project = inventory.images.iter().filter(is_ours);
         let details = of_project.filter_map(|image| {
@@ -43,22 +40,63 @@ pub(super) fn verdicts(
         });
         builds.extend(details.map(|(service, details)| from_history(service, details)));
     }
-    records::attribute(&Evidence {
+    mark_current(&mut builds, &inventory.images);
+    let current = builds.iter().filter(|build| build.is_current);
+    let current_images: BTreeSet<String> =
+        current.flat_map(|build| &build.product.images).cloned().collect();
+    let mut layers = Vec::new();
+    for image in &inventory.images {
+        let Some(details) = details.get(image.id.as_str()) else { continue };
+        let is_current = !image.is_dangling() || current_images.contains(&image.id);
+        layers.extend(image_layers(image, details, is_ours(&image), is_current));
+    }
+    let verdicts = records::attribute(&Evidence {
         records: inventory.cache.iter().map(record).collect(),
         builds,
         layers,
         complete_since: evidence.complete_since,
         counts_whole_chain: counts_whole_chain(&inventory.engine.version),
         own_keys: evidence.own_keys,
-    })
+    });
+    Cache { verdicts, current_images }
 }
 
-fn image_layers(image: &Image, details: &ImageDetails, ours: bool) -> Vec<ImageLayer> {
+/// Marks the project's builds whose product it has now: an image with a name, or the newest of a service and stage. Of
+/// these the last that came to its end counts, and the last at all: that may be what somebody works on.
+fn mark_current(builds: &mut [Build], images: &[Image]) {
+    let named = |id: &String| images.iter().any(|image| image.id == *id && !image.is_dangling());
+    let mut newest: BTreeMap<(String, Option<String>), [Option<Timestamp>; 2]> = BTreeMap::new();
+    let key = |build: &Build| (build.product.service.clone(), build.product.stage.clone());
+    let end = |build: &Build| build.span().map(|(_, end)| end);
+    for build in builds.iter().filter(|build| build.is_ours()) {
+        let [last, last_complete] = newest.entry(key(build)).or_default();
+        *last = end(build).max(*last);
+        if build.product.is_complete {
+            *last_complete = end(build).max(*last_complete);
+        }
+    }
+    for build in builds.iter_mut().filter(|build| build.is_ours()) {
+        let end = end(build);
+        // Of one without times nobody can say that there is a newer one.
+        build.is_current = end.is_none()
+            || newest.get(&key(build)).is_some_and(|newest| newest.contains(&end))
+            || build.product.images.iter().any(named);
+    }
+}
+
+fn image_layers(
+    image: &Image,
+    details: &ImageDetails,
+    ours: bool,
+    is_current: bool,
+) -> Vec<ImageLayer> {
     let name = image.references.first().unwrap_or(&image.id);
     let layers = details.layers.iter().map(|layer| {
         let step = layer.step.and_then(|step| details.history.get(step));
         ImageLayer {
             image: name.clone(),
+            image_id: image.id.clone(),
+            is_current,
             ours,
             chain_id: layer.chain_id.clone(),
             created: step.and_then(|step| step.created),
@@ -89,7 +127,9 @@ fn from_history(service: String, details: &ImageDetails) -> Build {
     if let Some(last) = steps.last_mut() {
         last.is_result = true;
     }
-    Build { owner: Owner::Ours, service, steps }
+    let images = BTreeSet::from([details.id.clone()]);
+    let product = Product { service, stage: None, images, is_complete: true };
+    Build { owner: Owner::Ours, product, is_current: false, steps }
 }
 
 fn record(record: &CacheRecord) -> Record {

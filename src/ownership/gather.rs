@@ -158,6 +158,8 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
         known.extend(remembered::starts(build).map(|start| (start, None)));
     }
     let mut more = Vec::new();
+    // An engine's history does not always tell which image a build made.
+    let mut images: BTreeMap<(remembered::Start, String), BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
         let here = is_here(evidence, project, entry);
         for build in remembered::builds(entry, &project.name, here) {
@@ -169,6 +171,8 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
             }
             // Builds of other projects share steps with this one's and say nothing of their directory.
             for start in starts.into_iter().filter(|_| entry.project == project.name) {
+                let of_service = (start.clone(), build.product.service.clone());
+                images.entry(of_service).or_default().extend(build.product.images.clone());
                 known.entry(start).and_modify(|owner| {
                     if owner.is_none() || !here {
                         *owner = Some(build.owner.clone());
@@ -182,6 +186,13 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
             evidence.builds.push(build);
             continue;
         }
+        let service = &build.product.service;
+        let made = remembered::starts(&build)
+            .filter_map(|start| images.get(&(start, service.clone())))
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>();
+        build.product.images.extend(made);
         let owners: Vec<Owner> =
             remembered::starts(&build).filter_map(|start| known.get(&start)?.clone()).collect();
         // A step that two directories asked for at the same moment is as much the other's.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::buildkit::PastBuild;
 use crate::dockerfile;
 use crate::labels;
-use crate::ownership::records::{Build, MountName, Owner, Step, StepEnd};
+use crate::ownership::records::{Build, MountName, Owner, Product, Step, StepEnd};
 use crate::progress::{self, StepState};
 
 /// The project that a build was for.
@@ -25,7 +25,15 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     let mut steps: Vec<Step> = build.trace.steps().map(|step| of_trace(step, namespace)).collect();
     mark_result(&mut steps);
     let service = build.frontend_attrs.get(&format!("label:{}", labels::SERVICE));
-    Build { owner, service: service.cloned().unwrap_or_default(), steps }
+    let failed =
+        |step: &progress::Step| matches!(step.state(), StepState::Failed | StepState::Cancelled);
+    let product = Product {
+        service: service.cloned().unwrap_or_default(),
+        stage: build.frontend_attrs.get("target").filter(|it| !it.is_empty()).cloned(),
+        images: build.images.iter().cloned().collect(),
+        is_complete: !build.trace.steps().any(failed),
+    };
+    Build { owner, product, is_current: false, steps }
 }
 
 fn of_trace(step: &progress::Step, namespace: &str) -> Step {

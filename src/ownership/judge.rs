@@ -17,8 +17,8 @@ pub fn judge(question: &Question<'_>) -> Answer {
     judge.containers_on_images();
     judge.networks();
     judge.volumes();
-    let records = cache::verdicts(question, &judge.answer, judge.used_elsewhere);
-    Answer { records, ..judge.answer }
+    let cache = cache::judge(question, &judge.answer, judge.used_elsewhere);
+    Answer { records: cache.verdicts, current_images: cache.current_images, ..judge.answer }
 }
 
 struct Judge<'a> {

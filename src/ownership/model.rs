@@ -113,6 +113,8 @@ pub struct Answer {
     pub volumes: BTreeMap<String, Whose>,
     /// Records of the build cache by id.
     pub records: BTreeMap<String, Verdict>,
+    /// Ids of images that the project's current builds made, where the steps of all builds are known.
+    pub current_images: BTreeSet<String>,
 }
 
 /// Whose a thing is.

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::history::mark_result;
-use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
-use crate::ownership::records::{Build, MountName, Owner, Step, StepEnd};
+use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
+use crate::ownership::records::{Build, MountName, Owner, Product, Step, StepEnd};
 
 /// Identifies a step's run: the same in the ledger and in the engine's history.
 pub(super) type Start = (String, Timestamp);
@@ -29,7 +29,13 @@ pub(super) fn builds(entry: &Entry, project: &str, is_here: bool) -> impl Iterat
 fn of_target(target: &TargetEntry, owner: Owner) -> Build {
     let mut steps: Vec<Step> = target.steps.iter().map(of_step).collect();
     mark_result(&mut steps);
-    Build { owner, service: target.service.clone(), steps }
+    let product = Product {
+        service: target.service.clone(),
+        stage: target.inputs.stage.clone(),
+        images: target.image_id.iter().cloned().collect(),
+        is_complete: target.outcome == Outcome::Succeeded,
+    };
+    Build { owner, product, is_current: false, steps }
 }
 
 fn of_step(step: &StepEntry) -> Step {

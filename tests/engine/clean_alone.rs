@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use doc2md_docker::engine::{Connector, Engine as Client};
-use doc2md_docker::inventory::Inventory;
+use doc2md_docker::inventory::{CacheKind, CacheRecord, Inventory};
 use serde_json::Value;
 
 use crate::support::{BUSYBOX, PrivateEngine, Project, eventually};
@@ -39,6 +39,22 @@ pub(crate) fn inventory(project: &Project) -> Inventory {
     seen.networks.sort_by(|a, b| a.id.cmp(&b.id));
     seen.volumes.sort_by(|a, b| a.name.cmp(&b.name));
     seen.cache.sort_by(|a, b| a.id.cmp(&b.id));
+    seen
+}
+
+/// The same without what a look into cache mounts leaves: its program, and uses of the mounts.
+pub(crate) fn apart_from_looks(mut seen: Inventory) -> Inventory {
+    // 20.10 tells no names of files.
+    let is_program = |record: &CacheRecord| match record.description.as_str() {
+        "fileop target" => record.parents.is_empty(),
+        text => text.ends_with("/doc2md-docker-measure"),
+    };
+    seen.cache.retain(|record| !is_program(record));
+    // On the containerd store the build cache counts among the layers.
+    seen.layers_bytes = None;
+    for mount in seen.cache.iter_mut().filter(|it| it.kind == CacheKind::CacheMount) {
+        (mount.usage_count, mount.last_used_at) = (0, None);
+    }
     seen
 }
 
@@ -100,7 +116,8 @@ fn a_dry_run_changes_nothing_and_the_estimate_holds() {
         {
             json(&project, args);
         }
-        assert_eq!(inventory(&project), before, "{name}");
+        let after = apart_from_looks(inventory(&project));
+        assert_eq!(after, apart_from_looks(before), "{name}");
 
         for args in [
             &["--force"][..],

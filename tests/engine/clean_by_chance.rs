@@ -244,7 +244,7 @@ fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> Cache {
 /// What pairs are built upon. The containerd store removes only cache on a base that BuildKit fetched. The first
 /// build on it has to end: while it runs, builds look nothing up that is built on the base
 /// (docs/design/clean.md).
-fn base(engine: &PrivateEngine, registry: &Registry) -> String {
+pub(crate) fn base(engine: &PrivateEngine, registry: &Registry) -> String {
     if engine.engine().name.ends_with("containerd") {
         return engine.remote_base(registry);
     }

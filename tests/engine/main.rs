@@ -11,6 +11,7 @@ mod check;
 mod clean;
 mod clean_alone;
 mod clean_by_chance;
+mod clean_old;
 mod connect;
 mod conventions;
 mod dev;

@@ -487,6 +487,7 @@ fn what_somebody_took_into_use_since_the_plan_stays() {
                 &Request {
                     kinds: [Kind::Container, Kind::Network, Kind::Image, Kind::Volume].into(),
                     whole_cache: false,
+                    only_old: false,
                     pulled_images: false,
                     stop: false,
                     until: None,

@@ -91,14 +91,16 @@ async fn once(
     for record in &inventory.cache {
         if is_own_mount(record, &made.namespaces) && !record.in_use {
             let step = record.description.clone();
-            answer
-                .records
-                .insert(record.id.clone(), Verdict::Ours { step, services: BTreeSet::new() });
+            answer.records.insert(
+                record.id.clone(),
+                Verdict::Ours { step, services: BTreeSet::new(), is_current: false },
+            );
         }
     }
     let request = Request {
         kinds: [Kind::Image, Kind::Cache].into(),
         whole_cache: false,
+        only_old: false,
         pulled_images: false,
         stop: false,
         until: None,

@@ -19,6 +19,7 @@ use crate::commands::{connect, measure, scope, services};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ImageDetails, Inventory, Lost, Part};
+use crate::measure::Disk;
 use crate::ownership::{self, Depth, Question};
 use crate::signal::{Cause, Interrupt};
 use crate::terminal::{Ui, format, prompt};
@@ -58,6 +59,18 @@ pub async fn run(
     let engine = Engine::new(&connector);
     let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, &connector)).await??;
     let disk = connect::disk(&connector, &observed.inventory.engine);
+    notes.extend(scope::unknown(&scope, &observed.inventory));
+    let is_short = |disk: Option<Disk>| disk.is_some_and(|disk| disk.is_short());
+    let for_disk = disk.is_none() && connect::is_near(&connector);
+    let is_judged = request.kinds.contains(&Kind::Cache) || args.dry_run || is_short(disk);
+    let ledger = environment.ledger_directory();
+    let services = services::services(&scope, environment).unwrap_or_default();
+    let effort = if is_judged || for_disk { Measure::Auto } else { Measure::Never };
+    let wish = measure::Wish::new(effort, PATIENCE, ledger.as_deref());
+    let wish = measure::Wish { for_disk, ..wish };
+    let sizes = measure::sizes(&connector, &engine, &services, &mut observed.inventory, &wish);
+    let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
+    let disk = sizes.disk.or(disk);
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
         goal.disk_free = disk.map(|disk| disk.available_bytes).ok_or_else(|| {
             let message =
@@ -65,16 +78,9 @@ pub async fn run(
             CommandError::new(ExitKind::Usage, message).hint("--max-used-space works everywhere")
         })?;
     }
-    notes.extend(scope::unknown(&scope, &observed.inventory));
     // Whose the cache is takes a while to find out.
-    let with_offers = !global.quiet && (args.dry_run || disk.is_some_and(|disk| disk.is_short()));
+    let with_offers = !global.quiet && (args.dry_run || is_short(disk));
     let with_cache = request.kinds.contains(&Kind::Cache) || with_offers;
-    let ledger = environment.ledger_directory();
-    let services = services::services(&scope, environment).unwrap_or_default();
-    let effort = if with_cache { Measure::Auto } else { Measure::Never };
-    let wish = measure::Wish::new(effort, PATIENCE, ledger.as_deref());
-    let sizes = measure::sizes(&connector, &engine, &services, &mut observed.inventory, &wish);
-    let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
     let wish = measure::Wish::remembered(ledger.as_deref());
     let depth = if with_cache { Depth::Cache } else { Depth::Things };
     let gathering = async {

@@ -16,7 +16,11 @@ use crate::size;
 /// An option cannot be understood, or options contradict each other.
 pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, CommandError> {
     let cache_goal = goal(args)?;
+    if args.old {
+        return Ok(Request { until: until(&args.filter, now)?, ..Request::old() });
+    }
     Ok(Request {
+        only_old: false,
         kinds: kinds(args, cache_goal.is_some())?,
         whole_cache: args.cache == Some(CacheChoice::All),
         pulled_images: args.all,
@@ -189,6 +193,32 @@ mod tests {
         assert_eq!(without_unit, "--max-used-space is \"5\", which has no unit");
         assert_eq!(goal("--max-used-space 5B").max_used, Some(5));
         assert_eq!(goal("--max-used-space 0").max_used, Some(0));
+    }
+
+    #[test]
+    fn what_is_old_is_asked_for_alone() {
+        let old = asked("--old --filter until=100s --include unrecorded").unwrap();
+        assert!(old.only_old && old.until.is_some());
+        assert_eq!(kinds_of("--old"), "image cache");
+        for more in [
+            "--cache",
+            "--cache=all",
+            "--cache=false",
+            "--images",
+            "--images=false",
+            "--containers=false",
+            "--networks=false",
+            "--volumes",
+            "--only images",
+            "--all",
+            "--stop",
+            "--max-used-space 5GB",
+            "--min-free-space 5GB",
+            "--reserved-space 5GB",
+        ] {
+            let refused = asked(&format!("--old {more}")).unwrap_err();
+            assert!(refused.contains("cannot be used with"), "{more}: {refused}");
+        }
     }
 
     #[test]

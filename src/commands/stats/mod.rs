@@ -182,8 +182,11 @@ async fn observe(
     });
     let (mut inventory, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
     let past = past::of(ledger.clone(), measured, &inventory);
+    let disk = connect::disk(connector, &inventory.engine);
+    let for_disk = disk.is_none() && (measure.for_disk || connect::is_near(connector));
+    let measure = measure::Wish { for_disk, ..measure.clone() };
     let sizes =
-        measure::sizes(connector, &engine, &measured.services, &mut inventory, measure).await;
+        measure::sizes(connector, &engine, &measured.services, &mut inventory, &measure).await;
     let details = layers.details.unwrap_or_else(|why| {
         notes.push(format!("layers of images unknown: {why}"));
         Vec::new()
@@ -229,7 +232,7 @@ async fn observe(
         ));
     }
     let remedies = all.as_deref().and_then(|all| remedies(&inventory, all, &answer));
-    let disk = sizes.disk.or_else(|| connect::disk(connector, &inventory.engine));
+    let disk = sizes.disk.or(disk);
     let gc = gc.map(|policies| gc::Rules {
         policies,
         disk_free_bytes: disk.map(|disk| disk.available_bytes),

@@ -1,5 +1,7 @@
 //! What attribution is told, as plain values.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 /// Everything that is known at one moment.
@@ -74,10 +76,25 @@ pub enum Owner {
 pub struct Build {
     /// Whose.
     pub owner: Owner,
-    /// The service it was for; empty where nobody recorded that.
-    pub service: String,
+    /// What it made.
+    pub product: Product,
+    /// Whether its product is one of those that the project has now.
+    pub is_current: bool,
     /// Its steps.
     pub steps: Vec<Step>,
+}
+
+/// What a build made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Product {
+    /// The service it was for; empty where nobody recorded that.
+    pub service: String,
+    /// The stage, where it is not the last one.
+    pub stage: Option<String>,
+    /// Ids that its image has on the engine; none where there is no image.
+    pub images: BTreeSet<String>,
+    /// Whether the build came to its end.
+    pub is_complete: bool,
 }
 
 /// A step of a build.
@@ -124,6 +141,10 @@ pub struct MountName {
 pub struct ImageLayer {
     /// A reference of the image, or its id.
     pub image: String,
+    /// Its id.
+    pub image_id: String,
+    /// Whether the image has a name, or a current build made it.
+    pub is_current: bool,
     /// Whether the image is the project's.
     pub ours: bool,
     /// Identity of the layer on its parents.
@@ -136,12 +157,12 @@ pub struct ImageLayer {
 
 impl Build {
     /// From its first step's start to its last one's end.
-    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+    pub(in crate::ownership) fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let times = || self.steps.iter().flat_map(|step| &step.intervals);
         Some((times().map(|it| it.0).min()?, times().map(|it| it.1).max()?))
     }
 
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::ownership) fn is_ours(&self) -> bool {
         self.owner == Owner::Ours
     }
 }

@@ -5,6 +5,7 @@
 //! of it made the record and nothing hints at anybody else; everything uncertain is kept with a
 //! reason. Knows no engine, no clock, no files. `docs/design/clean.md` has the measurements behind it.
 
+mod current;
 mod input;
 mod matching;
 #[cfg(test)]
@@ -16,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub use input::{Build, Evidence, ImageLayer, MountName, Owner, Record, RecordKind, Step, StepEnd};
+pub use input::{
+    Build, Evidence, ImageLayer, MountName, Owner, Product, Record, RecordKind, Step, StepEnd,
+};
 pub use words::{came_as_blob, instruction, is_base_layer, may_be_of, says_the_same};
 
 /// Whose a record is.
@@ -28,6 +31,8 @@ pub enum Verdict {
         step: String,
         /// Services whose builds have the step, as far as they are known.
         services: BTreeSet<String>,
+        /// Whether a current build may need it.
+        is_current: bool,
     },
     /// It stays.
     Kept(Reason),
@@ -74,6 +79,7 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
     let foreign_images = matching::foreign_images(evidence, &made);
     let exported = exported(evidence, &made);
     let services = services(evidence);
+    let needed = current::needed(evidence, &made);
     let mut verdicts: BTreeMap<String, Verdict> = evidence
         .records
         .iter()
@@ -100,6 +106,7 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
                     other.map_or_else(
                         || Verdict::Ours {
                             step: step.name.clone(),
+                            is_current: needed.contains(record.id.as_str()),
                             services: services
                                 .get(step.digest.as_str())
                                 .cloned()
@@ -119,9 +126,10 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
 /// Services of the project by the digests of their steps.
 fn services(evidence: &Evidence) -> BTreeMap<&str, BTreeSet<String>> {
     let mut services: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for build in evidence.builds.iter().filter(|it| it.is_ours() && !it.service.is_empty()) {
+    let own = evidence.builds.iter().filter(|build| build.is_ours());
+    for build in own.filter(|build| !build.product.service.is_empty()) {
         for step in &build.steps {
-            services.entry(&step.digest).or_default().insert(build.service.clone());
+            services.entry(&step.digest).or_default().insert(build.product.service.clone());
         }
     }
     services

@@ -51,7 +51,8 @@ const RUN_RECORD: &str = "mount / from exec /bin/sh -c make";
 fn build(owner: Owner, end: StepEnd, start: i64) -> Build {
     let (copy, mut run) = (step(COPY, end, start, start + 1), step(RUN, end, start + 2, start + 4));
     run.inputs.push(copy.digest.clone());
-    Build { owner, service: "api".into(), steps: vec![copy, run] }
+    let product = Product { service: "api".into(), is_complete: true, ..Product::default() };
+    Build { owner, product, is_current: false, steps: vec![copy, run] }
 }
 
 /// A build of ours at 0 and what it left: a base, a COPY, a RUN.
@@ -88,6 +89,8 @@ fn reason(evidence: &Evidence, id: &str) -> Reason {
 fn layer(image: &str, ours: bool, chain: &str) -> ImageLayer {
     ImageLayer {
         image: image.into(),
+        image_id: image.into(),
+        is_current: true,
         ours,
         chain_id: chain.into(),
         created: Some(at(2)),
@@ -271,4 +274,90 @@ fn a_cache_mount_that_others_name_stays() {
     assert_eq!(reason(&evidence, "mount"), Reason::SharedMount { project: Some("b".into()) });
     evidence.records[3].description = "cached mount /c from exec /bin/sh -c make".into();
     assert_eq!(reason(&evidence, "mount"), Reason::SharedMount { project: Some("b".into()) });
+}
+
+fn current(evidence: &Evidence) -> Vec<String> {
+    let verdicts = attribute(evidence).into_iter();
+    verdicts
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Ours { is_current: true, .. }))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Two builds of ours, each of which ran its own COPY and RUN: `copy` and `run` are what the first left, `copy2` and `run2`
+/// what the second did.
+fn two_builds() -> Evidence {
+    let mut evidence = one_build();
+    evidence.records.extend([
+        record("copy2", &["base"], COPY, 11, 14, 1),
+        record("run2", &["copy2"], RUN_RECORD, 12, 14, 1),
+    ]);
+    let mut second = build(Owner::Ours, StepEnd::Ran, 10);
+    second.is_current = true;
+    evidence.builds.push(second);
+    evidence
+}
+
+#[test]
+fn what_an_earlier_build_made_is_not_current() {
+    assert_eq!(current(&two_builds()), ["copy2", "run2"]);
+    // A build that failed in its RUN needs what it had made.
+    let mut evidence = two_builds();
+    evidence.builds[1].steps[1].end = StepEnd::Unfinished;
+    evidence.builds[1].product.is_complete = false;
+    evidence.records.pop();
+    assert_eq!(current(&evidence), ["copy2", "run"], "the RUN may be the earlier one");
+}
+
+#[test]
+fn of_a_step_that_was_cached_all_that_it_may_have_been_is_current() {
+    let mut evidence = two_builds();
+    evidence.builds[1].is_current = false;
+    let mut third = build(Owner::Ours, StepEnd::Cached, 20);
+    third.is_current = true;
+    third.product.images.insert("img".into());
+    // Another number, and another stage.
+    third.steps[0].name = "[late 3/4] COPY f /f".into();
+    evidence.builds.push(third);
+    assert_eq!(current(&evidence), ["copy", "copy2", "run", "run2"]);
+    // The image that it made has the layers of the first build.
+    let of_image = |second: i64, created_by: &str| ImageLayer {
+        created: Some(at(second)),
+        created_by: created_by.into(),
+        is_current: true,
+        ..layer("img", true, created_by)
+    };
+    evidence.layers =
+        vec![of_image(1, "COPY f /f # buildkit"), of_image(2, "RUN /bin/sh -c make # buildkit")];
+    assert_eq!(current(&evidence), ["copy", "run"]);
+    // Where the Dockerfile says it twice, the layer may be of the other place.
+    let twice = evidence.builds[2].steps[0].clone();
+    evidence.builds[2].steps.push(Step { name: "[other 1/1] COPY f /f".into(), ..twice });
+    assert_eq!(current(&evidence), ["copy", "copy2", "run"]);
+}
+
+#[test]
+fn a_cached_step_that_nobody_can_find_makes_all_of_its_kind_current() {
+    let mut evidence = two_builds();
+    evidence.builds[1].is_current = false;
+    let mut third = build(Owner::Ours, StepEnd::Cached, 20);
+    third.is_current = true;
+    third.steps[1].name = "[3/3] RUN make  --with another-text".into();
+    evidence.builds.push(third);
+    evidence.records.push(record("other", &["base"], "[2/3] COPY g /g", 3, 4, 1));
+    evidence.builds[0].steps.push(step("[2/3] COPY g /g", StepEnd::Ran, 2, 4));
+    assert_eq!(current(&evidence), ["copy", "copy2", "run", "run2"]);
+    // It is somebody else's.
+    let theirs = "mount / from exec /bin/sh -c make --with another-text";
+    evidence.records.push(record("theirs", &["copy"], theirs, 90, 91, 1));
+    assert_eq!(current(&evidence), ["copy2"], "copy stays by what is built on it");
+}
+
+#[test]
+fn a_layer_of_an_image_with_a_name_is_current() {
+    let mut evidence = two_builds();
+    evidence.layers = vec![layer("p-app:old", true, "x")];
+    assert_eq!(current(&evidence), ["copy2", "run", "run2"]);
+    evidence.layers[0].is_current = false;
+    assert_eq!(current(&evidence), ["copy2", "run2"]);
 }

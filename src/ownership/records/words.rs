@@ -12,11 +12,12 @@ const SHELL: &str = "/bin/sh -c ";
 
 /// What records of BuildKit's own making say of themselves first; one of a source may be listed as a regular one until it
 /// is all there.
-const MADE_BY_BUILDKIT: [&str; 9] = [
+const MADE_BY_BUILDKIT: [&str; 10] = [
     "[",
     "mount ",
     "cached mount ",
     "fileop target",
+    "mkfile ",
     "diff ",
     "local source for ",
     "http url ",
