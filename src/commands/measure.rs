@@ -15,7 +15,7 @@ use crate::inventory::{CacheRecord, Inventory};
 use crate::measure::{
     Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, has_settled, plan,
 };
-use crate::usage::{ServiceFacts, mounts_asked_for};
+use crate::usage::{DeclaredMounts, ServiceFacts};
 
 /// How long mounts are looked into where nobody asked for it.
 const AT_LEISURE: Duration = Duration::from_secs(2);
@@ -69,10 +69,11 @@ pub(super) async fn sizes(
 ) -> Sizes {
     let file = file(wish, &inventory.engine.id);
     let mut memory = file.as_deref().map(read).unwrap_or_default();
+    let declared = DeclaredMounts::new(services);
     let asked: Vec<Asked> = inventory
         .cache
         .iter()
-        .map(|record| Asked { record, ways: mounts_asked_for(services, record) })
+        .map(|record| Asked { record, ways: declared.asked_for(record) })
         .collect();
     let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
     let for_disk = wish.for_disk && wish.effort != Effort::None;

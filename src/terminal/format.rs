@@ -70,8 +70,9 @@ pub fn cut(text: &str, columns: usize) -> String {
 
 /// The text followed by spaces up to `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
+    // A width of `format!` ends at 65,535, and a text of others does not.
     let missing = columns.saturating_sub(width(text));
-    format!("{text}{:missing$}", "")
+    text.to_owned() + &" ".repeat(missing)
 }
 
 #[cfg(test)]
@@ -110,5 +111,6 @@ mod tests {
         assert_eq!(cut("日本語の名前", 8), "日本...");
         assert_eq!(cut("abcdef", 2), "..");
         assert_eq!(pad("日本", 6), "日本  ");
+        assert_eq!(pad("a", 100_000).len(), 100_000);
     }
 }

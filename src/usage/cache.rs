@@ -74,10 +74,11 @@ fn mounts(facts: &Facts) -> Vec<CacheMountStats> {
     let records = || facts.inventory.cache.iter().filter(|it| it.kind == CacheKind::CacheMount);
     let seen = facts.sizes.as_engine_sees(&facts.inventory.cache);
     let collections = facts.gc.map(|policies| super::gc::collections(policies, &seen, facts.now));
+    let declared = super::mounts::DeclaredMounts::new(facts.services);
     let mut mounts: Vec<CacheMountStats> = records()
         .map(|record| {
             let named = super::mounts::parse(&record.description);
-            let services = super::mounts::services(facts.services, &named);
+            let services = declared.services(&named);
             let known = facts.sizes.mounts.get(&record.id);
             let measured = known.and_then(|known| known.measured);
             let not_measured = known.and_then(|known| known.why_not.clone());

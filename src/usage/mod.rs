@@ -22,7 +22,7 @@ pub use model::{
     DiskStats, EngineSummary, ImageStats, LayerStats, ProjectStats, RemedyStats, SCHEMA,
     StatsReport, Verdict, VolumeStats,
 };
-pub use mounts::asked_for as mounts_asked_for;
+pub use mounts::DeclaredMounts;
 
 use crate::inventory::{Container, Labels, Lost, Part, Volume};
 use crate::labels;

@@ -42,67 +42,97 @@ pub(super) fn parse(description: &str) -> Named {
     }
 }
 
-/// The services whose Dockerfiles name the mount: by its id, or where the engine does not tell that, by
-/// target and command.
-pub(super) fn services(services: &[ServiceFacts], named: &Named) -> Services {
-    let mut found = Services::default();
-    for service in services {
-        if let Some(spec) = specs(service, named).into_iter().next() {
-            found.names.push(service.name.clone());
-            if named.id.is_none() && !spec.id.contains('$') {
-                found.id = Some(spec.id);
-            }
-        }
-    }
-    found
+/// The cache mounts that the Dockerfiles of services declare, read once for all records.
+pub struct DeclaredMounts<'a>(Vec<(&'a ServiceFacts, Vec<Declared>)>);
+
+/// An instruction that declares cache mounts.
+struct Declared {
+    instruction: String,
+    specs: Vec<CacheMountSpec>,
 }
 
-/// How services ask for the cache mount that a record is, each way with the id as the engine has it.
-pub fn asked_for(services: &[ServiceFacts], record: &CacheRecord) -> Vec<(String, CacheMountSpec)> {
-    if record.kind != CacheKind::CacheMount {
-        return Vec::new();
-    }
-    let named = parse(&record.description);
-    let ways = services.iter().flat_map(|service| {
-        let id = |spec: &CacheMountSpec| match &named.full_id {
-            Some(id) => id.clone(),
-            None => format!("{}/{}", service.namespace, spec.id),
+impl<'a> DeclaredMounts<'a> {
+    /// Those of `services`.
+    pub fn new(services: &'a [ServiceFacts]) -> Self {
+        let declared = |service: &ServiceFacts| {
+            let text = service.dockerfile.as_ref().map(|file| file.text.as_str());
+            let instructions = text.map(dockerfile::instructions).unwrap_or_default().into_iter();
+            let declared = instructions.map(|instruction| {
+                let specs = dockerfile::cache_mounts(&instruction);
+                Declared { instruction, specs }
+            });
+            declared.filter(|declared| !declared.specs.is_empty()).collect()
         };
-        specs(service, &named).into_iter().map(move |spec| (id(&spec), spec))
-    });
-    ways.collect()
+        Self(services.iter().map(|service| (service, declared(service))).collect())
+    }
+
+    /// The services that name the mount: by its id, or where the engine does not tell that, by target and
+    /// command.
+    pub(super) fn services(&self, named: &Named) -> Services {
+        let mut found = Services::default();
+        for (service, declared) in &self.0 {
+            if let Some(spec) = specs(service, declared, named).next() {
+                found.names.push(service.name.clone());
+                if named.id.is_none() && !spec.id.contains('$') {
+                    found.id = Some(spec.id.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// How services ask for the cache mount that a record is, each way with the id as the engine has it.
+    pub fn asked_for(&self, record: &CacheRecord) -> Vec<(String, CacheMountSpec)> {
+        if record.kind != CacheKind::CacheMount {
+            return Vec::new();
+        }
+        let named = parse(&record.description);
+        let mut ways = Vec::new();
+        for (service, declared) in &self.0 {
+            let id = |spec: &CacheMountSpec| match &named.full_id {
+                Some(id) => id.clone(),
+                None => format!("{}/{}", service.namespace, spec.id),
+            };
+            ways.extend(specs(service, declared, &named).map(|spec| (id(spec), spec.clone())));
+        }
+        ways
+    }
 }
 
 /// The mounts of a service that a description can mean.
-fn specs(service: &ServiceFacts, named: &Named) -> Vec<CacheMountSpec> {
-    let Some(file) = &service.dockerfile else { return Vec::new() };
-    let instructions = dockerfile::instructions(&file.text);
-    let mounts = instructions.iter().flat_map(|instruction| {
-        let specs = dockerfile::cache_mounts(instruction).into_iter();
-        specs.filter(move |spec| match &named.full_id {
+fn specs<'m>(
+    service: &'m ServiceFacts,
+    declared: &'m [Declared],
+    named: &'m Named,
+) -> impl Iterator<Item = &'m CacheMountSpec> {
+    declared.iter().flat_map(move |declared| {
+        declared.specs.iter().filter(move |spec| match &named.full_id {
             Some(id) => {
                 let rest = id.strip_prefix(&service.namespace).and_then(|id| id.strip_prefix('/'));
                 rest.is_some_and(|id| may_be(&spec.id, id))
             }
             None => {
                 named.target.as_ref().is_some_and(|target| may_be(&spec.target, target))
-                    && is_command(instruction, &named.command)
+                    && is_command(&declared.instruction, &named.command)
             }
         })
-    });
-    mounts.collect()
+    })
 }
 
-/// Whether `written`, which may hold variables, can stand for `actual`.
+/// Whether `written`, which may hold variables, can stand for `actual`: what stands between them is there in its order.
 fn may_be(written: &str, actual: &str) -> bool {
-    let Some((start, rest)) = written.split_once('$') else { return written == actual };
-    let Some(actual) = actual.strip_prefix(start) else { return false };
-    let after = match rest.strip_prefix('{') {
-        Some(rest) => rest.split_once('}').map_or("", |(_, after)| after),
-        None => rest.trim_start_matches(|char: char| char.is_ascii_alphanumeric() || char == '_'),
-    };
-    let ends = actual.char_indices().map(|(at, _)| at).chain([actual.len()]);
-    ends.into_iter().any(|at| may_be(after, &actual[at..]))
+    let Some((start, mut rest)) = written.split_once('$') else { return written == actual };
+    let Some(mut actual) = actual.strip_prefix(start) else { return false };
+    loop {
+        let after = match rest.strip_prefix('{') {
+            Some(rest) => rest.split_once('}').map_or("", |(_, after)| after),
+            None => rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_'),
+        };
+        let Some((between, next)) = after.split_once('$') else { return actual.ends_with(after) };
+        // The first place leaves the most for what follows.
+        let Some((_, left)) = actual.split_once(between) else { return false };
+        (actual, rest) = (left, next);
+    }
 }
 
 /// Whether a RUN of the Dockerfile is this command of an engine, which has a shell before it.
@@ -171,12 +201,13 @@ mod tests {
             ),
             service("other", "FROM x\nRUN pip install c\n"),
         ];
-        let names = |named: &Named| services(&all, named).names;
+        let declared = DeclaredMounts::new(&all);
+        let names = |named: &Named| declared.services(named).names;
         assert_eq!(names(&named(Some("/root/.cache/pip"), "/elsewhere", "x")), ["api"]);
         assert_eq!(names(&named(Some("pip-arm64"), "/c", "x")), ["worker"]);
         assert!(names(&named(Some("pip"), "/c", "/bin/sh -c pip install b")).is_empty());
         let old = named(None, "/root/.cache/pip", "/bin/sh -c pip install a");
-        let found = services(&all, &old);
+        let found = declared.services(&old);
         assert_eq!(
             (found.names.join(" "), found.id),
             ("api".into(), Some("/root/.cache/pip".into()))
@@ -194,8 +225,16 @@ mod tests {
             ("a-${X:-y}-b", "a-1-b", true),
             ("a-$X", "b-1", false),
             ("${X}é$Y", "1éé", true),
+            ("$A-b-$B-c", "x-b-b-c-c", true),
+            ("$A-b-$B-c", "x-b-b-c-d", false),
+            ("$A${B}x", "x", true),
         ] {
             assert_eq!(may_be(written, actual), expected, "{written} {actual}");
         }
+        // No way to try them all.
+        let actual = "a".repeat(10_000);
+        assert!(!may_be(&("${A}".repeat(1000) + "b"), &actual));
+        assert!(!may_be(&("a${A}".repeat(1000) + "b"), &actual));
+        assert!(may_be(&("a${A}".repeat(1000) + "a"), &actual));
     }
 }

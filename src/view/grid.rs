@@ -75,7 +75,7 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> 
                 }
                 Shape::Right => {
                     let missing = columns_left.saturating_sub(format::width(&row[index]));
-                    format!("{:missing$}{}", "", row[index])
+                    " ".repeat(missing) + &row[index]
                 }
             };
             line.push_str(&cell);
