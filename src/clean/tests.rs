@@ -551,7 +551,7 @@ fn what_is_left_of_earlier_builds_goes_alone() {
     }
     let planned = text(&plan(&state, &layers[..1], &verdicts, &project(), &Request::old()));
     insta::assert_snapshot!(planned, @r"
-    - image <none> 1000: dangling, built by the project
+    - image <none> 0: dangling, built by the project
     - cache [2/3] COPY f /f 0: made by RUN make; frees nothing, an image that stays has the layer
     - cache mount / from exec mid 77: made by RUN make
     = image p-api:latest 1000: current: it has a name
