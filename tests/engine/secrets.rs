@@ -503,8 +503,13 @@ fn the_file_of_a_secret_is_a_file_or_a_pipe_of_the_shell() {
     let build = project.command(&[]);
     let mut shell = Command::new("bash");
     shell
-        .args(["-c", "\"$0\" --progress plain build --secret id=id0,src=<(printf from-a-pipe)"])
+        .args([
+            "-c",
+            "\"$@\" --progress plain build --secret id=id0,src=<(printf from-a-pipe)",
+            "-",
+        ])
         .arg(build.get_program())
+        .args(build.get_args())
         .current_dir(project.dir())
         .env_clear()
         .envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -291,7 +291,6 @@ fn a_project_without_files_is_known_by_its_labels() {
                 engine.name
             );
         }
-        assert!(table.lines().all(|line| line.chars().count() <= 80), "{}: {table}", engine.name);
         assert!(!table.contains('\x1b'), "{}: {table}", engine.name);
     });
 }
@@ -323,10 +322,10 @@ fn a_pipe_has_no_width_and_images_go_by_repository_or_short_id() {
         assert!(text.contains("&& echo the-end\n"), "{}: {text}", engine.name);
         let short = &id.trim_start_matches("sha256:")[..12];
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let mut rows =
-            text.lines().map(words).filter(|row| row.first().is_some_and(|it| it == name));
-        let row = rows.next_back().unwrap();
-        assert_eq!(row[1..3], [short, "created"], "{}: {text}", engine.name);
+        // Between the title and the sum of the project, which begin with the same word.
+        let container = [name, short, "created"];
+        let has_row = text.lines().map(words).any(|row| row.len() > 3 && row[..3] == container);
+        assert!(has_row, "{}: {text}", engine.name);
         assert!(!text.contains("..."), "{}: {text}", engine.name);
     });
 }
