@@ -308,13 +308,10 @@ fn a_pipe_has_no_width_and_images_go_by_repository_or_short_id() {
         );
         project.run(&["build"]).success();
         let id = engine.image_id(&image).unwrap();
-        let label = format!("com.docker.compose.project={name}");
-        let made = |name: &str, image: &str| {
-            let hash = "com.docker.compose.config-hash=x";
-            engine
-                .docker_ok(&["create", "--name", name, "--label", &label, "--label", hash, image]);
-        };
-        made(name, &id);
+        let directory =
+            format!("com.docker.compose.project.working_dir={}", project.dir().display());
+        let labels = ["--label", "com.docker.compose.config-hash=hash", "--label", &directory];
+        engine.docker_ok(&[&["create", "--name", name], &labels[..], &[&id]].concat());
         let output = project.run(&["stats", "-p", name]).success().get_output().clone();
         engine.docker_ok(&["rm", name]);
         let text = String::from_utf8(output.stdout).unwrap();
