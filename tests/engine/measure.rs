@@ -193,14 +193,13 @@ fn a_look_leaves_the_mount_and_the_history_as_they_were() {
         let mount =
             Mount { id: format!("/{name}"), sharing: Sharing::Shared, beginning: Beginning::Empty };
         let steps = |engine: &Engine| records(engine, "/doc2md-docker-measure").len();
-        look(engine, std::slice::from_ref(&mount));
-        let looked = steps(engine);
-        for _ in 0..3 {
+        for _ in 0..4 {
             let sight = look(engine, std::slice::from_ref(&mount));
             assert!(sight.mounts[0].is_some() && sight.disk.is_some(), "{sight:?}");
         }
         // Of any number of looks the engine keeps the program, once.
-        assert_eq!(steps(engine), looked, "{}", engine.name);
+        let is_once = || steps(engine) == 1;
+        crate::support::eventually("one program is kept", LIMIT, || is_once().then_some(()));
         assert!(!history(engine).contains("measure"));
         // The engine lets go of a mount a little after its answer; meanwhile a build would get another one.
         let is_free = || records(engine, name).iter().all(|it| !it.in_use);
