@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::plan::plan as plan_of;
 use super::*;
-use crate::inventory::ApiVersion;
 use crate::inventory::{
     CacheKind, CacheRecord, Container, EngineFacts, HistoryStep, Image, ImageDetails, Inventory,
     Labels, Layer, Mount, Network, Store, Volume,
@@ -153,18 +152,7 @@ fn inventory(
         containers: ids(&|it| it.networks.contains(&"net".to_owned())),
     };
     Inventory {
-        engine: EngineFacts {
-            id: "e".into(),
-            version: "28.5.2".into(),
-            api_version: ApiVersion::v1(51),
-            store,
-            driver: "overlay2".into(),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            data_root: String::new(),
-            host: String::new(),
-            kernel: String::new(),
-        },
+        engine: EngineFacts::of_tests(store),
         images,
         containers,
         volumes,

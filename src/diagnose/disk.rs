@@ -20,7 +20,7 @@ pub fn says_full(text: &str) -> bool {
 
 /// The engine's own disk: it wrote for a build and could not.
 pub(super) fn classify(text: &str) -> Option<Diagnosis> {
-    // What a command says of itself is no word of the engine.
+    // What a command says of itself is not the engine's word.
     let said = command_and_outcome(text).map_or(text, |(_, outcome)| outcome);
     (says_full(said) && !text.contains(OF_THIS_SIDE)).then(|| {
         Diagnosis::new(FailureKind::DiskFull, format!("the engine's disk is full: {text}"))

@@ -9,7 +9,6 @@ use parse_dockerfile::{Instruction, parse_iter};
 
 use super::alike::Bigrams;
 use super::copies::{self, CopySources};
-use crate::files::read::without_mark;
 
 /// Lines of an instruction, counted from 1.
 pub type Span = RangeInclusive<usize>;
@@ -155,7 +154,8 @@ pub fn stages(source: &str) -> Vec<Option<String>> {
 }
 
 pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
-    let source = without_mark(source);
+    // The parser leaves one mark out by itself: of several, its places would not be ours.
+    let source = source.trim_start_matches('\u{feff}');
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
     let mut steps: Vec<Step<'_>> = Vec::new();
     let mut starts = Vec::new();

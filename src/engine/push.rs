@@ -68,7 +68,7 @@ impl Engine {
         let mut refused = None;
         let mut take = |piece: Bytes| {
             lines.push(&piece, |line| {
-                // What is no progress is nothing that went wrong.
+                // What is not progress is not a failure either.
                 let line = serde_json::from_slice::<Line>(line).ok();
                 refused = refused.take().or_else(|| line?.error());
             })

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::inventory::ApiVersion;
 use crate::inventory::{
     Container, EngineFacts, Image, Inventory, Labels, Mount, Network, Store, Volume,
 };
@@ -114,18 +113,7 @@ impl State {
                 users(&|it| it.mounts.iter().any(|mount| mount.volume.as_ref() == name));
         }
         Inventory {
-            engine: EngineFacts {
-                id: "e".into(),
-                version: "28.5.2".into(),
-                api_version: ApiVersion::v1(51),
-                store: Store::GraphDriver,
-                driver: "overlay2".into(),
-                os: "linux".into(),
-                architecture: "x86_64".into(),
-                data_root: String::new(),
-                host: String::new(),
-                kernel: String::new(),
-            },
+            engine: EngineFacts::of_tests(Store::GraphDriver),
             images,
             containers,
             volumes,

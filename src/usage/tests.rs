@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::image_reference::familiar;
-use crate::inventory::ApiVersion;
 use crate::inventory::{
     CacheKind, CacheRecord, EngineFacts, Gap, HistoryStep, Image, ImageDetails, Inventory, Layer,
     Mount, Store,
@@ -16,18 +15,7 @@ use crate::ownership::{Answer, Evidence, Project, Question, judge};
 const NOW: &str = "2026-11-24T12:00:00Z";
 
 fn inventory(store: Store) -> Inventory {
-    let engine = EngineFacts {
-        id: "e".into(),
-        version: "28.5.2".into(),
-        api_version: ApiVersion::v1(51),
-        store,
-        driver: "overlay2".into(),
-        os: "linux".into(),
-        architecture: "x86_64".into(),
-        data_root: String::new(),
-        host: String::new(),
-        kernel: String::new(),
-    };
+    let engine = EngineFacts::of_tests(store);
     let mut foreign = image("sha256:f0", "other-api:latest", 500, 100);
     foreign.labels.insert(labels::PROJECT.into(), "other".into());
     let mut dangling = image("sha256:d0", "", 130, 110);

@@ -76,7 +76,7 @@ fn a_place_that_cannot_be_written_is_told_before_the_engine_is_asked() {
     assert_eq!(after, before);
 }
 
-/// What is no file, and never ends or never begins.
+/// What is not a file, and never ends or never begins.
 #[test]
 fn what_is_not_a_plain_file_is_an_error_that_names_it() {
     let folder = project();

@@ -48,7 +48,7 @@ fn removed(plan: &Value) -> BTreeSet<String> {
     items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Builds, cleans what is old, and finds all of it cached. Answers what went.
+/// Builds, cleans what is old, and finds all of it cached. Returns what went.
 fn keeps_what_is_current(project: &Project) -> Value {
     let before = ids(project);
     let planned = json(project, &["--old", "--dry-run"]);
