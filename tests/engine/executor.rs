@@ -219,7 +219,7 @@ fn compose_starts_what_was_built() {
             said
         };
         up(&["compose", "up", "--detach", "--no-build"]);
-        let used = eventually("the container runs", Duration::from_secs(20), || {
+        let used = eventually("the container runs", Duration::from_secs(60), || {
             let filter = format!("label=com.docker.compose.project={}", project.name());
             let listed = engine.docker_ok(&["ps", "--quiet", "--filter", &filter]);
             let container = listed.lines().next()?.to_owned();

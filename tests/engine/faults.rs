@@ -190,7 +190,7 @@ fn an_engine_that_dies_in_mid_build() {
         let text = std::thread::scope(|scope| {
             let command = project.command(&["build", "--progress", "plain"]);
             let build = scope.spawn(move || fails(command, 3));
-            eventually("the second step runs", Duration::from_secs(30), || {
+            eventually("the second step runs", Duration::from_secs(60), || {
                 let found = Command::new("pgrep")
                     .args(["-f", &format!("^sleep {seconds}$")])
                     .output()

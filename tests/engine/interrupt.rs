@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -76,7 +76,7 @@ fn seed() -> u64 {
 /// Waits, and does not time: on a busy machine a second is no measure.
 #[track_caller]
 fn ends_soon(child: &mut Child, what: &str) -> ExitStatus {
-    eventually(&format!("{what}: the program ends"), Duration::from_secs(30), || {
+    eventually(&format!("{what}: the program ends"), Duration::from_secs(60), || {
         child.try_wait().unwrap()
     })
 }
@@ -93,7 +93,7 @@ fn ends_interrupted(child: &mut Child, what: &str) {
 fn nothing_is_left(project: &Project, nap: u64, what: &str) {
     let mark = nap.to_string();
     let what = format!("{what}: no step runs");
-    eventually(&what, Duration::from_secs(20), || (!runs(&mark)).then_some(()));
+    eventually(&what, Duration::from_secs(60), || (!runs(&mark)).then_some(()));
     is_empty(&project.home().join("tmp"));
 }
 
@@ -106,7 +106,7 @@ fn is_empty(folder: &Path) {
 /// Waits until both steps run.
 fn both_run(nap: u64) {
     let mark = nap.to_string();
-    eventually("a step runs", Duration::from_secs(20), || runs(&mark).then_some(()));
+    eventually("a step runs", Duration::from_secs(60), || runs(&mark).then_some(()));
 }
 
 #[test]
@@ -170,17 +170,11 @@ fn a_second_ctrl_c_ends_at_once() {
     let project = sleepers(&engine("28.5"), nap);
     let mut child = build(&project);
     both_run(nap);
-    let start = Instant::now();
-    signal(&child, Signal::INT);
     // Signals of one kind merge while they are pending, so send until one counts as the second.
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
+    let status = eventually("the program ends", Duration::from_secs(60), || {
         signal(&child, Signal::INT);
-        std::thread::yield_now();
-        assert!(start.elapsed() < Duration::from_secs(10), "still there");
-    };
+        child.try_wait().unwrap()
+    });
     assert_eq!(status.code(), Some(130));
     nothing_is_left(&project, nap, "second Ctrl-C");
 }
@@ -216,7 +210,7 @@ fn the_terminal_is_as_it_was() {
     let mut keyboard = terminal.stdin.take().unwrap();
     keyboard.write_all(b"\x03").unwrap();
     keyboard.flush().unwrap();
-    eventually("the program ends", Duration::from_secs(10), || {
+    eventually("the program ends", Duration::from_secs(60), || {
         project.dir().join("after").metadata().ok().filter(|file| file.len() > 0)
     });
     drop(keyboard);

@@ -57,7 +57,7 @@ fn a_killed_engine_comes_back_and_a_stopped_one_leaves_nothing() {
             && !std::path::Path::new("/sys/class/net").join(&bridge).exists()
     );
     let state = state.to_str().unwrap();
-    eventually("no process of the engine is left", Duration::from_secs(5), || {
+    eventually("no process of the engine is left", Duration::from_secs(60), || {
         let processes = std::fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| std::fs::read(entry.unwrap().path().join("cmdline")).ok());

@@ -157,7 +157,7 @@ fn an_interrupt_loses_no_line() {
         text
     };
     // The lines of one wait for the other: both have begun when both had the floor.
-    eventually("both write", Duration::from_secs(30), || {
+    eventually("both write", Duration::from_secs(60), || {
         let text = read();
         (text.contains("| api-") && text.contains("| worker-")).then_some(())
     });

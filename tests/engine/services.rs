@@ -108,7 +108,7 @@ fn the_ssh_agent_answers_a_step() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        eventually("the agent listens", Duration::from_secs(10), || {
+        eventually("the agent listens", Duration::from_secs(60), || {
             UnixStream::connect(&socket).ok()
         });
         let output = project.command(&["build"]).env("SSH_AUTH_SOCK", &socket).output().unwrap();
