@@ -2,14 +2,16 @@
 //!
 //! A map of the rooms, from the command line inwards:
 //!
-//! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report.
+//! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report; [`app`]: what every command
+//!   needs; [`environment`]: what the surroundings of the process tell.
 //! - [`compose`]: compose files to a project; [`targets`]: a project and flags to the targets of a build.
 //! - [`solve`]: targets to requests, sessions, a plan and its execution; [`diagnose`]: what an engine's failure means.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`dockerfile`]: places and excerpts in Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a
 //!   context; [`image_reference`]: names of images.
-//! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard; [`inventory`]: what an
-//!   engine holds, as plain data; [`labels`]: labels that say whose something is.
+//! - [`engine`]: one [`engine::Connector`] for everything, the Engine API facade on bollard; [`unreachable`]: what it
+//!   means that it fails; [`inventory`]: what an engine holds, as plain data; [`labels`]: labels that say whose
+//!   something is.
 //! - [`ownership`]: whose a container, image, volume, network or cache record is.
 //! - [`clean`]: what of a project goes and what stays, and its removal.
 //! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
@@ -24,6 +26,7 @@
 #[cfg(not(unix))]
 compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within WSL 2");
 
+pub mod app;
 pub mod bench;
 pub mod build_context;
 pub mod buildkit;
@@ -34,6 +37,7 @@ pub mod compose;
 pub mod diagnose;
 pub mod dockerfile;
 pub mod engine;
+pub mod environment;
 pub mod error;
 pub mod explain;
 pub mod files;
@@ -52,6 +56,7 @@ pub mod size;
 pub mod solve;
 pub mod targets;
 pub mod terminal;
+pub mod unreachable;
 pub mod usage;
 pub mod view;
 
@@ -66,8 +71,9 @@ use std::time::Duration;
 use clap::Parser as _;
 use tokio::runtime::{self, Runtime};
 
+use crate::app::App;
 use crate::cli::ColorMode;
-use crate::commands::environment::Environment;
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
 use crate::terminal::{ColorChoice, Ui};
@@ -75,7 +81,7 @@ use crate::terminal::{ColorChoice, Ui};
 /// How long threads may take to remove what they have not finished.
 const CLEAN_UP: Duration = Duration::from_millis(400);
 
-/// Parses `args`, runs the command and answers the exit code.
+/// Parses `args`, runs the command and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -95,7 +101,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ColorMode::Always => ColorChoice::Always,
         ColorMode::Never => ColorChoice::Never,
     });
-    match run_command(&cli, &ui).and_then(|()| ui.finish()) {
+    match run_command(cli, &ui).and_then(|()| ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.error(&error);
@@ -104,7 +110,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run_command(cli: &cli::Cli, ui: &Ui) -> Result<(), CommandError> {
+fn run_command(cli: cli::Cli, ui: &Ui) -> Result<(), CommandError> {
     let failed = |what: &str, error: &std::io::Error| {
         CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
     };
@@ -122,8 +128,9 @@ fn run_command(cli: &cli::Cli, ui: &Ui) -> Result<(), CommandError> {
         .enable_all()
         .build()
         .map_err(|error| failed("start the runtime", &error))?;
-    let result = runtime.block_on(commands::run(cli, &environment, &interrupt, ui));
-    interrupt.is_over();
+    let app = App::new(cli.global, environment, interrupt, ui.clone());
+    let result = runtime.block_on(commands::run(&app, &cli.command));
+    app.interrupt.is_over();
     end(runtime);
     result
 }

@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::history::{
     CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, RemoveArgs, ShowArgs,
 };
 use crate::commands::build::{check_timeline, write_timeline};
-use crate::commands::environment::Environment;
-use crate::commands::project;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
@@ -20,13 +18,8 @@ use crate::view::timeline::Timeline;
 ///
 /// # Errors
 /// A build that is not there or not clear, or a ledger that cannot be read.
-pub fn run(
-    global: &GlobalArgs,
-    args: &HistoryArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<(), CommandError> {
-    let history = History::open(global, environment, ui)?;
+pub fn run(app: &App, args: &HistoryArgs) -> Result<(), CommandError> {
+    let history = History::open(app)?;
     match &args.action {
         None => history.list(&ListArgs::default()),
         Some(HistoryAction::Ls(args)) => history.list(args),
@@ -37,15 +30,11 @@ pub fn run(
 }
 
 /// The project's name: given, or that of the compose files.
-fn project_name(
-    global: &GlobalArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<String, CommandError> {
-    let given = global.project.project_name.as_deref();
-    match given.or_else(|| environment.get("COMPOSE_PROJECT_NAME")) {
+fn project_name(app: &App) -> Result<String, CommandError> {
+    let given = app.global.project.project_name.as_deref();
+    match given.or_else(|| app.environment.get("COMPOSE_PROJECT_NAME")) {
         Some(name) => Ok(compose::normalise_name(name)),
-        None => match project::load(&global.project, environment, ui) {
+        None => match app.project() {
             Ok(project) => Ok(project.name),
             Err(error) => Err(error.hint("-p NAME names a project whose files are gone")),
         },
@@ -60,20 +49,16 @@ pub(super) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub(super) fn open(
-        global: &GlobalArgs,
-        environment: &Environment,
-        ui: &'a Ui,
-    ) -> Result<Self, CommandError> {
-        let Some(directory) = environment.ledger_directory() else {
+    pub(super) fn open(app: &'a App) -> Result<Self, CommandError> {
+        let Some(directory) = app.environment.ledger_directory() else {
             return Err(CommandError::new(
                 ExitKind::Usage,
                 "there is no place for a history of builds",
             )
             .hint("set DOC2MD_DOCKER_STATE_DIR or HOME"));
         };
-        let project = project_name(global, environment, ui)?;
-        Ok(Self { store: Store::open(directory), project, ui })
+        let project = project_name(app)?;
+        Ok(Self { store: Store::open(directory), project, ui: &app.ui })
     }
 
     fn list(&self, args: &ListArgs) -> Result<(), CommandError> {

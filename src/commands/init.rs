@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::init::InitArgs;
-use crate::commands::environment::Environment;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::init::detect::{self, DetectError, Found, Wanted};
@@ -21,12 +20,8 @@ const READ_FIRST: [&str; 2] = ["compose.yaml", "compose.yml"];
 ///
 /// # Errors
 /// There is no app in the code, or a file is in the way and `--force` is not given.
-pub fn run(
-    global: &GlobalArgs,
-    args: &InitArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+pub fn run(app: &App, args: &InitArgs) -> Result<(), CommandError> {
+    let App { global, environment, ui, .. } = app;
     let folder = environment.working_dir.join(&args.folder);
     let failed = |what: &str, error: &std::io::Error| {
         CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
@@ -43,7 +38,7 @@ pub fn run(
         return Err(CommandError::new(ExitKind::Usage, message)
             .hint("init writes a small example into an empty folder, or with --example"));
     }
-    let name = project_name(global, environment, &folder)?;
+    let name = project_name(app, &folder)?;
     let install = args.install_from.clone();
     let install = install.map(|(repository, revision)| InstallFrom { repository, revision });
     let files = files::files(found.as_ref(), &tree, &name, install.as_ref());
@@ -136,12 +131,8 @@ fn no_app(error: &DetectError) -> CommandError {
 }
 
 /// `--project-name`, else what compose makes of the folder's name.
-fn project_name(
-    global: &GlobalArgs,
-    environment: &Environment,
-    folder: &Path,
-) -> Result<String, CommandError> {
-    let given = global.project.project_name.as_deref();
+fn project_name(app: &App, folder: &Path) -> Result<String, CommandError> {
+    let given = app.global.project.project_name.as_deref();
     if let Some(name) = given {
         if compose::normalise_name(name) == name && !name.is_empty() {
             return Ok(name.to_owned());
@@ -151,7 +142,7 @@ fn project_name(
     }
     // The folder may be `.` or lie behind `..`, and need not exist.
     let folder = fs_err::canonicalize(folder)
-        .unwrap_or_else(|_| compose::join(&environment.working_dir, folder));
+        .unwrap_or_else(|_| compose::join(&app.environment.working_dir, folder));
     let last = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = compose::normalise_name(&last.unwrap_or_default());
     Ok(if name.is_empty() { "doc2md".to_owned() } else { name })

@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::GlobalArgs;
+use crate::app::{self, App};
 use crate::cli::project::ProjectArgs;
-use crate::commands::environment::Environment;
-use crate::commands::project;
 use crate::compose::{self, Project as Files, Resource};
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference::familiar;
 use crate::inventory::Inventory;
 use crate::ownership::{self, Checkout, Names, Project};
 use crate::targets::image_name;
-use crate::terminal::Ui;
 
 /// The project, and what is to be said of it.
 #[derive(Debug)]
@@ -30,22 +27,18 @@ pub(super) struct Scope {
 ///
 /// # Errors
 /// Files are invalid, or there are none and no name is given, or the name is none.
-pub(super) fn scope(
-    global: &GlobalArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<Scope, CommandError> {
-    let args = &global.project;
+pub(super) fn scope(app: &App) -> Result<Scope, CommandError> {
+    let args = &app.global.project;
     if let Some(name) = &args.project_name {
         check_name(name)?;
         if args.files.is_empty() && args.project_directory.is_none() {
-            return named(name, args, environment, ui);
+            return named(app, name);
         }
     }
-    match project::load(args, environment, ui) {
+    match app.project() {
         Ok(files) => Ok(of_files(files)),
         Err(error) => {
-            let name = environment.get("COMPOSE_PROJECT_NAME");
+            let name = app.environment.get("COMPOSE_PROJECT_NAME");
             match name.filter(|name| compose::normalise_name(name) == **name) {
                 Some(name) if is_missing(&error) && args.files.is_empty() => Ok(by_name(name)),
                 _ if is_missing(&error) => {
@@ -72,14 +65,9 @@ fn check_name(name: &str) -> Result<(), CommandError> {
     ))
 }
 
-fn named(
-    name: &str,
-    args: &ProjectArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<Scope, CommandError> {
-    let without_name = ProjectArgs { project_name: None, ..args.clone() };
-    match project::read(&without_name, environment) {
+fn named(app: &App, name: &str) -> Result<Scope, CommandError> {
+    let without_name = ProjectArgs { project_name: None, ..app.global.project.clone() };
+    match app::read(&without_name, &app.environment) {
         Ok(files) if files.name != name => {
             let note = format!(
                 "the compose file here is that of project {}: going by the name and the labels of project {name}",
@@ -92,7 +80,7 @@ fn named(
         }
         Err(error) if is_missing(&error) => Ok(by_name(name)),
         // Files that need the name to be read are this project's.
-        Ok(_) | Err(_) => project::load(args, environment, ui).map(of_files),
+        Ok(_) | Err(_) => app.project().map(of_files),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::commands::environment::Environment;
 use crate::commands::scope::Scope;
 use crate::compose::{self, ComposeError};
+use crate::environment::Environment;
 use crate::solve::dockerfile_source;
 use crate::targets::as_buildx;
 use crate::targets::from_compose::{TargetOptions, from_compose};

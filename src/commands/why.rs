@@ -1,34 +1,27 @@
 //! `doc2md-docker why`: the history's builds to causes.
 
 use super::history::History;
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::why::{WhyArgs, WhyFormat};
-use crate::commands::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{Explanation, explain};
 use crate::history::{Entry, copied, store};
-use crate::terminal::Ui;
 use crate::view::why;
 
 /// Runs the command.
 ///
 /// # Errors
 /// A build that is not there or not clear, a service it did not build, or a history that cannot be read.
-pub fn run(
-    global: &GlobalArgs,
-    args: &WhyArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<(), CommandError> {
-    let history = History::open(global, environment, ui)?;
+pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
+    let history = History::open(app)?;
     let builds = history.builds()?;
     let build = history.read(&builds, &args.build)?;
     // What cannot be read explains nothing, that is all.
     let (others, _) = store::read_all(&builds, usize::MAX);
     let mut explanation = explained(build, others);
     only(&mut explanation, &args.services)?;
-    let (columns, _) = ui.size();
-    ui.data(&match args.format {
+    let (columns, _) = app.ui.size();
+    app.ui.data(&match args.format {
         WhyFormat::Json => why::document(&explanation),
         WhyFormat::Text => why::text(&explanation, columns),
     });

@@ -5,6 +5,7 @@
 //! question after it: [`Memory`] knows how many uses of a record are ours, and whether anything used it since it was
 //! measured. Pure: `docs/design/stats.md` has the rules.
 
+mod disk;
 mod memory;
 mod plan;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+pub use disk::{disk, is_near};
 pub use memory::{Memory, Remembered, SCHEMA, has_settled};
 pub use plan::{Asked, Effort, Plan, plan};
 

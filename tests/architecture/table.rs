@@ -39,6 +39,9 @@ const SERVICE: &[&[&str]] = &[
 ];
 /// Clients of an engine may use every library but those that show something.
 const CLIENT: &[&[&str]] = &[&["indicatif"], &["std", "env"], &["std", "process", "exit"]];
+/// What the surroundings tell is read without an engine and shown by others.
+const SURROUNDINGS: &[&[&str]] =
+    &[&["bollard"], &["hyper"], &["indicatif"], &["std", "process"], &["tokio"], &["tonic"]];
 /// Views draw what they are given.
 const VIEW: &[&[&str]] = &[
     &["bollard"],
@@ -53,6 +56,21 @@ const VIEW: &[&[&str]] = &[
 const COMMAND: &[&[&str]] = &[&["std", "process", "exit"]];
 
 pub(crate) const ROOMS: &[Room] = &[
+    Room {
+        place: "app",
+        may: &[
+            "cli",
+            "compose",
+            "engine",
+            "environment",
+            "error",
+            "signal",
+            "targets",
+            "terminal",
+            "view",
+        ],
+        never: SERVICE,
+    },
     Room { place: "bench", may: &[], never: PURE },
     Room { place: "build_context", may: &["files"], never: PURE },
     Room {
@@ -66,6 +84,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         place: "commands",
         may: &[
+            "app",
             "bench",
             "build_context",
             "buildkit",
@@ -75,6 +94,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "diagnose",
             "dockerfile",
             "engine",
+            "environment",
             "error",
             "explain",
             "files",
@@ -93,6 +113,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "solve",
             "targets",
             "terminal",
+            "unreachable",
             "usage",
             "view",
         ],
@@ -102,6 +123,8 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "diagnose", may: &["buildkit", "dockerfile", "progress"], never: PURE },
     Room { place: "dockerfile", may: &["files"], never: PURE },
     Room { place: "engine", may: &["error", "files", "inventory", "redact"], never: CLIENT },
+    // It is where the environment is read.
+    Room { place: "environment.rs", may: &["error"], never: SURROUNDINGS },
     Room { place: "error.rs", may: &[], never: PURE },
     Room { place: "explain", may: &["history", "progress"], never: PURE },
     Room { place: "files", may: &[], never: PURE },
@@ -110,10 +133,14 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "init", may: &["dockerfile", "files"], never: PURE },
     Room { place: "inventory.rs", may: &[], never: PURE },
     Room { place: "labels.rs", may: &[], never: PURE },
-    Room { place: "lib.rs", may: &["cli", "commands", "error", "signal", "terminal"], never: &[] },
+    Room {
+        place: "lib.rs",
+        may: &["app", "cli", "commands", "environment", "error", "signal", "terminal"],
+        never: &[],
+    },
     Room { place: "lock", may: &["files"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
-    Room { place: "measure", may: &["dockerfile", "inventory"], never: PURE },
+    Room { place: "measure", may: &["dockerfile", "engine", "inventory"], never: PURE },
     Room {
         place: "ownership",
         may: &["buildkit", "dockerfile", "engine", "history", "inventory", "labels", "progress"],
@@ -155,6 +182,11 @@ pub(crate) const ROOMS: &[Room] = &[
         place: "terminal",
         may: &["error", "redact"],
         never: &[&["bollard"], &["tonic"], &["hyper"]],
+    },
+    Room {
+        place: "unreachable.rs",
+        may: &["diagnose", "engine", "error", "terminal"],
+        never: PURE,
     },
     Room {
         place: "usage",

@@ -13,22 +13,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::app::App;
 use crate::bench::Case;
 use crate::bench::model::{BenchReport, CaseReport, EngineReport};
-use crate::cli::GlobalArgs;
 use crate::cli::bench::{BenchArgs, BenchCase, BenchFormat};
 use crate::cli::project::ProjectArgs;
-use crate::commands::environment::Environment;
-use crate::commands::{build, connect, progress_mode, project};
+use crate::commands::build;
 use crate::compose::Project;
-use crate::engine::{Connector, Engine};
+use crate::engine::{Connector, Engine, EngineError};
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
-use crate::signal::Interrupt;
 use crate::solve::executor::RunSettings;
-use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::TargetOptions;
 use crate::targets::target::Target;
-use crate::terminal::Ui;
+use crate::unreachable::unreachable;
 use crate::view::{Progress, bench as report};
 
 use rounds::Rounds;
@@ -41,20 +40,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Whatever stops it, with the exit code the README documents.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &BenchArgs,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+pub async fn run(app: &App, args: &BenchArgs) -> Result<(), CommandError> {
+    let App { global, environment, interrupt, ui, .. } = app;
     let cases = cases(args);
     let settings = RunSettings {
         parallel: build::parallel(args.parallel, &environment.variables)?,
         keep_going: false,
         deadline: None,
     };
-    let (own, own_targets) = load(global, &global.project, args, environment, ui)?;
+    let (own, own_targets) = load(app, &global.project, args, environment)?;
     let other = match &args.against {
         None => None,
         Some(path) => {
@@ -65,36 +59,30 @@ pub async fn run(
                 profiles: global.project.profiles.clone(),
                 ..ProjectArgs::default()
             };
-            Some(load(global, &options, args, &environment, ui)?)
+            Some(load(app, &options, args, &environment)?)
         }
     };
-    let connector = connect::connector(global, environment)?;
-    for notice in connector.notices() {
-        ui.warn(notice);
-    }
-    let engine = Engine::new(&connector);
+    let connector = app.connector()?;
+    let engine = Engine::new(connector);
     let started = Timestamp::now();
     let mut report =
-        BenchReport::new(started, args.runs.get(), engine_report(&connector, &engine).await?);
+        BenchReport::new(started, args.runs.get(), engine_report(connector, &engine).await?);
     report.parallel = settings.parallel.map(NonZeroUsize::get);
 
     let scratch = scratch()?;
     interrupt.remove_at_exit(scratch.path());
-    let before = Before::look(&connector, &engine).await?;
+    let before = Before::look(connector, &engine).await?;
     let variants = variants(args, environment, (own, own_targets), other, scratch.path())?;
     report.projects = variants.iter().map(Variant::report).collect();
     let mut rounds = Rounds {
-        global,
-        environment,
-        ui,
-        connector: &connector,
+        app,
+        connector,
         engine: &engine,
         settings,
         timeout: args.timeout,
-        progress: progress(global, environment)?,
+        progress: progress(app)?,
         ledger: Store::open(scratch.path().join("builds")),
         scratch: scratch.path(),
-        interrupt,
         lines: &args.add,
         runs: args.runs.get(),
         cases: &cases,
@@ -156,7 +144,7 @@ impl Before {
             let layers = chains.into_iter().flatten().collect();
             Ok(Self { records: records.collect(), layers })
         };
-        look.await.map_err(|error| connect::engine_error(connector, &error))
+        look.await.map_err(|error: EngineError| unreachable(connector, &error))
     }
 }
 
@@ -180,22 +168,14 @@ fn cases(args: &BenchArgs) -> Vec<Case> {
 
 /// A project and what is built of it, once everything it reads from this machine is known to be there.
 fn load(
-    global: &GlobalArgs,
+    app: &App,
     options: &ProjectArgs,
     args: &BenchArgs,
     environment: &Environment,
-    ui: &Ui,
 ) -> Result<(Project, Vec<Target>), CommandError> {
-    let project = project::load(options, environment, ui)?;
-    let options = TargetOptions {
-        services: args.services.clone(),
-        proxy_args: connect::proxy_args(global, environment)?,
-        ..TargetOptions::default()
-    };
-    let set = from_compose(&project, &options).map_err(project::invalid)?;
-    for warning in &set.warnings {
-        ui.warn(warning);
-    }
+    let project = app.project_of(options, environment)?;
+    let options = TargetOptions { services: args.services.clone(), ..TargetOptions::default() };
+    let set = app.targets(&project, options)?;
     if build::plan(&set, environment)?.steps.is_empty() {
         let message = format!("nothing to measure: no service of {} is built", project.name);
         return Err(CommandError::new(ExitKind::Usage, message));
@@ -264,8 +244,8 @@ fn scratch() -> Result<TempDir, CommandError> {
 }
 
 /// A line per build, unless a view is asked for.
-fn progress(global: &GlobalArgs, environment: &Environment) -> Result<Progress, CommandError> {
-    Ok(match progress_mode(global, environment)? {
+fn progress(app: &App) -> Result<Progress, CommandError> {
+    Ok(match app.progress()? {
         Progress::Auto | Progress::Quiet => Progress::Silent,
         chosen => chosen,
     })
@@ -275,7 +255,7 @@ async fn engine_report(
     connector: &Connector,
     engine: &Engine,
 ) -> Result<EngineReport, CommandError> {
-    let failed = |error| connect::engine_error(connector, &error);
+    let failed = |error: EngineError| unreachable(connector, &error);
     let facts = engine.facts().await.map_err(failed)?;
     let machine = engine.machine().await.map_err(failed)?;
     Ok(EngineReport {

@@ -9,21 +9,20 @@ use tokio::time::Instant;
 
 use super::tidy::{self, Made};
 use super::variant::{Identity, Variant};
+use crate::app::App;
 use crate::bench::Case;
 use crate::bench::model::{CaseReport, Change, Left, ResultReport, Sample, TargetSample};
 use crate::buildkit;
-use crate::cli::GlobalArgs;
 use crate::commands::build::{Finished, Memory, Run};
-use crate::commands::connect;
-use crate::commands::environment::Environment;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
 use crate::inventory::ApiVersion;
 use crate::progress::outcome::TargetOutcome;
-use crate::signal::{Cause, Interrupt};
+use crate::signal::Cause;
 use crate::solve::executor::RunSettings;
-use crate::terminal::{Ui, format};
+use crate::terminal::format;
+use crate::unreachable::unreachable;
 use crate::view::{self, Progress};
 
 /// How much of a random name is kept: enough that two benchmarks on one engine do not meet.
@@ -31,9 +30,7 @@ const TOKEN: usize = 10;
 
 /// Everything the builds need.
 pub(super) struct Rounds<'a> {
-    pub(super) global: &'a GlobalArgs,
-    pub(super) environment: &'a Environment,
-    pub(super) ui: &'a Ui,
+    pub(super) app: &'a App,
     pub(super) connector: &'a Connector,
     pub(super) engine: &'a Engine,
     pub(super) settings: RunSettings,
@@ -42,7 +39,6 @@ pub(super) struct Rounds<'a> {
     pub(super) progress: Progress,
     pub(super) ledger: Store,
     pub(super) scratch: &'a Path,
-    pub(super) interrupt: &'a Interrupt,
     pub(super) lines: &'a [String],
     pub(super) runs: usize,
     pub(super) cases: &'a [Case],
@@ -146,15 +142,15 @@ impl Rounds<'_> {
     }
 
     fn tell(&self, what: &str, index: usize, sample: &Sample) {
-        if !self.global.quiet {
+        if !self.app.is_quiet() {
             let name = &self.variants[index].name;
             let text = format!("{what}, {name}: {}", format::seconds(sample.seconds));
-            self.ui.say(&self.ui.foreign(&text));
+            self.app.ui.say(&self.app.ui.foreign(&text));
         }
     }
 
     async fn build(&mut self, index: usize, identity: &Identity) -> Result<Sample, CommandError> {
-        let interrupt = self.interrupt;
+        let interrupt = &self.app.interrupt;
         let stopped = async || {
             interrupt.token().cancelled().await;
             Err(interrupt.cause().unwrap_or(Cause::Signal).error())
@@ -167,10 +163,7 @@ impl Rounds<'_> {
             .plan(identity)
             .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
         let run = Run {
-            global: self.global,
-            environment: self.environment,
-            interrupt,
-            ui: self.ui,
+            app: self.app,
             plan: &plan,
             settings: RunSettings {
                 deadline: self.timeout.map(|timeout| Instant::now() + timeout),
@@ -205,7 +198,7 @@ impl Rounds<'_> {
         for target in &mut sample.targets {
             let ids: Vec<String> = target.image.iter().cloned().collect();
             let details = self.engine.image_details(&ids).await;
-            let details = details.map_err(|error| connect::engine_error(self.connector, &error))?;
+            let details = details.map_err(|error| unreachable(self.connector, &error))?;
             let layers = details.into_iter().flat_map(|image| image.layers);
             let new = layers.filter(|layer| !self.layers.contains(&layer.chain_id));
             let new: Vec<_> = new.collect();

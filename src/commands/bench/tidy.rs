@@ -21,6 +21,7 @@ use crate::history::Store;
 use crate::inventory::{CacheKind, CacheRecord};
 use crate::ownership::records::{Reason, Verdict};
 use crate::ownership::{self, Depth, Project, Question};
+use crate::unreachable::unreachable;
 
 /// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
 const ATTEMPTS: usize = 20;
@@ -79,7 +80,7 @@ async fn once(
         ownership::recall(connector, ledger, made.project, Depth::Cache, &mut Vec::new()).await;
     let mut evidence = ownership::gather(engine, inventory, &project, memory)
         .await
-        .map_err(|error| crate::commands::connect::engine_error(connector, &error))?;
+        .map_err(|error| unreachable(connector, &error))?;
     evidence.own_keys = true;
     let mut answer = ownership::judge(&Question {
         project: &project,
@@ -109,7 +110,7 @@ async fn once(
     let plan = clean::plan(inventory, details, &answer, &request);
     let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
     if let Some(Stop::Engine(error)) = &outcome.stopped {
-        return Err(crate::commands::connect::engine_error(connector, error));
+        return Err(unreachable(connector, error));
     }
     let mut left: BTreeMap<(Kind, String), (usize, u64)> = BTreeMap::new();
     let mut note = |kind: Kind, why: &str, bytes: Option<u64>| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::buildkit;
-use crate::commands::environment::Environment;
+use crate::environment::Environment;
 use crate::files::write;
 use crate::terminal::Ui;
 use crate::view::ci::Ci;

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::buildkit;
-use crate::commands::environment::Environment;
 use crate::compose::Project;
 use crate::engine::{Engine, EngineError};
+use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
 use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, past};
 use crate::inventory::{EngineFacts, Store as ImageStore};

@@ -10,16 +10,15 @@ mod run;
 mod secrets;
 mod settings;
 
-use crate::cli::GlobalArgs;
+use crate::app::{self, App};
 use crate::cli::build::BuildArgs;
-use crate::commands::environment::Environment;
-use crate::commands::{check, connect, progress_mode, project, sources, why};
+use crate::commands::{check, sources, why};
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, StepResult};
-use crate::signal::Interrupt;
 use crate::solve::plan::BuildPlan;
 use crate::targets::as_buildx;
-use crate::targets::{Target, TargetSet, from_compose, print_json};
+use crate::targets::{Target, TargetSet, print_json};
 use crate::terminal::Ui;
 use crate::view::{self, Progress};
 
@@ -33,20 +32,11 @@ pub(super) use settings::parallel;
 ///
 /// # Errors
 /// Whatever stops it, with the exit code the README documents.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &BuildArgs,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
+    let App { environment, interrupt, ui, .. } = app;
     settings::no_output(args)?;
-    let project = project::load(&global.project, environment, ui)?;
-    let options = settings::target_options(args, connect::proxy_args(global, environment)?);
-    let set = from_compose(&project, &options).map_err(project::invalid)?;
-    for warning in &set.warnings {
-        ui.warn(warning);
-    }
+    let project = app.project()?;
+    let set = app.targets(&project, settings::target_options(args))?;
     if args.print {
         print(&set, ui);
         return Ok(());
@@ -62,7 +52,7 @@ pub async fn run(
         ui.warn("no service with a build section is selected: nothing to build");
         return Ok(());
     }
-    let progress = match progress_mode(global, environment)? {
+    let progress = match app.progress()? {
         // Nothing is built: the findings are all there is to show.
         Progress::Auto if args.check => Progress::Quiet,
         progress => progress,
@@ -70,7 +60,7 @@ pub async fn run(
     // A check builds nothing that could be told of later.
     let memory = if args.check { None } else { Memory::of(&project, environment) };
     let remembered = memory.clone();
-    let run = Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory };
+    let run = Run { app, plan: &plan, settings, progress, memory };
     let finished = run.go().await?;
     let written = results::write(args, &project, &plan, &finished, ui);
     if let Some(error) = view::run_error(&finished.summary) {
@@ -122,7 +112,7 @@ pub fn targets(set: &TargetSet, environment: &Environment) -> Vec<Target> {
 /// A key that cannot be honoured, targets that wait for each other, a missing context or Dockerfile.
 pub fn plan(set: &TargetSet, environment: &Environment) -> Result<BuildPlan, CommandError> {
     if let Some(error) = set.unsupported.first() {
-        return Err(project::invalid(error.clone()));
+        return Err(app::invalid(error.clone()));
     }
     let plan = BuildPlan::new(targets(set, environment))
         .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::buildkit;
 use crate::buildkit::session::auth::CredentialStore;
-use crate::commands::environment::Environment;
 use crate::dockerfile::context_fingerprint;
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::solve::dockerfile_source;
 use crate::solve::job::Job;

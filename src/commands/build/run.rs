@@ -8,11 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::memory::{self, Memory};
 use super::{ci, copied, requests, secrets};
+use crate::app::App;
 use crate::buildkit::Control;
 use crate::buildkit::session::auth::CredentialStore;
-use crate::cli::GlobalArgs;
-use crate::commands::connect;
-use crate::commands::environment::Environment;
 use crate::engine::buildx::other_builder;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
@@ -20,14 +18,14 @@ use crate::history::Entry;
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
-use crate::signal::{Cause, Interrupt};
+use crate::signal::Cause;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::executor::{self, RunOutcome, RunSettings};
 use crate::solve::job::Job;
 use crate::solve::plan::BuildPlan;
 use crate::solve::request::SolveRequest;
 use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
-use crate::terminal::Ui;
+use crate::unreachable::{silent, unreachable};
 use crate::view::{Progress, Reporter};
 
 /// Events that may wait to be shown: a status may have 16 MiB.
@@ -37,14 +35,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// A run of a plan: where, how, and how it is shown.
 pub struct Run<'a> {
-    /// Which engine.
-    pub global: &'a GlobalArgs,
-    /// The process's environment.
-    pub environment: &'a Environment,
-    /// What stops it.
-    pub interrupt: &'a Interrupt,
-    /// Where it is shown.
-    pub ui: &'a Ui,
+    /// Which engine, what stops it, where it is shown.
+    pub app: &'a App,
     /// What is built.
     pub plan: &'a BuildPlan,
     /// How many at once, and when to stop.
@@ -80,38 +72,36 @@ impl Run<'_> {
     /// The engine cannot be reached or cannot do what a target asks, or Ctrl-C came before the
     /// first solve. A target that fails is no error here: the outcome tells.
     pub async fn go(self) -> Result<Finished, CommandError> {
+        let App { environment, interrupt, ui, .. } = self.app;
         let (started, started_at) = (Instant::now(), jiff::Timestamp::now());
-        let (secrets, secret_files) = secrets::of_plan(self.plan, self.environment).await;
+        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
         let redactor = Redactor::new(&secrets);
-        self.ui.hide(redactor.clone());
-        let ci = ci::detect(self.environment);
-        let mut reporter = Reporter::new(self.progress, self.ui.clone(), ci)?;
+        ui.hide(redactor.clone());
+        let ci = ci::detect(environment);
+        let mut reporter = Reporter::new(self.progress, ui.clone(), ci)?;
         // Read beside the build: no build waits for what earlier ones took.
         let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
         let past = wanted.map(Memory::past);
-        let connector = connect::connector(self.global, self.environment)?;
-        for notice in connector.notices() {
-            self.ui.warn(notice);
-        }
-        let home = self.environment.home.as_deref();
-        if let Some(notice) = other_builder(&self.environment.variables, home, &connector) {
-            self.ui.warn(&notice);
+        let connector = self.app.connector()?;
+        let home = environment.home.as_deref();
+        if let Some(notice) = other_builder(&environment.variables, home, connector) {
+            ui.warn(&notice);
         }
         let scratch = requests::scratch_directory(self.plan)?;
         if let Some(scratch) = &scratch {
-            self.interrupt.remove_at_exit(scratch.path());
+            interrupt.remove_at_exit(scratch.path());
         }
         let scratch = scratch.as_ref().map(tempfile::TempDir::path);
-        let requests = requests::requests(self.plan, scratch, self.environment, self.ui)?;
-        let engine = Engine::new(&connector);
+        let requests = requests::requests(self.plan, scratch, environment, ui)?;
+        let engine = Engine::new(connector);
         let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
         let (control, jobs, sessions) = tokio::select! {
-            prepared = self.prepare(&connector, &engine, requests, secret_files) => prepared?,
-            error = self.stopped(&connector, started) => return Err(error),
+            prepared = self.prepare(connector, &engine, requests, secret_files) => prepared?,
+            error = self.stopped(connector, started) => return Err(error),
         };
         // From here on steps may run, which have to be cancelled.
-        let _orderly = self.interrupt.orderly_part();
-        let token = self.interrupt.token().clone();
+        let _orderly = interrupt.orderly_part();
+        let token = interrupt.token().clone();
         let mut facts = memory::target_facts(self.plan, &jobs);
         let origins = copied::origins(&jobs);
         let (events, incoming) = mpsc::channel::<Event>(WAITING);
@@ -132,7 +122,7 @@ impl Run<'_> {
         let summary = reporter.summary(started.elapsed());
         reporter.finish(&summary);
         if let Some((page, outputs)) = reporter.github_files(&summary) {
-            ci::write_github_files(self.environment, self.ui, &page, &outputs);
+            ci::write_github_files(environment, ui, &page, &outputs);
         }
         let trace = reporter.into_run();
         let mut entry = None;
@@ -149,7 +139,7 @@ impl Run<'_> {
             match memory.keep(&ended) {
                 Ok(kept) => entry = Some(kept),
                 Err(error) => {
-                    self.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
+                    ui.warn(&format!("this build is not remembered: {}", chain(&error)));
                 }
             }
         }
@@ -167,9 +157,9 @@ impl Run<'_> {
         };
         let is_late = tokio::select! {
             () = late => true,
-            () = self.interrupt.token().cancelled() => self.interrupt.cause() != Some(Cause::Signal),
+            () = self.app.interrupt.token().cancelled() => self.app.interrupt.cause() != Some(Cause::Signal),
         };
-        if is_late { connect::silent(connector, started.elapsed()) } else { Cause::Signal.error() }
+        if is_late { silent(connector, started.elapsed()) } else { Cause::Signal.error() }
     }
 
     /// Opens connection and sessions, and turns requests to what this engine understands.
@@ -180,20 +170,20 @@ impl Run<'_> {
         mut requests: Vec<SolveRequest>,
         secret_files: SecretFiles,
     ) -> Result<(Control, Vec<Job>, Sessions), CommandError> {
-        let docker_config = connect::docker_config(self.environment);
-        let variables = &self.environment.variables;
+        let docker_config = self.app.docker_config().clone();
+        let variables = &self.app.environment.variables;
         let logins = Arc::new(CredentialStore::new(docker_config.clone(), variables.clone()));
         let providers = Providers {
             secret_files,
             docker_config,
             environment: variables.clone(),
-            stdout: Some(self.ui.stdout_stream()),
+            stdout: Some(self.app.ui.stdout_stream()),
         };
         let (control, sessions) = open(connector, &requests, providers).await?;
         let mut pairs: Vec<_> =
             self.plan.steps.iter().map(|step| &step.target).zip(&mut requests).collect();
         engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {
-            FitError::Engine(error) => connect::engine_error(connector, &error),
+            FitError::Engine(error) => unreachable(connector, &error),
             error => CommandError::new(ExitKind::Invalid, error.to_string()),
         })?;
         requests::prepare_stores(self.plan, &requests)?;
@@ -253,9 +243,9 @@ async fn open(
 ) -> Result<(Control, Sessions), CommandError> {
     let (control, sessions) =
         tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
-    let control = control.map_err(|error| connect::transport_error(connector, &error))?;
+    let control = control.map_err(|error| unreachable(connector, &error))?;
     let sessions = sessions.map_err(|error| match error {
-        SessionsError::Transport(error) => connect::transport_error(connector, &error),
+        SessionsError::Transport(error) => unreachable(connector, &error),
         error => CommandError::new(ExitKind::Usage, error.to_string()),
     })?;
     Ok((control, sessions))

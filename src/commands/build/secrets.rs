@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::buildkit::session::secrets::MAX_SECRET_BYTES;
-use crate::commands::environment::Environment;
+use crate::environment::Environment;
 use crate::files::read;
 use crate::redact::Secrets;
 use crate::solve::plan::BuildPlan;

@@ -11,12 +11,8 @@ use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::from_compose::TargetOptions;
 
-/// What the options change in the targets of the compose file; `proxy_args` come from docker's
-/// configuration.
-pub(super) fn target_options(
-    args: &BuildArgs,
-    proxy_args: BTreeMap<String, String>,
-) -> TargetOptions {
+/// What the options change in the targets of the compose file.
+pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
     TargetOptions {
         services: args.services.clone(),
         with_dependencies: args.with_dependencies,
@@ -26,7 +22,7 @@ pub(super) fn target_options(
         check: args.check,
         build_args: args.build_arg.clone(),
         ssh: args.ssh.clone(),
-        proxy_args,
+        proxy_args: BTreeMap::new(),
         target: args.target.clone(),
         platforms: args.platform.clone(),
         no_cache_filter: args.no_cache_filter.clone(),

@@ -8,21 +8,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use crate::app::App;
 use crate::clean::execute::{self, Stop};
 use crate::clean::space::Space;
 use crate::clean::{self, Kind, Offer, Outcome, Plan, Request};
 use crate::cli::GlobalArgs;
 use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::cli::stats::Measure;
-use crate::commands::environment::Environment;
-use crate::commands::{connect, measure, scope, services};
+use crate::commands::{measure, scope, services};
 use crate::engine::{Connector, Engine, EngineError};
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ImageDetails, Inventory, Lost, Part};
-use crate::measure::Disk;
+use crate::measure::{Disk, disk as disk_of, is_near};
 use crate::ownership::{self, Depth, Question};
 use crate::signal::{Cause, Interrupt};
 use crate::terminal::{Ui, format, prompt};
+use crate::unreachable::unreachable;
 use crate::view::clean::{self as report, CleanResult};
 
 /// What it means that an engine does not answer in time.
@@ -37,38 +39,30 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// # Errors
 /// Options or files are invalid, the engine cannot be reached, nobody is there to be asked, or
 /// something could not be removed.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &CleanArgs,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
+    let App { global, environment, interrupt, ui, .. } = app;
     let mut request = settings::request(args, Timestamp::now())?;
     let mut notes = Vec::new();
     let include = settings::include(args);
-    let scope = scope::scope(global, environment, ui)?;
+    let scope = scope::scope(app)?;
     notes.extend(scope.note.clone());
     let project = &scope.project;
-    let connector = connect::connector(global, environment)?;
-    for notice in connector.notices() {
-        ui.warn(notice);
-    }
+    let connector = app.connector()?;
     // What was removed by then is always told.
     let _orderly = interrupt.orderly_part();
-    let engine = Engine::new(&connector);
-    let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, &connector)).await??;
-    let disk = connect::disk(&connector, &observed.inventory.engine);
+    let engine = Engine::new(connector);
+    let mut observed = or_interrupt(interrupt, ENGINE, observe(&engine, connector)).await??;
+    let disk = disk_of(connector, &observed.inventory.engine);
     notes.extend(scope::unknown(&scope, &observed.inventory));
     let is_short = |disk: Option<Disk>| disk.is_some_and(|disk| disk.is_short());
-    let for_disk = disk.is_none() && connect::is_near(&connector);
+    let for_disk = disk.is_none() && is_near(connector);
     let is_judged = request.kinds.contains(&Kind::Cache) || args.dry_run || is_short(disk);
     let ledger = environment.ledger_directory();
     let services = services::services(&scope, environment).unwrap_or_default();
     let effort = if is_judged || for_disk { Measure::Auto } else { Measure::Never };
     let wish = measure::Wish::new(effort, PATIENCE, ledger.as_deref());
     let wish = measure::Wish { for_disk, ..wish };
-    let sizes = measure::sizes(&connector, &engine, &services, &mut observed.inventory, &wish);
+    let sizes = measure::sizes(connector, &engine, &services, &mut observed.inventory, &wish);
     let sizes = or_interrupt(interrupt, ENGINE, sizes).await?;
     let disk = sizes.disk.or(disk);
     if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
@@ -84,12 +78,12 @@ pub async fn run(
     let wish = measure::Wish::remembered(ledger.as_deref());
     let depth = if with_cache { Depth::Cache } else { Depth::Things };
     let gathering = async {
-        let memory = ownership::recall(&connector, ledger, &project.name, depth, &mut notes).await;
+        let memory = ownership::recall(connector, ledger, &project.name, depth, &mut notes).await;
         ownership::gather(&engine, &observed.inventory, project, memory).await
     };
     let evidence = or_interrupt(interrupt, ENGINE, gathering)
         .await?
-        .map_err(|error| connect::engine_error(&connector, &error))?;
+        .map_err(|error| unreachable(connector, &error))?;
     let Observed { inventory, details } = &observed;
     notes.extend(inventory.gaps.iter().map(ToString::to_string));
     let answer = ownership::judge(&Question {
@@ -140,8 +134,8 @@ pub async fn run(
     let is_stopped = outcome.stopped.is_some();
     let measured = async {
         let measured = async {
-            let mut after = observe(&engine, &connector).await?;
-            measure::sizes(&connector, &engine, &[], &mut after.inventory, &wish).await;
+            let mut after = observe(&engine, connector).await?;
+            measure::sizes(connector, &engine, &[], &mut after.inventory, &wish).await;
             Ok(after)
         };
         let late = |()| Err(CommandError::new(ExitKind::Failed, "the engine was too slow"));
@@ -164,7 +158,7 @@ pub async fn run(
             }
         },
     };
-    clean.finish(&connector, outcome, freed, global.quiet, interrupt.cause())
+    clean.finish(connector, outcome, freed, global.quiet, interrupt.cause())
 }
 
 /// What the engine holds, and what its images are made of.
@@ -183,7 +177,7 @@ pub(super) async fn observe(
     engine: &Engine,
     connector: &Connector,
 ) -> Result<Observed, CommandError> {
-    let failed = |error: EngineError| connect::engine_error(connector, &error);
+    let failed = |error: EngineError| unreachable(connector, &error);
     let inventory = engine.inventory(PATIENCE).await.map_err(failed)?;
     let blind =
         inventory.gaps.iter().find(|gap| gap.lost == Lost::Everything && gap.part != Part::Engine);
@@ -329,7 +323,7 @@ impl Clean<'_> {
                 error.message += &format!(": {} remain", report::things(left));
                 Err(error)
             }
-            Some(Stop::Engine(error)) => Err(connect::engine_error(connector, error)),
+            Some(Stop::Engine(error)) => Err(unreachable(connector, error)),
         }
         .map_err(|error: CommandError| error.hint("run clean again to remove what remains"))
     }

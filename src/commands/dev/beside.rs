@@ -1,9 +1,9 @@
 //! Development beside production: a compose project of its own, which shares nothing that compose makes or removes.
 
+use crate::app;
 use crate::cli::project::ProjectArgs;
-use crate::commands::environment::Environment;
-use crate::commands::project;
 use crate::compose::Project;
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
 /// What stands behind the name of production's project.
@@ -19,12 +19,12 @@ pub(super) fn choose(
     production: &Project,
     environment: &Environment,
 ) -> Result<(ProjectArgs, Project), CommandError> {
-    let mut development = project::read(&args, environment)?;
+    let mut development = app::read(&args, environment)?;
     let mut args = args;
     // A file for development may name its own.
     if development.name == production.name {
         args.project_name = Some(format!("{}{SUFFIX}", production.name));
-        development = project::read(&args, environment)?;
+        development = app::read(&args, environment)?;
     }
     refuse_shared(production, &development)?;
     Ok((args, development))

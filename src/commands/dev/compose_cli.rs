@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cli::GlobalArgs;
-use crate::commands::environment::Environment;
 use crate::engine::docker_config;
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
 /// Where packages put plugins, in the order the docker CLI looks (`cli-plugins/manager` in

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::app;
 use crate::cli::project::ProjectArgs;
-use crate::commands::environment::Environment;
-use crate::commands::project;
 use crate::compose::Project;
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
 /// The options that name all files, and the project without that of development: production.
@@ -16,7 +16,7 @@ pub(super) fn choose(
     args: &ProjectArgs,
     environment: &Environment,
 ) -> Result<(ProjectArgs, Project), CommandError> {
-    let production = project::read(args, environment)?;
+    let production = app::read(args, environment)?;
     let with = |files: Vec<PathBuf>| ProjectArgs { files, ..args.clone() };
     // Options, COMPOSE_FILE from the environment or from .env, say what the files are.
     let is_said = !args.files.is_empty()

@@ -16,92 +16,68 @@ use std::process::Command;
 use compose_cli::ComposeCli;
 use words::Request;
 
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::dev::DevArgs;
 use crate::cli::project::ProjectArgs;
-use crate::commands::build::{Memory, Run};
-use crate::commands::environment::Environment;
-use crate::commands::{build, connect, progress_mode, project};
+use crate::commands::build::{self, Memory, Run};
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
-use crate::signal::Interrupt;
 use crate::solve::executor::RunSettings;
-use crate::targets::from_compose::{TargetOptions, from_compose};
-use crate::terminal::Ui;
+use crate::targets::TargetOptions;
 use crate::view;
 
 /// Runs the command. Where compose is started, this does not return.
 ///
 /// # Errors
 /// Whatever stops it before compose runs, with the exit code the README documents.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &DevArgs,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
-    let (global, args) = &words::take_own(global, args)?;
+pub async fn run(app: &App, args: &DevArgs) -> Result<(), CommandError> {
+    let (global, args) = words::take_own(&app.global, args)?;
+    let app = &app.with_options(global);
     // Before a build that would be for nothing.
-    let compose = ComposeCli::find(environment)?;
-    let (chosen, production) = files::choose(&global.project, environment)?;
+    let compose = ComposeCli::find(&app.environment)?;
+    let (chosen, production) = files::choose(&app.global.project, &app.environment)?;
     if production.files.iter().any(|file| file == Path::new("-")) {
         let message = "dev cannot read a compose file from standard input";
         return Err(CommandError::new(ExitKind::Usage, message)
             .hint("docker compose reads it a second time: give the name of a file"));
     }
-    let (chosen, project) = beside::choose(chosen, &production, environment)?;
+    let (chosen, project) = beside::choose(chosen, &production, &app.environment)?;
     for warning in &project.warnings {
-        ui.warn(warning);
+        app.ui.warn(warning);
     }
-    let mut command = compose.command(global, environment);
+    let mut command = compose.command(&app.global, &app.environment);
     command.args(project_options(&chosen, &project));
-    match words::request(args, |name| project.services.contains_key(name))? {
+    match words::request(&args, |name| project.services.contains_key(name))? {
         Request::Up { services, options } => {
-            build(global, &services, &project, environment, interrupt, ui).await?;
+            build(app, &services, &project).await?;
             command.args(["up", "--no-build"]).args(options).args(services);
         }
         Request::Compose(words) => {
             command.args(words);
         }
     }
-    ui.finish()?;
+    app.ui.finish()?;
     Err(replace(command, &compose))
 }
 
 /// Builds what the services need.
-async fn build(
-    global: &GlobalArgs,
-    services: &[String],
-    project: &Project,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+async fn build(app: &App, services: &[String], project: &Project) -> Result<(), CommandError> {
     let options = TargetOptions {
         services: services.to_vec(),
         // Compose starts them, too, and is told to build nothing.
         with_dependencies: true,
-        proxy_args: connect::proxy_args(global, environment)?,
         ..TargetOptions::default()
     };
-    let set = from_compose(project, &options).map_err(project::invalid)?;
-    for warning in &set.warnings {
-        ui.warn(warning);
-    }
-    let plan = build::plan(&set, environment)?;
+    let plan = build::plan(&app.targets(project, options)?, &app.environment)?;
     if plan.steps.is_empty() {
         return Ok(());
     }
     let run = Run {
-        global,
-        environment,
-        interrupt,
-        ui,
+        app,
         plan: &plan,
         settings: RunSettings::default(),
-        progress: progress_mode(global, environment)?,
-        memory: Memory::of(project, environment),
+        progress: app.progress()?,
+        memory: Memory::of(project, &app.environment),
     };
     let finished = run.go().await?;
     view::run_error(&finished.summary).map_or(Ok(()), Err)

@@ -4,31 +4,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::not_locked;
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::lock::LockArgs;
-use crate::commands::environment::Environment;
-use crate::commands::{connect, project};
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::lock::{self, Lock, Named, Selection};
-use crate::targets::from_compose::{TargetOptions, from_compose};
+use crate::targets::TargetOptions;
 use crate::targets::target::Target;
-use crate::terminal::Ui;
 
 /// The targets of the project.
 ///
 /// # Errors
 /// The project cannot be loaded.
-pub(super) fn targets(
-    global: &GlobalArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<Vec<Target>, CommandError> {
-    let project = project::load(&global.project, environment, ui)?;
-    let options = TargetOptions {
-        proxy_args: connect::proxy_args(global, environment)?,
-        ..TargetOptions::default()
-    };
-    Ok(from_compose(&project, &options).map_err(project::invalid)?.targets)
+pub(super) fn targets(app: &App) -> Result<Vec<Target>, CommandError> {
+    Ok(app.targets(&app.project()?, TargetOptions::default())?.targets)
 }
 
 /// What is locked as the user would name them, with their locks.

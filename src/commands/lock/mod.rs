@@ -2,15 +2,12 @@
 
 mod choose;
 
-use crate::cli::GlobalArgs;
+use crate::app::App;
 use crate::cli::lock::LockArgs;
 use crate::commands::build::Run;
-use crate::commands::environment::Environment;
-use crate::commands::progress_mode;
 use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::{self, Upgrade};
 use crate::lock::{Lock, LockError, LockOptions, Torch, TorchChoice};
-use crate::signal::Interrupt;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::spec::Typed;
@@ -22,20 +19,13 @@ use crate::view;
 ///
 /// # Errors
 /// Whatever stops it, with the exit code the README documents.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &LockArgs,
-    environment: &Environment,
-    interrupt: &Interrupt,
-    ui: &Ui,
-) -> Result<(), CommandError> {
+pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let needs_project = args.requirements.is_empty() || (!args.check && args.base_image.is_none());
-    let targets =
-        if needs_project { choose::targets(global, environment, ui)? } else { Vec::new() };
-    let locks = choose::locks(args, &targets, environment)?;
+    let targets = if needs_project { choose::targets(app)? } else { Vec::new() };
+    let locks = choose::locks(args, &targets, &app.environment)?;
     let options = options(args);
     if args.check {
-        return check(&options, &locks, ui);
+        return check(&options, &locks, &app.ui);
     }
     let base = choose::base_target(args, &targets)?;
     let scratch = tempfile::Builder::new().prefix("doc2md-docker-").tempdir();
@@ -43,7 +33,7 @@ pub async fn run(
         CommandError::new(ExitKind::Failed, "failed to make a temporary directory")
             .caused_by(&error)
     })?;
-    interrupt.remove_at_exit(scratch.path());
+    app.interrupt.remove_at_exit(scratch.path());
     let (context, out) = (scratch.path().join("context"), scratch.path().join("out"));
     // A resolution without locked versions asks for the newest: an older answer does not count.
     let nonce = scratch.path().display().to_string();
@@ -74,10 +64,9 @@ pub async fn run(
     };
     let plan = BuildPlan::new(vec![target])
         .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
-    let progress = progress_mode(global, environment)?;
+    let progress = app.progress()?;
     let settings = RunSettings::default();
-    let run =
-        Run { global, environment, interrupt, ui, plan: &plan, settings, progress, memory: None };
+    let run = Run { app, plan: &plan, settings, progress, memory: None };
     let finished = run.go().await?;
     if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);
@@ -87,12 +76,12 @@ pub async fn run(
             .write(&options, &out.join(number.to_string()))
             .map_err(|error| not_locked(shown, ExitKind::Failed, &error))?;
         if !written.split.unknown.is_empty() {
-            ui.warn(&format!(
+            app.ui.warn(&format!(
                 "the package index tells no size of {}: taken as light",
                 written.split.unknown.join(", ")
             ));
         }
-        ui.say(&view::lock::summary(shown, &written));
+        app.ui.say(&view::lock::summary(shown, &written));
     }
     Ok(())
 }

@@ -10,22 +10,23 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::app::App;
 use crate::buildkit::Control;
 use crate::clean::plan;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::build::ci;
-use crate::commands::environment::Environment;
-use crate::commands::{connect, measure, scope};
+use crate::commands::{measure, scope};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::files::read;
 use crate::inventory::Inventory;
 use crate::inventory::{Gap, Image, ImageDetails, Lost, Part};
-use crate::measure::{Disk, Sizes};
+use crate::measure::{Disk, Sizes, disk as disk_of, is_near};
 use crate::ownership::records::Verdict;
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Question};
 use crate::terminal::Ui;
+use crate::unreachable::unreachable;
 use crate::usage::budget::{self, Budget, BudgetError, Budgets, Growth};
 use crate::usage::{self, Facts, PastImage, RemedyStats, StatsReport, gc};
 use crate::view::ci::Ci;
@@ -39,18 +40,11 @@ const LAYERS_AT_LEAST: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Options or files are invalid, the engine cannot be reached, or a budget is broken.
-pub async fn run(
-    global: &GlobalArgs,
-    args: &StatsArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<(), CommandError> {
-    let measured = project::measured(global, environment, ui)?;
+pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
+    let App { global, environment, ui, .. } = app;
+    let measured = project::measured(app)?;
     let budgets = budgets(args, measured.directory())?;
-    let connector = connect::connector(global, environment)?;
-    for notice in connector.notices() {
-        ui.warn(notice);
-    }
+    let connector = app.connector()?;
     let at_once = args.format == StatsFormat::Table && global.verbose == 0;
     let whose = match at_once && !budgets.need_project_cache() {
         true => Whose::Left,
@@ -61,13 +55,13 @@ pub async fn run(
     let wish = Wish { limit: args.timeout, whose, ledger, measure };
     let mut notes: Vec<String> = measured.scope.note.iter().cloned().collect();
     let known = notes.len();
-    let mut seen = observe(&connector, &measured, &wish, &mut notes).await?;
+    let mut seen = observe(connector, &measured, &wish, &mut notes).await?;
     if whose == Whose::Left && seen.disk.is_some_and(|disk| disk.is_short()) {
         // Where space is short, it is worth the time to find out what would free some.
         notes.truncate(known);
         let wish = Wish { whose: Whose::Told, ..wish };
         let disk = seen.disk;
-        seen = observe(&connector, &measured, &wish, &mut notes).await?;
+        seen = observe(connector, &measured, &wish, &mut notes).await?;
         seen.disk = seen.disk.or(disk);
     }
     let mut report = usage::aggregate(&Facts {
@@ -180,10 +174,10 @@ async fn observe(
         notes.push("builds of the project unknown: the engine was too slow".to_owned());
         Memory::default()
     });
-    let (mut inventory, layers) = seen.map_err(|error| connect::engine_error(connector, &error))?;
+    let (mut inventory, layers) = seen.map_err(|error| unreachable(connector, &error))?;
     let past = past::of(ledger.clone(), measured, &inventory);
-    let disk = connect::disk(connector, &inventory.engine);
-    let for_disk = disk.is_none() && (measure.for_disk || connect::is_near(connector));
+    let disk = disk_of(connector, &inventory.engine);
+    let for_disk = disk.is_none() && (measure.for_disk || is_near(connector));
     let measure = measure::Wish { for_disk, ..measure.clone() };
     let sizes =
         measure::sizes(connector, &engine, &measured.services, &mut inventory, &measure).await;
@@ -199,7 +193,7 @@ async fn observe(
     notes.extend(scope::unknown(&measured.scope, &inventory));
     let gathering = ownership::gather(&engine, &inventory, &measured.scope.project, memory);
     let evidence = match timeout_at(end, gathering).await {
-        Ok(evidence) => evidence.map_err(|error| connect::engine_error(connector, &error))?,
+        Ok(evidence) => evidence.map_err(|error| unreachable(connector, &error))?,
         Err(_) => {
             notes.push("whose things are is not certain: the engine was too slow".to_owned());
             Evidence::default()

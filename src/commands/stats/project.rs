@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use crate::cli::GlobalArgs;
-use crate::commands::environment::Environment;
+use crate::app::{self, App};
 use crate::commands::scope::{self, Scope};
-use crate::commands::{project, services};
+use crate::commands::services;
 use crate::error::CommandError;
-use crate::terminal::Ui;
 use crate::usage::ServiceFacts;
 
 /// The project, as far as it is known.
@@ -31,12 +29,8 @@ impl Measured {
 ///
 /// # Errors
 /// Its files are invalid, or there are none and no name is given.
-pub(super) fn measured(
-    global: &GlobalArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<Measured, CommandError> {
-    let scope = scope::scope(global, environment, ui)?;
-    let services = services::services(&scope, environment).map_err(project::invalid)?;
+pub(super) fn measured(app: &App) -> Result<Measured, CommandError> {
+    let scope = scope::scope(app)?;
+    let services = services::services(&scope, &app.environment).map_err(app::invalid)?;
     Ok(Measured { scope, services })
 }

@@ -1,34 +1,17 @@
-//! The project a command works on.
+//! The project that options and environment mean.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use crate::cli::project::ProjectArgs;
-use crate::commands::environment::Environment;
 use crate::compose::{self, ComposeError, LoadRequest, Project};
+use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
-use crate::terminal::Ui;
-
-/// Loads the project, warning of what deserves it.
-///
-/// # Errors
-/// A compose file that is missing or invalid, with its place.
-pub fn load(
-    args: &ProjectArgs,
-    environment: &Environment,
-    ui: &Ui,
-) -> Result<Project, CommandError> {
-    let project = read(args, environment)?;
-    for warning in &project.warnings {
-        ui.warn(warning);
-    }
-    Ok(project)
-}
 
 /// Loads the project and leaves its warnings to the caller.
 ///
 /// # Errors
-/// Those of [`load`].
+/// A compose file that is missing or invalid, with its place.
 pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, CommandError> {
     let request = LoadRequest {
         files: args.files.clone(),

@@ -1,0 +1,195 @@
+//! What every command needs, made once: the options of every command, the environment, what stops the program, the
+//! streams, and the engine once somebody asks for it.
+//!
+//! Commands get an [`App`] and hand its parts to the rooms below, which do not know it.
+
+mod project;
+
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
+
+use crate::cli::project::ProjectArgs;
+use crate::cli::{GlobalArgs, ProgressMode};
+use crate::compose::Project;
+use crate::engine::docker_config::{self, DockerConfig};
+use crate::engine::{Connector, ConnectorSettings};
+use crate::environment::Environment;
+use crate::error::{CommandError, ExitKind};
+use crate::signal::Interrupt;
+use crate::targets::{TargetOptions, TargetSet, from_compose};
+use crate::terminal::Ui;
+use crate::view::Progress;
+
+pub use project::{invalid, read};
+
+/// What a command works with.
+pub struct App {
+    /// The options of every command.
+    pub global: GlobalArgs,
+    /// The environment of the process.
+    pub environment: Environment,
+    /// What stops the program.
+    pub interrupt: Interrupt,
+    /// Where everything is shown.
+    pub ui: Ui,
+    docker_config: OnceCell<DockerConfig>,
+    connector: OnceCell<Connector>,
+    /// Whether the user has read what deserves a warning about the choice of the engine.
+    is_warned: Cell<bool>,
+}
+
+impl App {
+    /// The parts together; the engine and docker's configuration are looked up when they are asked for.
+    pub fn new(global: GlobalArgs, environment: Environment, interrupt: Interrupt, ui: Ui) -> Self {
+        Self {
+            global,
+            environment,
+            interrupt,
+            ui,
+            docker_config: OnceCell::new(),
+            connector: OnceCell::new(),
+            is_warned: Cell::new(false),
+        }
+    }
+
+    /// The same with other options: an engine that they name is another one.
+    #[must_use]
+    pub fn with_options(&self, global: GlobalArgs) -> Self {
+        let (environment, interrupt) = (self.environment.clone(), self.interrupt.clone());
+        Self::new(global, environment, interrupt, self.ui.clone())
+    }
+
+    /// Whether only results are to be printed.
+    pub fn is_quiet(&self) -> bool {
+        self.global.quiet
+    }
+
+    /// Whether more is to be said than usual.
+    pub fn is_verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
+    /// The engine that the options and the environment mean. The first call warns of what deserves it.
+    ///
+    /// # Errors
+    /// They contradict each other, or name something that does not exist.
+    pub fn connector(&self) -> Result<&Connector, CommandError> {
+        let connector = self.resolved()?;
+        if !self.is_warned.replace(true) {
+            for notice in connector.notices() {
+                self.ui.warn(notice);
+            }
+        }
+        Ok(connector)
+    }
+
+    fn resolved(&self) -> Result<&Connector, CommandError> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector);
+        }
+        let settings = ConnectorSettings {
+            host: self.global.host.clone(),
+            context: self.global.context.clone(),
+            environment: self.environment.variables.clone(),
+            home: self.environment.home.clone(),
+        };
+        let connector = Connector::resolve(&settings)?;
+        Ok(self.connector.get_or_init(|| connector))
+    }
+
+    /// The user's docker configuration; the default one where there is none. What of it cannot be used is among the
+    /// warnings of [`Self::connector`].
+    pub fn docker_config(&self) -> &DockerConfig {
+        self.docker_config.get_or_init(|| {
+            let variables = &self.environment.variables;
+            docker_config::directory(variables, self.environment.home.as_deref())
+                .map_or_else(DockerConfig::default, |directory| DockerConfig::load(&directory))
+                .with_logins_of(variables)
+        })
+    }
+
+    /// The proxies that docker's configuration has for builds on this engine, as build arguments.
+    fn proxy_args(&self) -> Result<BTreeMap<String, String>, CommandError> {
+        let config = self.docker_config();
+        if config.proxies.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(config.proxy_args(&self.resolved()?.address()))
+    }
+
+    /// The project that the options mean. Warns of what deserves it.
+    ///
+    /// # Errors
+    /// A compose file that is missing or invalid, with its place.
+    pub fn project(&self) -> Result<Project, CommandError> {
+        self.project_of(&self.global.project, &self.environment)
+    }
+
+    /// The project that other options mean, in this or in another environment. Warns of what deserves it.
+    ///
+    /// # Errors
+    /// Those of [`Self::project`].
+    pub fn project_of(
+        &self,
+        options: &ProjectArgs,
+        environment: &Environment,
+    ) -> Result<Project, CommandError> {
+        let project = read(options, environment)?;
+        for warning in &project.warnings {
+            self.ui.warn(warning);
+        }
+        Ok(project)
+    }
+
+    /// The targets that `options` choose of `project`, with docker's proxies. Warns of what deserves it.
+    ///
+    /// # Errors
+    /// They cannot be built as the files or the options say.
+    pub fn targets(
+        &self,
+        project: &Project,
+        options: TargetOptions,
+    ) -> Result<TargetSet, CommandError> {
+        let options = TargetOptions { proxy_args: self.proxy_args()?, ..options };
+        let set = from_compose(project, &options).map_err(invalid)?;
+        for warning in &set.warnings {
+            self.ui.warn(warning);
+        }
+        Ok(set)
+    }
+
+    /// How progress is shown: `--quiet`, `--progress`, BUILDKIT_PROGRESS, COMPOSE_PROGRESS.
+    ///
+    /// # Errors
+    /// A variable names a mode that does not exist.
+    pub fn progress(&self) -> Result<Progress, CommandError> {
+        if self.global.quiet {
+            return Ok(Progress::Quiet);
+        }
+        if let Some(mode) = self.global.progress {
+            return Ok(match mode {
+                ProgressMode::Auto => Progress::Auto,
+                ProgressMode::Tty => Progress::Tty,
+                ProgressMode::Plain => Progress::Plain,
+                ProgressMode::Rawjson => Progress::RawJson,
+                ProgressMode::Quiet => Progress::Quiet,
+            });
+        }
+        for name in ["BUILDKIT_PROGRESS", "COMPOSE_PROGRESS"] {
+            return match self.environment.get(name) {
+                None => continue,
+                Some("auto") => Ok(Progress::Auto),
+                Some("tty") => Ok(Progress::Tty),
+                Some("plain") => Ok(Progress::Plain),
+                Some("rawjson" | "json") => Ok(Progress::RawJson),
+                Some("quiet" | "none") => Ok(Progress::Quiet),
+                Some(other) => {
+                    let message = format!("{name} is {other:?}, which is no way to show progress");
+                    Err(CommandError::new(ExitKind::Usage, message)
+                        .hint("use auto, tty, plain, rawjson or quiet"))
+                }
+            };
+        }
+        Ok(Progress::Auto)
+    }
+}
