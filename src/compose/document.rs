@@ -1,5 +1,6 @@
 //! Files to one merged tree: each document is interpolated, extended, included and merged in the
-//! order compose 2.40 does it, then defaults and paths are settled.
+//! order compose 2.40 does it, then defaults and paths are settled. Files that are extended or included are loaded by
+//! the same functions: the recursion is here alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +11,13 @@ use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
 use super::scope::Scope;
 use super::yaml::{self, Document};
-use super::{canonical, extends, include, interpolate, merge, paths, schema};
+use super::{canonical, dotenv, extends, include, interpolate, merge, paths, schema};
 use crate::files::read;
+
+/// Files included by one project: two that each include the next twice double with every level.
+const MAX_INCLUDES: usize = 2000;
+/// Files that include each other in one chain.
+const MAX_DEPTH: usize = 100;
 
 /// A compose file, read and parsed.
 #[derive(Debug)]
@@ -28,7 +34,6 @@ pub(super) struct Source {
 pub(super) struct Loading {
     /// Paths below this directory are shown relative to it.
     pub(super) current_dir: PathBuf,
-    pub(super) home: Option<String>,
     pub(super) warnings: IndexSet<String>,
     /// How many entries of `include` were loaded.
     pub(super) included: usize,
@@ -36,7 +41,7 @@ pub(super) struct Loading {
 
 /// What is done with a file besides merging it.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Role {
+enum Role {
     /// A file of the project, or an included one.
     Main,
     /// A file another one extends: only its services are wanted, and not checked on their own.
@@ -96,12 +101,12 @@ impl Loading {
             }
         }
         check_file_objects(&model)?;
-        paths::resolve(&mut model, scope.directory, self.home.as_deref());
+        paths::resolve(&mut model, scope.directory, scope.home);
         Ok(model)
     }
 
     /// Merges the documents of `source` into `model`.
-    pub(super) fn add(
+    fn add(
         &mut self,
         mut model: Node,
         source: Source,
@@ -118,12 +123,15 @@ impl Loading {
             interpolate::interpolate(&mut root, scope, &mut self.warnings)?;
             if main {
                 let file = extends::File { path: &source.path, scope, cleared: &cleared };
-                extends::apply(self, &mut root, &file)?;
+                extends::apply(&mut root, &file, &mut |path, place| self.base(path, place, scope))?;
             }
             merge::clear(&mut model, &cleared);
             if main {
                 included.push(source.path.clone());
-                include::apply(self, &mut root, scope, included)?;
+                for entry in include::take(&mut root)? {
+                    let imported = self.include(&entry, scope, included)?;
+                    include::import(&mut root, &imported)?;
+                }
             }
             model = merge::merge(model, root)?;
             merge::enforce_unique(&mut model);
@@ -142,6 +150,77 @@ impl Loading {
         }
         Ok(model)
     }
+
+    /// A file whose services another one extends at `place`.
+    fn base(
+        &mut self,
+        path: &Path,
+        place: &Place,
+        scope: Scope<'_>,
+    ) -> Result<extends::Base, ComposeError> {
+        let source = self.read(path).map_err(|error| located(error, place))?;
+        let cleared =
+            source.documents.iter().flat_map(|document| document.cleared.clone()).collect();
+        let empty = Node::new(Value::Map(Map::new()), Place::start(&source.shown));
+        let mut root = self.add(empty, source, scope, Role::ExtendsBase, &mut Vec::new())?;
+        paths::resolve(&mut root, path.parent().unwrap_or(path), scope.home);
+        Ok(extends::Base { root, cleared })
+    }
+
+    /// Loads what an entry of `include` names; `included` are the files that led to it.
+    fn include(
+        &mut self,
+        entry: &include::Entry,
+        scope: Scope<'_>,
+        included: &[PathBuf],
+    ) -> Result<Node, ComposeError> {
+        let absolute = |text: &str| paths::absolute(text, scope.directory, scope.home);
+        if let Some(remote) = entry.files.iter().find(|file| paths::is_remote(file)) {
+            let message = format!("cannot include {remote}: only local files are read");
+            return Err(ComposeError::at(&entry.place, message));
+        }
+        let files: Vec<PathBuf> = entry.files.iter().map(|file| absolute(file)).collect();
+        if included.contains(&files[0]) {
+            let chain: Vec<String> =
+                included.iter().chain(&files[..1]).map(|file| file.display().to_string()).collect();
+            let message = format!("include cycle: {}", chain.join(" -> "));
+            return Err(ComposeError::at(&entry.place, message));
+        }
+        self.included += 1;
+        if self.included > MAX_INCLUDES || included.len() > MAX_DEPTH {
+            let message = format!(
+                "more than {MAX_INCLUDES} files are included, or more than {MAX_DEPTH} by each other"
+            );
+            return Err(ComposeError::at(&entry.place, message));
+        }
+        let directory = match &entry.project_directory {
+            Some(directory) => absolute(directory),
+            None => files[0].parent().unwrap_or(Path::new("/")).to_owned(),
+        };
+        let mut env_files: Vec<PathBuf> =
+            entry.env_files.iter().map(|file| absolute(file)).collect();
+        if env_files.is_empty() {
+            env_files.extend(Some(directory.join(".env")).filter(|file| file.is_file()));
+        }
+        let own = dotenv::read_files(&env_files, scope.environment, &mut self.warnings)
+            .map_err(|error| located(error, &entry.place))?;
+        let mut environment = scope.environment.clone();
+        for (name, value) in own {
+            environment.entry(name).or_insert(value);
+        }
+        let sources = files
+            .iter()
+            .map(|file| self.read(file).map_err(|error| located(error, &entry.place)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let scope = Scope { directory: &directory, environment: &environment, ..scope };
+        self.model(sources, scope, included)
+    }
+}
+
+/// An error about a file that has no place in itself: it is that of what names the file.
+fn located(mut error: ComposeError, place: &Place) -> ComposeError {
+    error.place.get_or_insert_with(|| place.clone());
+    error
 }
 
 /// Says of a file that is no YAML yet what it is.

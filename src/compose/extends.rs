@@ -1,8 +1,8 @@
-//! `extends`: a service takes over another one, of the same file or of another.
+//! `extends`: a service takes over another one, of the same file or of another. How another file is loaded is the
+//! caller's business: what it extends itself is loaded the same way.
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Loading, Role};
 use super::error::{ComposeError, Place, nearest};
 use super::merge;
 use super::node::{Map, Node, Value};
@@ -20,28 +20,38 @@ pub(super) struct File<'a> {
     pub(super) cleared: &'a [Vec<String>],
 }
 
+/// Another file whose services are extended, in long form and with absolute paths.
+pub(super) struct Base {
+    pub(super) root: Node,
+    /// Paths that its `!reset` and `!override` clear.
+    pub(super) cleared: Vec<Vec<String>>,
+}
+
+/// Loads the file at a path for the `extends` at a place.
+pub(super) type LoadBase<'a> = dyn FnMut(&Path, &Place) -> Result<Base, ComposeError> + 'a;
+
 /// Replaces every service that extends another one by the merged service.
 pub(super) fn apply(
-    loading: &mut Loading,
     root: &mut Node,
     file: &File<'_>,
+    load: &mut LoadBase<'_>,
 ) -> Result<(), ComposeError> {
     let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) else {
         return Ok(());
     };
     let names: Vec<String> = services.keys().cloned().collect();
     for name in names {
-        extended(loading, &name, services, file, &mut Vec::new())?;
+        extended(&name, services, file, load, &mut Vec::new())?;
     }
     Ok(())
 }
 
 /// Resolves `extends` of the service `name` in place.
 fn extended(
-    loading: &mut Loading,
     name: &str,
     services: &mut Map,
     file: &File<'_>,
+    load: &mut LoadBase<'_>,
     chain: &mut Vec<(PathBuf, String)>,
 ) -> Result<(), ComposeError> {
     let Some(service) = services.get(name) else { return Ok(()) };
@@ -49,20 +59,20 @@ fn extended(
     let place = extends.start().clone();
     let (reference, other) = reference(extends)?;
     let base = if let Some(other) = other {
-        let path = paths::absolute(&other, file.scope.directory, loading.home.as_deref());
+        let path = paths::absolute(&other, file.scope.directory, file.scope.home);
         follow(chain, &path, name, &place)?;
-        let (mut base, cleared) = base_file(loading, &path, &place, file.scope)?;
-        let services = services_of(&mut base, &reference, &place, &path)?;
+        let Base { mut root, cleared } = load(&path, &place)?;
+        let services = services_of(&mut root, &reference, &place, &path)?;
         // What the other file itself extends is relative to that file; its paths are absolute.
         let inner = File { path: &path, scope: file.scope, cleared: &cleared };
-        extended(loading, &reference, services, &inner, chain)?;
+        extended(&reference, services, &inner, load, chain)?;
         services.get(&reference).cloned()
     } else {
         if !services.contains_key(&reference) {
             return Err(missing(&reference, services, &place));
         }
         follow(chain, file.path, name, &place)?;
-        extended(loading, &reference, services, file, chain)?;
+        extended(&reference, services, file, load, chain)?;
         services.get(&reference).cloned()
     };
     let Some(base) = base.filter(|base| !base.is_null()) else { return Ok(()) };
@@ -120,25 +130,6 @@ fn follow(
     }
     chain.push(link);
     Ok(())
-}
-
-/// The services of another file, in long form, with absolute paths, and what that file clears.
-fn base_file(
-    loading: &mut Loading,
-    path: &Path,
-    place: &Place,
-    scope: Scope<'_>,
-) -> Result<(Node, Vec<Vec<String>>), ComposeError> {
-    let source = loading.read(path).map_err(|mut error| {
-        error.place.get_or_insert_with(|| place.clone());
-        error
-    })?;
-    let cleared = source.documents.iter().flat_map(|document| document.cleared.clone()).collect();
-    let empty = Node::new(Value::Map(Map::new()), Place::start(&source.shown));
-    let mut base = loading.add(empty, source, scope, Role::ExtendsBase, &mut Vec::new())?;
-    let directory = path.parent().unwrap_or(path);
-    paths::resolve(&mut base, directory, loading.home.as_deref());
-    Ok((base, cleared))
 }
 
 fn services_of<'a>(

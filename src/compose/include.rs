@@ -1,45 +1,33 @@
-//! `include`: other compose projects whose resources become part of this one.
+//! `include`: other compose projects whose resources become part of this one. Loading them is the caller's business:
+//! what they include themselves is loaded the same way.
 
-use std::path::{Path, PathBuf};
-
-use super::document::Loading;
-use super::dotenv;
 use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
-use super::paths;
-use super::scope::Scope;
 
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
-/// Files included by one project: two that each include the next twice double with every level.
-const MAX_INCLUDES: usize = 2000;
-/// Files that include each other in one chain.
-const MAX_DEPTH: usize = 100;
-
 /// One entry of `include`.
-struct Entry {
-    place: Place,
-    files: Vec<String>,
-    project_directory: Option<String>,
-    env_files: Vec<String>,
+pub(super) struct Entry {
+    pub(super) place: Place,
+    /// At least one.
+    pub(super) files: Vec<String>,
+    pub(super) project_directory: Option<String>,
+    pub(super) env_files: Vec<String>,
 }
 
-/// Loads what `root` includes and moves its resources into `root`.
-pub(super) fn apply(
-    loading: &mut Loading,
-    root: &mut Node,
-    scope: Scope<'_>,
-    included: &[PathBuf],
-) -> Result<(), ComposeError> {
-    let Some(include) = root.as_map_mut().and_then(|map| map.shift_remove("include")) else {
-        return Ok(());
-    };
-    for entry in entries(&include)? {
-        let imported = load(loading, &entry, scope, included)?;
-        for section in SECTIONS {
-            if let Some(resources) = imported.get(section) {
-                import(root, section, resources)?;
-            }
+/// Takes the entries of `include` out of `root`.
+pub(super) fn take(root: &mut Node) -> Result<Vec<Entry>, ComposeError> {
+    match root.as_map_mut().and_then(|map| map.shift_remove("include")) {
+        Some(include) => entries(&include),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Moves the resources of an included project into `root`.
+pub(super) fn import(root: &mut Node, imported: &Node) -> Result<(), ComposeError> {
+    for section in SECTIONS {
+        if let Some(resources) = imported.get(section) {
+            import_section(root, section, resources)?;
         }
     }
     Ok(())
@@ -95,60 +83,8 @@ fn strings(node: Option<&Node>) -> Result<Vec<String>, ComposeError> {
         .collect()
 }
 
-fn load(
-    loading: &mut Loading,
-    entry: &Entry,
-    scope: Scope<'_>,
-    included: &[PathBuf],
-) -> Result<Node, ComposeError> {
-    let home = loading.home.clone();
-    let absolute = |text: &str| paths::absolute(text, scope.directory, home.as_deref());
-    if let Some(remote) = entry.files.iter().find(|file| paths::is_remote(file)) {
-        let message = format!("cannot include {remote}: only local files are read");
-        return Err(ComposeError::at(&entry.place, message));
-    }
-    let files: Vec<PathBuf> = entry.files.iter().map(|file| absolute(file)).collect();
-    if included.contains(&files[0]) {
-        let chain: Vec<String> =
-            included.iter().chain(&files[..1]).map(|file| file.display().to_string()).collect();
-        let message = format!("include cycle: {}", chain.join(" -> "));
-        return Err(ComposeError::at(&entry.place, message));
-    }
-    loading.included += 1;
-    if loading.included > MAX_INCLUDES || included.len() > MAX_DEPTH {
-        let message = format!(
-            "more than {MAX_INCLUDES} files are included, or more than {MAX_DEPTH} by each other"
-        );
-        return Err(ComposeError::at(&entry.place, message));
-    }
-    let directory = match &entry.project_directory {
-        Some(directory) => absolute(directory),
-        None => files[0].parent().unwrap_or(Path::new("/")).to_owned(),
-    };
-    let located = |mut error: ComposeError| {
-        error.place.get_or_insert_with(|| entry.place.clone());
-        error
-    };
-    let mut env_files: Vec<PathBuf> = entry.env_files.iter().map(|file| absolute(file)).collect();
-    if env_files.is_empty() {
-        env_files.extend(Some(directory.join(".env")).filter(|file| file.is_file()));
-    }
-    let own = dotenv::read_files(&env_files, scope.environment, &mut loading.warnings)
-        .map_err(located)?;
-    let mut environment = scope.environment.clone();
-    for (name, value) in own {
-        environment.entry(name).or_insert(value);
-    }
-    let sources = files
-        .iter()
-        .map(|file| loading.read(file).map_err(located))
-        .collect::<Result<Vec<_>, _>>()?;
-    let scope = Scope { directory: &directory, environment: &environment, ..scope };
-    loading.model(sources, scope, included)
-}
-
 /// Moves resources of one section; the same name may come twice only with the same value.
-fn import(root: &mut Node, section: &str, resources: &Node) -> Result<(), ComposeError> {
+fn import_section(root: &mut Node, section: &str, resources: &Node) -> Result<(), ComposeError> {
     let (Some(incoming), Some(root)) = (resources.as_map(), root.as_map_mut()) else {
         return Ok(());
     };

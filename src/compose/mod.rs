@@ -74,12 +74,8 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     let Found { files, directory, mut environment, profiles, forced_name, warnings } =
         find::find(request)?;
     let not_utf8 = &request.not_utf8;
-    let mut loading = Loading {
-        current_dir: request.working_dir.clone(),
-        home: request.environment.get("HOME").cloned(),
-        warnings,
-        included: 0,
-    };
+    let home = request.environment.get("HOME").map(String::as_str);
+    let mut loading = Loading { current_dir: request.working_dir.clone(), warnings, included: 0 };
     let mut sources = Vec::with_capacity(files.len());
     for file in &files {
         sources.push(read(&loading, file, request)?);
@@ -87,12 +83,12 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     let name = match forced_name {
         Some(name) => name,
         None => {
-            let scope = Scope { directory: &directory, environment: &environment, not_utf8 };
+            let scope = Scope { directory: &directory, environment: &environment, home, not_utf8 };
             name_of(&sources, scope, &mut loading.warnings)?
         }
     };
     environment.insert("COMPOSE_PROJECT_NAME".into(), name.clone());
-    let scope = Scope { directory: &directory, environment: &environment, not_utf8 };
+    let scope = Scope { directory: &directory, environment: &environment, home, not_utf8 };
     let model = loading.model(sources, scope, &[])?;
     if model.as_map().is_none_or(|map| map.is_empty()) {
         return Err(ComposeError::new("empty compose file"));

@@ -8,6 +8,8 @@ use std::path::Path;
 pub(super) struct Scope<'a> {
     pub(super) directory: &'a Path,
     pub(super) environment: &'a BTreeMap<String, String>,
+    /// What a leading `~` of a path stands for.
+    pub(super) home: Option<&'a str>,
     /// Names of variables that are set and not UTF-8.
     pub(super) not_utf8: &'a BTreeSet<String>,
 }

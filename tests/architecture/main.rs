@@ -6,11 +6,10 @@ mod circles;
 mod sources;
 mod table;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sources::Source;
-use table::{CIRCLES, ROOMS, Room};
+use table::{ROOMS, Room};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -114,10 +113,7 @@ fn rooms_form_no_circle() {
 #[test]
 fn files_form_no_circle() {
     let circles = circles::find(&circles::arrows_between_files(&sources::read(&root())));
-    let known: BTreeSet<BTreeSet<String>> =
-        CIRCLES.iter().map(|files| files.iter().map(ToString::to_string).collect()).collect();
-    let found: BTreeSet<BTreeSet<String>> = circles.into_iter().collect();
-    assert_eq!(found, known, "files that need each other, against CIRCLES of the table");
+    assert!(circles.is_empty(), "files that need each other: {circles:?}");
 }
 
 #[test]

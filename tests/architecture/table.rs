@@ -225,9 +225,3 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
 ];
-
-/// Files that may need each other, with the reason.
-pub(crate) const CIRCLES: &[&[&str]] = &[
-    // Compose files that extend and include each other are loaded by functions that do.
-    &["compose/document.rs", "compose/extends.rs", "compose/include.rs"],
-];
