@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::cli::project::ProjectArgs;
-use crate::compose::{self, ComposeError, LoadRequest, Project};
+use crate::compose::{self, ComposeError, LoadRequest, Origin, Project};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
@@ -29,7 +29,11 @@ pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, Co
 
 /// A compose error as the user sees it.
 pub fn invalid(error: ComposeError) -> CommandError {
-    let mut shown = CommandError::new(ExitKind::Invalid, error.to_string());
+    let kind = match error.origin {
+        Origin::Project => ExitKind::Invalid,
+        Origin::CommandLine => ExitKind::Usage,
+    };
+    let mut shown = CommandError::new(kind, error.to_string());
     shown.hints.extend(error.hint);
     shown
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::build_context::ignore_file;
 use crate::build_context::patterns::PatternMatcher;
 use crate::commands::build::dockerfile;
+use crate::compose::Place;
 use crate::dockerfile::{context_fingerprint, nearest};
 use crate::error::{CommandError, ExitKind};
 use crate::solve::dockerfile_source;
@@ -18,16 +19,16 @@ use crate::targets::target::Target;
 /// # Errors
 /// One of them is not there, or is something else.
 pub fn check(target: &Target) -> Result<(), CommandError> {
-    let name = &target.name;
     let context = Path::new(&target.context);
     let remote = is_remote(&target.context);
     if !remote {
-        directory(name, "build context", context)?;
+        directory(target, "context", "build context", context)?;
     }
     for (context, source) in &target.contexts {
         // Directories are absolute by now; everything else is a reference of some kind.
         if !source.starts_with(TARGET_CONTEXT) && Path::new(source).is_absolute() {
-            directory(name, &format!("build context `{context}`"), Path::new(source))?;
+            let what = format!("build context `{context}`");
+            directory(target, "additional_contexts", &what, Path::new(source))?;
         }
     }
     ignore_files(target, remote)?;
@@ -35,14 +36,15 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
         return Ok(());
     }
     let path = context.join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
+    let invalid = |why: String| invalid(target, "dockerfile", &why);
     match dockerfile_source::bytes(&path) {
         Ok(text) if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") => {
-            Err(invalid(name, format!("the Dockerfile {} is UTF-16", path.display()))
+            Err(invalid(format!("the Dockerfile {} is UTF-16", path.display()))
                 .hint("save it as UTF-8"))
         }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::IsADirectory => {
-            Err(invalid(name, format!("the Dockerfile {} is a directory", path.display())))
+            Err(invalid(format!("the Dockerfile {} is a directory", path.display())))
         }
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
             let leads = std::fs::read_link(&path).unwrap_or_default();
@@ -51,20 +53,20 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
                 path.display(),
                 leads.display()
             );
-            Err(invalid(name, message).hint(
+            Err(invalid(message).hint(
                 "BuildKit follows it inside of the folder of the Dockerfile alone: name the file itself in \
                  `build.dockerfile`",
             ))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let missing = invalid(name, format!("there is no Dockerfile at {}", path.display()));
+            let missing = invalid(format!("there is no Dockerfile at {}", path.display()));
             Err(missing.hint(like(&path).map_or_else(
                 || "`build.dockerfile` is relative to the build context".to_owned(),
                 |near| format!("did you mean `{}`?", near.display()),
             )))
         }
         Err(error) => {
-            Err(invalid(name, format!("the Dockerfile {} cannot be read", path.display()))
+            Err(invalid(format!("the Dockerfile {} cannot be read", path.display()))
                 .caused_by(&error))
         }
     }
@@ -94,7 +96,7 @@ fn ignore_files(target: &Target, remote: bool) -> Result<(), CommandError> {
             let patterns = ignore_file::parse(line);
             if let Err(error) = PatternMatcher::new(&patterns) {
                 let place = format!("{}:{}", file.path.display(), index + 1);
-                return Err(invalid(&target.name, format!("{place}: {error}"))
+                return Err(fault(target, None, &format!("{place}: {error}"))
                     .hint("each line is a pattern, `!PATTERN` or a comment"));
             }
         }
@@ -102,24 +104,33 @@ fn ignore_files(target: &Target, remote: bool) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn directory(target: &str, what: &str, path: &Path) -> Result<(), CommandError> {
+/// Checks the directory that `key` of the compose file names.
+fn directory(target: &Target, key: &str, what: &str, path: &Path) -> Result<(), CommandError> {
+    let invalid = |why: String| invalid(target, key, &why);
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(invalid(target, format!("the {what} {} is not a directory", path.display()))),
+        Ok(_) => Err(invalid(format!("the {what} {} is not a directory", path.display()))),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let missing = invalid(target, format!("the {what} {} is not there", path.display()));
+            let missing = invalid(format!("the {what} {} is not there", path.display()));
             Err(match like(path) {
                 Some(near) => missing.hint(format!("did you mean `{}`?", near.display())),
                 None => missing,
             })
         }
-        Err(error) => Err(invalid(target, format!("the {what} {} cannot be read", path.display()))
-            .caused_by(&error)),
+        Err(error) => {
+            Err(invalid(format!("the {what} {} cannot be read", path.display())).caused_by(&error))
+        }
     }
 }
 
-fn invalid(target: &str, why: String) -> CommandError {
-    CommandError::new(ExitKind::Invalid, format!("failed to build {target}: {why}"))
+/// A fault of what `key` says, at its place; what the command line says has none.
+fn invalid(target: &Target, key: &str, why: &str) -> CommandError {
+    fault(target, target.places.get(key), why)
+}
+
+fn fault(target: &Target, place: Option<&Place>, why: &str) -> CommandError {
+    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    CommandError::new(ExitKind::Invalid, format!("{place}failed to build {}: {why}", target.name))
 }
 
 /// The neighbour with the most similar name.

@@ -55,11 +55,22 @@ impl Serialize for Place {
     }
 }
 
+/// Who has to change something for an error to go away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The project: its files.
+    Project,
+    /// The command line, or a variable of the environment that stands for an option.
+    CommandLine,
+}
+
 /// Why a project cannot be loaded or turned into targets.
 ///
 /// The text is `file:line:column: sentence` when a place is known, the sentence alone otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComposeError {
+    /// Whose the fault is.
+    pub origin: Origin,
     /// Where the fault is.
     pub place: Option<Place>,
     /// A lowercase fragment.
@@ -71,12 +82,18 @@ pub struct ComposeError {
 impl ComposeError {
     /// An error without a place, such as a missing file.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { place: None, message: message.into(), hint: None }
+        let origin = Origin::Project;
+        Self { origin, place: None, message: message.into(), hint: None }
+    }
+
+    /// Wrong use of the command line, or of a variable that stands for an option.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { origin: Origin::CommandLine, ..Self::new(message) }
     }
 
     /// An error at `place`.
     pub fn at(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: Some(place.clone()), message: message.into(), hint: None }
+        Self { place: Some(place.clone()), ..Self::new(message) }
     }
 
     /// Adds a hint.

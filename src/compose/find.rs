@@ -123,7 +123,9 @@ fn keep_dash(file: &Path, absolute: impl Fn(&Path) -> PathBuf) -> PathBuf {
 fn env_file_disabled(request: &LoadRequest) -> Result<bool, ComposeError> {
     let Some(value) = request.environment.get("COMPOSE_DISABLE_ENV_FILE") else { return Ok(false) };
     parse_bool(value).ok_or_else(|| {
-        ComposeError::new(format!("COMPOSE_DISABLE_ENV_FILE must be true or false, not `{value}`"))
+        ComposeError::usage(format!(
+            "COMPOSE_DISABLE_ENV_FILE must be true or false, not `{value}`"
+        ))
     })
 }
 
@@ -195,7 +197,7 @@ fn forced_name(
     if normalise_name(name) == *name {
         return Ok(Some(name.clone()));
     }
-    Err(ComposeError::new(format!("invalid project name `{name}`")).hint(
+    Err(ComposeError::usage(format!("invalid project name `{name}`")).hint(
         "it consists of lowercase letters, digits, hyphens and underscores, and starts with a \
          letter or a digit",
     ))

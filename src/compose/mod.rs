@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
-pub use error::{ComposeError, Place};
+pub use error::{ComposeError, Origin, Place};
 pub use model::{BuildSection, Dependency, Project, Resource, Secret, SecretUse, Service, Ulimit};
 pub use scalar::parse_bool;
 

@@ -43,7 +43,7 @@ impl Project {
     /// It is set and not UTF-8.
     pub fn variable(&self, name: &str) -> Result<Option<&String>, ComposeError> {
         match self.environment.get(name) {
-            None if self.not_utf8.contains(name) => Err(ComposeError::new(not_utf8(name))),
+            None if self.not_utf8.contains(name) => Err(ComposeError::usage(not_utf8(name))),
             value => Ok(value),
         }
     }

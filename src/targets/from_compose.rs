@@ -9,7 +9,7 @@ use crate::targets::overrides;
 use crate::targets::reference;
 use crate::targets::select::select;
 use crate::targets::spec::{Secret, SecretLocation, SpecError, SshKey, Typed};
-use crate::targets::target::{Target, TargetSet};
+use crate::targets::target::{Places, Target, TargetSet};
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
 /// program reproduces.
@@ -165,7 +165,7 @@ fn target(
             }
         }
         for text in further {
-            specs.push(Typed::cache(text).map_err(|error| ComposeError::new(error.to_string()))?);
+            specs.push(Typed::cache(text).map_err(|error| ComposeError::usage(error.to_string()))?);
         }
         Ok::<_, ComposeError>(specs)
     };
@@ -210,6 +210,11 @@ fn target(
         outputs,
         attest: attestations(service, build, options, faults)?,
         secret_env: BTreeMap::new(),
+        places: Places::new(
+            &build.keys,
+            &build.place,
+            &["context", "dockerfile", "additional_contexts"],
+        ),
     })
 }
 
@@ -237,7 +242,7 @@ fn attestations(
         };
         match read {
             Ok(attestation) => attestations.push(attestation),
-            Err(error) if given.is_some() => return Err(ComposeError::new(error.to_string())),
+            Err(error) if given.is_some() => return Err(ComposeError::usage(error.to_string())),
             Err(error) => faults.push(misspelt(service, build, kind, &error)),
         }
     }
@@ -287,7 +292,7 @@ fn secrets(
     });
     let further = options.secrets.iter().map(|text| {
         let read = Secret::read(text, |name| is_set(project, name));
-        read.map_err(|error| ComposeError::new(error.to_string()))
+        read.map_err(|error| ComposeError::usage(error.to_string()))
     });
     own.chain(further).collect()
 }
@@ -342,7 +347,7 @@ fn ssh(build: &BuildSection, options: &TargetOptions) -> Result<Vec<SshKey>, Com
             Some(_) => keys.push(SshKey::read(option)),
             None if option.is_empty() || option == "default" => keys.push(SshKey::read("default")),
             None => {
-                return Err(ComposeError::new(format!("invalid ssh key `{option}`"))
+                return Err(ComposeError::usage(format!("invalid ssh key `{option}`"))
                     .hint("write `default` or ID=PATH"));
             }
         }

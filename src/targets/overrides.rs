@@ -32,7 +32,7 @@ pub fn apply(
     let mut replaced: BTreeSet<(String, String)> = BTreeSet::new();
     for text in assignments {
         let wrong = |reason: &str| {
-            ComposeError::new(format!("invalid --set {text}: {reason}"))
+            ComposeError::usage(format!("invalid --set {text}: {reason}"))
                 .hint("write TARGET.KEY=VALUE, such as `*.platform=linux/arm64`")
         };
         let (left, value) = match text.split_once('=') {
@@ -78,8 +78,14 @@ fn matching(set: &TargetSet, pattern: &str) -> BTreeSet<String> {
 impl Override<'_> {
     fn apply(self, target: &mut Target, is_set: &dyn Fn(&str) -> bool) -> Result<(), String> {
         match self.key {
-            "context" => target.context = self.value,
-            "dockerfile" => target.dockerfile = Some(self.value),
+            "context" => {
+                target.places.forget("context");
+                target.context = self.value;
+            }
+            "dockerfile" => {
+                target.places.forget("dockerfile");
+                target.dockerfile = Some(self.value);
+            }
             "target" => target.target = Some(self.value),
             "call" => target.call = Some(self.value),
             "network" => target.network = Some(self.value),
@@ -96,7 +102,10 @@ impl Override<'_> {
                 }
             }
             "args" => self.entry(&mut target.args)?,
-            "contexts" => self.entry(&mut target.contexts)?,
+            "contexts" => {
+                target.places.forget("additional_contexts");
+                self.entry(&mut target.contexts)?;
+            }
             "labels" => self.entry(&mut target.labels)?,
             "extra-hosts" => self.entry(&mut target.extra_hosts)?,
             "tags" => self.texts(&mut target.tags),
@@ -247,7 +256,7 @@ mod tests {
             ("api.pull=maybe", "`maybe` is neither true nor false"),
             ("api.args=x", "`args` needs a name"),
             ("api.annotations=x", "the key `annotations` is not supported"),
-            ("api.output=dest=x", "it has no type"),
+            ("api.output=dest=x,a=b", "it has no type"),
             ("api.cache-to=type=local,x", "field \"x\" must be KEY=VALUE"),
             ("api.secrets=src=x", "it has no id"),
         ] {

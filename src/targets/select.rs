@@ -66,7 +66,7 @@ pub(super) fn select<'a>(
         let known = matched.peek().is_some();
         named.extend(matched);
         if !known {
-            let error = ComposeError::new(format!("no such service: {name}"));
+            let error = ComposeError::usage(format!("no such service: {name}"));
             let near = crate::compose::nearest_service(project, name);
             return Err(near.map_or(error.clone(), |hint| error.hint(hint)));
         }

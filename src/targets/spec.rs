@@ -55,7 +55,8 @@ impl Typed {
     /// # Errors
     /// A field without a value, or no type.
     pub fn output(text: &str) -> Result<Self, SpecError> {
-        if text.contains('=') {
+        // buildx `util/buildflags/export.go`, ParseExports: a path may hold an equals sign, and no comma.
+        if text.starts_with("type=") || fields("output", text)? != [text] {
             return Self::read("output", text);
         }
         Ok(Self::short(if text == "-" { "tar" } else { "local" }, "dest", text))
@@ -66,7 +67,8 @@ impl Typed {
     /// # Errors
     /// A field without a value, or no type.
     pub fn cache(text: &str) -> Result<Self, SpecError> {
-        if text.contains('=') {
+        // buildx reads `a,b` as two references: here each has an option of its own.
+        if text.contains(['=', ',']) {
             return Self::read("cache", text);
         }
         Ok(Self::short("registry", "ref", text))
@@ -231,7 +233,9 @@ mod tests {
         assert_eq!((spec.kind.as_str(), spec.attrs["dest"].as_str()), ("local", "a,b"));
         assert_eq!(Typed::output("-").unwrap().kind, "tar");
         assert_eq!(Typed::output("out").unwrap().attrs["dest"], "out");
-        assert!(Typed::output("dest=x").unwrap_err().to_string().contains("no type"));
+        assert_eq!(Typed::output("a=b").unwrap().attrs["dest"], "a=b");
+        assert!(Typed::output("dest=x,a=b").unwrap_err().to_string().contains("no type"));
+        assert!(Typed::output("x,y").unwrap_err().to_string().contains("must be KEY=VALUE"));
     }
 
     #[test]

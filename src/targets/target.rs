@@ -3,8 +3,9 @@
 //! The fields are those of a bake file's `target` block; [`crate::targets::print`] writes them as one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
-use crate::compose::ComposeError;
+use crate::compose::{ComposeError, Place};
 use crate::targets::spec::{Secret, SshKey, Typed};
 
 /// A resolved build target.
@@ -66,6 +67,42 @@ pub struct Target {
     pub attest: Vec<Typed>,
     /// Values of the environment variables that `secrets` of `type=env` name. Never printed.
     pub secret_env: BTreeMap<String, String>,
+    /// Where the files say what the target reads.
+    pub places: Places,
+}
+
+/// Where the keys of a service's `build:` stand in the compose files, without those that the command line overrides.
+/// What is built does not depend on it: places are all equal.
+#[derive(Debug, Clone, Default)]
+pub struct Places(BTreeMap<String, Place>);
+
+impl Places {
+    /// Those of `keys` that have a place of their own; the others stand where the section does.
+    pub(super) fn new(own: &BTreeMap<String, Place>, section: &Place, keys: &[&str]) -> Self {
+        let place = |key: &&str| ((*key).to_owned(), own.get(*key).unwrap_or(section).clone());
+        Self(keys.iter().map(place).collect())
+    }
+
+    /// Where `key` stands, unless the command line overrides it.
+    pub fn get(&self, key: &str) -> Option<&Place> {
+        self.0.get(key)
+    }
+
+    pub(super) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+impl Hash for Places {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Target {

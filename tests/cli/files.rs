@@ -139,6 +139,32 @@ fn what_is_not_a_plain_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn what_is_not_there_is_told_at_the_key_that_names_it() {
+    let folder = project();
+    let write = |text: &str| std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
+    let named = "services:\n  api:\n    build:\n      context: .\n      dockerfile: none\n";
+    let contexts = "services:\n  api:\n    build:\n      context: .\n      additional_contexts:\n        lib: none\n";
+    let merged =
+        "x-build: &build\n  context: none\nservices:\n  api:\n    build:\n      <<: *build\n";
+    for (text, args, place) in [
+        ("services:\n  api:\n    build: none\n", &[][..], "compose.yaml:3:12: "),
+        ("services:\n  api:\n    build:\n      context: none\n", &[], "compose.yaml:4:7: "),
+        (merged, &[], "compose.yaml:2:3: "),
+        (named, &[], "compose.yaml:5:7: "),
+        (contexts, &[], "compose.yaml:5:7: "),
+        // What the command line says has no place in the file.
+        (named, &["--set", "api.context=gone"], ""),
+        (named, &["--set", "*.dockerfile=gone"], ""),
+        (named, &["--set", "api.context=compose.yaml"], ""),
+    ] {
+        write(text);
+        let args = [&["build"], args].concat();
+        let said = format!("error: {place}failed to build api: ");
+        command(folder.path(), &args).assert().code(5).stderr(contains(said));
+    }
+}
+
+#[test]
 fn the_dockerfile_is_found_as_buildkit_finds_it() {
     let folder = project();
     let at = |name: &str| folder.path().join(name);
