@@ -1,6 +1,6 @@
 //! A disk that is full, in the words of engines and of what runs in steps.
 
-use super::{Diagnosis, command_and_outcome};
+use super::{Diagnosis, outcome_of_command};
 use crate::progress::FailureKind;
 
 /// What systems say (`ENOSPC`, `EDQUOT`), in whatever case.
@@ -21,8 +21,8 @@ pub fn says_full(text: &str) -> bool {
 /// The engine's own disk: it wrote for a build and could not.
 pub(super) fn classify(text: &str) -> Option<Diagnosis> {
     // What a command says of itself is not the engine's word.
-    let said = command_and_outcome(text).map_or(text, |(_, outcome)| outcome);
-    (says_full(said) && !text.contains(OF_THIS_SIDE)).then(|| {
+    let outcome = outcome_of_command(text);
+    (says_full(outcome.as_deref().unwrap_or(text)) && !text.contains(OF_THIS_SIDE)).then(|| {
         Diagnosis::new(FailureKind::DiskFull, format!("the engine's disk is full: {text}"))
             .hint(FREE_SPACE)
     })

@@ -1,9 +1,17 @@
 //! A failure with everything known about it, put together for the user: message, place, hint.
 
-use super::limits::LONGEST_LINE;
+use super::facts::{Facts, IgnoreFile};
+use super::given;
 use super::{Diagnosis, Subject, classify, lost};
 use crate::dockerfile::{Place, Span, excerpt, locate, nearest, nearest_path, stages};
 use crate::progress::FailureKind;
+
+/// The longest line that BuildKit reads of a Dockerfile, in bytes (Go's `bufio.MaxScanTokenSize`,
+/// BuildKit `frontend/dockerfile/parser`).
+const LONGEST_LINE: usize = 65_535;
+
+const FEWER_PATTERNS: &str =
+    "use fewer and wider patterns, such as `dir` or `**/*.tmp`, or `**` with exceptions (`!src`)";
 
 /// A Dockerfile to show from.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +23,12 @@ pub struct Dockerfile<'a> {
 }
 
 /// What is known about a failed solve.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct EngineFailure<'a> {
     /// The engine's message.
     pub message: &'a str,
+    /// What this program told the engine of its own failures: the engine says it again, with words around it.
+    pub own_words: &'a [String],
     /// Whether gRPC's code was Unavailable: the engine is gone whatever the message says.
     pub unavailable: bool,
     /// Name of the vertex that failed, such as `[worker 3/7] RUN pip install`.
@@ -27,9 +37,8 @@ pub struct EngineFailure<'a> {
     pub lines: Option<Span>,
     /// The Dockerfile, where it is at hand.
     pub dockerfile: Option<Dockerfile<'a>>,
-    /// Paths in the context directory, those that .dockerignore excludes included; relative, with
-    /// `/`. Only asked for when a path is missing; see [`Explanation::wants_paths`].
-    pub paths: &'a [String],
+    /// What else this side knows.
+    pub facts: Option<&'a dyn Facts>,
 }
 
 /// What the user is told.
@@ -45,13 +54,24 @@ pub struct Explanation {
     pub place: Option<Place>,
     /// What the user could do.
     pub hint: Option<String>,
-    /// A path of the context is missing: calling again with `paths` filled gives a better hint.
-    /// Walking a context is too dear to be done for every failure.
-    pub wants_paths: bool,
 }
 
 /// Puts an explanation together.
 pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
+    let diagnosis = diagnose(failure);
+    let (place, excerpt) =
+        failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file)).unzip();
+    let hint = diagnosis.hint.or_else(|| given::hint(failure.step?, failure.facts?));
+    Explanation { kind: diagnosis.kind, message: diagnosis.message, excerpt, place, hint }
+}
+
+/// What the message says, and what the Dockerfile and this side know of that.
+fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
+    if let Some(at) = failure.own_words.iter().find_map(|words| failure.message.find(words)) {
+        let mut own = Diagnosis::new(FailureKind::Engine, &failure.message[at..]);
+        own.subject = Some(Subject::ThisMachine);
+        return own;
+    }
     let mut diagnosis = classify(failure.message);
     if failure.unavailable && diagnosis.kind == FailureKind::Engine {
         diagnosis = lost();
@@ -64,27 +84,38 @@ pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
         diagnosis.hint = Some(format!("there is no stage `{word}`: did you mean `{stage}`?"));
         diagnosis.subject = Some(Subject::Line(line, Some(word)));
     }
-    let mut wants_paths = false;
     match &diagnosis.subject {
         Some(Subject::Path(path)) => {
-            wants_paths = failure.paths.is_empty();
-            diagnosis.hint = path_hint(path, failure.paths).or(diagnosis.hint);
+            let near = failure.facts.and_then(|facts| path_hint(path, &facts.paths()));
+            diagnosis.hint = near.or(diagnosis.hint);
         }
         Some(Subject::Stage(name)) => {
             diagnosis.hint = failure.dockerfile.and_then(|file| stage_hint(name, file.source));
         }
+        Some(Subject::IgnoreFile) => {
+            if let Some(file) = failure.facts.and_then(Facts::long_ignore_file) {
+                let IgnoreFile { path, patterns } = file;
+                diagnosis.message = format!(
+                    "{path} has {patterns} patterns, more than the engine can ask for files with"
+                );
+                diagnosis.hint = Some(FEWER_PATTERNS.to_owned());
+            }
+        }
+        Some(Subject::NameNotUtf8) => {
+            // The engine may say so of something else.
+            diagnosis = match failure.facts.and_then(Facts::name_not_utf8) {
+                None => Diagnosis { kind: FailureKind::Engine, ..diagnosis },
+                Some(path) => {
+                    let message =
+                        format!("the name `{path}` is not UTF-8, which this engine does not take");
+                    Diagnosis::new(FailureKind::Context, message)
+                        .hint("rename it, or leave it out with .dockerignore")
+                }
+            };
+        }
         _ => {}
     }
-    let (place, excerpt) =
-        failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file)).unzip();
-    Explanation {
-        kind: diagnosis.kind,
-        message: diagnosis.message,
-        excerpt,
-        place,
-        hint: diagnosis.hint,
-        wants_paths,
-    }
+    diagnosis
 }
 
 fn path_hint(missing: &str, paths: &[String]) -> Option<String> {
@@ -132,8 +163,10 @@ fn place_excerpt(
     diagnosis: &Diagnosis,
     file: Dockerfile<'_>,
 ) -> Option<(Place, String)> {
-    // The engine is gone or its disk is full: no line of the Dockerfile is to blame.
-    if matches!(diagnosis.kind, FailureKind::EngineLost | FailureKind::DiskFull) {
+    // The engine is gone, its disk is full, or this machine failed: no line of the Dockerfile is to blame.
+    if matches!(diagnosis.kind, FailureKind::EngineLost | FailureKind::DiskFull)
+        || matches!(diagnosis.subject, Some(Subject::ThisMachine | Subject::IgnoreFile))
+    {
         return None;
     }
     let (lines, word) = match &diagnosis.subject {

@@ -295,17 +295,59 @@ fn failure<'a>(message: &'a str, source: &'a str) -> EngineFailure<'a> {
     EngineFailure { message, dockerfile, ..EngineFailure::default() }
 }
 
+/// A build of which only the paths of its context are known.
+struct Context(&'static [&'static str]);
+
+impl Facts for Context {
+    fn paths(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_only_named_where_it_is_known() {
+    let mut failure = failure("grpc: string field contains invalid UTF-8", "FROM a");
+    failure.facts = Some(&Context(&[]));
+    let explained = explain(&failure);
+    assert_eq!(explained.kind, FailureKind::Engine);
+    assert_eq!(explained.message, "grpc: string field contains invalid UTF-8");
+}
+
+#[test]
+fn a_layer_that_went_missing_is_not_a_failure_of_a_step() {
+    let said = "failed to prepare extraction snapshot \"extract-466-XY sha256:55\": parent snapshot sha256:d8 does not exist: not found";
+    assert!(lost_a_layer(said) && lost_a_layer(&format!("failed to solve: {said} (x)")));
+    for other in ["", "failed to compute cache key: \"/main.py\" not found: not found"] {
+        assert!(!lost_a_layer(other));
+    }
+}
+
+#[test]
+fn what_this_program_says_itself_is_recognised() {
+    let message = format!("{} of 16 MiB, which ended the connection", crate::buildkit::OVER_LIMIT);
+    assert!(classify(&message).hint.unwrap().contains("make the Dockerfile smaller"));
+}
+
+#[test]
+fn an_engine_without_named_contexts_is_named() {
+    insta::assert_snapshot!(told(
+        "failed to solve: unsupported frontend capability moby.buildkit.frontend.contexts"
+    ), @r"
+    Engine: this engine does not know additional_contexts
+    hint: use Docker 23 or newer, or name a newer frontend in the first line of the Dockerfile: # syntax=docker/dockerfile:1
+    ");
+}
+
 #[test]
 fn an_old_engines_message_gets_its_place_from_the_step() {
     let source = "FROM base AS worker\nWORKDIR /w\nCOPY ./presnt.txt /x\n";
-    let paths = ["present.txt".to_owned()];
+    let facts = Context(&["present.txt"]);
     let mut failure =
         failure("failed to compute cache key: \"/presnt.txt\" not found: not found", source);
     failure.step = Some("[worker 3/3] COPY ./presnt.txt /x");
-    assert!(explain(&failure).wants_paths);
-    failure.paths = &paths;
+    assert!(explain(&failure).hint.unwrap().starts_with("paths of COPY and ADD are relative"));
+    failure.facts = Some(&facts);
     let explained = explain(&failure);
-    assert!(!explained.wants_paths);
     assert_eq!(explained.hint.as_deref(), Some("did you mean `present.txt`?"));
     insta::assert_snapshot!(explained.excerpt.unwrap(), @r"
      --> Dockerfile:3:6
@@ -319,10 +361,10 @@ fn an_old_engines_message_gets_its_place_from_the_step() {
 
 #[test]
 fn an_ignored_file_is_not_called_misspelt() {
-    let paths = ["present.txt".to_owned(), "presents.txt".to_owned()];
+    let facts = Context(&["present.txt", "presents.txt"]);
     let mut failure =
         failure("failed to compute cache key: \"/present.txt\" not found: not found", "FROM a");
-    failure.paths = &paths;
+    failure.facts = Some(&facts);
     assert_eq!(
         explain(&failure).hint.as_deref(),
         Some("`present.txt` exists, but .dockerignore excludes it")

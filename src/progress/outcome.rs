@@ -45,6 +45,13 @@ pub struct BuildFailure {
     pub hint: Option<String>,
 }
 
+impl BuildFailure {
+    /// A failure of which nothing else is known.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), vertex: None, excerpt: None, place: None, hint: None }
+    }
+}
+
 /// Where in which Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfilePlace {

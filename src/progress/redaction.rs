@@ -212,12 +212,9 @@ mod tests {
             status.vertexes.push(vertex);
         }
         let failed = BuildFailure {
-            kind: FailureKind::Step,
-            message: text.clone(),
-            vertex: None,
             excerpt: Some(text.clone()),
-            place: None,
             hint: Some(text.clone()),
+            ..BuildFailure::new(FailureKind::Step, &text)
         };
         let events =
             [event, Event::Warning { message: text }, finished(TargetOutcome::Failed(failed))];

@@ -243,7 +243,7 @@ async fn build(
                 status.leave_out(&others);
                 // It is tried again; if that is in vain, the outcome tells.
                 for vertex in &mut status.vertexes {
-                    if failure::lost_a_layer(&vertex.error) {
+                    if diagnose::lost_a_layer(&vertex.error) {
                         vertex.error.clear();
                     }
                 }
@@ -343,7 +343,7 @@ impl Solve<'_> {
         loop {
             tries -= 1;
             match self.once(build_ref.clone()).await {
-                Err(error) if tries > 0 && failure::lost_a_layer(&error.message) => {
+                Err(error) if tries > 0 && diagnose::lost_a_layer(&error.message) => {
                     // Its statuses would tell of steps that ran as cached: they are not asked for.
                     build_ref = buildkit::new_ref();
                 }
@@ -377,14 +377,7 @@ impl Solve<'_> {
 async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
     let Solved { build_ref, response, .. } = solved;
     if let Err(message) = settle(job, &response).await {
-        return TargetOutcome::Failed(BuildFailure {
-            kind: FailureKind::Engine,
-            message,
-            vertex: None,
-            excerpt: None,
-            place: None,
-            hint: None,
-        });
+        return TargetOutcome::Failed(BuildFailure::new(FailureKind::Engine, message));
     }
     let mut image = BuiltImage {
         references: job.references.clone(),
@@ -443,14 +436,10 @@ async fn push(
 ) -> Result<(), BuildFailure> {
     let registry = registry_of(reference);
     let failed = |message: String| BuildFailure {
-        kind: FailureKind::Registry,
-        vertex: None,
-        excerpt: None,
-        place: None,
         hint: diagnose::classify(&format!("failed to push {reference}: {message}"))
             .hint
             .or_else(|| Some(format!("run `docker login {registry}`, or check the reference"))),
-        message,
+        ..BuildFailure::new(FailureKind::Registry, message)
     };
     let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;
     // A secret without a user is an identity token.

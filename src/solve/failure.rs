@@ -1,11 +1,12 @@
-//! From the engine's error to what the user is told: kind, place in the Dockerfile, hint.
+//! From the engine's error to what the user is told. What the error means is `diagnose`'s business; here is what this
+//! side knows of the build: [`Facts`].
 
 use std::path::Path;
 
 use crate::build_context::ignore_file;
 use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::{HEADER_LIMIT, SolveError};
-use crate::diagnose::{self, Dockerfile, EngineFailure, OutputHints};
+use crate::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, IgnoreFile, OutputHints};
 use crate::progress::FailureKind;
 use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 use crate::solve::job::Job;
@@ -18,16 +19,6 @@ const EXCLUDE: &str = "exclude-patterns";
 const HEADER_COST: usize = 32;
 /// A misspelt path is looked for among this many; a context can hold millions.
 const MOST_PATHS: usize = 20_000;
-
-/// Whether the export failed because the engine's garbage collection removed a layer of the image just
-/// before it was used. On the containerd store the old image of a name gives up its layers before
-/// those of the new one are held (BuildKit `exporter/containerimage`: the name moves, then it is
-/// unpacked), and any `docker image rm` collects in between: `docker build` fails the same way, in 2 of 60 builds
-/// beside a loop of removals on 28.5.2.
-pub(super) fn lost_a_layer(message: &str) -> bool {
-    message.contains("failed to prepare extraction snapshot")
-        && message.contains("does not exist: not found")
-}
 
 /// Explains why `job` failed. `failed` is digest and name of the first vertex that failed, if one did.
 pub(super) fn explain(
@@ -42,27 +33,7 @@ pub(super) fn explain(
     let unsent =
         job.sync.failures().into_iter().find(|failure| job.directories.contains(&failure.dir_name));
     if let Some(unsent) = unsent {
-        return BuildFailure {
-            kind: FailureKind::Context,
-            message: unsent.reason,
-            vertex,
-            excerpt: None,
-            place: None,
-            hint: None,
-        };
-    }
-    if let Some(message) = not_written(job, &error.message) {
-        return BuildFailure {
-            kind: FailureKind::Engine,
-            message: message.to_owned(),
-            vertex,
-            excerpt: None,
-            place: None,
-            hint: None,
-        };
-    }
-    if let Some(refused) = refused(job, &error.message) {
-        return BuildFailure { vertex, ..refused };
+        return BuildFailure { vertex, ..BuildFailure::new(FailureKind::Context, unsent.reason) };
     }
     let location = error.location.as_ref();
     let line = |line: i32| usize::try_from(line).ok().filter(|line| *line > 0);
@@ -71,7 +42,7 @@ pub(super) fn explain(
         let end = location.ranges.iter().filter_map(|range| line(range.end.line)).max()?;
         Some(start..=end.max(start))
     });
-    // The engine's copy is what it read, be the file a remote one or edited since.
+    // The engine's copy is what it read, even if the file is remote or has changed since.
     let name = job.dockerfile.as_ref().map(|(name, _)| name.as_str());
     let dockerfile = match (location, &job.dockerfile) {
         (Some(location), _) if !location.text.is_empty() => {
@@ -80,129 +51,62 @@ pub(super) fn explain(
         (_, Some((name, source))) => Some(Dockerfile { name, source }),
         _ => None,
     };
-    let mut failure = EngineFailure {
+    let own_words: Vec<String> =
+        job.index_updates.iter().map(|update| cannot_write(&update.path)).collect();
+    let explained = diagnose::explain(&EngineFailure {
         message: &error.message,
+        own_words: &own_words,
         unavailable: error.engine_is_gone(),
         step: step.as_deref(),
         lines,
         dockerfile,
-        paths: &[],
-    };
-    let mut explained = diagnose::explain(&failure);
-    let paths;
-    if explained.wants_paths && job.directories.iter().any(|name| name == CONTEXT) {
-        paths = job.sync.directory(CONTEXT).map(paths_below).unwrap_or_default();
-        failure.paths = &paths;
-        explained = diagnose::explain(&failure);
-    }
+        facts: Some(job),
+    });
     let file = dockerfile.map(|file| file.name.to_owned());
     let place = file.zip(explained.place).map(|(file, place)| DockerfilePlace { file, place });
     BuildFailure {
-        kind: explained.kind,
-        message: explained.message,
-        hint: explained
-            .hint
-            .or_else(|| step.as_deref().and_then(|step| not_given(job, step)))
-            .or_else(|| output.of_step(vertex.as_deref()?).map(str::to_owned)),
+        hint: explained.hint.or_else(|| output.of_step(vertex.as_deref()?).map(str::to_owned)),
         vertex,
         excerpt: explained.excerpt,
         place,
+        ..BuildFailure::new(explained.kind, explained.message)
     }
 }
 
-/// What a RUN that failed mounts and does not get: without `required` it runs, and fails by itself. Where a mount says
-/// `required=false`, it can do without.
-fn not_given(job: &Job, step: &str) -> Option<String> {
-    let mounts = step.split_whitespace().filter_map(|word| word.strip_prefix("--mount="));
-    let mut hints = mounts.filter_map(|mount| {
-        let fields = || mount.split(',').map(|field| field.split_once('=').unwrap_or((field, "")));
-        let field = |names: &[&str]| fields().find(|(key, _)| names.contains(key));
-        let value = |names: &[&str]| field(names).map(|(_, value)| value.trim_matches('"'));
-        if value(&["required"]) == Some("false") {
-            return None;
+impl Facts for Job {
+    fn paths(&self) -> Vec<String> {
+        let serves_context = self.directories.iter().any(|name| name == CONTEXT);
+        let context = self.sync.directory(CONTEXT).filter(|_| serves_context);
+        context.map(paths_below).unwrap_or_default()
+    }
+
+    fn name_not_utf8(&self) -> Option<String> {
+        self.sync.not_utf8(&self.directories)
+    }
+
+    fn long_ignore_file(&self) -> Option<IgnoreFile> {
+        let context = self.sync.directory(CONTEXT)?;
+        let dockerfile = self.dockerfile.as_ref().map(|(name, _)| Path::new(name));
+        let file = ignore_file::find(context, dockerfile).ok()??;
+        let headers: usize =
+            file.patterns.iter().map(|pattern| HEADER_COST + EXCLUDE.len() + pattern.len()).sum();
+        (headers > HEADER_LIMIT as usize / 2).then(|| IgnoreFile {
+            path: file.path.display().to_string(),
+            patterns: file.patterns.len(),
+        })
+    }
+
+    fn secret(&self, id: &str) -> Given {
+        match self.secrets.get(id) {
+            None => Given::No,
+            Some(None) => Given::Yes,
+            Some(Some(variable)) => Given::Empty { variable: variable.clone() },
         }
-        match value(&["type"])? {
-            "secret" => {
-                let target = value(&["target", "dst", "destination"]);
-                let id = value(&["id"]).or_else(|| target?.rsplit('/').next())?;
-                match job.secrets.get(id) {
-                    None => Some(format!(
-                        "the step mounts secret `{id}`, which was not given: list it under build.secrets of \
-                         the service, or give --secret id={id},src=FILE"
-                    )),
-                    Some(Some(variable)) => Some(format!(
-                        "secret `{id}` is empty: the variable {variable} is not set, or set to nothing"
-                    )),
-                    Some(None) => None,
-                }
-            }
-            "ssh" => {
-                let id = value(&["id"]).unwrap_or("default");
-                (!job.ssh.contains(id)).then(|| {
-                    format!(
-                        "the step mounts ssh `{id}`, which was not given: list it under build.ssh of the \
-                         service, or give --ssh {id}"
-                    )
-                })
-            }
-            _ => None,
-        }
-    });
-    hints.next()
-}
-
-/// What this program told the engine of a directory it could not write to, without the engine's words
-/// around it: that the disk of this machine is full is not to be taken for the engine's.
-fn not_written<'a>(job: &Job, message: &'a str) -> Option<&'a str> {
-    job.index_updates.iter().find_map(|update| {
-        let told = message.find(&cannot_write(&update.path))?;
-        Some(&message[told..])
-    })
-}
-
-/// What the engine refuses without naming it.
-fn refused(job: &Job, message: &str) -> Option<BuildFailure> {
-    let failure = |kind, message: String, hint: &str| BuildFailure {
-        kind,
-        message,
-        vertex: None,
-        excerpt: None,
-        place: None,
-        hint: Some(hint.to_owned()),
-    };
-    if message.contains("invalid UTF-8") {
-        let path = job.sync.not_utf8(&job.directories)?;
-        let message = format!("the name `{path}` is not UTF-8, which this engine does not take");
-        let hint = "rename it, or leave it out with .dockerignore";
-        return Some(failure(FailureKind::Context, message, hint));
     }
-    if diagnose::too_many_headers(message)
-        && let Some((path, patterns)) = long_ignore_file(job)
-    {
-        let message =
-            format!("{path} has {patterns} patterns, more than the engine can ask for files with");
-        let hint = "use fewer and wider patterns, such as `dir` or `**/*.tmp`, or `**` with \
-                    exceptions (`!src`)";
-        return Some(failure(FailureKind::Context, message, hint));
-    }
-    if message.contains("unsupported frontend capability moby.buildkit.frontend.contexts") {
-        let message = "this engine does not know additional_contexts".to_owned();
-        let hint = "use Docker 23 or newer, or name a newer frontend in the first line of the \
-                    Dockerfile: # syntax=docker/dockerfile:1";
-        return Some(failure(FailureKind::Engine, message, hint));
-    }
-    None
-}
 
-/// The ignore file and how many patterns it has, where they take most of what headers may.
-fn long_ignore_file(job: &Job) -> Option<(String, usize)> {
-    let context = job.sync.directory(CONTEXT)?;
-    let dockerfile = job.dockerfile.as_ref().map(|(name, _)| Path::new(name));
-    let file = ignore_file::find(context, dockerfile).ok()??;
-    let headers: usize =
-        file.patterns.iter().map(|pattern| HEADER_COST + EXCLUDE.len() + pattern.len()).sum();
-    (headers > HEADER_LIMIT as usize / 2)
-        .then(|| (file.path.display().to_string(), file.patterns.len()))
+    fn has_ssh(&self, id: &str) -> bool {
+        self.ssh.contains(id)
+    }
 }
 
 /// Paths below a directory with `/`, nearest to the top first, at most [`MOST_PATHS`]. What cannot
@@ -286,7 +190,18 @@ mod tests {
     #[test]
     fn a_step_that_lacks_what_it_mounts_gets_a_hint() {
         let job = job(Path::new("/"));
-        let hint = |mounts: &str| not_given(&job, &format!("[2/2] RUN {mounts} cat /x"));
+        let hint = |mounts: &str| {
+            let error = SolveError {
+                code: tonic::Code::Unknown,
+                message:
+                    "process \"/bin/sh -c cat /x\" did not complete successfully: exit code: 1"
+                        .into(),
+                vertex: None,
+                location: None,
+            };
+            let step = format!("[2/2] RUN {mounts} cat /x");
+            explain(&job, &error, Some(("sha256:1".into(), step)), &OutputHints::default()).hint
+        };
         assert!(hint("--mount=type=secret,id=tok").unwrap().contains("secret `tok`, which was"));
         assert!(hint("--mount=type=secret,dst=/run/a/tok").unwrap().contains("--secret id=tok"));
         assert!(hint("--mount=type=secret,id=empty").unwrap().contains("the variable UNSET is"));
@@ -299,15 +214,6 @@ mod tests {
             "--mount=x",
         ] {
             assert_eq!(hint(fine), None, "{fine}");
-        }
-    }
-
-    #[test]
-    fn a_layer_that_went_missing_is_no_failure_of_a_step() {
-        let said = "failed to prepare extraction snapshot \"extract-466-XY sha256:55\": parent snapshot sha256:d8 does not exist: not found";
-        assert!(lost_a_layer(said));
-        for other in ["", "failed to compute cache key: \"/main.py\" not found: not found"] {
-            assert!(!lost_a_layer(other));
         }
     }
 

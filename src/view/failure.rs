@@ -236,12 +236,8 @@ mod tests {
 
     fn failed(kind: FailureKind, message: &str) -> TargetOutcome {
         TargetOutcome::Failed(BuildFailure {
-            kind,
-            message: message.into(),
-            vertex: None,
-            excerpt: None,
-            place: None,
             hint: Some("check the network".into()),
+            ..BuildFailure::new(kind, message)
         })
     }
 

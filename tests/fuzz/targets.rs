@@ -11,7 +11,7 @@ use doc2md_docker::build_context::ignore_file;
 use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
 use doc2md_docker::buildkit::SolveError;
 use doc2md_docker::compose::{LoadRequest, load};
-use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure};
+use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, IgnoreFile};
 use doc2md_docker::dockerfile::{self as text_of, Outline, Place};
 use doc2md_docker::engine::buildx::other_builder;
 use doc2md_docker::engine::docker_config::DockerConfig;
@@ -208,22 +208,48 @@ pub(crate) fn status_message(input: &[u8]) {
     shown([status.clone(), status].into_iter());
 }
 
+/// A build that gets nothing it asks for.
+struct Little;
+
+impl Facts for Little {
+    fn paths(&self) -> Vec<String> {
+        vec!["src/main.py".to_owned(), "requirements.txt".to_owned()]
+    }
+
+    fn name_not_utf8(&self) -> Option<String> {
+        Some("a\u{fffd}".to_owned())
+    }
+
+    fn long_ignore_file(&self) -> Option<IgnoreFile> {
+        Some(IgnoreFile { path: ".dockerignore".to_owned(), patterns: 1 })
+    }
+
+    fn secret(&self, _id: &str) -> Given {
+        Given::No
+    }
+
+    fn has_ssh(&self, _id: &str) -> bool {
+        false
+    }
+}
+
 pub(crate) fn failure(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
     let details = input.get(end + 1..).unwrap_or_default().to_vec();
     let status =
         tonic::Status::with_details(tonic::Code::Unknown, text(&input[..end]), details.into());
     let error = SolveError::from(status);
-    let paths = ["src/main.py".to_owned(), "requirements.txt".to_owned()];
+    let own_words = ["cannot write to cache: ".to_owned()];
     let source = error.location.as_ref().map_or("FROM a AS b\nCOPY main.py /\n", |it| &it.text);
     for step in [None, Some("[2/2] COPY main.py /")] {
         drop(diagnose::explain(&EngineFailure {
             message: &error.message,
+            own_words: &own_words,
             unavailable: false,
             step,
             lines: None,
             dockerfile: Some(Dockerfile { name: "Dockerfile", source }),
-            paths: &paths,
+            facts: Some(&Little),
         }));
     }
     drop(diagnose::classify(&error.message));

@@ -91,14 +91,7 @@ fn a_build_keeps_its_times_steps_and_image() {
 #[test]
 fn failures_and_interrupts_are_told_apart() {
     for engine in ["20.10", "26.1", "28.5"] {
-        let failure = TargetOutcome::Failed(BuildFailure {
-            kind: FailureKind::Step,
-            message: "exit code 3".into(),
-            vertex: None,
-            excerpt: None,
-            place: None,
-            hint: None,
-        });
+        let failure = TargetOutcome::Failed(BuildFailure::new(FailureKind::Step, "exit code 3"));
         let failed = entry(&format!("{engine}-failure"), failure, TargetFacts::default());
         assert_eq!((failed.outcome, failed.stopped), (Outcome::Failed, None));
         let api = failed.target("api").unwrap();

@@ -76,15 +76,12 @@ fn built(name: &str) -> TargetOutcome {
 fn failed() -> TargetOutcome {
     let place = Place { line_start: 4, line_end: 4, column: None };
     let file = "/ws/doc2md/Dockerfile.worker";
+    let message =
+        "`for i in $(seq 1 40); do echo \"Collecting package-$i\"; ...` ended with exit code 3";
     TargetOutcome::Failed(BuildFailure {
-        kind: FailureKind::Step,
-        message:
-            "`for i in $(seq 1 40); do echo \"Collecting package-$i\"; ...` ended with exit code 3"
-                .into(),
-        vertex: None,
         excerpt: Some(crate::dockerfile::excerpt(FAILING, file, place)),
         place: Some(DockerfilePlace { file: file.into(), place }),
-        hint: None,
+        ..BuildFailure::new(FailureKind::Step, message)
     })
 }
 
