@@ -206,3 +206,74 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
     }
     evidence.builds.extend(more);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::super::model::Checkout;
+    use super::*;
+
+    /// A build of `service` from `directory`, whose step ran at `minute`.
+    fn entry(directory: &str, service: &str, minute: u32) -> Entry {
+        let time = |second| format!("2026-01-01T00:{minute:02}:{second:02}Z");
+        let step = json!({"digest": "sha256:1", "name": "[2/2] RUN make", "instruction": "RUN make",
+            "result": "ran", "seconds": 1.0, "intervals": [{"started": time(0), "completed": time(1)}]});
+        let target = json!({"service": service, "name": service, "image": format!("p-{service}"),
+            "image_id": format!("sha256:{service}"), "outcome": "succeeded", "steps": [step]});
+        serde_json::from_value(json!({"schema": "doc2md-docker/ledger/v1", "id": "20260101T000000-000000-1",
+            "project": "p", "project_directory": directory, "engine": {}, "started": time(0), "seconds": 1.0,
+            "outcome": "succeeded", "targets": [target]}))
+        .unwrap()
+    }
+
+    /// The project in `/here`, and what the engine remembers: the builds of `known`, without directory and image.
+    fn evidence(known: &[Entry]) -> (Project, Evidence) {
+        let checkout = Some(Checkout { directory: "/here".into(), ..Checkout::default() });
+        let project = Project { name: "p".into(), checkout, ..Project::default() };
+        let places = ["/here", "/there"].map(|it| (it.to_owned(), PathBuf::from(it))).into();
+        let mut evidence = Evidence { places, ..Evidence::default() };
+        for mut build in known.iter().flat_map(|it| remembered::builds(it, "p", true)) {
+            build.product.images.clear();
+            evidence.builds.push(build);
+        }
+        (project, evidence)
+    }
+
+    fn services(builds: &[crate::ownership::records::Build]) -> Vec<(&str, bool)> {
+        builds.iter().map(|it| (&*it.product.service, it.owner == Owner::Ours)).collect()
+    }
+
+    #[test]
+    fn a_build_that_both_remember_counts_once() {
+        let (first, second) = (entry("/here", "api", 1), entry("/here", "web", 2));
+        let (project, mut evidence) = evidence(std::slice::from_ref(&first));
+        take_ledger(&mut evidence, &project, &[first.clone(), second.clone(), first]);
+        assert_eq!(services(&evidence.builds), [("api", true), ("web", true)]);
+        // The engine did not tell which image it was.
+        assert!(evidence.builds[0].product.images.contains("sha256:api"));
+        assert!(evidence.unplaced.is_empty());
+    }
+
+    #[test]
+    fn the_ledger_places_what_the_engine_remembers() {
+        let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 2));
+        let nobody = entry("/here", "job", 3);
+        let (project, mut evidence) = evidence(&[here.clone(), there.clone(), nobody]);
+        take_ledger(&mut evidence, &project, &[here, there]);
+        assert_eq!(services(&evidence.builds), [("api", true), ("api", false)]);
+        // Of the project, and nobody knows from which directory.
+        assert_eq!(services(&evidence.unplaced), [("job", true)]);
+    }
+
+    #[test]
+    fn a_step_that_two_directories_ran_together_is_the_others_too() {
+        let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 1));
+        for entries in [[here.clone(), there.clone()], [there.clone(), here.clone()]] {
+            let (project, mut evidence) = evidence(std::slice::from_ref(&here));
+            take_ledger(&mut evidence, &project, &entries);
+            assert_eq!(services(&evidence.builds), [("api", false)]);
+        }
+    }
+}

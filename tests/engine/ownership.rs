@@ -1,8 +1,9 @@
 //! Whose a thing is, on every engine: what looks like the project's and is somebody else's stays, and the plan says
 //! why. Containers come from the real docker compose.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use doc2md_docker::clean::{self, Kind, Request, execute};
@@ -454,6 +455,39 @@ fn ci_is_no_consent_to_lose_volumes() {
         let done = in_ci(&["--volumes"]);
         assert!(done.status.success(), "{}", text(&done));
         assert!(!has(engine, "volume", &volume), "{}", engine.name);
+    });
+}
+
+#[test]
+fn a_terminal_in_ci_is_asked_like_any_other() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        compose(&project, &project.dir(), &["create", "--build"]);
+        let volume = format!("{}_data", project.name());
+        let at_terminal = |answer: &str| {
+            let clean = project.command(&[]);
+            // `script` gives it a terminal and types what comes on its standard input.
+            let mut terminal = Command::new("script")
+                .args(["--quiet", "--return", "--command"])
+                .arg(format!("{} clean", env!("CARGO_BIN_EXE_doc2md-docker")))
+                .arg("/dev/null")
+                .current_dir(project.dir())
+                .env_clear()
+                .envs(clean.get_envs().filter_map(|(name, value)| Some((name, value?))))
+                .env("CI", "true")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            terminal.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+            let output = terminal.wait_with_output().unwrap();
+            (output.status.success(), text(&output))
+        };
+        let (_, said) = at_terminal("n\n");
+        assert!(said.contains("[y/N]"), "{said}");
+        assert!(has(engine, "volume", &volume), "{}: {said}", engine.name);
+        let (done, said) = at_terminal("y\n");
+        assert!(done && !has(engine, "volume", &volume), "{}: {said}", engine.name);
     });
 }
 
