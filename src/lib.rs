@@ -5,7 +5,8 @@
 //! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report; [`app`]: what every command
 //!   needs; [`environment`]: what the surroundings of the process tell.
 //! - [`compose`]: compose files to a project; [`targets`]: a project and flags to the targets of a build.
-//! - [`solve`]: targets to requests, sessions, a plan and its execution; [`diagnose`]: what an engine's failure means.
+//! - [`solve`]: targets to requests, sessions, a plan and its execution; [`mod@run`]: one run of a plan, shown and
+//!   remembered; [`diagnose`]: what an engine's failure means.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`dockerfile`]: places and excerpts in Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a
 //!   context; [`image_reference`]: names of images.
@@ -51,6 +52,7 @@ pub mod measure;
 pub mod ownership;
 pub mod progress;
 pub mod redact;
+pub mod run;
 pub mod signal;
 pub mod size;
 pub mod solve;

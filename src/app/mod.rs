@@ -3,6 +3,7 @@
 //!
 //! Commands get an [`App`] and hand its parts to the rooms below, which do not know it.
 
+mod ci;
 mod project;
 
 use std::cell::{Cell, OnceCell};
@@ -19,8 +20,9 @@ use crate::signal::Interrupt;
 use crate::targets::{TargetOptions, TargetSet, from_compose};
 use crate::terminal::Ui;
 use crate::view::Progress;
+use crate::view::ci::Ci;
 
-pub use project::{invalid, read};
+pub use project::read;
 
 /// What a command works with.
 pub struct App {
@@ -151,11 +153,24 @@ impl App {
         options: TargetOptions,
     ) -> Result<TargetSet, CommandError> {
         let options = TargetOptions { proxy_args: self.proxy_args()?, ..options };
-        let set = from_compose(project, &options).map_err(invalid)?;
+        let set = from_compose(project, &options)?;
         for warning in &set.warnings {
             self.ui.warn(warning);
         }
         Ok(set)
+    }
+
+    /// Which CI the program runs in.
+    pub fn ci(&self) -> Ci {
+        ci::detect(&self.environment)
+    }
+
+    /// Appends to the files that `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT` name. Nothing is lost because one of them
+    /// cannot be written: that is a warning.
+    pub fn write_github_files(&self, page: &str, outputs: &str) {
+        for warning in ci::write_github_files(&self.environment, page, outputs) {
+            self.ui.warn(&warning);
+        }
     }
 
     /// How progress is shown: `--quiet`, `--progress`, BUILDKIT_PROGRESS, COMPOSE_PROGRESS.

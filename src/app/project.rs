@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::cli::project::ProjectArgs;
-use crate::compose::{self, ComposeError, LoadRequest, Origin, Project};
+use crate::compose::{self, LoadRequest, Project};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
@@ -24,18 +24,7 @@ pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, Co
         working_dir: environment.working_dir.clone(),
         stdin: stdin(args, environment)?,
     };
-    compose::load(&request).map_err(invalid)
-}
-
-/// A compose error as the user sees it.
-pub fn invalid(error: ComposeError) -> CommandError {
-    let kind = match error.origin {
-        Origin::Project => ExitKind::Invalid,
-        Origin::CommandLine => ExitKind::Usage,
-    };
-    let mut shown = CommandError::new(kind, error.to_string());
-    shown.hints.extend(error.hint);
-    shown
+    Ok(compose::load(&request)?)
 }
 
 /// The text of the file `-`, which options or COMPOSE_FILE name.

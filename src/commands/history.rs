@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli::history::{
     CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, RemoveArgs, ShowArgs,
 };
-use crate::commands::build::{check_timeline, write_timeline};
+use crate::commands::results::{check_timeline, write_timeline};
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};

@@ -2,16 +2,15 @@
 
 pub mod bench;
 pub mod build;
-pub mod check;
 pub mod clean;
 pub mod dev;
 pub mod history;
 pub mod init;
 pub mod lock;
 mod measure;
+mod results;
 mod scope;
 mod services;
-pub mod sources;
 pub mod stats;
 pub mod why;
 

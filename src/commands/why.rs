@@ -4,8 +4,8 @@ use super::history::History;
 use crate::app::App;
 use crate::cli::why::{WhyArgs, WhyFormat};
 use crate::error::{CommandError, ExitKind};
-use crate::explain::{Explanation, explain};
-use crate::history::{Entry, copied, store};
+use crate::explain::{self, Explanation};
+use crate::history::store;
 use crate::view::why;
 
 /// Runs the command.
@@ -18,7 +18,7 @@ pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
     let build = history.read(&builds, &args.build)?;
     // What cannot be read explains nothing, that is all.
     let (others, _) = store::read_all(&builds, usize::MAX);
-    let mut explanation = explained(build, others);
+    let mut explanation = explain::by_history(build, others);
     only(&mut explanation, &args.services)?;
     let (columns, _) = app.ui.size();
     app.ui.data(&match args.format {
@@ -26,14 +26,6 @@ pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
         WhyFormat::Text => why::text(&explanation, columns),
     });
     Ok(())
-}
-
-/// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.
-pub(super) fn explained(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
-    copied::recall(&mut build, &others);
-    let known = others.clone();
-    others.iter_mut().for_each(|other| copied::recall(other, &known));
-    explain(&build, &others)
 }
 
 /// Leaves the targets of `services`, if any are named.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::error::{CommandError, ExitKind};
+
 /// Names of more bytes are not compared with what they could have meant.
 const LONGEST_COMPARED: usize = 256;
 
@@ -114,6 +116,18 @@ impl fmt::Display for ComposeError {
 }
 
 impl std::error::Error for ComposeError {}
+
+impl From<ComposeError> for CommandError {
+    fn from(error: ComposeError) -> Self {
+        let kind = match error.origin {
+            Origin::Project => ExitKind::Invalid,
+            Origin::CommandLine => ExitKind::Usage,
+        };
+        let mut shown = Self::new(kind, error.to_string());
+        shown.hints.extend(error.hint);
+        shown
+    }
+}
 
 /// `did you mean ...` for a misspelt name, when one of `known` is close enough.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {

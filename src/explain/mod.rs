@@ -10,10 +10,18 @@ mod tests;
 
 use serde::Serialize;
 
-use crate::history::{BuildId, Entry, StepResult};
+use crate::history::{BuildId, Entry, StepResult, copied};
 use chain::Chain;
 
 pub use cause::{Cause, Change, PathChange, Reason};
+
+/// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.
+pub fn by_history(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
+    copied::recall(&mut build, &others);
+    let files = others.clone();
+    others.iter_mut().for_each(|other| copied::recall(other, &files));
+    explain(&build, &others)
+}
 
 /// Why the steps of one build ran.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::build_context::follow_links::destination;
 use crate::build_context::root::Root;
 use crate::files::read;
+use crate::targets::target::Target;
 
 /// Opens the Dockerfile at `path`, whatever it is.
 ///
@@ -42,6 +43,17 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 pub fn text(path: &Path) -> io::Result<String> {
     let bytes = bytes(path)?;
     Ok(read::without_mark(&String::from_utf8_lossy(&bytes)).to_owned())
+}
+
+/// The Dockerfile of `target` as far as this machine has it: the name it is shown by, and its text.
+pub fn of_target(target: &Target) -> Option<(String, String)> {
+    if let Some(text) = &target.dockerfile_inline {
+        return Some(("dockerfile_inline".to_owned(), text.clone()));
+    }
+    let path =
+        Path::new(&target.context).join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
+    let text = text(&path).ok()?;
+    Some((path.display().to_string(), text))
 }
 
 #[cfg(test)]

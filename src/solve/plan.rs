@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::error::{CommandError, ExitKind};
 use crate::progress::TargetInfo;
 use crate::targets::target::Target;
 
@@ -44,6 +45,12 @@ pub enum PlanError {
         /// Names of the targets, the first again at the end.
         cycle: Vec<String>,
     },
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        Self::new(ExitKind::Invalid, error.to_string())
+    }
 }
 
 impl BuildPlan {

@@ -24,6 +24,7 @@ use crate::engine::{Connector, Engine, EngineError};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
+use crate::solve;
 use crate::solve::executor::RunSettings;
 use crate::targets::TargetOptions;
 use crate::targets::target::Target;
@@ -176,11 +177,12 @@ fn load(
     let project = app.project_of(options, environment)?;
     let options = TargetOptions { services: args.services.clone(), ..TargetOptions::default() };
     let set = app.targets(&project, options)?;
-    if build::plan(&set, environment)?.steps.is_empty() {
+    let epoch = environment.get("SOURCE_DATE_EPOCH");
+    if solve::checked_plan(&set, epoch)?.steps.is_empty() {
         let message = format!("nothing to measure: no service of {} is built", project.name);
         return Err(CommandError::new(ExitKind::Usage, message));
     }
-    Ok((project, build::targets(&set, environment)))
+    Ok((project, solve::targets(&set, epoch)))
 }
 
 /// The compose files that `--against` names, and an environment in which they are found.

@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::bench::Case;
 use crate::bench::model::{CaseReport, Change, Left, ResultReport, Sample, TargetSample};
 use crate::buildkit;
-use crate::commands::build::{Finished, Memory, Run};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
 use crate::inventory::ApiVersion;
 use crate::progress::outcome::TargetOutcome;
+use crate::run::{Finished, Memory, Run};
 use crate::signal::Cause;
 use crate::solve::executor::RunSettings;
 use crate::terminal::format;
@@ -159,9 +159,7 @@ impl Rounds<'_> {
             mounts = self.mounts(identity) => mounts,
             error = stopped() => return error,
         };
-        let plan = self.variants[index]
-            .plan(identity)
-            .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+        let plan = self.variants[index].plan(identity)?;
         let run = Run {
             app: self.app,
             plan: &plan,
@@ -172,7 +170,7 @@ impl Rounds<'_> {
             progress: self.progress,
             memory: Some(Memory::at(self.ledger.clone(), &identity.project)),
         };
-        let finished = run.go().await?;
+        let finished = run.carry_out().await?;
         match view::run_error(&finished.summary) {
             None => {
                 let mut sample = sample(&finished);

@@ -11,10 +11,10 @@ use crate::bench::choose::{self, Candidate};
 use crate::bench::edit;
 use crate::bench::model::{Change, ProjectReport};
 use crate::build_context::coverage::Coverage;
-use crate::commands::build::dockerfile;
 use crate::compose::Project;
 use crate::dockerfile::{FileUse, file_uses};
 use crate::labels;
+use crate::solve::dockerfile_source;
 use crate::solve::plan::{BuildPlan, PlanError};
 use crate::targets::target::Target;
 
@@ -230,7 +230,7 @@ impl Variant {
 
     /// Files of each local context that the target's Dockerfile reads, the main context first.
     fn candidates(&self, target: &Target) -> Vec<(PathBuf, Vec<Candidate>)> {
-        let Some((_, text)) = dockerfile(target) else { return Vec::new() };
+        let Some((_, text)) = dockerfile_source::of_target(target) else { return Vec::new() };
         let uses = file_uses(&text, target.target.as_deref(), &target.args);
         let main = workspace::main_context(target).map(|directory| (None, directory));
         let named = workspace::named_contexts(target).into_iter();

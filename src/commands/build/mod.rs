@@ -1,31 +1,19 @@
 //! `doc2md-docker build`: project to targets to images.
 
-mod arguments;
-pub(super) mod ci;
-mod copied;
-mod memory;
-mod requests;
-mod results;
-mod run;
-mod secrets;
 mod settings;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::cli::build::BuildArgs;
-use crate::commands::{check, sources, why};
-use crate::environment::Environment;
-use crate::error::{CommandError, ExitKind};
+use crate::commands::results;
+use crate::error::CommandError;
+use crate::explain;
 use crate::history::{Entry, StepResult};
-use crate::solve::plan::BuildPlan;
-use crate::targets::as_buildx;
-use crate::targets::{Target, TargetSet, print_json};
+use crate::run::{Memory, Run};
+use crate::solve::{self, arguments, findings};
+use crate::targets::{TargetSet, print_json};
 use crate::terminal::Ui;
 use crate::view::{self, Progress};
 
-pub use memory::Memory;
-pub(super) use requests::dockerfile;
-pub(crate) use results::{check_timeline, write_timeline};
-pub use run::{Finished, Run};
 pub(super) use settings::parallel;
 
 /// Runs the command.
@@ -41,8 +29,8 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
         print(&set, ui);
         return Ok(());
     }
-    let plan = plan(&set, environment)?;
-    for warning in arguments::unread(args, &plan) {
+    let plan = solve::checked_plan(&set, environment.get("SOURCE_DATE_EPOCH"))?;
+    for warning in arguments::unread(&args.build_arg, &args.set, &plan) {
         ui.warn(&warning);
     }
     let settings = settings::run_settings(args, &project, interrupt)?;
@@ -58,10 +46,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
         progress => progress,
     };
     // A check builds nothing that could be told of later.
-    let memory = if args.check { None } else { Memory::of(&project, environment) };
+    let memory = if args.check { None } else { Memory::new(&project, environment) };
     let remembered = memory.clone();
-    let run = Run { app, plan: &plan, settings, progress, memory };
-    let finished = run.go().await?;
+    let finished = Run { app, plan: &plan, settings, progress, memory }.carry_out().await?;
     let written = results::write(args, &project, &plan, &finished, ui);
     if let Some(error) = view::run_error(&finished.summary) {
         // What failed first is what the run ends with.
@@ -72,20 +59,25 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     }
     written?;
     if progress != Progress::RawJson {
-        tell_why(remembered.as_ref(), finished.entry.clone(), ui);
+        say_why(remembered.as_ref(), finished.entry.clone(), ui);
     }
-    if args.check { check::report(&finished.outcome.targets, ui) } else { Ok(()) }
+    if !args.check {
+        return Ok(());
+    }
+    let (text, ended) = findings::report(&finished.outcome.targets);
+    ui.data(&text);
+    ended
 }
 
-/// Tells in a few lines why steps ran that an earlier build had done.
-fn tell_why(memory: Option<&Memory>, entry: Option<Entry>, ui: &Ui) {
+/// Says in a few lines why steps ran that an earlier build had done.
+fn say_why(memory: Option<&Memory>, entry: Option<Entry>, ui: &Ui) {
     let (Some(memory), Some(entry)) = (memory, entry) else { return };
     let steps = entry.targets.iter().flat_map(|target| &target.steps);
     if steps.filter(|step| step.is_instruction()).all(|step| step.result == StepResult::Cached) {
         return;
     }
     let (columns, _) = ui.size();
-    for line in view::why::brief(&why::explained(entry, memory.newest()), columns) {
+    for line in view::why::brief(&explain::by_history(entry, memory.newest()), columns) {
         ui.say(&line);
     }
 }
@@ -97,27 +89,4 @@ fn print(set: &TargetSet, ui: &Ui) {
     }
     // For bake, which needs it as it is: see docs/design/security.md.
     ui.data_as_it_is(&format!("{}\n", print_json(set)));
-}
-
-/// What `set` builds: its targets as `buildx bake` completes them.
-pub fn targets(set: &TargetSet, environment: &Environment) -> Vec<Target> {
-    let mut targets = set.to_build();
-    as_buildx::complete(&mut targets, environment.get("SOURCE_DATE_EPOCH"));
-    targets
-}
-
-/// The plan of what `set` builds, once everything it reads from this machine is known to be there.
-///
-/// # Errors
-/// A key that cannot be honoured, targets that wait for each other, a missing context or Dockerfile.
-pub fn plan(set: &TargetSet, environment: &Environment) -> Result<BuildPlan, CommandError> {
-    if let Some(error) = set.unsupported.first() {
-        return Err(app::invalid(error.clone()));
-    }
-    let plan = BuildPlan::new(targets(set, environment))
-        .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
-    for step in &plan.steps {
-        sources::check(&step.target)?;
-    }
-    Ok(plan)
 }

@@ -19,9 +19,10 @@ use words::Request;
 use crate::app::App;
 use crate::cli::dev::DevArgs;
 use crate::cli::project::ProjectArgs;
-use crate::commands::build::{self, Memory, Run};
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::run::{Memory, Run};
+use crate::solve;
 use crate::solve::executor::RunSettings;
 use crate::targets::TargetOptions;
 use crate::view;
@@ -68,7 +69,8 @@ async fn build(app: &App, services: &[String], project: &Project) -> Result<(), 
         with_dependencies: true,
         ..TargetOptions::default()
     };
-    let plan = build::plan(&app.targets(project, options)?, &app.environment)?;
+    let epoch = app.environment.get("SOURCE_DATE_EPOCH");
+    let plan = solve::checked_plan(&app.targets(project, options)?, epoch)?;
     if plan.steps.is_empty() {
         return Ok(());
     }
@@ -77,9 +79,9 @@ async fn build(app: &App, services: &[String], project: &Project) -> Result<(), 
         plan: &plan,
         settings: RunSettings::default(),
         progress: app.progress()?,
-        memory: Memory::of(project, &app.environment),
+        memory: Memory::new(project, &app.environment),
     };
-    let finished = run.go().await?;
+    let finished = run.carry_out().await?;
     view::run_error(&finished.summary).map_or(Ok(()), Err)
 }
 

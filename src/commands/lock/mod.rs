@@ -4,10 +4,10 @@ mod choose;
 
 use crate::app::App;
 use crate::cli::lock::LockArgs;
-use crate::commands::build::Run;
 use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::{self, Upgrade};
 use crate::lock::{Lock, LockError, LockOptions, Torch, TorchChoice};
+use crate::run::Run;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::spec::Typed;
@@ -62,12 +62,11 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
         outputs: vec![Typed::plain("local").with("dest", &out.to_string_lossy())],
         ..base
     };
-    let plan = BuildPlan::new(vec![target])
-        .map_err(|error| CommandError::new(ExitKind::Invalid, error.to_string()))?;
+    let plan = BuildPlan::new(vec![target])?;
     let progress = app.progress()?;
     let settings = RunSettings::default();
     let run = Run { app, plan: &plan, settings, progress, memory: None };
-    let finished = run.go().await?;
+    let finished = run.carry_out().await?;
     if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);
     }

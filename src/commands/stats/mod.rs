@@ -15,7 +15,6 @@ use crate::buildkit::Control;
 use crate::clean::plan;
 use crate::cli::GlobalArgs;
 use crate::cli::stats::{StatsArgs, StatsFormat};
-use crate::commands::build::ci;
 use crate::commands::{measure, scope};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
@@ -82,13 +81,13 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
         notes: &notes,
     });
     report.budgets = budgets.verdicts(&report).map_err(usage)?;
-    if let Ci::GitHub { token, .. } = ci::detect(environment) {
+    if let Ci::GitHub { token, .. } = app.ci() {
         ui.guard_workflow(&token);
         for command in report::annotations(&report) {
             ui.workflow_command(&command);
         }
         let page = report::markdown(&report, Extent::Short);
-        ci::write_github_files(environment, ui, &page, &report::outputs(&report));
+        app.write_github_files(&page, &report::outputs(&report));
     }
     show(&report, global, args.format, ui);
     verdict(&report)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::commands::scope::{self, Scope};
 use crate::commands::services;
 use crate::error::CommandError;
@@ -31,6 +31,6 @@ impl Measured {
 /// Its files are invalid, or there are none and no name is given.
 pub(super) fn measured(app: &App) -> Result<Measured, CommandError> {
     let scope = scope::scope(app)?;
-    let services = services::services(&scope, &app.environment).map_err(app::invalid)?;
+    let services = services::services(&scope, &app.environment)?;
     Ok(Measured { scope, services })
 }

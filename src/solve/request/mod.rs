@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
 use crate::compose::parse_bool;
+use crate::error::{CommandError, ExitKind};
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
@@ -86,6 +87,12 @@ pub enum RequestError {
         /// Why, and what to do instead.
         why: String,
     },
+}
+
+impl From<RequestError> for CommandError {
+    fn from(error: RequestError) -> Self {
+        Self::new(ExitKind::Invalid, error.to_string())
+    }
 }
 
 /// Translates `target`.

@@ -37,7 +37,7 @@ pub(super) fn origins(jobs: &[Job]) -> BTreeMap<String, Origin> {
 }
 
 /// What was read, so that targets with the same sources read it once.
-type Known = HashMap<(*const SentList, CopySources), CopiedFiles>;
+type AlreadyRead = HashMap<(*const SentList, CopySources), CopiedFiles>;
 
 /// Puts the files of every COPY and ADD of `run` into `targets`.
 pub(super) fn add(
@@ -45,7 +45,7 @@ pub(super) fn add(
     run: &RunTrace,
     targets: &mut BTreeMap<String, TargetFacts>,
 ) {
-    let mut known = Known::new();
+    let mut known = AlreadyRead::new();
     for target in run.targets() {
         let name = &target.info.name;
         let (Some(origin), Some(facts)) = (origins.get(name), targets.get_mut(name)) else {
@@ -68,7 +68,7 @@ fn files(
     origin: &Origin,
     lists: &[(&Arc<SentList>, Option<Paths>)],
     sources: CopySources,
-    known: &mut Known,
+    known: &mut AlreadyRead,
 ) -> Option<CopiedFiles> {
     let directory = origin.directories.get(&sources.from)?;
     let root = origin.sync.directory(directory)?;

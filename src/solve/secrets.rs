@@ -17,7 +17,7 @@ use crate::targets::target::Target;
 
 /// The secrets of everything that `plan` builds, since one of a target may show up in what is told of another, and the
 /// files some of them are in.
-pub(super) async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
+pub async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
     let mut secrets = Secrets::default();
     let mut paths = BTreeSet::new();
     for step in &plan.steps {

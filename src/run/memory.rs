@@ -3,7 +3,6 @@
 //! A build never waits for it and never fails because of it: what goes wrong is one warning.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
@@ -15,12 +14,9 @@ use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
 use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, past};
 use crate::inventory::{EngineFacts, Store as ImageStore};
-use crate::progress::estimate::{Past, Schedule};
+use crate::progress::estimate::Past;
 use crate::progress::{RunSummary, RunTrace};
 use crate::redact::Redactor;
-use crate::solve::executor::RunSettings;
-use crate::solve::job::Job;
-use crate::solve::plan::BuildPlan;
 
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;
@@ -38,7 +34,7 @@ pub struct Memory {
 impl Memory {
     /// The memory of `project`; `None` where there is no place for it: no home, and no
     /// DOC2MD_DOCKER_STATE_DIR.
-    pub fn of(project: &Project, environment: &Environment) -> Option<Self> {
+    pub fn new(project: &Project, environment: &Environment) -> Option<Self> {
         Some(Self {
             store: Store::open(environment.ledger_directory()?),
             project: project.name.clone(),
@@ -61,7 +57,7 @@ impl Memory {
     }
 
     /// The newest builds, this one among them; none where they cannot be read.
-    pub(super) fn newest(&self) -> Vec<Entry> {
+    pub fn newest(&self) -> Vec<Entry> {
         self.store.newest(&self.project, BUILDS).map(|(entries, _)| entries).unwrap_or_default()
     }
 
@@ -123,38 +119,4 @@ pub(super) async fn engine_info(asked: JoinHandle<Result<EngineFacts, EngineErro
         _ => facts.driver,
     };
     EngineInfo { id: facts.id, version: facts.version, store }
-}
-
-/// What is known of the targets of `plan` besides their progress, by name.
-pub(super) fn target_facts(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> {
-    let mut facts = BTreeMap::new();
-    for (step, job) in plan.steps.iter().zip(jobs) {
-        let target = &step.target;
-        let of_step = TargetFacts {
-            service: target.service.clone(),
-            dockerfile: job.dockerfile.clone(),
-            context: target.context.clone(),
-            stage: target.target.clone(),
-            platforms: target.platforms.clone(),
-            args: target.args.clone(),
-            no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
-            files: BTreeMap::new(),
-        };
-        for other in &step.also_serves {
-            let of_other = TargetFacts { service: other.name.clone(), ..of_step.clone() };
-            facts.insert(other.name.clone(), of_other);
-        }
-        facts.insert(target.name.clone(), of_step);
-    }
-    facts
-}
-
-/// What may run at the same time.
-pub(super) fn schedule(plan: &BuildPlan, settings: &RunSettings) -> Schedule {
-    let name = |index: &usize| plan.steps[*index].target.name.clone();
-    let after = plan.steps.iter().filter(|step| !step.after.is_empty());
-    let after: BTreeMap<_, _> = after
-        .map(|step| (step.target.name.clone(), step.after.iter().map(name).collect()))
-        .collect();
-    Schedule { parallel: settings.parallel.map(NonZeroUsize::get), after }
 }

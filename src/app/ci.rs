@@ -5,11 +5,10 @@ use std::path::Path;
 use crate::buildkit;
 use crate::environment::Environment;
 use crate::files::write;
-use crate::terminal::Ui;
 use crate::view::ci::Ci;
 
 /// What the environment says.
-pub(in crate::commands) fn detect(environment: &Environment) -> Ci {
+pub(super) fn detect(environment: &Environment) -> Ci {
     if environment.flag("GITHUB_ACTIONS") {
         return Ci::GitHub {
             workspace: environment.get("GITHUB_WORKSPACE").map(str::to_owned),
@@ -22,18 +21,19 @@ pub(in crate::commands) fn detect(environment: &Environment) -> Ci {
     if environment.flag("CI") { Ci::Other } else { Ci::None }
 }
 
-/// Appends to the files that `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT` name. A build is not lost
-/// because one of them cannot be written.
-pub(in crate::commands) fn write_github_files(
+/// Appends to the files that `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT` name. Returns a warning for each that cannot be
+/// written.
+pub(super) fn write_github_files(
     environment: &Environment,
-    ui: &Ui,
     page: &str,
     outputs: &str,
-) {
+) -> Vec<String> {
+    let mut warnings = Vec::new();
     for (variable, text) in [("GITHUB_STEP_SUMMARY", page), ("GITHUB_OUTPUT", outputs)] {
         let Some(path) = environment.get(variable) else { continue };
         if let Err(error) = write::append(Path::new(path), text.as_bytes()) {
-            ui.warn(&format!("cannot write {path}, which {variable} names: {error}"));
+            warnings.push(format!("cannot write {path}, which {variable} names: {error}"));
         }
     }
+    warnings
 }

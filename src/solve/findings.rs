@@ -9,25 +9,23 @@ use serde::Deserialize;
 use crate::diagnose::{self, Dockerfile, EngineFailure};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::outcome::TargetOutcome;
-use crate::terminal::Ui;
 
-/// Prints the findings of every checked target as data.
-///
-/// # Errors
-/// A target has findings, or its Dockerfile cannot be built: the exit code is that of a failed
-/// build, as with `docker build --check`.
-pub fn report(targets: &BTreeMap<String, TargetOutcome>, ui: &Ui) -> Result<(), CommandError> {
+/// Returns the findings of every checked target as text, and how the command ends: with an error where a target has
+/// findings, or where its Dockerfile cannot be built. The exit code is that of a failed build, as with
+/// `docker build --check`.
+pub fn report(targets: &BTreeMap<String, TargetOutcome>) -> (String, Result<(), CommandError>) {
+    let mut text = String::new();
     let mut with_findings = Vec::new();
     let mut broken = None;
     for (name, outcome) in targets {
         let TargetOutcome::Built(checked) = outcome else { continue };
         let answer = |key: &str| checked.exporter_response.get(key).map_or("", String::as_str);
         if answer("result.statuscode").is_empty() || answer("result.statuscode") == "0" {
-            ui.data(&format!("{name}: no warnings\n"));
+            text += &format!("{name}: no warnings\n");
             continue;
         }
         if !answer("result.txt").is_empty() {
-            ui.data(&format!("{name}:\n{}\n", answer("result.txt")));
+            text += &format!("{name}:\n{}\n", answer("result.txt"));
             with_findings.push(name.as_str());
         }
         if let Ok(Findings { sources, build_error: Some(error) }) =
@@ -36,14 +34,15 @@ pub fn report(targets: &BTreeMap<String, TargetOutcome>, ui: &Ui) -> Result<(), 
             broken = broken.or_else(|| Some(error.explained(name, &sources)));
         }
     }
-    match broken {
+    let ended = match broken {
         Some(error) => Err(error),
         None if with_findings.is_empty() => Ok(()),
         None => {
             let message = format!("checks of {} found something", with_findings.join(", "));
             Err(CommandError::new(ExitKind::Failed, message))
         }
-    }
+    };
+    (text, ended)
 }
 
 /// The part of `result.json` that `result.txt` does not tell (BuildKit `frontend/subrequests/lint`).

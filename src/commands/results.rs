@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Finished, requests};
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
 use crate::files::write::{self, Place};
 use crate::progress::outcome::TargetOutcome;
-use crate::solve::metadata;
+use crate::run::Finished;
 use crate::solve::plan::BuildPlan;
+use crate::solve::{dockerfile_source, metadata};
 use crate::terminal::Ui;
 use crate::view::timeline::{self, Source, Timeline};
 
@@ -35,7 +35,7 @@ pub(super) fn check(args: &BuildArgs) -> Result<(), CommandError> {
 ///
 /// # Errors
 /// One cannot be written.
-pub(crate) fn check_timeline(
+pub(super) fn check_timeline(
     page: Option<&Path>,
     trace: Option<&Path>,
 ) -> Result<(), CommandError> {
@@ -79,7 +79,7 @@ pub(super) fn write(
         return written;
     }
     let sources = plan.steps.iter().filter_map(|step| {
-        let (file, text) = requests::dockerfile(&step.target)?;
+        let (file, text) = dockerfile_source::of_target(&step.target)?;
         // Within the project, the way from its directory says enough.
         let inside = Path::new(&file).strip_prefix(&project.working_dir).ok();
         let file = inside.map_or_else(|| file.clone(), |path| path.display().to_string());
@@ -100,7 +100,7 @@ pub(super) fn write(
 ///
 /// # Errors
 /// One cannot be written; the first that cannot is told.
-pub(crate) fn write_timeline(
+pub(super) fn write_timeline(
     timeline: &Timeline,
     page: Option<&Path>,
     trace: Option<&Path>,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::build_context::ignore_file;
 use crate::build_context::patterns::PatternMatcher;
-use crate::commands::build::dockerfile;
 use crate::compose::Place;
 use crate::dockerfile::{context_fingerprint, nearest};
 use crate::error::{CommandError, ExitKind};
@@ -77,7 +76,7 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
 fn ignore_files(target: &Target, remote: bool) -> Result<(), CommandError> {
     let mut found = Vec::new();
     // An engine looks at the patterns when something is copied.
-    let text = dockerfile(target).map(|(_, text)| text);
+    let text = dockerfile_source::of_target(target).map(|(_, text)| text);
     let copies = text.is_none_or(|text| !context_fingerprint(&text, None).is_empty());
     if !remote && copies {
         let context = Path::new(&target.context);

@@ -1,0 +1,44 @@
+//! What a run is remembered and estimated by: facts of its targets, and which of them may run at the same time.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use crate::history::record::TargetFacts;
+use crate::progress::estimate::Schedule;
+use crate::solve::executor::RunSettings;
+use crate::solve::job::Job;
+use crate::solve::plan::BuildPlan;
+
+/// What is known of the targets of `plan` besides their progress, by name.
+pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> {
+    let mut facts = BTreeMap::new();
+    for (step, job) in plan.steps.iter().zip(jobs) {
+        let target = &step.target;
+        let of_step = TargetFacts {
+            service: target.service.clone(),
+            dockerfile: job.dockerfile.clone(),
+            context: target.context.clone(),
+            stage: target.target.clone(),
+            platforms: target.platforms.clone(),
+            args: target.args.clone(),
+            no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
+            files: BTreeMap::new(),
+        };
+        for other in &step.also_serves {
+            let of_other = TargetFacts { service: other.name.clone(), ..of_step.clone() };
+            facts.insert(other.name.clone(), of_other);
+        }
+        facts.insert(target.name.clone(), of_step);
+    }
+    facts
+}
+
+/// What may run at the same time.
+pub fn schedule(plan: &BuildPlan, settings: &RunSettings) -> Schedule {
+    let name = |index: &usize| plan.steps[*index].target.name.clone();
+    let after = plan.steps.iter().filter(|step| !step.after.is_empty());
+    let after: BTreeMap<_, _> = after
+        .map(|step| (step.target.name.clone(), step.after.iter().map(name).collect()))
+        .collect();
+    Schedule { parallel: settings.parallel.map(NonZeroUsize::get), after }
+}

@@ -1,0 +1,218 @@
+//! From a plan to what the executor runs: requests and the files they need, then a connection, sessions and jobs.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::buildkit::session::auth::CredentialStore;
+use crate::buildkit::{self, Control};
+use crate::dockerfile::context_fingerprint;
+use crate::engine::docker_config::DockerConfig;
+use crate::engine::{Connector, Engine};
+use crate::environment::Environment;
+use crate::error::{CommandError, ExitKind};
+use crate::solve::dockerfile_source;
+use crate::solve::engine_fit::{self, FitError};
+use crate::solve::job::Job;
+use crate::solve::names;
+use crate::solve::plan::{BuildPlan, PlannedBuild};
+use crate::solve::request::{self, RequestContext, SolveRequest};
+use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
+use crate::solve::stores::{self, StoreError};
+use crate::targets::spec::{Secret, SecretLocation};
+use crate::unreachable::unreachable;
+
+/// A directory for Dockerfiles that stand in the compose file, where one does.
+///
+/// # Errors
+/// It cannot be made.
+pub fn scratch_directory(plan: &BuildPlan) -> Result<Option<TempDir>, CommandError> {
+    if plan.steps.iter().all(|step| step.target.dockerfile_inline.is_none()) {
+        return Ok(None);
+    }
+    tempfile::Builder::new().prefix("doc2md-docker-").tempdir().map(Some).map_err(|error| {
+        CommandError::new(ExitKind::Failed, "make a temporary directory for an inline Dockerfile")
+            .caused_by(&error)
+    })
+}
+
+/// Returns one request per step of the plan. Writes inline Dockerfiles to `scratch`, and tells `warn` of caches that are
+/// not there.
+///
+/// # Errors
+/// A target that cannot be asked for, or an inline Dockerfile that cannot be written.
+pub fn requests(
+    plan: &BuildPlan,
+    scratch: Option<&Path>,
+    environment: &Environment,
+    warn: impl Fn(&str),
+) -> Result<Vec<SolveRequest>, CommandError> {
+    let scratch = scratch.unwrap_or(Path::new(""));
+    let default_platform = environment.get("DOCKER_DEFAULT_PLATFORM");
+    let mut requests = Vec::new();
+    for step in &plan.steps {
+        let target = &step.target;
+        let fingerprint = dockerfile_source::of_target(target)
+            .map_or_else(String::new, |it| context_fingerprint(&it.1, target.target.as_deref()));
+        let stores = stores::look(target).map_err(|error| store_error(ExitKind::Invalid, error))?;
+        stores.warnings.iter().for_each(|warning| warn(warning));
+        let (fingerprint, stores) = (&*fingerprint, &stores);
+        let context = RequestContext { scratch, default_platform, fingerprint, stores };
+        let request = request::solve_request(target, context)?;
+        if let Some((path, text)) = &request.inline_dockerfile {
+            write_inline(path, text).map_err(|error| {
+                CommandError::new(ExitKind::Failed, "write an inline Dockerfile").caused_by(&error)
+            })?;
+        }
+        requests.push(request);
+    }
+    let mut builds: Vec<_> = plan.steps.iter().zip(&mut requests).collect();
+    names::settle(&mut builds).iter().for_each(|warning| warn(warning));
+    Ok(requests)
+}
+
+fn write_inline(path: &Path, text: &str) -> std::io::Result<()> {
+    fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+    fs_err::write(path, text)
+}
+
+fn store_error(kind: ExitKind, error: StoreError) -> CommandError {
+    let message = error.to_string();
+    error.hint.into_iter().fold(CommandError::new(kind, message), CommandError::hint)
+}
+
+/// What a run gets from this machine.
+pub struct Sources<'a> {
+    /// The process environment.
+    pub environment: &'a Environment,
+    /// Logins.
+    pub docker_config: &'a DockerConfig,
+    /// What is in the files of secrets.
+    pub secret_files: SecretFiles,
+    /// Where an export to standard output goes.
+    pub stdout: Box<dyn Write + Send>,
+}
+
+/// A run that can begin. The sessions stay open until it is dropped.
+pub struct Prepared {
+    /// The connection that solves go over.
+    pub control: Control,
+    /// What is solved, in the order of the plan.
+    pub jobs: Vec<Job>,
+    /// What serves them.
+    pub sessions: Sessions,
+}
+
+/// Opens connection and sessions, turns requests to what this engine understands, and makes the directories that they
+/// write to.
+///
+/// # Errors
+/// The engine cannot be reached or cannot do what a target asks, a secret or an agent cannot be served, or a directory
+/// cannot be made.
+pub async fn prepare(
+    plan: &BuildPlan,
+    mut requests: Vec<SolveRequest>,
+    (connector, engine): (&Connector, &Engine),
+    sources: Sources<'_>,
+) -> Result<Prepared, CommandError> {
+    let variables = &sources.environment.variables;
+    let logins = Arc::new(CredentialStore::new(sources.docker_config.clone(), variables.clone()));
+    let providers = Providers {
+        secret_files: sources.secret_files,
+        docker_config: sources.docker_config.clone(),
+        environment: variables.clone(),
+        stdout: Some(sources.stdout),
+    };
+    let (control, sessions) = open(connector, &requests, providers).await?;
+    let targets = plan.steps.iter().map(|step| &step.target);
+    let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
+    engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {
+        FitError::Engine(error) => unreachable(connector, &error),
+        FitError::Unsupported(error) => error.into(),
+    })?;
+    for (step, request) in plan.steps.iter().zip(&requests) {
+        stores::prepare(&step.target, &request.stores)
+            .map_err(|error| store_error(ExitKind::Failed, error))?;
+    }
+    let jobs = jobs(plan, requests, &sessions, &logins);
+    Ok(Prepared { control, jobs, sessions })
+}
+
+/// Opens everything the run needs from the engine, at the same time.
+async fn open(
+    connector: &Connector,
+    requests: &[SolveRequest],
+    providers: Providers,
+) -> Result<(Control, Sessions), CommandError> {
+    let (control, sessions) =
+        tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
+    let control = control.map_err(|error| unreachable(connector, &error))?;
+    let sessions = sessions.map_err(|error| match error {
+        SessionsError::Transport(error) => unreachable(connector, &error),
+        error => CommandError::new(ExitKind::Usage, error.to_string()),
+    })?;
+    Ok((control, sessions))
+}
+
+/// What the executor runs, in the order of the plan.
+fn jobs(
+    plan: &BuildPlan,
+    requests: Vec<SolveRequest>,
+    sessions: &Sessions,
+    logins: &Arc<CredentialStore>,
+) -> Vec<Job> {
+    let built_by = plan.built_by();
+    let mut jobs = Vec::new();
+    for (index, (step, request)) in plan.steps.iter().zip(requests).enumerate() {
+        let (secrets, references) = (secrets(&request), references(step, &request));
+        let mut options = request.options;
+        options.build_ref = buildkit::new_ref();
+        sessions.attach(index, &mut options);
+        let contexts = request.needs.into_iter();
+        let contexts = contexts
+            .filter_map(|(context, needed)| Some((context, *built_by.get(needed.as_str())?)));
+        jobs.push(Job {
+            contexts: contexts.collect(),
+            name: step.target.name.clone(),
+            also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
+            after: step.after.clone(),
+            options,
+            references,
+            loads_image: request.loads_image,
+            push: request.push,
+            logins: Arc::clone(logins),
+            directories: request.directories.into_keys().collect(),
+            sync: sessions.report(index),
+            exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
+            index_updates: request.index_updates,
+            dockerfile: dockerfile_source::of_target(&step.target),
+            secrets,
+            ssh: request.ssh.into_iter().map(|key| key.id).collect(),
+        });
+    }
+    jobs
+}
+
+/// Ids of the secrets of a request, each with the variable that should hold it but is empty.
+fn secrets(request: &SolveRequest) -> BTreeMap<String, Option<String>> {
+    let secret = |secret: &Secret| {
+        let empty = match &secret.source {
+            SecretLocation::Env(name) => {
+                let value = request.secret_env.get(name);
+                value.is_none_or(String::is_empty).then(|| name.clone())
+            }
+            SecretLocation::File(_) => None,
+        };
+        (secret.id.clone(), empty)
+    };
+    request.secrets.iter().map(secret).collect()
+}
+
+/// References of the image that a step makes, without those that another one takes.
+fn references(step: &PlannedBuild, request: &SolveRequest) -> Vec<String> {
+    let is_lost = |tag: &String| request.lost_names.iter().any(|lost| names::is_same(lost, tag));
+    step.target.tags.iter().filter(|tag| !is_lost(tag)).cloned().collect()
+}
