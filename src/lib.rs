@@ -16,7 +16,9 @@
 //! - [`ownership`]: whose a container, image, volume, network or cache record is.
 //! - [`clean`]: what of a project goes and what stays, and its removal.
 //! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
-//!   looked into for their true size, and what is remembered of it; [`size`]: sizes as people write them.
+//!   looked into for their true size, and what is remembered of it; [`sight`]: what a look sees; [`size`]: sizes as
+//!   people write them.
+//! - [`scope`]: which project `clean` and `stats` mean.
 //! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
@@ -53,6 +55,8 @@ pub mod ownership;
 pub mod progress;
 pub mod redact;
 pub mod run;
+pub mod scope;
+pub mod sight;
 pub mod signal;
 pub mod size;
 pub mod solve;

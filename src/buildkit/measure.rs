@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use super::control::Control;
 use super::solve::SolveError;
 use crate::dockerfile::Beginning;
-use crate::measure::{Content, Disk, Mount, Sharing, Sight};
 use crate::progress::SolveStatus;
+use crate::sight::{Content, Disk, Mount, Sharing, Sight};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [

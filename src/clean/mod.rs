@@ -1,7 +1,7 @@
 //! Removing what belongs to one project: a plan of what goes and what stays, and its execution.
 //!
-//! [`plan`] decides and is pure: the engine's state and whose each thing is ([`crate::ownership`]) come
-//! in as values. [`execute`] carries a plan out and decides nothing. [`space`] knows what removing a
+//! [`survey`] asks the engine. [`plan`] decides and is pure: the engine's state and whose each thing is
+//! ([`crate::ownership`]) come in as values. [`execute`] carries a plan out and decides nothing. [`space`] knows what removing a
 //! thing frees where layers are shared. `docs/design/clean.md` has the rules and the measurements.
 
 pub mod execute;
@@ -11,6 +11,7 @@ mod offers;
 pub mod plan;
 mod select;
 pub mod space;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 

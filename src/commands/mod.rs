@@ -7,10 +7,7 @@ pub mod dev;
 pub mod history;
 pub mod init;
 pub mod lock;
-mod measure;
 mod results;
-mod scope;
-mod services;
 pub mod stats;
 pub mod why;
 

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::Disk;
 use crate::engine::Connector;
 use crate::inventory::EngineFacts;
+use crate::sight::Disk;
 
 /// Whether the engine's socket is on this machine, whatever is behind it: a look of its own is quick then.
 pub fn is_near(connector: &Connector) -> bool {

@@ -3,9 +3,11 @@
 //! An engine takes the size of a mount when it is first asked and keeps that, so a mount that grows stays as small
 //! as it was ([`crate::buildkit`] looks into it with a step of its own). Looking counts as a use, and so does the
 //! question after it: [`Memory`] knows how many uses of a record are ours, and whether anything used it since it was
-//! measured. Pure: `docs/design/stats.md` has the rules.
+//! measured. Pure, but for [`sizes`], which asks the engine, and [`disk`], which asks this machine.
+//! `docs/design/stats.md` has the rules.
 
 mod disk;
+mod look;
 mod memory;
 mod plan;
 #[cfg(test)]
@@ -16,78 +18,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 pub use disk::{disk, is_near};
+pub use look::{Ways, Wish, sizes};
 pub use memory::{Memory, Remembered, SCHEMA, has_settled};
 pub use plan::{Asked, Effort, Plan, plan};
 
-use crate::dockerfile::Beginning;
 use crate::inventory::CacheRecord;
-
-/// How builds share a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sharing {
-    /// Several at once.
-    Shared,
-    /// Each its own.
-    Private,
-    /// One after the other.
-    Locked,
-}
-
-/// A mount, as builds ask for it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mount {
-    /// `NAMESPACE/ID`.
-    pub id: String,
-    /// How it is shared.
-    pub sharing: Sharing,
-    /// What it begins with.
-    pub beginning: Beginning,
-}
-
-/// What a look into mounts saw.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sight {
-    /// The disk that the engine builds on.
-    pub disk: Option<Disk>,
-    /// The mounts in the order in which they were asked for; `None` for one that was not seen as a whole.
-    pub mounts: Vec<Option<Content>>,
-}
-
-/// A file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disk {
-    /// Bytes.
-    pub size_bytes: u64,
-    /// Bytes that nothing takes.
-    pub free_bytes: u64,
-    /// Of these, bytes that everybody may take.
-    pub available_bytes: u64,
-}
-
-impl Disk {
-    /// Free bytes above which no disk is short.
-    const PLENTY: u64 = 50_000_000_000;
-
-    /// Bytes that something takes.
-    pub fn used_bytes(&self) -> u64 {
-        self.size_bytes.saturating_sub(self.free_bytes)
-    }
-
-    /// Whether four fifths are taken of what everybody may take, and little is left.
-    pub fn is_short(&self) -> bool {
-        let all = self.used_bytes().saturating_add(self.available_bytes);
-        self.available_bytes < Self::PLENTY && self.available_bytes <= all / 5
-    }
-}
-
-/// What a mount holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content {
-    /// Bytes on the disk, as `du` counts them.
-    pub bytes: u64,
-    /// When its directory was made, where the file system knows.
-    pub born: Option<Timestamp>,
-}
+use crate::sight::Disk;
 
 /// What is known of the sizes of an engine's cache mounts, by record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Memory, Mount, Sharing};
+use super::Memory;
 use crate::dockerfile::{Beginning, CacheMountSpec};
 use crate::inventory::{CacheKind, CacheRecord};
+use crate::sight::{Mount, Sharing};
 
 /// How much is done for true sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

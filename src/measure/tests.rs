@@ -1,8 +1,9 @@
 //! Plans and memories, on records made here.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::dockerfile::{CacheMountSpec, cache_mounts};
+use crate::dockerfile::{Beginning, CacheMountSpec, cache_mounts};
 use crate::inventory::CacheKind;
+use crate::sight::{Mount, Sharing};
 
 fn record(id: &str, uses: u64) -> CacheRecord {
     CacheRecord {

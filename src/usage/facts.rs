@@ -8,8 +8,9 @@ use super::gc::Rules;
 use super::model::RemedyStats;
 use crate::image_reference::familiar;
 use crate::inventory::{ImageDetails, Inventory};
-use crate::measure::{Disk, Sizes};
+use crate::measure::Sizes;
 use crate::ownership::Answer;
+use crate::sight::Disk;
 
 /// Everything that is known.
 #[derive(Debug, Clone)]

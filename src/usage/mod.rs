@@ -1,21 +1,26 @@
 //! What a project takes on disk: images, containers, volumes and build cache, measured by the engine
 //! and put in relation to the project.
 //!
-//! [`aggregate`] is pure: the engine's [`Inventory`](crate::inventory::Inventory), the project and past
-//! builds come in as values, a [`StatsReport`] comes out. How it is shown is not known here.
+//! [`Gathering`] asks the engine and the ledger. [`aggregate`] is pure: the engine's
+//! [`Inventory`](crate::inventory::Inventory), the project and past builds come in as values, a [`StatsReport`] comes
+//! out. How it is shown is not known here.
 //! `docs/design/stats.md` says what each figure means and where engines are wrong.
 
 pub mod budget;
 mod cache;
 mod facts;
+mod gather;
 pub mod gc;
 mod images;
 mod model;
 mod mounts;
+mod past;
 mod projects;
+mod services;
 #[cfg(test)]
 pub(crate) mod tests;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
+pub use gather::{Gathered, Gathering};
 pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
@@ -23,6 +28,7 @@ pub use model::{
     StatsReport, Verdict, VolumeStats,
 };
 pub use mounts::DeclaredMounts;
+pub use services::services;
 
 use crate::inventory::{Container, Labels, Lost, Part, Volume};
 use crate::labels;

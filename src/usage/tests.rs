@@ -9,8 +9,9 @@ use crate::inventory::{
     CacheKind, CacheRecord, EngineFacts, Gap, HistoryStep, Image, ImageDetails, Inventory, Layer,
     Mount, Store,
 };
-use crate::measure::{Disk, Sizes};
+use crate::measure::Sizes;
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
+use crate::sight::Disk;
 
 const NOW: &str = "2026-11-24T12:00:00Z";
 

@@ -77,10 +77,15 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "build_context", may: &["files"], never: PURE },
     Room {
         place: "buildkit",
-        may: &["build_context", "dockerfile", "engine", "files", "measure", "progress"],
+        may: &["build_context", "dockerfile", "engine", "files", "progress", "sight"],
         never: CLIENT,
     },
     Room { place: "clean", may: &["engine", "inventory", "labels", "ownership"], never: PURE },
+    Room {
+        place: "clean/survey.rs",
+        may: &["engine", "error", "inventory", "measure", "ownership", "sight", "unreachable"],
+        never: SERVICE,
+    },
     Room { place: "clean/execute.rs", may: &["engine", "inventory"], never: SERVICE },
     Room { place: "cli", may: &[], never: PURE },
     Room {
@@ -111,6 +116,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "progress",
             "redact",
             "run",
+            "scope",
+            "sight",
             "signal",
             "size",
             "solve",
@@ -143,7 +150,13 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "lock", may: &["files"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
-    Room { place: "measure", may: &["dockerfile", "engine", "inventory"], never: PURE },
+    Room { place: "measure", may: &["dockerfile", "inventory", "sight"], never: PURE },
+    Room { place: "measure/disk.rs", may: &["engine", "inventory", "sight"], never: SERVICE },
+    Room {
+        place: "measure/look.rs",
+        may: &["buildkit", "dockerfile", "engine", "files", "inventory", "sight"],
+        never: SERVICE,
+    },
     Room {
         place: "ownership",
         may: &["buildkit", "dockerfile", "engine", "history", "inventory", "labels", "progress"],
@@ -179,6 +192,21 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: SERVICE,
     },
+    Room {
+        place: "scope.rs",
+        may: &[
+            "app",
+            "cli",
+            "compose",
+            "error",
+            "image_reference",
+            "inventory",
+            "ownership",
+            "targets",
+        ],
+        never: PURE,
+    },
+    Room { place: "sight.rs", may: &["dockerfile"], never: PURE },
     Room { place: "signal.rs", may: &["error"], never: &[&["indicatif"], &["std", "env"]] },
     Room { place: "size.rs", may: &[], never: PURE },
     Room {
@@ -228,10 +256,18 @@ pub(crate) const ROOMS: &[Room] = &[
             "labels",
             "measure",
             "ownership",
+            "sight",
             "size",
         ],
         never: PURE,
     },
+    Room {
+        place: "usage/gather.rs",
+        may: &["buildkit", "clean", "engine", "inventory", "measure", "ownership", "sight"],
+        never: SERVICE,
+    },
+    Room { place: "usage/past.rs", may: &["history", "inventory"], never: SERVICE },
+    Room { place: "usage/services.rs", may: &["compose", "solve", "targets"], never: PURE },
     Room {
         place: "view",
         may: &[

@@ -6,7 +6,7 @@ use doc2md_docker::buildkit::Control;
 use doc2md_docker::dockerfile::Beginning;
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::CacheRecord;
-use doc2md_docker::measure::{Mount, Sharing, Sight};
+use doc2md_docker::sight::{Mount, Sharing, Sight};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

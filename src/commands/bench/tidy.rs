@@ -13,8 +13,8 @@ use crate::bench::model::Left;
 use crate::buildkit::Control;
 use crate::clean::execute::{self, Stop};
 use crate::clean::plan::words;
+use crate::clean::survey;
 use crate::clean::{self, Kind, Request};
-use crate::commands;
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
 use crate::history::Store;
@@ -71,7 +71,7 @@ async fn once(
     engine: &Engine,
     made: &Made<'_>,
 ) -> Result<(Vec<Left>, bool), CommandError> {
-    let observed = commands::clean::observe(engine, connector).await?;
+    let observed = survey::observe(connector, engine).await?;
     let (inventory, details) = (&observed.inventory, &observed.details);
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());

@@ -8,6 +8,7 @@ use crate::clean::{Kind, Offer, Request, SpaceGoal};
 use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
 use crate::error::{CommandError, ExitKind};
 use crate::ownership::Include;
+use crate::sight::Disk;
 use crate::size;
 
 /// What is to be removed.
@@ -28,6 +29,21 @@ pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, Comma
         until: until(&args.filter, now)?,
         cache_goal,
     })
+}
+
+/// Puts the free space of the engine's disk into a goal that is about it.
+///
+/// # Errors
+/// There is such a goal, and the disk cannot be seen.
+pub(super) fn see_disk(request: &mut Request, disk: Option<Disk>) -> Result<(), CommandError> {
+    if let Some(goal) = request.cache_goal.as_mut().filter(|goal| goal.min_free.is_some()) {
+        goal.disk_free = disk.map(|disk| disk.available_bytes).ok_or_else(|| {
+            let message =
+                "--min-free-space needs the engine's disk, which cannot be seen from here";
+            CommandError::new(ExitKind::Usage, message).hint("--max-used-space works everywhere")
+        })?;
+    }
+    Ok(())
 }
 
 /// What is taken in on request.

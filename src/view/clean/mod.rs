@@ -8,6 +8,7 @@ use serde::Serialize;
 
 pub use lines::table;
 
+use crate::clean::survey::OthersHit;
 use crate::clean::{Item, Kind, Offer, Plan, Remaining};
 use crate::terminal::format;
 
@@ -45,6 +46,20 @@ pub fn question(plan: &Plan, others: Option<&str>) -> String {
         things(plan.remove.len()),
         format::bytes(plan.estimated_bytes())
     )
+}
+
+/// What to say before the build cache of everybody goes: which other projects it affects.
+pub fn others_hit(others: &OthersHit, project: &str) -> String {
+    let OthersHit { records, all_records, bytes, projects } = others;
+    let mut text = format!(
+        "--cache=all removes the build cache of everybody on this engine: {records} of {all_records} records ({}) \
+         are not known to be of project {project}",
+        format::bytes(*bytes)
+    );
+    if !projects.is_empty() {
+        text += &format!("; it also hits {}", projects.join(", "));
+    }
+    text
 }
 
 /// What more would go, and what that would free.

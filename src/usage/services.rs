@@ -2,43 +2,41 @@
 
 use std::path::Path;
 
-use crate::commands::scope::Scope;
-use crate::compose::{self, ComposeError};
-use crate::environment::Environment;
+use super::facts::{DockerfileFacts, ServiceFacts};
+use crate::compose::{self, ComposeError, Project};
 use crate::solve::dockerfile_source;
 use crate::targets::as_buildx;
 use crate::targets::from_compose::{TargetOptions, from_compose};
 use crate::targets::target::Target;
-use crate::usage::{DockerfileFacts, ServiceFacts};
 
 /// The build argument that BuildKit's Dockerfile frontend puts before ids of cache mounts.
 const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
 
-/// The services by name; none where the project is known by its name alone.
+/// The services by name; none where the project is known by its name alone. Files are named as seen from `working_dir`.
 ///
 /// # Errors
 /// The files describe no build.
-pub(super) fn services(
-    scope: &Scope,
-    environment: &Environment,
+pub fn services(
+    files: Option<&Project>,
+    working_dir: &Path,
 ) -> Result<Vec<ServiceFacts>, ComposeError> {
-    let Some(files) = &scope.files else { return Ok(Vec::new()) };
+    let Some(files) = files else { return Ok(Vec::new()) };
     let mut targets = from_compose(files, &TargetOptions::default())?.targets;
     as_buildx::complete(&mut targets, None);
     let mut services: Vec<ServiceFacts> =
-        targets.iter().map(|target| service(target, environment)).collect();
+        targets.iter().map(|target| service(target, working_dir)).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(services)
 }
 
-fn service(target: &Target, environment: &Environment) -> ServiceFacts {
+fn service(target: &Target, working_dir: &Path) -> ServiceFacts {
     ServiceFacts {
         name: target.service.clone(),
         reference: target.image.clone(),
         stage: target.target.clone(),
         tags: target.tags.clone(),
         namespace: target.args.get(CACHE_NAMESPACE).cloned().unwrap_or_default(),
-        dockerfile: dockerfile(target, &environment.working_dir),
+        dockerfile: dockerfile(target, working_dir),
     }
 }
 

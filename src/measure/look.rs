@@ -6,16 +6,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 
+use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, plan};
 use crate::buildkit::{Control, measure as helper};
-use crate::clean::{self, Action};
-use crate::cli::stats::Measure;
+use crate::dockerfile::CacheMountSpec;
 use crate::engine::{Connector, Engine};
 use crate::files;
 use crate::inventory::{CacheRecord, Inventory};
-use crate::measure::{
-    Asked, Content, Effort, Memory, Mount, Plan, SCHEMA, Sight, Sizes, has_settled, plan,
-};
-use crate::usage::{DeclaredMounts, ServiceFacts};
+use crate::sight::{Content, Mount, Sight};
 
 /// How long mounts are looked into where nobody asked for it.
 const AT_LEISURE: Duration = Duration::from_secs(2);
@@ -27,31 +24,30 @@ const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// More than a memory can have: what is larger is none of ours.
 const MEMORY_LIMIT: u64 = 4 << 20;
 
+/// How services ask for a mount, each way with the id as the engine has it.
+pub type Ways = Vec<(String, CacheMountSpec)>;
+
 /// What is wanted.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub(super) effort: Effort,
+pub struct Wish {
+    /// How much is done for it.
+    pub effort: Effort,
     /// Whether the engine's disk is worth a look of its own.
-    pub(super) for_disk: bool,
+    pub for_disk: bool,
     /// How long the engine gets.
-    pub(super) limit: Duration,
+    pub limit: Duration,
     /// Where looks are remembered, if anywhere.
-    pub(super) directory: Option<PathBuf>,
+    pub directory: Option<PathBuf>,
 }
 
 impl Wish {
-    /// Only what is remembered.
-    pub(super) fn remembered(ledger: Option<&Path>) -> Self {
-        Self::new(Measure::Never, Duration::ZERO, ledger)
+    /// Only what is remembered. `ledger` is where builds are remembered; looks are beside it.
+    pub fn remembered(ledger: Option<&Path>) -> Self {
+        Self::new(Effort::None, Duration::ZERO, ledger)
     }
 
-    /// As the option says.
-    pub(super) fn new(measure: Measure, patience: Duration, ledger: Option<&Path>) -> Self {
-        let effort = match measure {
-            Measure::Auto => Effort::Changed,
-            Measure::Always => Effort::All,
-            Measure::Never => Effort::None,
-        };
+    /// A look with this effort, which may take `patience` where everything is looked into.
+    pub fn new(effort: Effort, patience: Duration, ledger: Option<&Path>) -> Self {
         let limit = if effort == Effort::All { patience } else { patience.min(AT_LEISURE) };
         let directory = ledger.and_then(Path::parent).map(|state| state.join("measured"));
         Self { effort, for_disk: effort == Effort::All, limit, directory }
@@ -59,51 +55,44 @@ impl Wish {
 }
 
 /// Puts true sizes of the project's cache mounts into the inventory, as far as the wish goes and the engine lets
-/// us. What cannot be measured keeps the engine's figure, with a reason.
-pub(super) async fn sizes(
-    connector: &Connector,
-    engine: &Engine,
-    services: &[ServiceFacts],
+/// us. What cannot be measured keeps the engine's figure, with a reason. `ways` tells how the project's builds ask for
+/// the mount that a record is.
+pub async fn sizes(
+    (connector, engine): (&Connector, &Engine),
     inventory: &mut Inventory,
     wish: &Wish,
+    ways: impl Fn(&CacheRecord) -> Ways,
 ) -> Sizes {
     let file = file(wish, &inventory.engine.id);
     let mut memory = file.as_deref().map(read).unwrap_or_default();
-    let declared = DeclaredMounts::new(services);
-    let asked: Vec<Asked> = inventory
-        .cache
-        .iter()
-        .map(|record| Asked { record, ways: declared.asked_for(record) })
-        .collect();
+    let asked = |record| Asked { record, ways: ways(record) };
+    let asked: Vec<Asked> = inventory.cache.iter().map(asked).collect();
     let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
     let for_disk = wish.for_disk && wish.effort != Effort::None;
-    if for_disk || !plan.looks.is_empty() {
-        match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
-            Ok(sight) => {
-                let after = settled(engine, &plan, &inventory.cache).await;
-                note(&mut plan, &sight, &inventory.cache, &after, &mut memory);
-                if !after.is_empty() {
-                    memory.retain(&after);
-                }
-                if !after.is_empty() {
-                    // What is remembered of the look counts from there, and its program is a record, too.
-                    inventory.cache = after;
-                }
-                if let Some(file) = &file {
-                    // Without a memory the next one looks again.
-                    let _ = write(file, &memory);
-                }
-                let mut sizes = Sizes::new(&mut inventory.cache, &memory, plan.why_not);
-                sizes.disk = sight.disk;
-                return sizes;
-            }
-            Err(why) => {
-                let records = plan.looks.iter().flat_map(|(_, records)| records);
-                plan.why_not.extend(records.map(|record| (record.clone(), why.clone())));
-            }
-        }
+    if !for_disk && plan.looks.is_empty() {
+        return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
     }
-    Sizes::new(&mut inventory.cache, &memory, plan.why_not)
+    let sight = match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
+        Ok(sight) => sight,
+        Err(why) => {
+            let records = plan.looks.iter().flat_map(|(_, records)| records);
+            plan.why_not.extend(records.map(|record| (record.clone(), why.clone())));
+            return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
+        }
+    };
+    let after = settled(engine, &plan, &inventory.cache).await;
+    note(&mut plan, &sight, &inventory.cache, &after, &mut memory);
+    if !after.is_empty() {
+        memory.retain(&after);
+        // What is remembered of the look counts from there, and its program is a record, too.
+        inventory.cache = after;
+    }
+    if let Some(file) = &file {
+        // Without a memory the next one looks again.
+        let _ = write(file, &memory);
+    }
+    let sizes = Sizes::new(&mut inventory.cache, &memory, plan.why_not);
+    Sizes { disk: sight.disk, ..sizes }
 }
 
 async fn look(
@@ -207,16 +196,4 @@ fn read(path: &Path) -> Memory {
 fn write(path: &Path, memory: &Memory) -> std::io::Result<()> {
     fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     files::write::replace(path, &serde_json::to_vec(memory)?)
-}
-
-/// Lets the plan know records by the uses that the engine counts, looks of ours included: right before they go, the
-/// engine is asked again.
-pub(super) fn expect_engines_uses(plan: &mut clean::Plan, sizes: &Sizes) {
-    for item in &mut plan.remove {
-        if let Action::Cache { usage_count } = &mut item.action
-            && let Some(known) = sizes.mounts.get(&item.id)
-        {
-            *usage_count = known.engine.usage_count;
-        }
-    }
 }

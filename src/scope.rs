@@ -13,13 +13,13 @@ use crate::targets::image_name;
 
 /// The project, and what is to be said of it.
 #[derive(Debug)]
-pub(super) struct Scope {
+pub struct Scope {
     /// The project.
-    pub(super) project: Project,
+    pub project: Project,
     /// Its files; `None` where it is known by its name alone.
-    pub(super) files: Option<Files>,
+    pub files: Option<Files>,
     /// What deserves a note.
-    pub(super) note: Option<String>,
+    pub note: Option<String>,
 }
 
 /// Finds the project. `--project-name` names the only one that is meant: files that were not named themselves count
@@ -27,7 +27,7 @@ pub(super) struct Scope {
 ///
 /// # Errors
 /// Files are invalid, or there are none and no name is given, or the name is none.
-pub(super) fn scope(app: &App) -> Result<Scope, CommandError> {
+pub fn scope(app: &App) -> Result<Scope, CommandError> {
     let args = &app.global.project;
     if let Some(name) = &args.project_name {
         check_name(name)?;
@@ -135,7 +135,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 /// What to say where the engine has nothing of a project that is known by its name alone.
-pub(super) fn unknown(scope: &Scope, inventory: &Inventory) -> Option<String> {
+pub fn unknown(scope: &Scope, inventory: &Inventory) -> Option<String> {
     let name = &scope.project.name;
     let projects = ownership::projects(inventory);
     if scope.files.is_some() || projects.contains(name.as_str()) {

@@ -4,13 +4,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
 
+use super::facts::{CurrentImage, PastImage};
 use crate::history::{Entry, Outcome, ReadError, Store};
-use crate::inventory::ApiVersion;
-use crate::inventory::Inventory;
-use crate::inventory::Store as ImageStore;
-use crate::usage::{self, CurrentImage, PastImage};
-
-use super::project::Measured;
+use crate::inventory::{ApiVersion, EngineFacts, Store as ImageStore};
 
 /// Builds that are read at most: an image that never changed has no other before it.
 const BUILDS: usize = 100;
@@ -31,20 +27,18 @@ pub(super) struct Earlier {
 }
 
 /// Reads earlier builds on a thread of its own, until each image has another one before it.
-pub(super) fn of(
-    directory: Option<PathBuf>,
-    measured: &Measured,
-    inventory: &Inventory,
+pub(super) fn read_beside(
+    ledger: Option<PathBuf>,
+    project: &str,
+    directory: Option<&Path>,
+    current: Vec<CurrentImage>,
+    engine: &EngineFacts,
 ) -> JoinHandle<Earlier> {
-    let project = measured.name().to_owned();
-    let place = Place {
-        engine: inventory.engine.id.clone(),
-        directory: measured.directory().map(canonical),
-    };
-    let current = usage::current(&project, &measured.services, &inventory.images);
-    let is_comparable = inventory.engine.store != ImageStore::Containerd
-        || inventory.engine.api_version >= SIZES_ON_DISK;
-    tokio::task::spawn_blocking(move || match directory {
+    let project = project.to_owned();
+    let place = Place { engine: engine.id.clone(), directory: directory.map(canonical) };
+    let is_comparable =
+        engine.store != ImageStore::Containerd || engine.api_version >= SIZES_ON_DISK;
+    tokio::task::spawn_blocking(move || match ledger {
         Some(_) if !is_comparable => {
             Earlier { note: Some(ONLY_COMPRESSED.to_owned()), ..Earlier::default() }
         }

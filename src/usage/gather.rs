@@ -1,0 +1,360 @@
+//! Asks an engine and the ledger what a project takes. The part of the room that asks anybody; what is late is left out
+//! and said.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::facts::{Facts, PastImage, ServiceFacts};
+use super::model::RemedyStats;
+use super::mounts::DeclaredMounts;
+use super::{gc, past};
+use crate::buildkit::{Control, GcPolicy};
+use crate::clean;
+use crate::engine::{Connector, Engine, EngineError};
+use crate::inventory::{Gap, Image, ImageDetails, Inventory, Lost, Part};
+use crate::measure::{self, Sizes, Wish};
+use crate::ownership::records::Verdict;
+use crate::ownership::{self, Answer, Depth, Evidence, Memory, Project, Question};
+use crate::sight::Disk;
+
+/// What the layers of images get at least, where measuring took all the time there was.
+const LAYERS_AT_LEAST: Duration = Duration::from_secs(2);
+const TOO_SLOW: &str = "the engine was too slow";
+
+/// What is looked at, and how closely.
+#[derive(Clone, Copy)]
+pub struct Gathering<'a> {
+    /// The engine.
+    pub connector: &'a Connector,
+    /// The project.
+    pub project: &'a Project,
+    /// Its directory; `None` where its files are gone.
+    pub directory: Option<&'a Path>,
+    /// The services that it builds.
+    pub services: &'a [ServiceFacts],
+    /// Where builds are remembered, if anywhere.
+    pub ledger: Option<&'a PathBuf>,
+    /// How long the engine gets.
+    pub limit: Duration,
+    /// Whether to find out whose the cache records are. That takes the layers of all images and the engine's history
+    /// of builds, seconds where there were many: a glance at a table does not wait for it.
+    pub depth: Depth,
+    /// How mounts are measured.
+    pub mounts: &'a Wish,
+}
+
+/// What the engine and the ledger told in time.
+pub struct Gathered {
+    /// What the engine holds.
+    pub inventory: Inventory,
+    /// The engine's disk, where it can be seen.
+    pub disk: Option<Disk>,
+    /// What else is to be said.
+    pub notes: Vec<String>,
+    details: Vec<ImageDetails>,
+    past: Vec<PastImage>,
+    answer: Answer,
+    own_records: Option<BTreeSet<String>>,
+    all_details: Option<Vec<ImageDetails>>,
+    remedies: Option<Vec<RemedyStats>>,
+    sizes: Sizes,
+    gc: Option<gc::Rules>,
+}
+
+impl Gathered {
+    /// The same as facts to calculate with. `with_records` lists every cache record.
+    pub fn facts<'a>(
+        &'a self,
+        gathering: &Gathering<'a>,
+        with_records: bool,
+        now: Timestamp,
+    ) -> Facts<'a> {
+        Facts {
+            project: &gathering.project.name,
+            services: gathering.services,
+            inventory: &self.inventory,
+            whose: &self.answer,
+            details: &self.details,
+            all_details: self.all_details.as_deref(),
+            disk: self.disk,
+            remedies: self.remedies.as_deref(),
+            past: &self.past,
+            own_records: self.own_records.as_ref(),
+            sizes: &self.sizes,
+            gc: self.gc.as_ref(),
+            with_records,
+            now,
+            notes: &self.notes,
+        }
+    }
+}
+
+/// What the engine tells at once.
+struct First {
+    inventory: Inventory,
+    layers: Layers,
+    memory: Memory,
+    policies: Option<Vec<gc::Policy>>,
+}
+
+impl Gathering<'_> {
+    /// Asks. `unknown` says what deserves a note of an engine with this inventory.
+    ///
+    /// # Errors
+    /// The engine cannot be reached.
+    pub async fn gather(
+        &self,
+        unknown: impl Fn(&Inventory) -> Option<String>,
+    ) -> Result<Gathered, EngineError> {
+        let end = Instant::now() + self.limit.max(LAYERS_AT_LEAST);
+        let engine = &Engine::new(self.connector);
+        let mut notes = Vec::new();
+        let First { mut inventory, layers, memory, policies } =
+            self.first(engine, end, &mut notes).await?;
+        let past = past::read_beside(
+            self.ledger.cloned(),
+            &self.project.name,
+            self.directory,
+            super::current(&self.project.name, self.services, &inventory.images),
+            &inventory.engine,
+        );
+        let disk = measure::disk(self.connector, &inventory.engine);
+        let sizes = self.sizes(engine, &mut inventory, disk).await;
+        let details = layers.put_into(&mut inventory, &mut notes);
+        let end = end.max(Instant::now() + LAYERS_AT_LEAST);
+        notes.extend(unknown(&inventory));
+        let evidence = self.evidence(engine, &inventory, memory, end, &mut notes).await?;
+        let all_details = self.all_layers(engine, &inventory, &details, end, &mut notes).await;
+        let all = all_details.as_deref();
+        let answer = ownership::judge(&Question {
+            project: self.project,
+            inventory: &inventory,
+            details: all.unwrap_or_default(),
+            evidence: &evidence,
+            include: &BTreeSet::new(),
+        });
+        let own_records = all.is_some().then(|| own_records(&answer, &evidence, &mut notes));
+        if let Some(note) = not_counted(answer.kept()) {
+            notes.push(note);
+        }
+        let remedies = all.and_then(|all| remedies(&inventory, all, &answer));
+        let disk = sizes.disk.or(disk);
+        let gc = policies.map(|policies| gc::Rules {
+            policies,
+            disk_free_bytes: disk.map(|disk| disk.available_bytes),
+        });
+        let past = past.await.unwrap_or_default();
+        notes.extend(past.note);
+        Ok(Gathered {
+            inventory,
+            disk,
+            notes,
+            details,
+            past: past.images,
+            answer,
+            own_records,
+            all_details,
+            remedies,
+            sizes,
+            gc,
+        })
+    }
+
+    /// What can be asked at the same time: what there is, the engine's rules, its past builds.
+    async fn first(
+        &self,
+        engine: &Engine,
+        end: Instant,
+        notes: &mut Vec<String>,
+    ) -> Result<First, EngineError> {
+        let observed = async {
+            if self.depth == Depth::Cache {
+                let inventory = engine.inventory(self.limit).await?;
+                let layers = self.layers(engine, &inventory.images, end).await;
+                return Ok((inventory, layers));
+            }
+            let layers = async |images: &[Image]| self.layers(engine, images, end).await;
+            engine.glance(self.limit, layers).await
+        };
+        let policies = async { timeout(self.limit, policies(self.connector)).await.ok().flatten() };
+        let mut unread = Vec::new();
+        let (ledger, name) = (self.ledger.cloned(), &self.project.name);
+        let recall = ownership::recall(self.connector, ledger, name, self.depth, &mut unread);
+        let (observed, policies, memory) =
+            tokio::join!(observed, policies, timeout_at(end, recall));
+        notes.append(&mut unread);
+        let memory = memory.unwrap_or_else(|_| {
+            notes.push(format!("builds of the project unknown: {TOO_SLOW}"));
+            Memory::default()
+        });
+        let (inventory, layers) = observed?;
+        Ok(First { inventory, layers, memory, policies })
+    }
+
+    /// The layers of the project's images, and what the others have in common with them.
+    async fn layers(&self, engine: &Engine, images: &[Image], end: Instant) -> Layers {
+        let end = end.max(Instant::now() + LAYERS_AT_LEAST);
+        let wanted = super::wanted(&self.project.name, self.services, images);
+        let unmeasured = !wanted.is_empty() && images.iter().any(|it| it.shared_bytes.is_none());
+        let others = images.iter().map(|image| image.id.clone());
+        let others: Vec<String> = others.filter(|id| unmeasured && !wanted.contains(id)).collect();
+        let chains = async {
+            match timeout_at(end, engine.image_chains(&others)).await {
+                Ok(chains) => chains.map_err(|error| error.to_string()),
+                Err(_) => Err(TOO_SLOW.to_owned()),
+            }
+        };
+        let (details, chains) = tokio::join!(details(engine, &wanted, end), chains);
+        Layers { details, chains }
+    }
+
+    async fn sizes(&self, engine: &Engine, inventory: &mut Inventory, disk: Option<Disk>) -> Sizes {
+        let for_disk = disk.is_none() && (self.mounts.for_disk || measure::is_near(self.connector));
+        let wish = Wish { for_disk, ..self.mounts.clone() };
+        let declared = DeclaredMounts::new(self.services);
+        let ways = |record: &_| declared.asked_for(record);
+        measure::sizes((self.connector, engine), inventory, &wish, ways).await
+    }
+
+    async fn evidence(
+        &self,
+        engine: &Engine,
+        inventory: &Inventory,
+        memory: Memory,
+        end: Instant,
+        notes: &mut Vec<String>,
+    ) -> Result<Evidence, EngineError> {
+        let gathering = ownership::gather(engine, inventory, self.project, memory);
+        match timeout_at(end, gathering).await {
+            Ok(evidence) => evidence,
+            Err(_) => {
+                notes.push(format!("whose things are is not certain: {TOO_SLOW}"));
+                Ok(Evidence::default())
+            }
+        }
+    }
+
+    /// Layers of all images: they tell which cache records somebody else has.
+    async fn all_layers(
+        &self,
+        engine: &Engine,
+        inventory: &Inventory,
+        own: &[ImageDetails],
+        end: Instant,
+        notes: &mut Vec<String>,
+    ) -> Option<Vec<ImageDetails>> {
+        if self.depth != Depth::Cache {
+            let more = "-v also tells which part of the build cache is this project's, and what clean would free";
+            notes.push(more.to_owned());
+            return None;
+        }
+        if own.is_empty() || inventory.cache.is_empty() {
+            return None;
+        }
+        let is_new = |id: &String| !own.iter().any(|image| image.id == *id);
+        let ids = inventory.images.iter().map(|image| image.id.clone());
+        let ids: Vec<String> = ids.filter(is_new).collect();
+        match details(engine, &ids, end).await {
+            Ok(others) => Some(own.iter().cloned().chain(others).collect()),
+            Err(why) => {
+                notes.push(format!("layers of other projects' images unknown: {why}"));
+                None
+            }
+        }
+    }
+}
+
+/// What inspecting images tells, or why it did not come in time.
+struct Layers {
+    /// Of the project's images.
+    details: Result<Vec<ImageDetails>, String>,
+    /// The chains of all others, where the engine has not told what images share.
+    chains: Result<Vec<Vec<String>>, String>,
+}
+
+impl Layers {
+    /// Adds what images share to the inventory. Returns the layers of the project's images.
+    fn put_into(self, inventory: &mut Inventory, notes: &mut Vec<String>) -> Vec<ImageDetails> {
+        let details = self.details.unwrap_or_else(|why| {
+            notes.push(format!("layers of images unknown: {why}"));
+            Vec::new()
+        });
+        match self.chains {
+            Ok(chains) => super::add_shared(inventory, &details, &chains),
+            Err(why) => notes.push(format!("what images share is unknown: {why}")),
+        }
+        details
+    }
+}
+
+/// Layers and history of these images, or why they did not come in time.
+async fn details(
+    engine: &Engine,
+    ids: &[String],
+    end: Instant,
+) -> Result<Vec<ImageDetails>, String> {
+    match timeout_at(end, engine.image_details(ids)).await {
+        Ok(Ok(details)) => Ok(details),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(TOO_SLOW.to_owned()),
+    }
+}
+
+/// The engine's rules for its build cache, where it tells them.
+async fn policies(connector: &Connector) -> Option<Vec<gc::Policy>> {
+    let policies = Control::connect(connector).await.ok()?.gc_policies().await?;
+    let policy = |policy: GcPolicy| gc::Policy {
+        all: policy.all,
+        keep_for: SignedDuration::try_from(policy.keep_for).unwrap_or(SignedDuration::MAX),
+        filters: policy.filters,
+        reserved_bytes: policy.reserved_bytes,
+        max_used_bytes: policy.max_used_bytes,
+        min_free_bytes: policy.min_free_bytes,
+    };
+    Some(policies.into_iter().map(policy).collect())
+}
+
+/// Ids of the project's cache records.
+fn own_records(answer: &Answer, evidence: &Evidence, notes: &mut Vec<String>) -> BTreeSet<String> {
+    if evidence.builds.is_empty() && evidence.unplaced.is_empty() {
+        notes.push(
+            "the project's part of the build cache goes by its images' history, as nobody recorded \
+             its builds: it may be larger"
+                .into(),
+        );
+    }
+    let records = answer.records.iter();
+    let own = records.filter(|(_, verdict)| matches!(verdict, Verdict::Ours { .. }));
+    own.map(|(id, _)| id.clone()).collect()
+}
+
+fn not_counted(things: usize) -> Option<String> {
+    let things = match things {
+        0 => return None,
+        1 => "1 thing".to_owned(),
+        count => format!("{count} things"),
+    };
+    Some(format!("{things} that look like the project's are not counted: clean --dry-run says why"))
+}
+
+/// What frees space, as `clean` would plan it; `None` where it would refuse to plan anything.
+fn remedies(
+    inventory: &Inventory,
+    details: &[ImageDetails],
+    answer: &Answer,
+) -> Option<Vec<RemedyStats>> {
+    let is_blind = |gap: &Gap| gap.lost == Lost::Everything && gap.part != Part::Engine;
+    if inventory.gaps.iter().any(is_blind) {
+        return None;
+    }
+    let remedies = clean::remedies(|request| clean::plan(inventory, details, answer, request));
+    let stats = remedies.into_iter().map(|remedy| RemedyStats {
+        command: format!("doc2md-docker {}", remedy.command),
+        frees_bytes: remedy.frees_bytes,
+    });
+    Some(stats.collect())
+}
