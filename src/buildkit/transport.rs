@@ -11,7 +11,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::engine::{Connector, LONGEST_REFUSAL, told};
+use crate::engine::{Connector, LONGEST_REFUSAL, message_in};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -79,10 +79,10 @@ pub(super) async fn upgrade(
     let response = sender.send_request(request).await.map_err(http_error)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = response.status();
-        // Whatever answers here may be no engine, and send without an end.
+        // Whatever answers here may not be an engine, and send without an end.
         let body = Limited::new(response.into_body(), LONGEST_REFUSAL).collect().await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        return Err(TransportError::Refused { path, status, body: told(&body) });
+        return Err(TransportError::Refused { path, status, body: message_in(&body) });
     }
     let upgraded = hyper::upgrade::on(response).await.map_err(http_error)?;
     drop(driver);

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::model::{Action, Item, Kind, Plan};
 use crate::engine::removal::Removal;
-use crate::engine::{Engine, EngineError, HttpError};
+use crate::engine::{Engine, EngineError};
 use crate::inventory::{CacheKind, CacheRecord};
 
 /// A thing that was to go and is still there.
@@ -63,10 +63,14 @@ pub async fn execute(
         match removal {
             Ok(Removal::Removed | Removal::Gone) => outcome.removed += 1,
             Ok(Removal::InUse(why)) => outcome.remain(item, why),
-            Err(error) if is_refusal(&error) => outcome.remain(item, reason(&error)),
-            Err(error) => {
-                return outcome.stop(Stop::Engine(error), things[index..].iter().chain(&records));
-            }
+            Err(error) => match error.refusal().map(|(_, why)| why.to_owned()) {
+                // The engine is there, and only this item cannot go.
+                Some(why) => outcome.remain(item, why),
+                None => {
+                    return outcome
+                        .stop(Stop::Engine(error), things[index..].iter().chain(&records));
+                }
+            },
         }
     }
     if let Some(first) = records.first() {
@@ -187,16 +191,4 @@ fn is_used_since(record: &CacheRecord, item: &Item) -> bool {
     let measured = u64::from(record.kind == CacheKind::CacheMount);
     let planned = matches!(item.action, Action::Cache { usage_count } if record.usage_count <= usage_count + measured);
     record.in_use || !planned
-}
-
-/// Whether the engine is there and only this item cannot go.
-fn is_refusal(error: &EngineError) -> bool {
-    matches!(error, EngineError::Http { source: HttpError::Refused { .. }, .. })
-}
-
-fn reason(error: &EngineError) -> String {
-    match error {
-        EngineError::Http { source: HttpError::Refused { message, .. }, .. } => message.clone(),
-        other => other.to_string(),
-    }
 }

@@ -1,17 +1,16 @@
 //! The Engine API as far as this tool needs it: bollard behind plain types.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::errors::Error as ApiError;
-use tokio::sync::OnceCell;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 
+use super::error::failed;
 use super::http::Http;
 use super::{Connector, EngineError};
 
-/// How long the engine may take to answer a request.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// bollard wants to know how long an engine may take to begin an answer. A removal or a stop takes as long as it takes;
+/// whoever does not want to wait has a time box.
+const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Credentials for one registry.
 #[derive(Clone, Default)]
@@ -34,12 +33,11 @@ pub struct ImageFacts {
     pub size_bytes: Option<u64>,
 }
 
-/// The Engine API. Cheap to clone; clones share one client. It connects and agrees on an API
+/// The Engine API. Cheap to clone; clones share connections. It connects and agrees on an API
 /// version at the first request, so that a run does not wait for what it needs only at its end.
 #[derive(Clone)]
 pub struct Engine {
-    connector: Connector,
-    client: Arc<OnceCell<Docker>>,
+    docker: Docker,
     http: Http,
 }
 
@@ -47,17 +45,29 @@ impl Engine {
     /// The engine behind `connector`.
     pub fn new(connector: &Connector) -> Self {
         let http = Http::new(connector);
-        Self { connector: connector.clone(), client: Arc::default(), http }
+        let of_bollard = http.clone();
+        let send = move |request: BollardRequest| {
+            let http = of_bollard.clone();
+            async move { Ok(http.versioned(request).await?) }
+        };
+        // The version is what `Http` adds.
+        let docker = Docker::connect_with_custom_transport(
+            send,
+            Some("http://docker"),
+            TIMEOUT.as_secs(),
+            API_DEFAULT_VERSION,
+        );
+        Self { docker: docker.expect("bollard only keeps what it was given"), http }
     }
 
-    /// Plain requests, for what bollard has no model for.
+    /// bollard's client, for every request that it does without loss.
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Plain requests, for the others.
     pub(super) fn http(&self) -> &Http {
         &self.http
-    }
-
-    async fn docker(&self) -> Result<&Docker, EngineError> {
-        let connect = || async { self.connector.bollard(TIMEOUT)?.negotiate_version().await };
-        self.client.get_or_try_init(connect).await.map_err(request("ask the engine's version"))
     }
 
     /// The engine's release, such as `28.5.2`.
@@ -65,31 +75,15 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn version(&self) -> Result<String, EngineError> {
-        let docker = self.docker().await?;
-        let version = docker.version().await.map_err(request("ask the engine's version"))?;
+        let operation = "ask the engine's version";
+        let ping = self.http.ping().await.map_err(failed(operation))?;
+        if !ping.release.is_empty() {
+            return Ok(ping.release.clone());
+        }
+        // A proxy has taken the header away. Engines start three programs to answer this.
+        let version = self.docker.version().await.map_err(failed(operation))?;
         Ok(version.version.unwrap_or_default())
     }
-
-    /// Whether images live in the containerd store, which can hold several platforms,
-    /// attestations, and push from BuildKit's exporter. From the storage driver that `docker info`
-    /// shows as `io.containerd.snapshotter.v1`.
-    ///
-    /// # Errors
-    /// The request failed.
-    pub async fn has_containerd_store(&self) -> Result<bool, EngineError> {
-        let info =
-            self.docker().await?.info().await.map_err(request("ask the engine's settings"))?;
-        Ok(info
-            .driver_status
-            .into_iter()
-            .flatten()
-            .any(|pair| pair.iter().any(|text| text.starts_with("io.containerd.snapshotter"))))
-    }
-}
-
-fn request(operation: impl Into<String>) -> impl FnOnce(ApiError) -> EngineError {
-    let operation = operation.into();
-    move |source| EngineError::Request { operation, source }
 }
 
 /// The registry that `reference` names: its first part where that looks like a host, else Docker Hub

@@ -1,30 +1,31 @@
-//! Plain requests to the Engine API, below bollard, over the same dialer.
-//!
-//! For answers that bollard's models lose parts of: the disk usage of engines before API 1.53, and
-//! the parents of cache records, whose name starts with a space. Knows URLs and statuses, not what
-//! the answers mean.
+//! Requests to the Engine API in the version that the engine speaks: bollard's, and plain ones for what bollard cannot ask
+//! or its models lose. docs/design/engine.md says which these are. Knows URLs and statuses, not what the answers mean.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bollard::{BollardRequest, body_full};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use serde::Deserialize;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::inventory::ApiVersion;
 
-use super::transport::HttpClient;
+use super::error::{failed, message_in};
+use super::transport::{self, Allowance, HttpClient};
 use super::{Connector, EngineError, HttpError};
 
 /// The newest API version whose answers this program has been written for.
-const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 55 };
+const NEWEST: ApiVersion = ApiVersion::v1(55);
 
-/// Largest answer that is taken: the disk usage of an engine with 500,000 records of build cache has about as much,
-/// and what never ends must not fill the memory.
-const LONGEST_ANSWER: usize = 256 << 20;
+/// How long an engine may take to answer the first question, which costs it nothing.
+const FIRST_ANSWER: Duration = Duration::from_secs(120);
+
 /// Of a refusal only the message counts.
 pub(crate) const LONGEST_REFUSAL: usize = 1 << 20;
 
@@ -39,7 +40,7 @@ pub(super) struct Ping {
     pub(super) os: String,
 }
 
-/// Plain requests to one engine. Cheap to clone; clones share connections.
+/// Requests to one engine. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub(super) struct Http {
     client: HttpClient,
@@ -48,32 +49,49 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(connector: &Connector) -> Self {
-        Self { client: connector.http_client(), ping: Arc::default() }
+        Self { client: transport::client(connector), ping: Arc::default() }
     }
 
     /// Asks once which version the engine speaks.
-    pub(super) async fn ping(&self) -> Result<&Ping, EngineError> {
-        self.ping.get_or_try_init(|| self.ask_ping()).await
+    pub(super) async fn ping(&self) -> Result<&Ping, HttpError> {
+        let ask =
+            async || timeout(FIRST_ANSWER, self.ask_ping()).await.unwrap_or(Err(HttpError::Silent));
+        self.ping.get_or_try_init(ask).await
     }
 
-    async fn ask_ping(&self) -> Result<Ping, EngineError> {
-        let failed = failed("ask the engine's version");
-        let response = match self.client.request(request(Method::GET, "/_ping")).await {
-            Ok(response) => response,
-            Err(error) => return Err(failed(HttpError::Connection(error.into()))),
-        };
+    async fn ask_ping(&self) -> Result<Ping, HttpError> {
+        let response = self.exchange(request(Method::GET, "/_ping")).await?;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
-        let version = ApiVersion::parse(header("Api-Version")).map_or(ApiVersion::v1(41), |own| {
-            if own.cmp(&NEWEST) == Ordering::Greater { NEWEST } else { own }
-        });
+        let version = ApiVersion::parse(header("Api-Version")).unwrap_or(ApiVersion::v1(41));
         let release = header("Server").strip_prefix("Docker/").unwrap_or_default();
         Ok(Ping {
-            api_version: version,
+            api_version: version.min(NEWEST),
             release: release.split(' ').next().unwrap_or_default().to_owned(),
             os: header("Ostype").to_owned(),
         })
+    }
+
+    /// Sends a request for a path without a version in the version that the engine speaks. bollard's paths have none
+    /// either: `Url::join` drops it (bollard 0.21, `src/uri.rs`).
+    pub(super) async fn versioned(
+        &self,
+        mut request: BollardRequest,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let version = self.ping().await?.api_version;
+        let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let uri = format!("http://docker/v{version}{path}").parse();
+        *request.uri_mut() = uri.expect("a valid path has been lengthened");
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: BollardRequest) -> Result<Response<Incoming>, HttpError> {
+        let response = self.client.request(request).await.map_err(HttpError::connection)?;
+        if !response.status().is_success() {
+            limit(&response, LONGEST_REFUSAL);
+        }
+        Ok(response)
     }
 
     /// GET of `path` (which starts with `/`, without the version), decoded.
@@ -83,7 +101,7 @@ impl Http {
         path: &str,
     ) -> Result<T, EngineError> {
         let body = self.send(Method::GET, operation, path).await?;
-        serde_json::from_slice(&body).map_err(HttpError::Answer).map_err(failed(operation))
+        serde_json::from_slice(&body).map_err(failed(operation))
     }
 
     /// The body of a successful answer.
@@ -93,9 +111,11 @@ impl Http {
         operation: &str,
         path: &str,
     ) -> Result<Bytes, EngineError> {
-        let version = self.ping().await?.api_version;
-        let request = request(method, &format!("/v{version}{path}"));
-        self.exchange(request).await.map_err(failed(operation))
+        let body = async {
+            let response = self.versioned(request(method, path)).await?;
+            accepted(response).await?.collect().await.map_err(HttpError::connection)
+        };
+        Ok(body.await.map_err(failed(operation))?.to_bytes())
     }
 
     /// POST of `path` with a header; `take` gets the body of a successful answer piece by piece, and may refuse it.
@@ -105,83 +125,49 @@ impl Http {
         (name, value): (HeaderName, HeaderValue),
         take: &mut impl FnMut(Bytes) -> Result<(), HttpError>,
     ) -> Result<(), HttpError> {
-        let ping = self.ping().await.map_err(|error| match error {
-            EngineError::Http { source, .. } => source,
-            error => HttpError::Connection(error.into()),
-        })?;
-        let mut request = request(Method::POST, &format!("/v{}{path}", ping.api_version));
+        let mut request = request(Method::POST, path);
         request.headers_mut().insert(name, value);
-        let response = match self.client.request(request).await {
-            Ok(response) => response,
-            Err(error) => return Err(HttpError::Connection(error.into())),
-        };
-        let (status, mut body) = (response.status(), response.into_body());
-        if !status.is_success() {
-            let body = Limited::new(body, LONGEST_REFUSAL).collect().await;
-            return Err(refused(status, &body.map(|body| body.to_bytes()).unwrap_or_default()));
+        let response = self.versioned(request).await?;
+        if response.status().is_success() {
+            // Whoever takes the pieces keeps none.
+            limit(&response, usize::MAX);
         }
+        let mut body = accepted(response).await?;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| HttpError::Connection(error.into()))?;
-            if let Ok(piece) = frame.into_data() {
+            if let Ok(piece) = frame.map_err(HttpError::connection)?.into_data() {
                 take(piece)?;
             }
         }
         Ok(())
     }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, HttpError> {
-        let response = match self.client.request(request).await {
-            Ok(response) => response,
-            Err(error) => return Err(HttpError::Connection(error.into())),
-        };
-        let status = response.status();
-        let limit = if status.is_success() { LONGEST_ANSWER } else { LONGEST_REFUSAL };
-        let body = Limited::new(response.into_body(), limit).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                HttpError::TooLong(limit)
-            } else {
-                HttpError::Connection(error)
-            }
-        })?;
-        let body = body.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
-    }
 }
 
-fn failed(operation: &str) -> impl Fn(HttpError) -> EngineError {
-    let operation = operation.to_owned();
-    move |source| EngineError::Http { operation: operation.clone(), source }
+/// Returns the body of a successful answer; of another, the error that it tells.
+async fn accepted(response: Response<Incoming>) -> Result<Incoming, HttpError> {
+    let (status, body) = (response.status(), response.into_body());
+    if status.is_success() {
+        return Ok(body);
+    }
+    let body = body.collect().await.map_err(HttpError::connection)?.to_bytes();
+    Err(refused(status, &body))
+}
+
+fn limit(response: &Response<Incoming>, bytes: usize) {
+    if let Some(allowance) = response.extensions().get::<Allowance>() {
+        allowance.limit(bytes);
+    }
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> HttpError {
-    HttpError::Refused { status: status.as_u16(), message: told(body) }
+    HttpError::Refused { status: status.as_u16(), message: message_in(body) }
 }
 
-/// What the body of a refusal says: the engine's message, or the text of whoever else answered.
-pub(crate) fn told(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    if let Ok(answer) = serde_json::from_slice::<Message>(body) {
-        return answer.message;
-    }
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    // A page is for a browser: whatever answered here, it is no engine.
-    if text.starts_with('<') {
-        "a web page, not a Docker Engine's answer".to_owned()
-    } else {
-        text.to_owned()
-    }
-}
-
-fn request(method: Method, path: &str) -> Request<Full<Bytes>> {
+fn request(method: Method, path: &str) -> BollardRequest {
     Request::builder()
         .method(method)
         // The host part is what Go's client sends for sockets too; the dialer never looks at it.
         .uri(format!("http://docker{path}"))
-        .body(Full::default())
+        .body(body_full(Bytes::new()))
         .expect("paths are made of constants and percent-encoded values")
 }
 
@@ -202,7 +188,7 @@ pub(super) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{HttpError, encoded, refused, told};
+    use super::{HttpError, encoded, message_in, refused};
     use crate::inventory::ApiVersion;
 
     #[test]
@@ -224,6 +210,6 @@ mod tests {
             let HttpError::Refused { status, message } = error else { panic!("{error}") };
             assert_eq!((status, message.as_str()), (404, "no such thing"));
         }
-        assert!(told(b"<!DOCTYPE HTML>\n<html>").contains("not a Docker Engine"));
+        assert!(message_in(b"<!DOCTYPE HTML>\n<html>").contains("not a Docker Engine"));
     }
 }

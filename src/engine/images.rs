@@ -1,49 +1,32 @@
 //! Images: the list, and what inspecting one adds.
 
+use bollard::Docker;
+use bollard::models::{
+    ImageConfig, ImageHistoryResponseItem, ImageInspect, ImageInspectRootFs,
+    ImageManifestSummarySize, ImageSummary,
+};
+use bollard::query_parameters::ListImagesOptions;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::http::{Http, encoded};
+use super::error::{failed, unless_missing};
+use super::http::encoded;
 use super::values::{bytes, seconds};
-use super::{CONCURRENT_REQUESTS, Engine, EngineError, HttpError, ImageFacts};
-use crate::inventory::ApiVersion;
+use super::{CONCURRENT_REQUESTS, Engine, EngineError, ImageFacts};
 use crate::inventory::{HistoryStep, Image, ImageDetails, Labels, Layer};
 
-/// One image of `GET /images/json` or of the disk usage answer.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ImageRow {
-    id: String,
-    #[serde(default)]
-    parent_id: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    repo_digests: Option<Vec<String>>,
-    #[serde(default)]
-    created: i64,
-    #[serde(default)]
-    size: Option<i64>,
-    /// -1 where it was not computed.
-    #[serde(default)]
-    shared_size: Option<i64>,
-    #[serde(default)]
-    labels: Option<Labels>,
-}
-
 /// All images, without the sizes shared between them.
-pub(super) async fn list(http: &Http) -> Result<Vec<Image>, EngineError> {
-    let rows: Option<Vec<ImageRow>> = http.get("list images", "/images/json").await?;
-    Ok(rows.into_iter().flatten().map(Image::from).collect())
+pub(super) async fn list(docker: &Docker) -> Result<Vec<Image>, EngineError> {
+    let rows =
+        docker.list_images(None::<ListImagesOptions>).await.map_err(failed("list images"))?;
+    Ok(rows.into_iter().map(Image::from).collect())
 }
 
-impl From<ImageRow> for Image {
-    fn from(row: ImageRow) -> Self {
-        let named = |names: Option<Vec<String>>| {
+impl From<ImageSummary> for Image {
+    fn from(row: ImageSummary) -> Self {
+        let named = |mut names: Vec<String>| {
             // Before API 1.43 a dangling image has one name, `<none>:<none>`.
-            let mut names: Vec<String> =
-                names.into_iter().flatten().filter(|name| !name.starts_with("<none>")).collect();
+            names.retain(|name| !name.starts_with("<none>"));
             names.sort();
             names
         };
@@ -52,70 +35,14 @@ impl From<ImageRow> for Image {
             references: named(row.repo_tags),
             digests: named(row.repo_digests),
             created: seconds(row.created),
-            size_bytes: row.size.and_then(bytes),
-            shared_bytes: row.shared_size.and_then(bytes),
-            labels: row.labels.unwrap_or_default(),
+            size_bytes: bytes(row.size),
+            // Engines write -1 where it was not computed.
+            shared_bytes: bytes(row.shared_size),
+            labels: row.labels.into_iter().collect(),
             parent: Some(row.parent_id).filter(|parent| !parent.is_empty()),
             containers: Vec::new(),
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectRow {
-    id: String,
-    #[serde(default)]
-    size: Option<i64>,
-    #[serde(default, rename = "RootFS")]
-    root_fs: Option<RootFsRow>,
-    #[serde(default)]
-    manifests: Option<Vec<ManifestRow>>,
-    #[serde(default)]
-    config: Option<ConfigRow>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ConfigRow {
-    #[serde(default)]
-    labels: Option<Labels>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RootFsRow {
-    #[serde(default)]
-    layers: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ManifestRow {
-    #[serde(default)]
-    size: Option<ManifestSizeRow>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ManifestSizeRow {
-    #[serde(default)]
-    content: i64,
-    #[serde(default)]
-    total: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HistoryRow {
-    #[serde(default)]
-    created: i64,
-    #[serde(default)]
-    created_by: String,
-    #[serde(default)]
-    size: i64,
-    #[serde(default)]
-    comment: String,
 }
 
 impl Engine {
@@ -124,13 +51,8 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        match self.inspect(reference).await {
-            Ok(row) => Ok(Some(ImageFacts { size_bytes: on_disk(&row), id: row.id })),
-            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        let image = self.inspect(reference).await?;
+        Ok(image.map(|it| ImageFacts { size_bytes: on_disk(&it), id: it.id.unwrap_or_default() }))
     }
 
     /// Labels of the image with this id, also of one that is in no list; `None` when the engine has none.
@@ -138,14 +60,9 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn image_labels(&self, id: &str) -> Result<Option<Labels>, EngineError> {
-        let path = format!("/images/{}/json", encoded(id));
-        match self.http().get::<InspectRow>(&format!("inspect image {id}"), &path).await {
-            Ok(row) => Ok(Some(row.config.and_then(|config| config.labels).unwrap_or_default())),
-            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        let image = self.inspect_plainly(id).await?;
+        let labels = |config: ImageConfig| config.labels.into_iter().flatten().collect();
+        Ok(image.map(|image| image.config.map(labels).unwrap_or_default()))
     }
 
     /// Layers and history of the images with these ids, in the same order; those that are gone
@@ -168,63 +85,60 @@ impl Engine {
     /// # Errors
     /// A request failed.
     pub async fn image_chains(&self, ids: &[String]) -> Result<Vec<Vec<String>>, EngineError> {
-        let chains = stream::iter(ids.iter().cloned())
-            .map(|id| async move {
-                let path = format!("/images/{}/json", encoded(&id));
-                match self.http().get::<InspectRow>(&format!("inspect image {id}"), &path).await {
-                    Ok(row) => {
-                        let diff_ids = row.root_fs.and_then(|root| root.layers);
-                        Ok(Some(chain_ids(&diff_ids.unwrap_or_default())))
-                    }
-                    Err(EngineError::Http {
-                        source: HttpError::Refused { status: 404, .. },
-                        ..
-                    }) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            })
+        let images = stream::iter(ids.iter().cloned())
+            .map(|id| async move { self.inspect_plainly(&id).await })
             .buffer_unordered(CONCURRENT_REQUESTS)
             .try_collect::<Vec<_>>()
             .await?;
-        Ok(chains.into_iter().flatten().collect())
+        Ok(images.into_iter().flatten().map(|image| chain_ids(&diff_ids(image.root_fs))).collect())
     }
 
     async fn image_detail(&self, id: &str) -> Result<Option<ImageDetails>, EngineError> {
-        let operation = format!("inspect image {id}");
-        let history_path = format!("/images/{}/history", encoded(id));
-        let inspect = self.inspect(id);
-        let history = self.http().get::<Option<Vec<HistoryRow>>>(&operation, &history_path);
-        match tokio::try_join!(inspect, history) {
-            Ok((inspect, history)) => Ok(Some(details(inspect, history.unwrap_or_default()))),
-            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        let name = encoded(id);
+        let history = async {
+            let history = self.docker().image_history(&name).await;
+            unless_missing(history.map_err(failed(format!("read the history of image {id}"))))
+        };
+        let (image, history) = tokio::try_join!(self.inspect(id), history)?;
+        Ok(image.zip(history).map(|(image, history)| details(image, history)))
     }
 
-    /// An image's inspection, with its sizes by manifest where the engine keeps them so.
-    async fn inspect(&self, name: &str) -> Result<InspectRow, EngineError> {
-        // The sizes per manifest came with API 1.48; earlier engines would ignore the question.
-        let manifests = self.http().ping().await?.api_version >= ApiVersion::v1(48);
-        let query = if manifests { "?manifests=1" } else { "" };
-        let path = format!("/images/{}/json{query}", encoded(name));
-        self.http().get(&format!("inspect image {name}"), &path).await
+    /// An image's inspection, with its sizes by manifest where the engine keeps them so; `None` when the engine has no
+    /// such image. bollard's `inspect_image` cannot ask for these.
+    async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
+        let operation = format!("inspect image {name}");
+        // They came with API 1.48; earlier engines ignore the question.
+        let path = format!("/images/{}/json?manifests=1", encoded(name));
+        unless_missing(self.http().get(&operation, &path).await)
+    }
+
+    /// The same without these sizes, which cost the containerd store time.
+    async fn inspect_plainly(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
+        let image = self.docker().inspect_image(&encoded(name)).await;
+        unless_missing(image.map_err(failed(format!("inspect image {name}"))))
     }
 }
 
 /// Bytes on disk: `Size` of an inspection is the compressed content alone on the containerd store.
-fn on_disk(inspect: &InspectRow) -> Option<u64> {
-    let manifests = inspect.manifests.iter().flatten();
-    let totals: Vec<u64> =
-        manifests.filter_map(|it| it.size.as_ref().and_then(|size| bytes(size.total))).collect();
-    match totals.is_empty() {
-        true => inspect.size.and_then(bytes),
-        false => Some(totals.iter().sum()),
-    }
+fn on_disk(image: &ImageInspect) -> Option<u64> {
+    by_manifest(image, |size| size.total).or(image.size.and_then(bytes))
 }
 
-fn details(inspect: InspectRow, history: Vec<HistoryRow>) -> ImageDetails {
+/// The sum of a size over all manifests; `None` where the engine tells none.
+fn by_manifest(
+    image: &ImageInspect,
+    size: impl Fn(&ImageManifestSummarySize) -> i64,
+) -> Option<u64> {
+    let manifests = image.manifests.iter().flatten();
+    let sizes: Vec<u64> = manifests.filter_map(|it| bytes(size(&it.size))).collect();
+    (!sizes.is_empty()).then(|| sizes.iter().sum())
+}
+
+fn diff_ids(root_fs: Option<ImageInspectRootFs>) -> Vec<String> {
+    root_fs.and_then(|root| root.layers).unwrap_or_default()
+}
+
+fn details(image: ImageInspect, history: Vec<ImageHistoryResponseItem>) -> ImageDetails {
     // The engine lists the newest step first.
     let history: Vec<HistoryStep> = history
         .into_iter()
@@ -236,18 +150,11 @@ fn details(inspect: InspectRow, history: Vec<HistoryRow>) -> ImageDetails {
             comment: row.comment,
         })
         .collect();
-    let diff_ids = inspect.root_fs.and_then(|root| root.layers).unwrap_or_default();
-    let content: Vec<u64> = inspect
-        .manifests
-        .into_iter()
-        .flatten()
-        .filter_map(|manifest| manifest.size.and_then(|size| bytes(size.content)))
-        .collect();
     ImageDetails {
-        id: inspect.id,
-        size_bytes: inspect.size.and_then(bytes),
-        content_bytes: (!content.is_empty()).then(|| content.iter().sum()),
-        layers: layers(diff_ids, &history),
+        size_bytes: image.size.and_then(bytes),
+        content_bytes: by_manifest(&image, |size| size.content),
+        id: image.id.unwrap_or_default(),
+        layers: layers(diff_ids(image.root_fs), &history),
         history,
     }
 }
@@ -345,8 +252,10 @@ mod tests {
             r#""RepoTags":null,"RepoDigests":null"#,
             r#""RepoTags":[],"RepoDigests":[]"#,
         ] {
-            let row: ImageRow =
-                serde_json::from_str(&format!(r#"{{"Id":"a","SharedSize":-1,{names}}}"#)).unwrap();
+            let row: ImageSummary = serde_json::from_str(&format!(
+                r#"{{"Id":"a","ParentId":"","Created":0,"Size":1,"SharedSize":-1,"Labels":null,"Containers":-1,{names}}}"#
+            ))
+            .unwrap();
             let image = Image::from(row);
             assert!(image.is_dangling(), "{names}");
             assert_eq!(image.shared_bytes, None);

@@ -1,32 +1,13 @@
 //! What the engine tells about itself.
 
-use serde::Deserialize;
+use bollard::Docker;
+use bollard::models::SystemInfo;
 
-use super::http::{Http, Ping};
+use super::error::failed;
+use super::http::Ping;
 use super::{Engine, EngineError};
 use crate::inventory::ApiVersion;
 use crate::inventory::{EngineFacts, Store};
-
-/// `GET /info`, as far as it is needed.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct InfoRow {
-    #[serde(rename = "ID")]
-    id: Option<String>,
-    server_version: Option<String>,
-    driver: Option<String>,
-    driver_status: Option<Vec<Vec<String>>>,
-    #[serde(rename = "OSType")]
-    os_type: Option<String>,
-    architecture: Option<String>,
-    docker_root_dir: Option<String>,
-    name: Option<String>,
-    #[serde(rename = "NCPU")]
-    cpus: Option<u64>,
-    mem_total: Option<u64>,
-    operating_system: Option<String>,
-    kernel_version: Option<String>,
-}
 
 /// The machine an engine runs on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,18 +28,38 @@ impl Engine {
     /// # Errors
     /// The engine cannot be asked.
     pub async fn machine(&self) -> Result<Machine, EngineError> {
-        let info = fetch(self.http()).await?;
+        let info = fetch(self.docker()).await?;
+        let positive = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
         Ok(Machine {
-            cpus: info.cpus.filter(|count| *count > 0),
-            memory_bytes: info.mem_total.filter(|bytes| *bytes > 0),
+            cpus: info.ncpu.and_then(positive),
+            memory_bytes: info.mem_total.and_then(positive),
             operating_system: info.operating_system.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
         })
     }
+
+    /// Whether images live in the containerd store, which can hold several platforms, attestations, and push from
+    /// BuildKit's exporter.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn has_containerd_store(&self) -> Result<bool, EngineError> {
+        Ok(self.facts().await?.store == Store::Containerd)
+    }
+
+    /// What the engine tells about itself.
+    ///
+    /// # Errors
+    /// The engine cannot be reached or answers with an error.
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let info = fetch(self.docker()).await?;
+        let ping = self.http().ping().await.map_err(failed("ask the engine's version"))?;
+        Ok(EngineFacts::from_ping(ping).with_info(info))
+    }
 }
 
-pub(super) async fn fetch(http: &Http) -> Result<InfoRow, EngineError> {
-    http.get("ask the engine's settings", "/info").await
+pub(super) async fn fetch(docker: &Docker) -> Result<SystemInfo, EngineError> {
+    docker.info().await.map_err(failed("ask the engine's settings"))
 }
 
 impl EngineFacts {
@@ -84,7 +85,7 @@ impl EngineFacts {
     }
 
     /// The same with what `/info` adds.
-    pub(super) fn with_info(self, info: InfoRow) -> Self {
+    pub(super) fn with_info(self, info: SystemInfo) -> Self {
         // `[["driver-type", "io.containerd.snapshotter.v1"]]` is how the CLI tells them apart too.
         let containerd = info
             .driver_status
@@ -110,7 +111,7 @@ impl EngineFacts {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{EngineFacts, InfoRow, Ping};
+    use super::{EngineFacts, Ping};
     use crate::inventory::ApiVersion;
     use crate::inventory::Store;
 
@@ -120,8 +121,7 @@ mod tests {
             release: "28.5.2".to_owned(),
             os: "linux".to_owned(),
         };
-        let info: InfoRow = serde_json::from_str(info).unwrap();
-        EngineFacts::from_ping(&ping).with_info(info)
+        EngineFacts::from_ping(&ping).with_info(serde_json::from_str(info).unwrap())
     }
 
     #[test]

@@ -22,8 +22,9 @@ mod volumes;
 pub use api::{Engine, ImageFacts, RegistryCredentials, registry_of};
 pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
 pub use disk_usage::DiskUsage;
-pub use error::{EngineError, HttpError};
-pub(crate) use http::{LONGEST_REFUSAL, told};
+pub(crate) use error::message_in;
+pub use error::{EngineError, HttpError, TooLong};
+pub(crate) use http::LONGEST_REFUSAL;
 pub use info::Machine;
 
 /// How many requests run at a time: enough to hide a network's delay, and far from what an engine

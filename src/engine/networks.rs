@@ -1,36 +1,22 @@
 //! Networks, as the list shows them.
 
-use serde::Deserialize;
+use bollard::Docker;
 
 use super::EngineError;
-use super::http::Http;
+use super::error::failed;
 use super::values::time;
-use crate::inventory::{Labels, Network};
-
-/// One network of `GET /networks`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NetworkRow {
-    id: String,
-    name: String,
-    #[serde(default)]
-    driver: String,
-    #[serde(default)]
-    created: Option<String>,
-    #[serde(default)]
-    labels: Option<Labels>,
-}
+use crate::inventory::Network;
 
 /// All networks. The list names no containers: those name their networks.
-pub(super) async fn list(http: &Http) -> Result<Vec<Network>, EngineError> {
-    let rows: Option<Vec<NetworkRow>> = http.get("list networks", "/networks").await?;
-    let network = |row: NetworkRow| Network {
-        id: row.id,
-        name: row.name,
-        driver: row.driver,
+pub(super) async fn list(docker: &Docker) -> Result<Vec<Network>, EngineError> {
+    let rows = docker.list_networks(None).await.map_err(failed("list networks"))?;
+    let network = |row: bollard::models::Network| Network {
+        id: row.id.unwrap_or_default(),
+        name: row.name.unwrap_or_default(),
+        driver: row.driver.unwrap_or_default(),
         created: time(row.created),
-        labels: row.labels.unwrap_or_default(),
+        labels: row.labels.into_iter().flatten().collect(),
         containers: Vec::new(),
     };
-    Ok(rows.into_iter().flatten().map(network).collect())
+    Ok(rows.into_iter().map(network).collect())
 }

@@ -12,9 +12,8 @@ use http::Method;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::disk_usage::{self, DiskUsage};
-use super::{
-    ConnectError, Engine, EngineError, HttpError, containers, images, info, networks, volumes,
-};
+use super::error::failed;
+use super::{ConnectError, Engine, EngineError, containers, images, info, networks, volumes};
 use crate::inventory::{EngineFacts, Gap, Image, Inventory, Lost, Network, Part};
 
 /// First wait before a question is asked again; it doubles.
@@ -75,7 +74,7 @@ impl Engine {
         // The plain lists answer fast even where measuring does not: they get the last fifth.
         let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
         let ping = match timeout_at(time.end, self.http().ping()).await {
-            Ok(ping) => ping?,
+            Ok(ping) => ping.map_err(failed("ask the engine's version"))?,
             Err(_) => return Err(timed_out("ask the engine's version", limit)),
         };
         let mut questions = disk_usage::questions(ping.api_version);
@@ -87,14 +86,14 @@ impl Engine {
             if questions.len() == asked {
                 return Err(meanwhile);
             }
-            let listed = within(time.end, limit, settled(|| images::list(self.http()))).await;
+            let listed = within(time.end, limit, settled(|| images::list(self.docker()))).await;
             let told = meanwhile(listed.as_deref().unwrap_or_default()).await;
             Ok((listed, told))
         };
         let usages =
             join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
         let lists = self.networks(time);
-        let info = async { within(time.end, limit, info::fetch(self.http())).await };
+        let info = async { within(time.end, limit, info::fetch(self.docker())).await };
         let (usages, listed, networks, info) = tokio::join!(usages, listed, lists, info);
 
         let mut gaps = Vec::new();
@@ -140,17 +139,8 @@ impl Engine {
         Ok((linked(facts, all, networks, gaps), told))
     }
 
-    /// What the engine tells about itself.
-    ///
-    /// # Errors
-    /// The engine cannot be reached or answers with an error.
-    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        let ping = EngineFacts::from_ping(self.http().ping().await?);
-        Ok(ping.with_info(info::fetch(self.http()).await?))
-    }
-
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
-        within(time.end, time.limit, settled(|| networks::list(self.http()))).await
+        within(time.end, time.limit, settled(|| networks::list(self.docker()))).await
     }
 
     /// One disk usage answer, with plain lists in place of what it does not tell.
@@ -162,16 +152,16 @@ impl Engine {
         let mut usage = DiskUsage::default();
         let mut gaps = Vec::new();
         for part in parts {
-            let http = self.http();
+            let docker = self.docker();
             let TimeBox { limit, end, .. } = time;
             let listed = match part {
-                Part::Images => within(end, limit, settled(|| images::list(http)))
+                Part::Images => within(end, limit, settled(|| images::list(docker)))
                     .await
                     .map(|list| usage.images = list),
-                Part::Containers => within(end, limit, settled(|| containers::list(http)))
+                Part::Containers => within(end, limit, settled(|| containers::list(docker)))
                     .await
                     .map(|list| usage.containers = list),
-                Part::Volumes => within(end, limit, settled(|| volumes::list(http)))
+                Part::Volumes => within(end, limit, settled(|| volumes::list(docker)))
                     .await
                     .map(|list| usage.volumes = list),
                 Part::Cache | Part::Networks | Part::Engine => Err(timed_out("", limit)),
@@ -190,8 +180,7 @@ impl Engine {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
         let body = settled(|| self.http().send(Method::GET, &operation, path)).await?;
-        DiskUsage::from_json(&body)
-            .map_err(|error| EngineError::Http { operation, source: HttpError::Answer(error) })
+        DiskUsage::from_json(&body).map_err(failed(operation))
     }
 }
 
@@ -218,26 +207,17 @@ where
 /// Whether the engine measures for somebody else: 20.10 does so for one client at a time. The time
 /// box ends the wait.
 fn is_busy(error: &EngineError) -> bool {
-    refusal(error).is_some_and(|(_, message)| message.contains("already running"))
+    error.refusal().is_some_and(|(_, message)| message.contains("already running"))
 }
 
 /// Whether a refusal passes by itself: the containerd store misses what a build or prune removes
 /// while it is being measured.
 fn will_pass(error: &EngineError) -> bool {
-    refusal(error).is_some_and(|(status, message)| {
+    error.refusal().is_some_and(|(status, message)| {
         status == 404
             || (matches!(status, 409 | 500)
                 && ["does not exist", "not found"].iter().any(|words| message.contains(words)))
     })
-}
-
-fn refusal(error: &EngineError) -> Option<(u16, &str)> {
-    match error {
-        EngineError::Http { source: HttpError::Refused { status, message }, .. } => {
-            Some((*status, message))
-        }
-        _ => None,
-    }
 }
 
 async fn within<T>(
@@ -255,7 +235,7 @@ fn timed_out(operation: &str, limit: Duration) -> EngineError {
 fn gap(part: Part, lost: Lost, error: &EngineError) -> Gap {
     let why = match error {
         EngineError::TimedOut { limit, .. } => format!("no answer within {limit:?}"),
-        EngineError::Http { source, .. } => {
+        EngineError::Request { source, .. } => {
             ConnectError::find(source).map_or_else(|| source.to_string(), ConnectError::to_string)
         }
         other => other.to_string(),

@@ -1,7 +1,7 @@
 //! Pushes an image from the engine's store.
 //!
-//! By a plain request: bollard keeps what it has not understood of an answer, however much that becomes, and reads it
-//! again with every piece that comes.
+//! By a plain request: of a line that does not end bollard keeps everything, and reads it again with every piece that
+//! comes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::api::{Engine, RegistryCredentials, registry_of};
+use super::error::{TooLong, failed};
 use super::http::encoded;
 use super::{EngineError, HttpError};
 
@@ -49,7 +50,6 @@ impl Engine {
         credentials: RegistryCredentials,
     ) -> Result<(), EngineError> {
         let operation = format!("push {reference}");
-        let failed = |source| EngineError::Http { operation: operation.clone(), source };
         let (name, tag) = split_tag(reference);
         let login = DockerCredentials {
             serveraddress: Some(registry_of(reference).to_owned()),
@@ -58,7 +58,7 @@ impl Engine {
             identitytoken: Some(credentials.identity_token).filter(|token| !token.is_empty()),
             ..DockerCredentials::default()
         };
-        let login = serde_json::to_vec(&login).map_err(HttpError::Answer).map_err(failed)?;
+        let login = serde_json::to_vec(&login).map_err(failed(&operation))?;
         let mut login = HeaderValue::from_str(&URL_SAFE.encode(login))
             .expect("base64 is what headers may hold");
         login.set_sensitive(true);
@@ -73,8 +73,8 @@ impl Engine {
                 refused = refused.take().or_else(|| line?.error());
             })
         };
-        self.http().post_streaming(&path, (LOGIN, login), &mut take).await.map_err(failed)?;
-        take(Bytes::from_static(b"\n")).map_err(failed)?;
+        let pushed = self.http().post_streaming(&path, (LOGIN, login), &mut take).await;
+        pushed.and_then(|()| take(Bytes::from_static(b"\n"))).map_err(failed(operation))?;
         match refused {
             Some(message) => Err(EngineError::Push { reference: reference.to_owned(), message }),
             None => Ok(()),
@@ -102,7 +102,7 @@ impl Lines {
                 each(&self.0);
                 self.0.clear();
             } else if self.0.len() > LONGEST_LINE {
-                return Err(HttpError::TooLong(LONGEST_LINE));
+                return Err(TooLong(LONGEST_LINE).into());
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ mod tests {
     fn a_line_without_an_end_is_too_long() {
         let (mut lines, piece) = (Lines::default(), [b'x'; 10_000]);
         let ended = (0..1000).try_for_each(|_| lines.push(&piece, |_| {}));
-        assert!(matches!(ended, Err(HttpError::TooLong(LONGEST_LINE))), "{ended:?}");
+        assert!(matches!(ended, Err(HttpError::TooLong(TooLong(LONGEST_LINE)))), "{ended:?}");
         assert!(lines.0.len() < LONGEST_LINE + 20_000);
     }
 }

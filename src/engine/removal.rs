@@ -3,10 +3,15 @@
 //! What is gone already counts as removed, what something uses is left and said to be in use. Nothing
 //! here takes a filter that an engine may not know: `docs/design/clean.md` names those that wipe all.
 
+use bollard::errors::Error as ApiError;
+use bollard::query_parameters::{
+    PruneBuildOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+};
 use http::Method;
 
+use super::error::failed;
 use super::http::encoded;
-use super::{Engine, EngineError, HttpError};
+use super::{Engine, EngineError};
 use crate::inventory::{CacheRecord, Part};
 
 /// Ids in one prune request: about 26 bytes each, far from the 1 MiB that Go's servers take as a head.
@@ -33,8 +38,8 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn stop_container(&self, id: &str) -> Result<Removal, EngineError> {
-        let path = format!("/containers/{}/stop", encoded(id));
-        self.removal(Method::POST, &format!("stop container {id}"), &path).await
+        let stopped = self.docker().stop_container(&encoded(id), None).await;
+        removal(format!("stop container {id}"), stopped)
     }
 
     /// Removes a container that does not run, and none of its volumes.
@@ -42,8 +47,8 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_container(&self, id: &str) -> Result<Removal, EngineError> {
-        let path = format!("/containers/{}", encoded(id));
-        self.removal(Method::DELETE, &format!("remove container {id}"), &path).await
+        let removed = self.docker().remove_container(&encoded(id), None).await;
+        removal(format!("remove container {id}"), removed)
     }
 
     /// Removes a network.
@@ -51,8 +56,8 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_network(&self, id: &str) -> Result<Removal, EngineError> {
-        let path = format!("/networks/{}", encoded(id));
-        self.removal(Method::DELETE, &format!("remove network {id}"), &path).await
+        let removed = self.docker().remove_network(&encoded(id)).await;
+        removal(format!("remove network {id}"), removed)
     }
 
     /// Removes a volume.
@@ -60,8 +65,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_volume(&self, name: &str) -> Result<Removal, EngineError> {
-        let path = format!("/volumes/{}", encoded(name));
-        self.removal(Method::DELETE, &format!("remove volume {name}"), &path).await
+        let removed =
+            self.docker().remove_volume(&encoded(name), None::<RemoveVolumeOptions>).await;
+        removal(format!("remove volume {name}"), removed)
     }
 
     /// Removes an image, or one reference of it while others remain. Its parents stay.
@@ -69,25 +75,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_image(&self, image: &str) -> Result<Removal, EngineError> {
-        let path = format!("/images/{}?noprune=1", encoded(image));
-        self.removal(Method::DELETE, &format!("remove image {image}"), &path).await
-    }
-
-    async fn removal(
-        &self,
-        method: Method,
-        operation: &str,
-        path: &str,
-    ) -> Result<Removal, EngineError> {
-        match self.http().send(method, operation, path).await {
-            Ok(_) => Ok(Removal::Removed),
-            Err(EngineError::Http { source: HttpError::Refused { status, message }, .. })
-                if refusal(status, &message).is_some() =>
-            {
-                Ok(refusal(status, &message).unwrap_or(Removal::Gone))
-            }
-            Err(error) => Err(error),
-        }
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        let removed = self.docker().remove_image(&encoded(image), Some(options), None).await;
+        removal(format!("remove image {image}"), removed)
     }
 
     /// Whether a prune by id removes only records with these ids. The question itself can remove
@@ -105,11 +95,11 @@ impl Engine {
         );
         match self.http().send(Method::POST, "ask whether cache is removed by id", &path).await {
             Ok(_) => Ok(false),
-            // moby `daemon/internal/builder-next/builder.go`, `errMultipleFilterValues`.
-            Err(EngineError::Http {
-                source: HttpError::Refused { status: 400, message }, ..
-            }) => Ok(message.contains("only one value")),
-            Err(error) => Err(error),
+            Err(error) => match error.refusal() {
+                // moby `daemon/internal/builder-next/builder.go`, `errMultipleFilterValues`.
+                Some((400, message)) => Ok(message.contains("only one value")),
+                _ => Err(error),
+            },
         }
     }
 
@@ -126,9 +116,10 @@ impl Engine {
         }
         for ids in ids.chunks(IDS_PER_REQUEST) {
             // One value, a regular expression: more than one is refused.
-            let filters = serde_json::json!({"id": [format!("^({})$", ids.join("|"))]});
-            let path = format!("/build/prune?all=1&filters={}", encoded(&filters.to_string()));
-            self.http().send(Method::POST, &operation, &path).await?;
+            let filters = [("id", vec![format!("^({})$", ids.join("|"))])].into();
+            let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
+            let pruned = self.docker().prune_build(Some(options)).await;
+            pruned.map_err(failed(&operation))?;
         }
         Ok(())
     }
@@ -138,8 +129,8 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn cache_records(&self) -> Result<Vec<CacheRecord>, EngineError> {
-        let version = self.http().ping().await?.api_version;
-        for (path, parts) in super::disk_usage::questions(version) {
+        let ping = self.http().ping().await.map_err(failed("list the build cache"))?;
+        for (path, parts) in super::disk_usage::questions(ping.api_version) {
             if parts.contains(&Part::Cache) {
                 return Ok(self.disk_usage(&path, &parts).await?.cache);
             }
@@ -154,11 +145,21 @@ pub fn is_record_id(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// What a refusal means: 404 is gone, 304 stopped already, 409 in use. Networks in use answer 403.
+/// Tells from the engine's answer to a removal what became of the thing.
+fn removal<T>(operation: String, answer: Result<T, ApiError>) -> Result<Removal, EngineError> {
+    let error = match answer {
+        Ok(_) => return Ok(Removal::Removed),
+        Err(error) => failed(operation)(error),
+    };
+    let kept = error.refusal().and_then(|(status, message)| refusal(status, message));
+    kept.ok_or(error)
+}
+
+/// What a refusal means: 404 is gone, 409 in use. Networks in use answer 403.
 fn refusal(status: u16, message: &str) -> Option<Removal> {
     let in_use = || Some(Removal::InUse(message.trim().to_owned()));
     match status {
-        304 | 404 => Some(Removal::Gone),
+        404 => Some(Removal::Gone),
         // A removal of the same container that has begun already.
         409 if message.contains("already in progress") => Some(Removal::Gone),
         409 => in_use(),
@@ -175,7 +176,6 @@ mod tests {
     #[test]
     fn gone_is_no_failure_and_in_use_tells_why() {
         assert_eq!(refusal(404, "No such image: a"), Some(Removal::Gone));
-        assert_eq!(refusal(304, ""), Some(Removal::Gone));
         assert_eq!(
             refusal(409, "removal of container a is already in progress"),
             Some(Removal::Gone)

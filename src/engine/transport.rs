@@ -1,146 +1,147 @@
-//! bollard on the [`Connector`]: Engine API requests over the same dialer as BuildKit's streams.
+//! The one HTTP client for the Engine API, over the same dialer as BuildKit's streams. bollard's requests and plain ones
+//! share its connections.
 
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::Bytes;
+use futures_util::Stream as Sequence;
 use http::Uri;
-use http_body_util::Full;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::error::too_long;
+use super::error::TooLong;
 use crate::engine::{Connector, Stream};
 
 /// How long an idle connection is kept. An engine at the other end of ssh costs a login per
 /// connection, and a prune makes hundreds of requests; on a local socket keeping costs nothing.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Bytes that are read of an answer which bollard keeps as a whole before anybody looks at it. It is asked for the
-/// engine's version and settings, which have a few kilobytes.
-const LONGEST_KEPT: usize = 16 << 20;
+/// Largest answer that is taken: the disk usage of an engine with 500,000 records of build cache has about as much,
+/// and what never ends must not fill the memory.
+const LONGEST_ANSWER: usize = 256 << 20;
 
-impl Connector {
-    /// An Engine API client whose every request goes through this connector. `timeout` bounds the
-    /// wait for the head of each response. The API version is bollard's newest: negotiate it
-    /// (`Docker::negotiate_version`) before the first request.
-    ///
-    /// # Errors
-    /// None today; bollard's signature allows for one.
-    pub fn bollard(&self, timeout: Duration) -> Result<Docker, bollard::errors::Error> {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(1);
-        let client = builder.build(Dial { connector: self.clone(), limit: LONGEST_KEPT });
-        // The host part is what Go's client sends for sockets too; the dialer never looks at it.
-        Docker::connect_with_custom_transport(
-            move |request: BollardRequest| {
-                let response = client.request(request);
-                async move { response.await.map_err(bollard::errors::Error::from) }
-            },
-            Some("http://docker"),
-            timeout.as_secs().max(1),
-            API_DEFAULT_VERSION,
-        )
-    }
-}
+/// The body of a request as bollard has it.
+type Body =
+    Either<Full<Bytes>, StreamBody<Pin<Box<dyn Sequence<Item = io::Result<Frame<Bytes>>> + Send>>>>;
 
-/// A client for plain requests; see [`Connector::http_client`].
-pub(super) type HttpClient = Client<Dial, Full<Bytes>>;
+/// A client of one engine. Cheap to clone; clones share connections.
+pub(super) type HttpClient = Client<Dial, Body>;
 
-impl Connector {
-    /// A client for requests that bollard has no model for. It keeps as many idle connections as
-    /// requests run at a time, so that a burst of them does not dial for each.
-    pub(super) fn http_client(&self) -> HttpClient {
-        Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(super::CONCURRENT_REQUESTS)
-            // Whoever asks reads the answer in pieces, and stops where it is too long.
-            .build(Dial { connector: self.clone(), limit: usize::MAX })
-    }
+/// Returns a client whose every connection is dialled by `connector`. It keeps as many idle connections as requests run
+/// at a time, so that a burst of them does not dial for each.
+pub(super) fn client(connector: &Connector) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(super::CONCURRENT_REQUESTS)
+        .build(Dial(connector.clone()))
 }
 
 /// hyper's view of the connector: whatever address is asked for, there is one engine.
 #[derive(Clone)]
-pub(super) struct Dial {
-    connector: Connector,
-    /// Bytes of an answer.
-    limit: usize,
-}
+pub(super) struct Dial(Connector);
 
 impl tower_service::Service<Uri> for Dial {
-    type Response = EngineIo;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<EngineIo, std::io::Error>> + Send>>;
+    type Response = TokioIo<EngineStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _uri: Uri) -> Self::Future {
-        let Self { connector, limit } = self.clone();
-        Box::pin(async move { Ok(EngineIo::new(connector.dial().await?, limit)) })
+        let connector = self.0.clone();
+        Box::pin(async move {
+            let stream = connector.dial().await?;
+            Ok(TokioIo::new(EngineStream { stream, allowance: Allowance::default() }))
+        })
     }
 }
 
-/// A stream of the connector with the traits hyper asks for.
-pub(super) struct EngineIo {
-    io: TokioIo<Box<dyn Stream>>,
-    /// Bytes that may be read until something is written, which is the next request.
-    limit: usize,
-    left: usize,
+/// How many bytes of an answer are read. bollard collects an answer before anybody looks at it, so the connection itself
+/// has to end one that goes on and on. Every response carries the allowance of its connection among its extensions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Allowance(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    limit: AtomicUsize,
+    read: AtomicUsize,
 }
 
-impl EngineIo {
-    fn new(stream: Box<dyn Stream>, limit: usize) -> Self {
-        Self { io: TokioIo::new(stream), limit, left: limit }
+impl Allowance {
+    /// Limits the answer that is being read.
+    pub(super) fn limit(&self, bytes: usize) {
+        self.0.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// A request is being written: the next answer is another one.
+    fn renew(&self) {
+        self.limit(LONGEST_ANSWER);
+        self.0.read.store(0, Ordering::Relaxed);
+    }
+
+    fn spend(&self, bytes: usize) -> io::Result<()> {
+        let before = self.0.read.fetch_add(bytes, Ordering::Relaxed);
+        let limit = self.0.limit.load(Ordering::Relaxed);
+        if before.saturating_add(bytes) > limit {
+            return Err(io::Error::other(TooLong(limit)));
+        }
+        Ok(())
     }
 }
 
-impl Connection for EngineIo {
+/// A connection to the engine.
+pub(super) struct EngineStream {
+    stream: Box<dyn Stream>,
+    allowance: Allowance,
+}
+
+impl Connection for EngineStream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.allowance.clone())
     }
 }
 
-impl Read for EngineIo {
+impl AsyncRead for EngineStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let room = buf.remaining();
-        if self.left == 0 {
-            return Poll::Ready(Err(std::io::Error::other(too_long(self.limit))));
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.allowance.spend(buf.filled().len() - before)),
+            other => other,
         }
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if read.is_ready() {
-            // Whatever was read had room.
-            self.left = self.left.saturating_sub(room);
-        }
-        read
     }
 }
 
-impl Write for EngineIo {
+impl AsyncWrite for EngineStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        self.left = self.limit;
-        Pin::new(&mut self.io).poll_write(cx, buf)
+    ) -> Poll<io::Result<usize>> {
+        self.allowance.renew();
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,45 +1,28 @@
 //! Volumes, as the list and the disk usage answer show them.
 
-use serde::Deserialize;
+use bollard::Docker;
+use bollard::models;
+use bollard::query_parameters::ListVolumesOptionsBuilder;
 
-use super::http::{Http, encoded};
+use super::error::failed;
 use super::values::{bytes, time};
-use super::{Engine, EngineError, HttpError};
-use crate::inventory::{Labels, Volume};
-
-/// One volume of `GET /volumes` or of the disk usage answer.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct VolumeRow {
-    name: String,
-    #[serde(default)]
-    driver: String,
-    #[serde(default)]
-    created_at: Option<String>,
-    #[serde(default)]
-    labels: Option<Labels>,
-    #[serde(default)]
-    usage_data: Option<UsageRow>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct UsageRow {
-    /// -1 where the driver cannot tell.
-    #[serde(default)]
-    size: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListRow {
-    #[serde(default)]
-    volumes: Option<Vec<VolumeRow>>,
-}
+use super::{Engine, EngineError};
+use crate::inventory::Volume;
 
 /// All volumes, without sizes.
-pub(super) async fn list(http: &Http) -> Result<Vec<Volume>, EngineError> {
-    let list: ListRow = http.get("list volumes", "/volumes").await?;
+pub(super) async fn list(docker: &Docker) -> Result<Vec<Volume>, EngineError> {
+    named(docker, "list volumes", None).await
+}
+
+/// Volumes, or those whose names contain `name`.
+async fn named(
+    docker: &Docker,
+    operation: &str,
+    name: Option<&str>,
+) -> Result<Vec<Volume>, EngineError> {
+    let filters = name.map(|name| [("name", vec![name.to_owned()])].into());
+    let options = filters.map(|it| ListVolumesOptionsBuilder::default().filters(&it).build());
+    let list = docker.list_volumes(options).await.map_err(failed(operation))?;
     Ok(list.volumes.into_iter().flatten().map(Volume::from).collect())
 }
 
@@ -49,25 +32,21 @@ impl Engine {
     /// # Errors
     /// The request failed.
     pub async fn volume(&self, name: &str) -> Result<Option<Volume>, EngineError> {
-        let path = format!("/volumes/{}", encoded(name));
-        match self.http().get::<VolumeRow>(&format!("inspect volume {name}"), &path).await {
-            Ok(row) => Ok(Some(row.into())),
-            Err(EngineError::Http { source: HttpError::Refused { status: 404, .. }, .. }) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        // Not inspected: the `Status` that some drivers add there is not what bollard's model says.
+        let found = named(self.docker(), &format!("inspect volume {name}"), Some(name)).await?;
+        Ok(found.into_iter().find(|volume| volume.name == name))
     }
 }
 
-impl From<VolumeRow> for Volume {
-    fn from(row: VolumeRow) -> Self {
+impl From<models::Volume> for Volume {
+    fn from(row: models::Volume) -> Self {
         Self {
             name: row.name,
             driver: row.driver,
             created: time(row.created_at),
+            // Engines write -1 where the driver cannot tell.
             size_bytes: row.usage_data.and_then(|usage| bytes(usage.size)),
-            labels: row.labels.unwrap_or_default(),
+            labels: row.labels.into_iter().collect(),
             containers: Vec::new(),
         }
     }

@@ -1,7 +1,6 @@
 //! The dialer against real engines: sockets, and ssh with Docker's own `dial-stdio` at the far end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use doc2md_docker::engine::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings};
 
@@ -14,10 +13,13 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Asks for the version over `connector`, several times, so that connections are used again.
 fn answers(connector: &Connector, engine: &Engine) {
     runtime().block_on(async {
-        let docker = connector.bollard(Duration::from_secs(30)).unwrap();
-        let docker = docker.negotiate_version().await.unwrap();
+        let client = doc2md_docker::engine::Engine::new(connector);
         for _ in 0..3 {
-            let version = docker.version().await.unwrap().version.unwrap();
+            let version = client.facts().await.unwrap().version;
+            assert_eq!(
+                client.version().await.unwrap().split('+').next(),
+                version.split('+').next()
+            );
             assert!(engine.name.starts_with(&version[..4]), "{}: {version}", engine.name);
         }
     });
@@ -61,7 +63,7 @@ fn dial_stdio_passes_on_why_the_far_engine_does_not_answer() {
     program::script(&ssh, &script);
     let connector = resolve("ssh://me@build", Some(folder.path()));
     let error = runtime().block_on(async {
-        connector.bollard(Duration::from_secs(30)).unwrap().ping().await.unwrap_err()
+        doc2md_docker::engine::Engine::new(&connector).version().await.unwrap_err()
     });
     let error = ConnectError::find(&error).expect("the reason got lost");
     assert_eq!(error.kind, ConnectErrorKind::Ssh);

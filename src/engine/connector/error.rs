@@ -51,20 +51,27 @@ impl ConnectError {
     /// Finds the failed connection attempt behind an error of bollard, tonic or hyper, which all
     /// wrap what the dialer answered. `None` when a connection existed and failed later.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(found);
-            }
-            // An io::Error skips the error it carries when asked for its source.
-            if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                next = Some(inner);
-                continue;
-            }
-            next = error.source();
-        }
-        None
+        error_within(error)
     }
+}
+
+/// Finds an error of type `E` among an error and its causes.
+pub(crate) fn error_within<'a, E: Error + 'static>(
+    error: &'a (dyn Error + 'static),
+) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An io::Error skips the error it carries when asked for its source.
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            next = Some(inner);
+            continue;
+        }
+        next = error.source();
+    }
+    None
 }
 
 impl From<ConnectError> for io::Error {

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::ClientConfig;
 
+pub(super) use error::error_within;
 pub use error::{ConnectError, ConnectErrorKind};
 use host::Host;
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Mutex;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -441,10 +443,15 @@ async fn no_ssh_program_is_named() {
     assert!(error.message.ends_with("no `ssh` program on PATH"), "{error}");
 }
 
-/// Answers every request on every connection with `OK`, and counts connections.
-async fn serve_http(listener: UnixListener, connections: Arc<std::sync::atomic::AtomicUsize>) {
+/// Answers every request with `{}`, and keeps each connection's requests.
+async fn serve_http(listener: UnixListener, connections: Arc<Mutex<Vec<Vec<String>>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let connections = Arc::clone(&connections);
+        let number = {
+            let mut all = connections.lock().unwrap();
+            all.push(Vec::new());
+            all.len() - 1
+        };
         tokio::spawn(async move {
             let mut seen = Vec::new();
             let mut buffer = [0; 1024];
@@ -452,12 +459,12 @@ async fn serve_http(listener: UnixListener, connections: Arc<std::sync::atomic::
                 seen.extend_from_slice(&buffer[..read]);
                 if seen.ends_with(b"\r\n\r\n") {
                     let head = String::from_utf8(std::mem::take(&mut seen)).unwrap();
-                    assert!(head.starts_with("GET /_ping HTTP/1.1\r\n"), "{head}");
                     assert!(head.contains("host: docker\r\n"), "{head}");
-                    stream
-                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK")
-                        .await
-                        .unwrap();
+                    let line = head.lines().next().unwrap().to_owned();
+                    connections.lock().unwrap()[number].push(line);
+                    let answer =
+                        "HTTP/1.1 200 OK\r\napi-version: 1.44\r\ncontent-length: 2\r\n\r\n{}";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
                 }
             }
         });
@@ -465,57 +472,86 @@ async fn serve_http(listener: UnixListener, connections: Arc<std::sync::atomic::
 }
 
 #[tokio::test]
-async fn bollard_speaks_through_the_connector_and_keeps_the_connection() {
+async fn bollards_requests_and_plain_ones_share_a_connection_and_a_version() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("d.sock");
-    let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let connections = Arc::<Mutex<Vec<Vec<String>>>>::default();
     tokio::spawn(serve_http(UnixListener::bind(&path).unwrap(), Arc::clone(&connections)));
-    let docker = Connector::unix(&path).bollard(Duration::from_secs(10)).unwrap();
-    for _ in 0..3 {
-        assert_eq!(docker.ping().await.unwrap(), "OK");
-    }
-    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    let engine = crate::engine::Engine::new(&Connector::unix(&path));
+    engine.facts().await.unwrap();
+    engine.image("h:5000/a/b:c d?e#f/../g").await.unwrap();
+    engine.remove_volume("../x?y").await.unwrap();
+    assert_eq!(
+        *connections.lock().unwrap(),
+        [[
+            "GET /_ping HTTP/1.1",
+            "GET /v1.44/info HTTP/1.1",
+            "GET /v1.44/images/h%3A5000%2Fa%2Fb%3Ac%20d%3Fe%23f%2F..%2Fg/json?manifests=1 HTTP/1.1",
+            "DELETE /v1.44/volumes/..%2Fx%3Fy HTTP/1.1",
+        ]]
+    );
 }
 
-/// A peer that answers without an end: each kind of request ends with a message.
+/// A peer that answers `status` and goes on and on, but for the first question.
+async fn serve_without_end(listener: UnixListener, status: &'static str) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut request = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut request).await {
+                if request[..read].starts_with(b"GET /_ping ") {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                    continue;
+                }
+                let head = format!("HTTP/1.1 {status}\r\n\r\n{{\"Version\": \"");
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn answers_without_an_end_are_ended() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("d.sock");
-    let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"Version\": \"").await;
-                while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
-            });
-        }
-    });
+    tokio::spawn(serve_without_end(UnixListener::bind(&path).unwrap(), "200 OK"));
     let engine = crate::engine::Engine::new(&Connector::unix(&path));
-    let said = |error: &dyn std::error::Error| {
-        let (mut text, mut source) = (error.to_string(), error.source());
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
-    };
-    let error = said(&engine.version().await.unwrap_err());
-    assert!(
-        error.contains("the answer is longer than 16 MiB: is this a Docker Engine?"),
-        "{error}"
-    );
-    let error = said(&engine.push("a", Default::default()).await.unwrap_err());
-    assert!(error.contains("the answer is longer than 1 MiB: is this a Docker Engine?"), "{error}");
+    // By bollard, plainly, and in pieces.
+    let (facts, list, push) =
+        tokio::join!(engine.facts(), engine.cache_records(), engine.push("a", Default::default()));
+    for (limit, error) in
+        [(256, facts.unwrap_err()), (256, list.unwrap_err()), (1, push.unwrap_err())]
+    {
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let expected = format!("the answer is longer than {limit} MiB: is this a Docker Engine?");
+        assert_eq!(cause, expected, "{error}");
+    }
+}
+
+/// The same with refusals, of which less is read.
+#[tokio::test]
+async fn refusals_without_an_end_are_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("d.sock");
+    tokio::spawn(serve_without_end(
+        UnixListener::bind(&path).unwrap(),
+        "500 Internal Server Error",
+    ));
+    let engine = crate::engine::Engine::new(&Connector::unix(&path));
+    let (facts, list, push) =
+        tokio::join!(engine.facts(), engine.cache_records(), engine.push("a", Default::default()));
+    for error in [facts.unwrap_err(), list.unwrap_err(), push.unwrap_err()] {
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "the answer is longer than 1 MiB: is this a Docker Engine?", "{error}");
+    }
 }
 
 #[tokio::test]
-async fn bollard_passes_on_why_the_engine_was_not_reached() {
+async fn the_engine_passes_on_why_it_was_not_reached() {
     let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("none.sock");
-    let docker = Connector::unix(&path).bollard(Duration::from_secs(10)).unwrap();
-    let error = docker.ping().await.unwrap_err();
-    let found = ConnectError::find(&error).expect("the dialer's error got lost");
-    assert_eq!(found.kind, ConnectErrorKind::NotThere);
+    let engine = crate::engine::Engine::new(&Connector::unix(home.path().join("none.sock")));
+    for error in [engine.facts().await.unwrap_err(), engine.cache_records().await.unwrap_err()] {
+        let found = ConnectError::find(&error).expect("the dialer's error got lost");
+        assert_eq!(found.kind, ConnectErrorKind::NotThere);
+    }
 }

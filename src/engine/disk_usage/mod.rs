@@ -5,13 +5,12 @@
 //! asked with `verbose=1` (moby `api/docs/CHANGELOG.md`). One model reads them all, whatever an
 //! engine sends. Only images, containers, volumes and cache: networks have no size.
 
+use bollard::models::{ContainerSummary, ImageSummary, Volume as VolumeRow};
 use serde::Deserialize;
 
 use super::build_cache::CacheRow;
-use super::containers::ContainerRow;
-use super::images::ImageRow;
+use super::containers::container;
 use super::values::bytes;
-use super::volumes::VolumeRow;
 use crate::inventory::ApiVersion;
 use crate::inventory::{CacheRecord, Container, Image, Part, Volume};
 
@@ -24,12 +23,12 @@ const USAGE_OBJECTS: ApiVersion = ApiVersion::v1(52);
 #[serde(default, rename_all = "PascalCase")]
 struct Answer {
     layers_size: Option<i64>,
-    images: Option<Vec<ImageRow>>,
-    containers: Option<Vec<ContainerRow>>,
+    images: Option<Vec<ImageSummary>>,
+    containers: Option<Vec<ContainerSummary>>,
     volumes: Option<Vec<VolumeRow>>,
     build_cache: Option<Vec<CacheRow>>,
-    image_usage: Option<Usage<ImageRow>>,
-    container_usage: Option<Usage<ContainerRow>>,
+    image_usage: Option<Usage<ImageSummary>>,
+    container_usage: Option<Usage<ContainerSummary>>,
     volume_usage: Option<Usage<VolumeRow>>,
     build_cache_usage: Option<Usage<CacheRow>>,
 }
@@ -90,7 +89,7 @@ impl DiskUsage {
             layers_bytes: total.or(answer.layers_size).and_then(bytes),
             images: items(answer.image_usage, answer.images).map(Image::from).collect(),
             containers: items(answer.container_usage, answer.containers)
-                .map(|row| row.into_container(true))
+                .map(|row| container(row, true))
                 .collect(),
             volumes: items(answer.volume_usage, answer.volumes).map(Volume::from).collect(),
             cache: cache.map(CacheRecord::from).collect(),
