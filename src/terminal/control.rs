@@ -1,5 +1,7 @@
 //! Makes text from elsewhere (logs of steps, messages of the engine) harmless for a terminal.
 
+use anstyle_parse::{Params, Parser, Perform};
+
 /// What becomes of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
@@ -14,100 +16,58 @@ pub enum Colours {
 ///
 /// With [`Colours::Keep`], a reset is added where the text leaves a colour on.
 pub fn harmless(text: &str, colours: Colours) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut coloured = false;
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\n' | '\t' => out.push(char),
-            '\x1b' => {
-                if let Some(sgr) = escape(&mut chars)
-                    && colours == Colours::Keep
-                {
-                    coloured = !matches!(sgr, "" | "0");
-                    out.push_str("\x1b[");
-                    out.push_str(sgr);
-                    out.push('m');
-                }
-            }
-            char if char.is_control() || reorders(char) => {}
-            char => out.push(char),
+    let mut out = Text { text: String::with_capacity(text.len()), colours, coloured: false };
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.text.push('\n');
+        }
+        // A parser for each line: what one leaves open must not hide the next.
+        let mut parser = <Parser>::default();
+        for byte in line.bytes() {
+            parser.advance(&mut out, byte);
         }
     }
-    if coloured {
-        out.push_str("\x1b[0m");
+    if out.coloured {
+        out.text.push_str("\x1b[0m");
     }
-    out
+    out.text
+}
+
+/// What a terminal would show of what it parses. Everything that is not mentioned here is dropped.
+struct Text {
+    text: String,
+    colours: Colours,
+    coloured: bool,
+}
+
+impl Perform for Text {
+    fn print(&mut self, char: char) {
+        if !char.is_control() && !reorders(char) {
+            self.text.push(char);
+        }
+    }
+
+    fn execute(&mut self, byte: u8) {
+        if byte == b'\t' {
+            self.text.push('\t');
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, end: u8) {
+        if end != b'm' || !intermediates.is_empty() || ignore || self.colours == Colours::Drop {
+            return;
+        }
+        let parts = |part: &[u16]| part.iter().map(u16::to_string).collect::<Vec<_>>().join(":");
+        let sgr = params.iter().map(parts).collect::<Vec<_>>().join(";");
+        self.coloured = sgr != "0";
+        self.text.push_str(&format!("\x1b[{sgr}m"));
+    }
 }
 
 /// Whether a character makes what stands beside it appear in another order (Unicode Annex 9, explicit
 /// formatting): text could show another command than the one that ran.
 fn reorders(char: char) -> bool {
     matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Reads the rest of an escape sequence (ECMA-48). Answers the parameters of an SGR sequence.
-fn escape<'a>(chars: &mut std::str::Chars<'a>) -> Option<&'a str> {
-    let mut ahead = chars.clone();
-    match ahead.next()? {
-        // CSI: parameters, intermediates, one final byte.
-        '[' => {
-            let parameters = ahead.as_str();
-            let mut length = 0;
-            for char in ahead.by_ref() {
-                match char {
-                    ' '..='?' => length += char.len_utf8(),
-                    '@'..='~' => {
-                        *chars = ahead;
-                        let parameters = &parameters[..length];
-                        let plain = parameters
-                            .bytes()
-                            .all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'));
-                        return (char == 'm' && plain).then_some(parameters);
-                    }
-                    // Not a sequence after all: the text goes on here.
-                    _ => break,
-                }
-            }
-            for _ in 0..=length {
-                chars.next();
-            }
-            None
-        }
-        // OSC, DCS, SOS, PM, APC: everything up to BEL or ST.
-        ']' | 'P' | 'X' | '^' | '_' => {
-            while let Some(char) = ahead.next() {
-                match char {
-                    '\x07' | '\u{9c}' => break,
-                    '\x1b' => {
-                        let mut end = ahead.clone();
-                        if end.next() == Some('\\') {
-                            ahead = end;
-                        }
-                        break;
-                    }
-                    _ => {}
-                }
-            }
-            *chars = ahead;
-            None
-        }
-        // Two bytes, or intermediates and a final byte.
-        ' '..='/' => {
-            for char in ahead.by_ref() {
-                if !matches!(char, ' '..='/') {
-                    break;
-                }
-            }
-            *chars = ahead;
-            None
-        }
-        '0'..='~' => {
-            *chars = ahead;
-            None
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -124,14 +84,47 @@ mod tests {
             ("a\x1bPq#0\x1b\\b\x1bcc\x1b(Bd\x1b7e", "abcde", "abcde"),
             ("tab\there\nline\x08\x7f\u{9b}2J", "tab\there\nline2J", "tab\there\nline2J"),
             ("\x1b[12", "", ""),
-            ("\x1b[>4;2m\x1b[31é", "é", "é"),
+            // A terminal waits for the end of the sequence, too.
+            ("\x1b[>4;2m\x1b[31é m", "", ""),
             ("end\x1b", "end", "end"),
             ("a\u{202e}b\u{2066}c\u{2069}\u{200f}\u{61c}d", "abcd", "abcd"),
             ("\u{5d0}\u{200d}\u{627}", "\u{5d0}\u{200d}\u{627}", "\u{5d0}\u{200d}\u{627}"),
             ("\x1b]unended", "", ""),
+            ("\x1b]unended\nshown", "\nshown", "\nshown"),
+            ("\x1bPé\x1b[2J\nshown\x1b[", "\nshown", "\nshown"),
+            ("\x1b[;1m\x1b[mx", "\x1b[0;1m\x1b[0mx", "x"),
+            ("\x1b[4:3mx\x1b[24m", "\x1b[4:3mx\x1b[24m\x1b[0m", "x"),
+            ("\x1b[99999999999999999999mx", "\x1b[65535mx\x1b[0m", "x"),
+            ("\x1b[31\x1b[32mx", "\x1b[32mx\x1b[0m", "x"),
+            ("\x1b[31\x18mx\x1b[3\x1a1m", "mx1m", "mx1m"),
+            ("\x1b[?31mx\x1b[31 mx\x1b[=1my", "xxy", "xxy"),
+            ("\u{9d}0;title\u{9c}a\u{90}q\u{9c}b\u{85}c\u{8d}", "0;titleaqbc", "0;titleaqbc"),
+            ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link", "link"),
+            ("\x1b]52;c;é\u{9c}eA==\x07a\x1b_G\x1b\\\x1b^x\x1b\\\x1bXy\x1b\\b", "ab", "ab"),
+            ("\x1b#8\x1b%G\x1bN\x1b=a\x1b[!pb\x1b[6nc\x1b[5i", "abc", "abc"),
+            ("cut \u{fffd}\x1b", "cut \u{fffd}", "cut \u{fffd}"),
         ] {
             assert_eq!(harmless(raw, Colours::Keep), kept, "{raw:?}");
             assert_eq!(harmless(raw, Colours::Drop), dropped, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn more_parameters_than_a_terminal_takes_are_dropped_with_their_sequence() {
+        let many = format!("a\x1b[{}mb", "1;".repeat(1000));
+        assert_eq!(harmless(&many, Colours::Keep), "ab");
+    }
+
+    /// Bytes that are not text have become U+FFFD before they come here, wherever they were cut.
+    #[test]
+    fn what_was_cut_anywhere_is_harmless_in_both_parts() {
+        let raw = "é\x1b[31mré\x1b]0;tîtle\x07\x1bPqé\x1b\\\x1b[2J\u{9b}é\u{202e}".as_bytes();
+        for at in 0..=raw.len() {
+            for part in [&raw[..at], &raw[at..]] {
+                let kept = harmless(&String::from_utf8_lossy(part), Colours::Keep);
+                let plain = kept.replace("\x1b[31m", "").replace("\x1b[0m", "");
+                assert!(!plain.contains(|c: char| c.is_control() || reorders(c)), "{at}: {kept:?}");
+            }
         }
     }
 
