@@ -68,6 +68,24 @@ pub fn cut(text: &str, columns: usize) -> String {
     out
 }
 
+/// The text if it fits `columns`, otherwise `...` and its end: that of a reference or path tells more than its beginning.
+pub fn cut_start(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let dots = columns.min(3);
+    let mut used = dots;
+    let mut start = text.len();
+    for (at, char) in text.char_indices().rev() {
+        used += char.width().unwrap_or(0);
+        if used > columns {
+            break;
+        }
+        start = at;
+    }
+    ".".repeat(dots) + &text[start..]
+}
+
 /// The text followed by spaces up to `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
     // A width of `format!` ends at 65,535, and a text of others does not.
@@ -102,6 +120,15 @@ mod tests {
     fn ids_are_short() {
         assert_eq!(short_id("sha256:0123456789abcdef"), "0123456789ab");
         assert_eq!(short_id("sha256:01"), "01");
+    }
+
+    #[test]
+    fn the_end_is_kept_where_it_tells_more() {
+        let cut = |columns| cut_start("h:5000/日本語/worker:1", columns);
+        assert_eq!(cut(22), "h:5000/日本語/worker:1");
+        assert_eq!(cut(14), "...語/worker:1");
+        assert_eq!(cut(13), ".../worker:1");
+        assert_eq!([cut(4), cut(3), cut(1), cut(0)], ["...1", "...", ".", ""]);
     }
 
     #[test]

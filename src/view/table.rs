@@ -1,128 +1,211 @@
-//! The table at the end of a run.
+//! Tables of text that fit a width: columns that matter least go, long texts are cut or go on below. comfy-table draws.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
-use crate::progress::outcome::TargetOutcome;
-use crate::progress::{RunSummary, TargetSummary};
+use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
 
 /// Spaces between columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
+/// Narrower than this nothing can be laid out.
+const MIN_WIDTH: usize = 40;
+/// No column is wider, also where the output has no edge: comfy-table counts to 65,535.
+const MAX_COLUMN: usize = 65_000;
 
-/// Columns an image gets however narrow the terminal is.
-const MIN_IMAGE: usize = 14;
+/// Where the cells of a column stand, and what may happen to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// At the left, never cut.
+    Left,
+    /// At the right, never cut: numbers.
+    Right,
+    /// At the left, cut at the end to no less than so many columns.
+    CutEnd(usize),
+    /// At the left, cut at the beginning to no less than so many columns: paths and references.
+    CutStart(usize),
+    /// At the left, going on below in no less than so many columns.
+    Wrap(usize),
+}
 
-/// One row per target: image, steps cached and run, seconds, size, id or what became of it.
-/// Long images are cut so that no line is wider than `columns`; no line ends in spaces.
-pub fn render(summary: &RunSummary, columns: usize) -> String {
-    let header = ["IMAGE", "CACHED", "RUN", "TIME", "SIZE", "ID"].map(str::to_owned);
-    let mut rows: Vec<[String; 6]> = summary.targets.iter().map(row).collect();
-    let others: usize = (1..header.len())
-        .map(|column| {
-            let cells = rows.iter().map(|row| format::width(&row[column]));
-            cells.max().unwrap_or(0).max(header[column].len()) + usize::from(GAP)
-        })
-        .sum();
-    let image_width = columns.saturating_sub(others).max(MIN_IMAGE);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    for row in &mut rows {
-        row[0] = cut_front(&row[0], image_width);
-        table.add_row(&*row);
+/// A column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) header: &'static str,
+    pub(super) shape: Shape,
+    /// 0 for columns that always stay; of the others the highest goes first.
+    pub(super) drop: u8,
+}
+
+impl Column {
+    pub(super) const fn new(header: &'static str, shape: Shape) -> Self {
+        Self { header, shape, drop: 0 }
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, GAP));
-        if (1..=4).contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
+
+    /// One that goes where there is no room; the highest first.
+    pub(super) const fn drop(mut self, drop: u8) -> Self {
+        self.drop = drop;
+        self
+    }
+}
+
+/// Text from elsewhere as a cell: one line, nothing that drives a terminal.
+pub(super) fn cell(text: &str) -> String {
+    harmless(text, Colours::Drop).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The table, no line wider than `width`, none ending in spaces.
+pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let cells = rows.iter().map(|row| format::width(&row[index]));
+            cells.max().unwrap_or(0).max(column.header.len()).min(MAX_COLUMN)
+        })
+        .collect();
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    fit(columns, &mut kept, &mut widths, width.max(MIN_WIDTH));
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(kept.iter().map(|index| columns[*index].header));
+    for row in rows {
+        table.add_row(kept.iter().map(|&index| match columns[index].shape {
+            Shape::CutStart(_) => format::cut_start(&row[index], widths[index]),
+            Shape::Wrap(_) => row[index].clone(),
+            Shape::Left | Shape::Right | Shape::CutEnd(_) => {
+                format::cut(&row[index], widths[index])
+            }
+        }));
+    }
+    let counted = |columns: usize| u16::try_from(columns).unwrap_or(u16::MAX);
+    for (drawn, index) in table.column_iter_mut().zip(kept) {
+        drawn.set_padding((0, counted(GAP)));
+        match columns[index].shape {
+            Shape::Right => {
+                drawn.set_cell_alignment(CellAlignment::Right);
+            }
+            Shape::Wrap(_) => {
+                let width = Width::Fixed(counted(widths[index] + GAP));
+                drawn.set_constraint(ColumnConstraint::Absolute(width));
+            }
+            Shape::Left | Shape::CutEnd(_) | Shape::CutStart(_) => {}
         }
     }
-    table.trim_fmt()
+    table.trim_fmt() + "\n"
 }
 
-fn row(target: &TargetSummary) -> [String; 6] {
-    let none = || "-".to_owned();
-    let image = if target.info.image.is_empty() { &target.info.name } else { &target.info.image };
-    let solved = target.started.is_some() && target.info.same_as.is_none();
-    let counts = |count: usize| if solved { count.to_string() } else { none() };
-    let (size, id) = match &target.outcome {
-        TargetOutcome::Built(image) => (
-            image.size_bytes.map_or_else(none, format::bytes),
-            if image.id.is_empty() { none() } else { format::short_id(&image.id).to_owned() },
-        ),
-        TargetOutcome::Failed(_) => (none(), "failed".to_owned()),
-        TargetOutcome::Cancelled => (none(), "cancelled".to_owned()),
+/// Drops columns, then narrows the widest, until a line fits.
+fn fit(columns: &[Column], kept: &mut Vec<usize>, widths: &mut [usize], width: usize) {
+    let least = |index: usize, widths: &[usize]| match columns[index].shape {
+        Shape::Left | Shape::Right => widths[index],
+        Shape::CutEnd(least) | Shape::CutStart(least) | Shape::Wrap(least) => {
+            widths[index].min(least.max(columns[index].header.len()))
+        }
     };
-    [
-        image.clone(),
-        counts(target.cached),
-        counts(target.run),
-        target.seconds().map_or_else(none, format::seconds),
-        size,
-        id,
-    ]
+    let sum = |kept: &[usize], of: &dyn Fn(usize) -> usize| {
+        kept.iter().map(|index| of(*index) + GAP).sum::<usize>().saturating_sub(GAP)
+    };
+    while sum(kept, &|index| least(index, widths)) > width {
+        let Some(at) = (0..kept.len())
+            .filter(|at| columns[kept[*at]].drop > 0)
+            .max_by_key(|at| columns[kept[*at]].drop)
+        else {
+            break;
+        };
+        kept.remove(at);
+    }
+    let mut excess = sum(kept, &|index| widths[index]).saturating_sub(width);
+    while excess > 0 {
+        let Some(longest) = kept
+            .iter()
+            .copied()
+            .filter(|index| widths[*index] > least(*index, widths))
+            .max_by_key(|index| widths[*index])
+        else {
+            break;
+        };
+        widths[longest] -= 1;
+        excess -= 1;
+    }
 }
 
-/// The end of an image reference tells more than its registry.
-fn cut_front(text: &str, columns: usize) -> String {
-    if format::width(text) <= columns {
-        return text.to_owned();
+/// Text in lines of at most `width` columns; `indent` spaces before all but the first.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let start = if lines.len() == 1 { 0 } else { indent };
+        let line = lines.last_mut().expect("there is a first line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if start + format::width(line) + 1 + format::width(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
     }
-    let mut rest = text;
-    while format::width(rest) + 3 > columns {
-        let mut chars = rest.chars();
-        chars.next();
-        rest = chars.as_str();
-    }
-    format!("...{rest}")
+    lines.join(&format!("\n{}", " ".repeat(indent)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::TargetInfo;
-    use crate::progress::outcome::BuiltImage;
 
-    fn target(image: &str, outcome: TargetOutcome, same_as: Option<&str>) -> TargetSummary {
-        TargetSummary {
-            info: TargetInfo {
-                name: "x".into(),
-                image: image.into(),
-                same_as: same_as.map(str::to_owned),
-            },
-            outcome,
-            started: same_as.is_none().then_some(0.0),
-            finished: 192.4,
-            cached: 10,
-            run: 2,
+    const COLUMNS: [Column; 4] = [
+        Column::new("NAME", Shape::CutStart(8)),
+        Column::new("ID", Shape::Left).drop(1),
+        Column::new("SIZE", Shape::Right),
+        Column::new("TEXT", Shape::CutEnd(10)),
+    ];
+
+    fn rows() -> Vec<Vec<String>> {
+        [
+            [
+                "registry.example.com/team/api:2026-11-24",
+                "abababababab",
+                "255.3 MB",
+                "RUN pip install a",
+            ],
+            ["日本語/worker", "cdcdcdcdcdcd", "6.7 GB", "COPY . ."],
+        ]
+        .map(|row| row.map(str::to_owned).to_vec())
+        .to_vec()
+    }
+
+    #[test]
+    fn narrow_tables_lose_columns_and_long_texts() {
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), 100), @r"
+        NAME                                      ID                SIZE  TEXT
+        registry.example.com/team/api:2026-11-24  abababababab  255.3 MB  RUN pip install a
+        日本語/worker                             cdcdcdcdcdcd    6.7 GB  COPY . .
+        ");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), 40), @r"
+        NAME                SIZE  TEXT
+        ...:2026-11-24  255.3 MB  RUN pip ins...
+        日本語/worker     6.7 GB  COPY . .
+        ");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide(
+            cells in proptest::collection::vec("[a-z日 ]{0,60}", 2),
+            numbers in proptest::collection::vec("[0-9]{0,9}", 2),
+            width in 0_usize..140,
+        ) {
+            let rows: Vec<Vec<String>> = cells.iter().zip(&numbers)
+                .map(|(cell, number)| vec![cell.clone(), cell.clone(), number.clone(), cell.clone()])
+                .collect();
+            let columns = COLUMNS.map(|it| if it.header == "ID" { Column::new("ID", Shape::CutEnd(2)).drop(1) } else { it });
+            for line in render(&columns, &rows, width).lines() {
+                proptest::prop_assert!(format::width(line) <= width.max(MIN_WIDTH), "{line}");
+            }
         }
     }
 
     #[test]
-    fn a_long_image_loses_its_registry_and_not_the_layout() {
-        let image = "registry.example.com/a-team/with-a-long-name/doc2md-worker:2026-11-23";
-        let built = TargetOutcome::Built(BuiltImage {
-            id: format!("sha256:{}", "ab".repeat(32)),
-            size_bytes: Some(6_710_000_000),
-            ..BuiltImage::default()
-        });
-        let summary = RunSummary {
-            targets: vec![
-                target(image, built.clone(), None),
-                target("日本語/worker", built, Some("api")),
-                target("", TargetOutcome::Cancelled, None),
-            ],
-            seconds: 192.4,
-            cancelled: None,
-        };
-        let text = render(&summary, 80);
-        assert!(text.lines().all(|line| format::width(line) <= 80));
-        insta::assert_snapshot!(text, @r"
-        IMAGE                                   CACHED  RUN   TIME    SIZE  ID
-        ...-long-name/doc2md-worker:2026-11-23      10    2  3m12s  6.7 GB  abababababab
-        日本語/worker                                -    -      -  6.7 GB  abababababab
-        x                                           10    2  3m12s       -  cancelled
-        ");
-        assert!(render(&summary, 10).lines().all(|line| format::width(line) <= 60));
+    fn notes_wrap_at_words() {
+        assert_eq!(wrap("note: one two three", 11, 2), "note: one\n  two three");
+        assert_eq!(wrap("unbreakable-word x", 5, 2), "unbreakable-word\n  x");
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::explain::{Change, Explanation, PathChange, Reason, Step, Target};
 use crate::terminal::{SHADES, Shades, format};
-use crate::view::grid;
+use crate::view::table;
 
 /// Schema of the document (docs/why.schema.json).
 const SCHEMA: &str = "doc2md-docker/why/v1";
@@ -45,10 +45,10 @@ fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
     });
     chains.sort_by(|one, other| other.seconds().total_cmp(&one.seconds()));
     let all = chains.len();
-    let name = grid::cell(&target.service);
+    let name = table::cell(&target.service);
     let line = |chain: &Chain<'_>| {
         let step = chain.first;
-        let instruction = format::cut(&grid::cell(&step.instruction), columns / 3);
+        let instruction = format::cut(&table::cell(&step.instruction), columns / 3);
         let place = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
         let time = format::seconds(step.duration_seconds);
         let followed = chain.followed().map(|text| format!("; {text}")).unwrap_or_default();
@@ -97,7 +97,7 @@ fn chains(target: &Target) -> Vec<Chain<'_>> {
 fn lines(target: &Target, columns: usize) -> String {
     let Shades { bold, faint, .. } = SHADES;
     let chains = chains(target);
-    let name = grid::cell(&target.service);
+    let name = table::cell(&target.service);
     let all = target.steps.len();
     if chains.is_empty() {
         let cached = target.steps.iter().filter(|step| step.cached == Some(true)).count();
@@ -111,7 +111,7 @@ fn lines(target: &Target, columns: usize) -> String {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
         let time = format::seconds(step.duration_seconds);
-        let line = format!("  {place}{}  {time}", grid::cell(&step.instruction));
+        let line = format!("  {place}{}  {time}", table::cell(&step.instruction));
         text += &format!("{}\n", format::cut(&line, columns));
         text += &format!("      {}\n", format::cut(&because(step), columns.saturating_sub(6)));
         if let Some(followed) = chain.followed() {
@@ -123,7 +123,7 @@ fn lines(target: &Target, columns: usize) -> String {
 
 /// `Dockerfile.worker:38`.
 fn place(step: &Step) -> Option<String> {
-    let file = grid::cell(step.file.as_ref()?);
+    let file = table::cell(step.file.as_ref()?);
     Some(step.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
@@ -142,17 +142,17 @@ fn because(step: &Step) -> String {
         }
         Reason::Instruction { from: None, .. } => "because it is new".to_owned(),
         Reason::Instruction { from: Some(from), .. } => {
-            format!("because the instruction changed; it was {}", grid::cell(from))
+            format!("because the instruction changed; it was {}", table::cell(from))
         }
         Reason::Argument { argument, from, to } => format!(
             "because the build argument {} changed from {} to {}",
-            grid::cell(argument),
+            table::cell(argument),
             value(from),
             value(to)
         ),
         Reason::Base { reference, from, to } => format!(
             "because the base image {} moved from {} to {}",
-            grid::cell(reference),
+            table::cell(reference),
             short(from),
             short(to)
         ),
@@ -178,7 +178,7 @@ fn because(step: &Step) -> String {
 fn files(paths: &[PathChange]) -> String {
     let of = |wanted: Change| paths.iter().filter(move |it| it.change == wanted);
     let list = |wanted: Change, one: &str, many: &str| {
-        let names: Vec<String> = of(wanted).map(|it| grid::cell(&it.path)).collect();
+        let names: Vec<String> = of(wanted).map(|it| table::cell(&it.path)).collect();
         let verb = if names.len() == 1 { one } else { many };
         let shown = match names.len() {
             0 => return None,
@@ -198,7 +198,7 @@ fn files(paths: &[PathChange]) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("{:?}", grid::cell(text))
+    format!("{:?}", table::cell(text))
 }
 
 #[cfg(test)]

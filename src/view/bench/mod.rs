@@ -7,24 +7,24 @@ use std::fmt::Write as _;
 
 use crate::bench::model::{BenchReport, CaseReport, ResultReport, Seconds};
 use crate::terminal::{SHADES, Shades, format};
-use crate::view::grid::{self, Column, Shape};
 use crate::view::stats::escaped;
+use crate::view::table::{self, Column, Shape};
 
 /// Tables no wider than `columns`.
 pub fn table(report: &BenchReport, columns: usize) -> String {
     let Shades { bold, .. } = SHADES;
-    let mut text = format!("{bold}{}{bold:#}\n", grid::wrap(&heading(report), columns, 2));
+    let mut text = format!("{bold}{}{bold:#}\n", table::wrap(&heading(report), columns, 2));
     for line in machine(report) {
-        text.push_str(&(grid::wrap(&line, columns, 2) + "\n"));
+        text.push_str(&(table::wrap(&line, columns, 2) + "\n"));
     }
     text.push('\n');
     let (header, rows) = overview(report);
-    text.push_str(&grid::render(&header, &rows, columns));
+    text.push_str(&table::render(&header, &rows, columns));
     text.push('\n');
     let (header, rows) = details(report);
-    text.push_str(&grid::render(&header, &rows, columns));
+    text.push_str(&table::render(&header, &rows, columns));
     for line in changes(report) {
-        text.push_str(&format!("\n{}", grid::wrap(&line, columns, 2)));
+        text.push_str(&format!("\n{}", table::wrap(&line, columns, 2)));
     }
     text + "\n"
 }
@@ -51,10 +51,10 @@ pub fn markdown(report: &BenchReport) -> String {
     }
     text.push('\n');
     for line in changes(report).iter().chain(&report.notes) {
-        let _ = writeln!(text, "- {}", escaped(&grid::cell(line)));
+        let _ = writeln!(text, "- {}", escaped(&table::cell(line)));
     }
     for line in left(report) {
-        let _ = writeln!(text, "- {}", escaped(&grid::cell(&line)));
+        let _ = writeln!(text, "- {}", escaped(&table::cell(&line)));
     }
     text
 }
@@ -66,7 +66,7 @@ pub fn json(report: &BenchReport) -> String {
 
 /// A note in lines of at most `columns`.
 pub fn note(text: &str, columns: usize) -> String {
-    grid::wrap(&format!("note: {}", grid::cell(text)), columns, 2)
+    table::wrap(&format!("note: {}", table::cell(text)), columns, 2)
 }
 
 /// What the benchmark could not remove.
@@ -85,7 +85,7 @@ pub fn left(report: &BenchReport) -> Vec<String> {
 }
 
 fn heading(report: &BenchReport) -> String {
-    let names: Vec<String> = report.projects.iter().map(|it| grid::cell(&it.name)).collect();
+    let names: Vec<String> = report.projects.iter().map(|it| table::cell(&it.name)).collect();
     let runs = match report.runs {
         1 => "1 run".to_owned(),
         runs => format!("medians of {runs} runs"),
@@ -110,7 +110,7 @@ fn machine(report: &BenchReport) -> Vec<String> {
         Some(limit) => format!(", {limit} at once"),
         None => String::new(),
     };
-    vec![grid::cell(&format!(
+    vec![table::cell(&format!(
         "Docker {} ({store}), {}{cpus}{}{system}{parallel}",
         engine.version,
         engine.architecture,
@@ -174,10 +174,10 @@ fn details(report: &BenchReport) -> Grid {
             for target in &result.targets {
                 let mut row = vec![case.title.to_owned()];
                 if compared {
-                    row.push(grid::cell(&result.project));
+                    row.push(table::cell(&result.project));
                 }
                 row.extend([
-                    grid::cell(&target.name),
+                    table::cell(&target.name),
                     time(target.seconds.median),
                     range(&target.seconds),
                     target.ran.to_string(),
@@ -197,7 +197,7 @@ fn changes(report: &BenchReport) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let compared = report.projects.len() > 1;
     let of = |result: &ResultReport| match compared {
-        true => format!(", {}", grid::cell(&result.project)),
+        true => format!(", {}", table::cell(&result.project)),
         false => String::new(),
     };
     for case in &report.cases {
@@ -209,7 +209,7 @@ fn changes(report: &BenchReport) -> Vec<String> {
             }
             let changes = result.changes.iter().map(|change| {
                 let targets = change.targets.join(", ");
-                format!("{} ({targets}): {}", grid::cell(&change.file), grid::cell(&change.what))
+                format!("{} ({targets}): {}", table::cell(&change.file), table::cell(&change.what))
             });
             let changes: Vec<String> = changes.collect();
             if !changes.is_empty() {

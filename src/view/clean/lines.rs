@@ -3,17 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-
 use super::offer;
 use crate::clean::{Item, Kind, Offer, Plan, Sort};
 use crate::terminal::format;
-use crate::view::grid;
+use crate::view::table::{self, Column, Shape};
 
 /// Names, or services, that a line has before it counts the rest.
 const FEW: usize = 3;
 /// The narrowest terminal that a table is laid out for.
 const NARROWEST: usize = 40;
+/// Columns that names and reasons get there at least.
+const NAME_AT_LEAST: usize = 10;
+const WHY_AT_LEAST: usize = 12;
 
 /// The plan as text: what goes, what stays, what that frees and what would free more, the largest first. `all` has a
 /// line for each thing.
@@ -68,7 +69,7 @@ fn lines<A>(items: &[Item<A>], all: bool, details: impl Fn(&Item<A>) -> &String)
             [item] if all => (alone(item), details(item).as_str()),
             items => (together(kind, sort, services, items), why),
         };
-        Line { kind, what, bytes, why: grid::cell(why) }
+        Line { kind, what, bytes, why: table::cell(why) }
     };
     let mut lines: Vec<Line> = groups.into_iter().map(line).collect();
     lines.sort_by(|a, b| {
@@ -79,7 +80,7 @@ fn lines<A>(items: &[Item<A>], all: bool, details: impl Fn(&Item<A>) -> &String)
 
 /// What one thing is called.
 fn alone<A>(item: &Item<A>) -> String {
-    let name = grid::cell(&item.shown.name);
+    let name = table::cell(&item.shown.name);
     let services = of_services(&item.shown.services);
     match item.shown.sort {
         Sort::Named => format!("{} {}", item.kind, short(item)),
@@ -119,14 +120,14 @@ fn short<A>(item: &Item<A>) -> String {
     match (item.kind, item.shown.name.as_str()) {
         // Names of volumes that nobody named.
         (Kind::Volume, name) if name.len() == 64 => format::short_id(name).to_owned(),
-        (_, name) => grid::cell(name),
+        (_, name) => table::cell(name),
     }
 }
 
 fn of_services(services: &BTreeSet<String>) -> String {
     match services.is_empty() {
         true => String::new(),
-        false => format!(" of {}", some(services.iter().map(|service| grid::cell(service)))),
+        false => format!(" of {}", some(services.iter().map(|service| table::cell(service)))),
     }
 }
 
@@ -140,29 +141,17 @@ fn some(names: impl ExactSizeIterator<Item = String>) -> String {
     named
 }
 
-fn section(title: &str, size: &str, lines: Vec<Line>, columns: usize) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([title, size, "WHY"]);
-    // At the edge of a terminal reasons wrap, and what things are called is cut; a pipe has no edge.
-    let columns = columns.max(NARROWEST);
-    let most = columns.saturating_mul(2) / 5;
-    match u16::try_from(columns) {
-        Ok(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        Err(_) => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    for line in lines {
+fn section(title: &'static str, size: &'static str, lines: Vec<Line>, columns: usize) -> String {
+    let header = [
+        Column::new(title, Shape::CutEnd(NAME_AT_LEAST)),
+        Column::new(size, Shape::Right),
+        Column::new("WHY", Shape::Wrap(WHY_AT_LEAST)),
+    ];
+    // A pipe has no edge; on a terminal what things are called leaves the reasons their room.
+    let most = columns.max(NARROWEST).saturating_mul(2) / 5;
+    let row = |line: Line| {
         let bytes = line.bytes.map_or_else(|| "-".to_owned(), format::bytes);
-        table.add_row([format::cut(&line.what, most), bytes, line.why]);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index == 1 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        if index < 2 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
-    table.trim_fmt() + "\n"
+        vec![format::cut(&line.what, most), bytes, line.why]
+    };
+    table::render(&header, &lines.into_iter().map(row).collect::<Vec<_>>(), columns)
 }

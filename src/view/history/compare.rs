@@ -7,7 +7,7 @@ use crate::history::copied::Differences;
 use crate::history::{BuildId, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 use crate::terminal::{SHADES, Shades, format};
-use crate::view::grid::{self, Column, Shape};
+use crate::view::table::{self, Column, Shape};
 
 /// Schema of the document.
 const SCHEMA: &str = "doc2md-docker/history-compare/v1";
@@ -247,7 +247,7 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
         if rows.is_empty() {
             text.push_str("no step took time\n");
         } else {
-            text.push_str(&grid::render(&COLUMNS, &rows, columns));
+            text.push_str(&table::render(&COLUMNS, &rows, columns));
         }
     }
     text

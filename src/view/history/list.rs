@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{ago, document, hits, or_dash, outcome};
 use crate::history::{Entry, Outcome, TargetEntry};
 use crate::terminal::{SHADES, Shades, format};
-use crate::view::grid::{self, Column, Shape};
+use crate::view::table::{self, Column, Shape};
 
 /// Schema of the document.
 const SCHEMA: &str = "doc2md-docker/history/v1";
@@ -26,7 +26,7 @@ const COLUMNS: [Column; 7] = [
 /// Tables of `entries`, newest first.
 pub fn list(entries: &[Entry], now: Timestamp, columns: usize, unicode: bool) -> String {
     let rows: Vec<Vec<String>> = entries.iter().map(|entry| row(entry, now)).collect();
-    let mut text = grid::render(&COLUMNS, &rows, columns);
+    let mut text = table::render(&COLUMNS, &rows, columns);
     let Shades { bold, faint, .. } = SHADES;
     let mut services: Vec<&str> = Vec::new();
     for target in entries.iter().flat_map(|entry| &entry.targets) {
@@ -46,7 +46,7 @@ pub fn list(entries: &[Entry], now: Timestamp, columns: usize, unicode: bool) ->
             .into_iter()
             .rev()
             .collect();
-        let name = format::pad(&format::cut(&grid::cell(service), wide), wide);
+        let name = format::pad(&format::cut(&table::cell(service), wide), wide);
         let (Some(last), Some(least), Some(most)) = (
             seconds.last(),
             seconds.iter().copied().reduce(f64::min),
@@ -73,7 +73,7 @@ fn row(entry: &Entry, now: Timestamp) -> Vec<String> {
         format::seconds(entry.seconds),
         hits(entry.hits()),
         or_dash(size(entry).map(format::bytes)),
-        or_dash(Some(grid::cell(&entry.engine.version)).filter(|text| !text.is_empty())),
+        or_dash(Some(table::cell(&entry.engine.version)).filter(|text| !text.is_empty())),
     ]
 }
 

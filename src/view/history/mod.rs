@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::history::{Outcome, StepResult};
 use crate::terminal::format;
-use crate::view::grid;
+use crate::view::table;
 
 pub use compare::{Comparison, comparison};
 pub use list::{list, list_json};
@@ -65,5 +65,5 @@ fn difference(before: u64, now: u64) -> String {
 }
 
 fn cell(text: &str) -> String {
-    grid::cell(text)
+    table::cell(text)
 }

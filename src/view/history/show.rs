@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{ago, cell, hits, or_dash, outcome, result};
 use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
 use crate::terminal::{SHADES, Shades, format};
-use crate::view::grid::{self, Column, Shape};
+use crate::view::table::{self, Column, Shape};
 
 const TARGETS: [Column; 6] = [
     Column::new("TARGET", Shape::CutEnd(8)),
@@ -44,7 +44,7 @@ pub fn show(entry: &Entry, now: Timestamp, columns: usize) -> String {
     );
     text.push_str(&format!("{faint}{}{faint:#}\n\n", format::cut(&line, columns)));
     let rows: Vec<Vec<String>> = entry.targets.iter().map(target_row).collect();
-    text.push_str(&grid::render(&TARGETS, &rows, columns));
+    text.push_str(&table::render(&TARGETS, &rows, columns));
     for target in &entry.targets {
         text.push_str(&steps(target, columns));
     }
@@ -81,7 +81,7 @@ fn steps(target: &TargetEntry, columns: usize) -> String {
         .map(|file| format!("  {faint}{}{faint:#}", format::cut(&cell(file), columns / 2)));
     let name = format::cut(&cell(&target.service), columns / 3);
     let mut text = format!("\n{bold}{name}{bold:#}{}\n", file.unwrap_or_default());
-    text.push_str(&grid::render(&STEPS, &rows, columns));
+    text.push_str(&table::render(&STEPS, &rows, columns));
     if let Some(error) = &target.error {
         text.push_str(&format!("{}\n", format::cut(&format!("error: {}", cell(error)), columns)));
     }

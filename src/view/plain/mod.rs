@@ -16,7 +16,7 @@ use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, Step, StepState, TargetTrace};
 use crate::terminal::{SHADES, Ui, format};
 use crate::view::ci::{Ci, Groups};
-use crate::view::{failure, line, table};
+use crate::view::{failure, line, summary};
 use cached::Cached;
 use floor::{Chunk, Floor, Rules};
 
@@ -141,7 +141,7 @@ impl Plain {
         let at = Duration::try_from_secs_f64(summary.seconds).unwrap_or_default();
         self.hurry(at);
         self.groups.close(at.as_secs());
-        self.ui.say(&format!("\n{}", table::render(summary, self.ui.said_columns())));
+        self.ui.say(&format!("\n{}", summary::render(summary, self.ui.said_columns())));
         failure::show(&self.ui, &self.run, failure::Extent::Last);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::grid::{Shape, cell};
+use super::table::{Shape, cell};
 use super::{Extent, heading, sections, without_images};
 use crate::usage::StatsReport;
 

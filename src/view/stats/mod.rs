@@ -6,7 +6,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-use super::grid;
+use super::table;
 use crate::terminal::workflow::Command;
 use crate::terminal::{SHADES, Shades, format};
 use crate::usage::StatsReport;
@@ -28,16 +28,16 @@ pub enum Extent {
 pub fn table(report: &StatsReport, columns: usize, extent: Extent) -> String {
     let Shades { bold, faint, .. } = SHADES;
     let title = heading(report);
-    let mut text = format!("{bold}{}{bold:#}\n", grid::wrap(&title, columns, 2));
+    let mut text = format!("{bold}{}{bold:#}\n", table::wrap(&title, columns, 2));
     let sections = sections::sections(report, extent);
     if let Some(sentence) = without_images(report) {
         text.push_str(&format!("\n{sentence}\n"));
     }
     for section in &sections {
         text.push_str(&format!("\n{bold}{}{bold:#}\n", section.title));
-        text.push_str(&grid::render(&section.columns, &section.rows, columns));
+        text.push_str(&table::render(&section.columns, &section.rows, columns));
         if let Some(remark) = &section.remark {
-            text.push_str(&format!("{faint}{}{faint:#}\n", grid::wrap(remark, columns, 2)));
+            text.push_str(&format!("{faint}{}{faint:#}\n", table::wrap(remark, columns, 2)));
         }
     }
     text
@@ -61,7 +61,7 @@ pub fn json(report: &StatsReport) -> String {
 
 /// A note in lines of at most `columns`.
 pub fn note(text: &str, columns: usize) -> String {
-    grid::wrap(&format!("note: {}", grid::cell(text)), columns, 2)
+    table::wrap(&format!("note: {}", table::cell(text)), columns, 2)
 }
 
 /// An error for each broken budget, for the page of a workflow's run.
@@ -71,7 +71,7 @@ pub fn annotations(report: &StatsReport) -> Vec<Command> {
         .map(|(verdict, excess)| {
             let (actual, limit) = (verdict.actual_bytes, verdict.limit_bytes);
             let [actual, limit] = [actual, limit].map(|size| format::bytes(size.unwrap_or(0)));
-            let rule = grid::cell(&verdict.rule);
+            let rule = table::cell(&verdict.rule);
             let text = format!("{rule}: {actual} is {} over {limit}", format::bytes(excess));
             Command::new("error", text).with("title", format!("{} is over budget", report.project))
         })
@@ -82,7 +82,7 @@ pub fn annotations(report: &StatsReport) -> Vec<Command> {
 pub fn outputs(report: &StatsReport) -> String {
     let total = report.total_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
     let broken = report.budgets.iter().filter(|it| it.ok == Some(false));
-    let rules: Vec<String> = broken.map(|it| grid::cell(&it.rule)).collect();
+    let rules: Vec<String> = broken.map(|it| table::cell(&it.rule)).collect();
     format!("total-bytes={total}\nover-budget={}\n", rules.join(","))
 }
 
@@ -93,7 +93,7 @@ fn heading(report: &StatsReport) -> String {
         "graphdriver" => "graph driver",
         _ => "store unknown",
     };
-    grid::cell(&format!(
+    table::cell(&format!(
         "{} on Docker {} (API {}, {store})",
         report.project, engine.version, engine.api_version
     ))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Extent;
-use super::grid::{Column, Shape, cell};
+use super::table::{Column, Shape, cell};
 use crate::image_reference;
 use crate::terminal::format;
 use crate::usage::{CacheMountStats, ImageStats, LayerStats, RemedyStats, StatsReport};

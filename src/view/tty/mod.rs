@@ -12,7 +12,7 @@ use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, TargetTrace};
 use crate::terminal::screen::Screen;
 use crate::terminal::{SHADES, Ui, format};
-use crate::view::{failure, line, table};
+use crate::view::{failure, line, summary};
 use block::{ASCII, Frame, UNICODE};
 use layout::{Doing, Share, share};
 
@@ -105,7 +105,7 @@ impl Tty {
         for warning in &self.warnings {
             self.ui.warn(warning);
         }
-        self.ui.say(&table::render(summary, self.ui.size().0.min(MAX_TABLE)));
+        self.ui.say(&summary::render(summary, self.ui.size().0.min(MAX_TABLE)));
         failure::show(&self.ui, &self.run, failure::Extent::Whole);
     }
 
