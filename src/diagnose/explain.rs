@@ -101,6 +101,12 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
                 diagnosis.hint = Some(FEWER_PATTERNS.to_owned());
             }
         }
+        // With a line in the Dockerfile it is what ADD fetches.
+        Some(Subject::RemoteContext) if failure.lines.is_none() => {
+            if let Some(place) = failure.facts.and_then(Facts::place_of_context) {
+                diagnosis.message = format!("{place}: {}", diagnosis.message);
+            }
+        }
         Some(Subject::NameNotUtf8) => {
             // The engine may say so of something else.
             diagnosis = match failure.facts.and_then(Facts::name_not_utf8) {

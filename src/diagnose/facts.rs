@@ -13,6 +13,11 @@ pub trait Facts {
         None
     }
 
+    /// Where the files name the build context that the engine has to fetch: `compose.yaml:4:7`.
+    fn place_of_context(&self) -> Option<String> {
+        None
+    }
+
     /// The ignore file, where its patterns are most of what the engine asks for files with.
     fn long_ignore_file(&self) -> Option<IgnoreFile> {
         None

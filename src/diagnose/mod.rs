@@ -51,6 +51,8 @@ pub enum Subject {
     IgnoreFile,
     /// The name of a file that is not UTF-8.
     NameNotUtf8,
+    /// A build context that the engine has to fetch.
+    RemoteContext,
     /// Something on this machine, and nothing in the Dockerfile.
     ThisMachine,
 }

@@ -59,6 +59,10 @@ fn path(slots: &Slots) -> Option<Subject> {
     slots.get("path").map(|path| Subject::Path(path.to_owned()))
 }
 
+fn remote_context(_: &Slots) -> Option<Subject> {
+    Some(Subject::RemoteContext)
+}
+
 /// The line, and the word in it that the error begins with.
 fn line(slots: &Slots) -> Option<Subject> {
     let line = slots.get("line")?.parse().ok()?;
@@ -106,18 +110,22 @@ pub(super) const EXACT: &[Rule] = &[
     // from it. Which context it is, the caller knows. 20.10 asks a service that the session does not have.
     Rule::new(Context, &["*repository does not contain ref {reference},*"],
         "`context:` names `{reference}`, which the git repository does not have")
-    .hint("a branch, a tag or a commit stands behind the `#`"),
+    .hint("a branch, a tag or a commit stands behind the `#`")
+    .about(remote_context),
     Rule::new(Context, &["*invalid subdir {directory}: *"],
         "`context:` names the directory `{directory}`, which the git repository does not have")
-    .hint("it stands behind the `:` of the part behind the `#`"),
+    .hint("it stands behind the `:` of the part behind the `#`")
+    .about(remote_context),
     Rule::new(Context, &["*subdir not supported yet"],
         "`context:` names a directory of a git repository, which this engine does not take")
-    .hint("use Docker 23 or newer, or BuildKit 0.10"),
+    .hint("use Docker 23 or newer, or BuildKit 0.10")
+    .about(remote_context),
     Rule::new(Context, &[
         "failed to read dockerfile: failed to load cache key: *no SSH key * forwarded from the client*",
         "failed to read dockerfile: failed to load cache key: rpc error: code = Unimplemented*",
     ], "`context:` is fetched over ssh, for which no agent or key was given")
-    .hint("list it under build.ssh of the service, or give --ssh default"),
+    .hint("list it under build.ssh of the service, or give --ssh default")
+    .about(remote_context),
     // A pattern that an ignore file was found to have only by the engine.
     Rule::new(Context, &[
         "*invalid exclude patterns: *\"{pattern}\"",
@@ -142,14 +150,16 @@ pub(super) const EXACT: &[Rule] = &[
         "*failed to fetch remote {url}: *fatal: {fatal}",
         "*error fetching default branch for repository {url}: *fatal: {fatal}",
     ], "the engine cannot fetch the build context {url}: {fatal}")
-    .hint(FETCHES_CONTEXT),
+    .hint(FETCHES_CONTEXT)
+    .about(remote_context),
     Rule::new(Context, &[
         "*failed to fetch remote {url}: *",
         "*error fetching default branch for repository {url}: *",
         "*failed to fetch remote {url}",
         "*error fetching default branch for repository {url}",
     ], "the engine cannot fetch the build context {url}")
-    .hint(FETCHES_CONTEXT),
+    .hint(FETCHES_CONTEXT)
+    .about(remote_context),
     Rule::new(Dockerfile, &[
         "failed to read dockerfile: open {dockerfile}: no such file*",
         "failed to read dockerfile: {dockerfile}",

@@ -88,8 +88,11 @@ impl Judge<'_> {
                 .get(*label)
                 .is_some_and(|value| image.is_none_or(|image| image.get(*label) != Some(value)))
         };
+        let project = container.labels.get(labels::PROJECT);
+        let inherits = image.is_some_and(|image| image.get(labels::PROJECT) == project);
         match labels::OF_CONTAINERS.iter().any(own) {
-            false => Some(Reason::Inherited),
+            false if inherits => Some(Reason::Inherited),
+            false => Some(Reason::NotByCompose),
             true if image.is_none() && !has_name_of_compose(container) => Some(Reason::ImageGone),
             true => None,
         }

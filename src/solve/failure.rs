@@ -84,6 +84,10 @@ impl Facts for Job {
         self.sync.not_utf8(&self.directories)
     }
 
+    fn place_of_context(&self) -> Option<String> {
+        self.context_place.as_ref().map(ToString::to_string)
+    }
+
     fn long_ignore_file(&self) -> Option<IgnoreFile> {
         let context = self.sync.directory(CONTEXT)?;
         let dockerfile = self.dockerfile.as_ref().map(|(name, _)| Path::new(name));
@@ -157,6 +161,7 @@ mod tests {
             loads_image: true,
             push: Vec::new(),
             logins: Default::default(),
+            context_place: None,
             directories: vec![CONTEXT.into()],
             sync: FileSync::new(vec![dir]).report(),
             exports: None,

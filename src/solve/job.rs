@@ -7,6 +7,7 @@ use crate::buildkit::SolveOptions;
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
+use crate::compose::Place;
 use crate::solve::stores::IndexUpdate;
 
 /// One solve, ready to be sent.
@@ -30,6 +31,8 @@ pub struct Job {
     pub push: Vec<String>,
     /// Logins for those pushes.
     pub logins: Arc<CredentialStore>,
+    /// Where the files name its build context, if that is not a directory.
+    pub context_place: Option<Place>,
     /// Names of the directories the session serves for it.
     pub directories: Vec<String>,
     /// What the session sent and could not send.

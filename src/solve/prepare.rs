@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::{self, Control};
+use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
 use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, Engine};
@@ -23,6 +24,7 @@ use crate::solve::request::{self, RequestContext, SolveRequest};
 use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
 use crate::solve::stores::{self, StoreError};
 use crate::targets::spec::{Secret, SecretLocation};
+use crate::targets::target::Target;
 use crate::unreachable::unreachable;
 
 /// A directory for Dockerfiles that stand in the compose file, where one does.
@@ -184,6 +186,7 @@ fn jobs(
             loads_image: request.loads_image,
             push: request.push,
             logins: Arc::clone(logins),
+            context_place: context_place(&step.target),
             directories: request.directories.into_keys().collect(),
             sync: sessions.report(index),
             exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
@@ -209,6 +212,11 @@ fn secrets(request: &SolveRequest) -> BTreeMap<String, Option<String>> {
         (secret.id.clone(), empty)
     };
     request.secrets.iter().map(secret).collect()
+}
+
+/// Where the files name a build context that is not a directory of this machine.
+fn context_place(target: &Target) -> Option<Place> {
+    target.places.get("context").filter(|_| request::is_remote(&target.context)).cloned()
 }
 
 /// References of the image that a step makes, without those that another one takes.

@@ -86,8 +86,17 @@ fn what_a_git_context_lacks_is_said_of_the_context() {
             ("git@127.0.0.1:x/y.git".to_owned(), "`context:` is fetched over ssh"),
         ] {
             project.write("compose.yaml", format!("services: {{app: {{build: '{context}'}}}}"));
-            let said = said(&project, &[], 1);
-            assert!(said.contains(what), "{}: {said}", engine.name);
+            let text = said(&project, &[], 1);
+            let placed = format!("compose.yaml:1:25: {what}");
+            assert!(text.contains(&placed), "{}: {text}", engine.name);
+            // What the command line says instead has no place in the file.
+            project.write("compose.yaml", "services: {app: {build: .}}");
+            let text = said(&project, &["--set", &format!("app.context={context}")], 1);
+            assert!(
+                text.contains(what) && !text.contains("compose.yaml"),
+                "{}: {text}",
+                engine.name
+            );
         }
     });
 }
