@@ -1,46 +1,40 @@
-//! Whether a document is what its schema says: the part of JSON Schema that those in `docs/` use. For tests.
+//! Whether a document is what its schema in `docs/` says (JSON Schema 2020-12, formats included). For tests.
 #![allow(clippy::unwrap_used)]
 
+use boon::{Compiler, Schemas};
 use serde_json::Value;
 
-/// What of `value` the schema does not allow.
-pub(super) fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
-    let is = |word: &str| match word {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.is_u64(),
-        "boolean" => value.is_boolean(),
-        _ => value.is_null(),
-    };
-    let fits = match &schema["type"] {
-        Value::String(word) => is(word),
-        Value::Array(words) => words.iter().any(|word| is(word.as_str().unwrap())),
-        _ => {
-            schema["const"] == *value
-                || schema["enum"].as_array().is_some_and(|all| all.contains(value))
-        }
-    };
-    if !fits {
-        found.push(format!("{at} is {value}"));
-    }
-    if schema["format"] == "date-time" && value.as_str().is_some_and(|it| !it.ends_with('Z')) {
-        found.push(format!("{at} is no UTC time: {value}"));
-    }
-    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        faults(&schema["items"], item, &format!("{at}[{index}]"), found);
-    }
-    let Some(fields) = value.as_object() else { return };
-    for name in schema["required"].as_array().into_iter().flatten() {
-        if !fields.contains_key(name.as_str().unwrap()) {
-            found.push(format!("{at} has no {name}"));
-        }
-    }
-    for (name, value) in fields {
-        match schema["properties"].get(name) {
-            Some(schema) => faults(schema, value, &format!("{at}.{name}"), found),
-            None => found.push(format!("{at}.{name} is not in the schema")),
-        }
+/// Returns what the schema does not allow of a document, with the places; `None` where it allows all of it.
+pub(super) fn faults(schema: &str, document: &str) -> Option<String> {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.enable_format_assertions();
+    compiler.add_resource("urn:schema", serde_json::from_str(schema).unwrap()).unwrap();
+    let schema = compiler.compile("urn:schema", &mut schemas).unwrap();
+    let document: Value = serde_json::from_str(document).unwrap();
+    schemas.validate(&document, schema).err().map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn what_a_schema_does_not_allow_is_found() {
+    let schema = include_str!("../../docs/history.schema.json");
+    let build = r#"{"id": "a", "started": "2026-11-24T10:00:00Z", "outcome": "failed", "seconds": 1.5, "cached": 0, "steps": 2, "targets": []}"#;
+    let document =
+        format!(r#"{{"schema": "doc2md-docker/history/v1", "project": "p", "builds": [{build}]}}"#);
+    assert_eq!(faults(schema, &document), None);
+    for (right, wrong) in [
+        ("history/v1", "history/v2"),
+        (r#""project": "p", "#, ""),
+        (r#""project""#, r#""more": 1, "project""#),
+        (r#""a""#, "1"),
+        ("10:00:00Z", "10:00:00+01:00"),
+        ("2026-11-24T10:00:00Z", "yesterday, Z"),
+        ("failed", "lost"),
+        ("1.5", "null"),
+        (r#""cached": 0"#, r#""cached": -1"#),
+        (r#""steps": 2"#, r#""steps": 2.5"#),
+        ("[]", "[{}]"),
+    ] {
+        let wrong = document.replace(right, wrong);
+        assert!(wrong != document && faults(schema, &wrong).is_some(), "{wrong}");
     }
 }

@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 use super::*;
 use crate::history::copied::{Collector, Covered};
 use crate::history::testing::{build, epoch, step};
-use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs};
+use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs, StopReason};
 use crate::terminal::control::{Colours, harmless};
+use crate::view::schema_check::faults;
 use crate::view::timeline::Timeline;
 
 fn plain(text: &str) -> String {
@@ -103,6 +104,28 @@ fn two_builds_stand_side_by_side() {
     let both = Comparison::of(&entries[3], &other);
     let text = plain(&comparison(&both, 80));
     assert!(text.contains("\nworker  ") && text.contains("\napi  "), "{text}");
+}
+
+#[test]
+fn documents_are_what_their_schemas_say() {
+    let listed = list_json("p", &entries());
+    assert_eq!(faults(include_str!("../../../docs/history.schema.json"), &listed), None);
+    let mut all = entries();
+    all[0].targets[0].steps[2].files = copied([("api/main.py".to_owned(), 3)]);
+    all[0].targets[0].inputs.no_cache = true;
+    all[1].stopped = Some(StopReason::TargetFailed);
+    all[2].targets[0].same_as = Some("worker".to_owned());
+    let schema = include_str!("../../../docs/ledger.schema.json");
+    for entry in &all {
+        assert_eq!(faults(schema, &document(entry)), None);
+    }
+    all[3].targets[0].steps[2].files = copied([("api/old.py".to_owned(), 3)]);
+    let mut other = all[0].clone();
+    other.targets[0].service = "worker".to_owned();
+    let schema = include_str!("../../../docs/history-compare.schema.json");
+    for later in [&all[0], &other] {
+        assert_eq!(faults(schema, &document(&Comparison::of(&all[3], later))), None);
+    }
 }
 
 /// Files of a COPY by name and size.
