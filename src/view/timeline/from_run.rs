@@ -88,7 +88,7 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
     }
 }
 
-/// Groups that only did what nobody asked for, and what was announced and is no instruction, are
+/// Groups that only did what nobody asked for, and what was announced and is not an instruction, are
 /// not worth a place.
 fn is_shown(step: &Step) -> bool {
     step.is_visible() || (step.state() == StepState::Waiting && step.label.is_instruction())

@@ -42,13 +42,9 @@ pub fn page(timeline: &Timeline) -> String {
     page.into_string() + "\n"
 }
 
-/// What comes from elsewhere, without characters that steer a terminal or the direction of text.
+/// Text from elsewhere, without characters that steer a terminal or the direction of text.
 fn text(foreign: &str) -> String {
-    let bidirectional = ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
     harmless(foreign, Colours::Drop)
-        .chars()
-        .filter(|char| !bidirectional.iter().any(|range| range.contains(char)))
-        .collect()
 }
 
 fn head(timeline: &Timeline) -> Markup {
