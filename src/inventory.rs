@@ -49,7 +49,7 @@ pub struct Inventory {
     pub images: Vec<Image>,
     /// Containers in every state.
     pub containers: Vec<Container>,
-    /// Volumes.
+    /// Volumes of every driver.
     pub volumes: Vec<Volume>,
     /// Networks, the engine's own (`bridge`, `host`, `none`) included.
     pub networks: Vec<Network>,
@@ -135,7 +135,7 @@ pub struct Image {
     pub size_bytes: Option<u64>,
     /// Bytes in layers that other images use too.
     pub shared_bytes: Option<u64>,
-    /// Labels.
+    /// Its labels.
     pub labels: Labels,
     /// Parent, which only the classic builder records.
     pub parent: Option<String>,
@@ -203,7 +203,7 @@ pub struct HistoryStep {
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Id.
+    /// The engine's id for it.
     pub id: String,
     /// Name without the leading slash.
     pub name: String,
@@ -217,9 +217,9 @@ pub struct Container {
     pub created: Option<Timestamp>,
     /// Bytes of its writable layer.
     pub size_rw_bytes: Option<u64>,
-    /// Labels.
+    /// Its labels.
     pub labels: Labels,
-    /// Mounts.
+    /// Its mounts of every kind.
     pub mounts: Vec<Mount>,
     /// Ids of the networks it is on; names where the engine gives no id.
     pub networks: Vec<String>,
@@ -248,13 +248,13 @@ pub struct Mount {
 pub struct Volume {
     /// Name; long and hexadecimal for anonymous ones.
     pub name: String,
-    /// Driver.
+    /// The driver that keeps it.
     pub driver: String,
     /// When it was made.
     pub created: Option<Timestamp>,
     /// Bytes; engines know it for the `local` driver only.
     pub size_bytes: Option<u64>,
-    /// Labels.
+    /// Its labels.
     pub labels: Labels,
     /// Ids of containers that use it, in every state.
     pub containers: Vec<String>,
@@ -263,15 +263,15 @@ pub struct Volume {
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// Id.
+    /// The engine's id for it.
     pub id: String,
-    /// Name.
+    /// Its name.
     pub name: String,
-    /// Driver.
+    /// The driver that keeps it.
     pub driver: String,
     /// When it was made.
     pub created: Option<Timestamp>,
-    /// Labels.
+    /// Its labels.
     pub labels: Labels,
     /// Ids of containers on it, in every state.
     pub containers: Vec<String>,
@@ -280,7 +280,7 @@ pub struct Network {
 /// A record of the build cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheRecord {
-    /// Id.
+    /// The engine's id for it.
     pub id: String,
     /// Ids of the records it builds upon: one for a layer, several for a merge, none for a source.
     pub parents: Vec<String>,
@@ -349,18 +349,18 @@ impl CacheKind {
     }
 }
 
-/// A part of a inventory, as an engine is asked for it.
+/// A part of an inventory, as an engine is asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// The engine's id, store and driver.
     Engine,
-    /// Images.
+    /// Images, and what they share.
     Images,
-    /// Containers.
+    /// Containers and their writable layers.
     Containers,
-    /// Volumes.
+    /// Volumes and their sizes.
     Volumes,
-    /// Networks.
+    /// Networks, which have no size.
     Networks,
     /// Build cache.
     Cache,
@@ -379,7 +379,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Something a inventory could not get.
+/// Something that an inventory could not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// Which part.
@@ -410,7 +410,7 @@ impl fmt::Display for Gap {
 
 #[cfg(test)]
 impl EngineFacts {
-    /// An engine of no importance, for tests.
+    /// Returns some engine, for tests.
     pub(crate) fn of_tests(store: Store) -> Self {
         Self {
             id: "e".into(),

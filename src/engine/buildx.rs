@@ -50,7 +50,7 @@ struct Current {
 }
 
 /// The builder that was chosen for this engine, unless it has been removed since. A store that cannot be
-/// read is as good as none: it concerns another program.
+/// read counts as none: it belongs to another program.
 fn current(store: &Path, connector: &Connector) -> Option<String> {
     let address = connector.address();
     // buildx: the context's name, or the address where no context is used.
@@ -111,7 +111,7 @@ mod tests {
         };
         let notice = || notice(&[], home.path());
         write("current", r#"{"Key":"unix:///d.sock","Name":"b","Global":false}"#);
-        assert_eq!(notice(), None, "it is no builder any more");
+        assert_eq!(notice(), None, "it is not a builder any more");
         write("instances/b", "{}");
         assert!(notice().unwrap().starts_with("the builder `b`, which `docker buildx use` chose,"));
         write("current", r#"{"Key":"unix:///other.sock","Name":"b","Global":false}"#);

@@ -104,15 +104,18 @@ impl Engine {
     }
 
     /// Removes records of the build cache and nothing else. `ids` must hold all that build on a
-    /// record before that record: BuildKit keeps what something builds on, without a word. What
-    /// went is for [`Engine::cache_records`] to say.
+    /// record before that record: BuildKit silently keeps what something builds on.
+    /// [`Engine::cache_records`] tells what went.
     ///
     /// # Errors
-    /// An id is none of BuildKit's, or the engine refused or cannot be reached.
+    /// An id is not one of BuildKit's, or the engine refused or cannot be reached.
     pub async fn prune_cache(&self, ids: &[String]) -> Result<(), EngineError> {
         let operation = format!("remove {} records of the build cache", ids.len());
         if let Some(odd) = ids.iter().find(|id| !is_record_id(id)) {
-            return Err(EngineError::Silent { operation, why: format!("{odd:?} is no record id") });
+            return Err(EngineError::Silent {
+                operation,
+                why: format!("{odd:?} is not a record id"),
+            });
         }
         for ids in ids.chunks(IDS_PER_REQUEST) {
             // One value, a regular expression: more than one is refused.

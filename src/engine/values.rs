@@ -12,7 +12,7 @@ pub(super) fn seconds(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
 }
 
-/// A time in RFC 3339; Go's zero time, and what is no time, are none.
+/// Reads a time in RFC 3339; `None` for Go's zero time and for what is not a time.
 pub(super) fn time(text: Option<String>) -> Option<Timestamp> {
     text?.parse().ok().filter(|time: &Timestamp| *time > Timestamp::UNIX_EPOCH)
 }

@@ -53,7 +53,7 @@ impl fmt::Display for Host {
 }
 
 /// Takes an address apart by the rules of docker/cli's `opts.ParseHost`: no scheme means tcp, no
-/// port means 2375, or 2376 with TLS. Answers what is wrong as a fragment that reads after the
+/// port means 2375, or 2376 with TLS. Returns what is wrong as a fragment that reads after the
 /// quoted address.
 pub(crate) fn parse(address: &str, tls: bool) -> Result<Host, String> {
     let address = address.trim();

@@ -43,16 +43,16 @@ struct Usage<T> {
     items: Option<Vec<T>>,
 }
 
-/// What the answer says of the parts that were asked for.
+/// What the answer says about the parts that were asked for.
 #[derive(Debug, Default)]
 pub struct DiskUsage {
     /// Bytes of all layers, each counted once.
     pub layers_bytes: Option<u64>,
-    /// Images.
+    /// The images, with what they share.
     pub images: Vec<Image>,
-    /// Containers.
+    /// The containers, with the sizes of their writable layers.
     pub containers: Vec<Container>,
-    /// Volumes.
+    /// The volumes, with their sizes.
     pub volumes: Vec<Volume>,
     /// Records of the build cache.
     pub cache: Vec<CacheRecord>,
