@@ -25,7 +25,7 @@ pub enum ColorChoice {
     /// Colours where the stream is a terminal that wants them.
     #[default]
     Auto,
-    /// Colours.
+    /// Whether colours are written.
     Always,
     /// No colours.
     Never,
@@ -315,7 +315,7 @@ impl Ui {
         if self.stderr().is_terminal { self.size().0 } else { UNLIMITED }
     }
 
-    /// To be called at the end. A closed stdout is no error: whoever read it has enough.
+    /// To be called at the end. A closed stdout is not an error: its reader has enough.
     ///
     /// # Errors
     ///
@@ -400,7 +400,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// Streams that are no terminals: a Ui, its stdout and its stderr.
+    /// Streams that are not terminals: a Ui, its stdout and its stderr.
     pub(crate) fn piped(colours: Colours) -> (Ui, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
         let stream = |to: &Captured| Stream::new(Box::new(to.clone()), false, colours);

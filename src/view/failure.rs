@@ -18,7 +18,7 @@ const TAIL_LINES: usize = 16;
 /// How many of them are for what it wrote to stderr before.
 const STDERR_LINES: usize = 4;
 
-/// Columns of the line that names the step where stderr is no terminal.
+/// Columns of the line that names the step where stderr is not a terminal.
 const COLUMNS: usize = 120;
 
 /// How much of a failed step's output is shown.
@@ -163,7 +163,7 @@ pub fn run_error(summary: &RunSummary) -> Option<CommandError> {
             )
         }
         [(target, failure)] => {
-            let message = format!("failed to build {}: {}", target.info.name, told(failure));
+            let message = format!("failed to build {}: {}", target.info.name, cause_of(failure));
             let error = CommandError::new(exit_kind(failure.kind), message);
             failure.hint.iter().cloned().fold(error, CommandError::hint)
         }
@@ -174,7 +174,7 @@ pub fn run_error(summary: &RunSummary) -> Option<CommandError> {
             // One hint for all stands at the end; else each below what it is about.
             let shared = failed.iter().all(|(_, failure)| failure.hint == first.hint);
             for (target, failure) in &failed {
-                let mut cause = format!("{}: {}", target.info.name, told(failure));
+                let mut cause = format!("{}: {}", target.info.name, cause_of(failure));
                 if let Some(hint) = failure.hint.as_ref().filter(|_| !shared) {
                     let _ = write!(cause, "\nhint: {hint}");
                 }
@@ -193,7 +193,7 @@ pub fn run_error(summary: &RunSummary) -> Option<CommandError> {
 }
 
 /// The message, and the place in the Dockerfile below it.
-fn told(failure: &BuildFailure) -> String {
+fn cause_of(failure: &BuildFailure) -> String {
     let mut text = failure.message.trim_end().to_owned();
     if let Some(excerpt) = &failure.excerpt {
         text.push('\n');

@@ -63,7 +63,7 @@ pub struct Reporter {
     past: Past,
 }
 
-/// How it is shown. Closed: what is shown where is one decision.
+/// How it is shown. A closed enum on purpose: what is shown where is one decision.
 enum View {
     /// A block per target, redrawn in place.
     Tty(Box<Tty>),
@@ -78,11 +78,11 @@ enum View {
 }
 
 impl Reporter {
-    /// A reporter. A CI's log is no terminal to redraw, even where it looks like one.
+    /// A reporter. A CI's log is not a terminal to redraw, even where it looks like one.
     ///
     /// # Errors
     ///
-    /// `tty` was asked for and stderr is no terminal.
+    /// `tty` was asked for and stderr is not a terminal.
     pub fn new(progress: Progress, ui: Ui, ci: Ci) -> Result<Self, CommandError> {
         let ci = if progress == Progress::Silent { Ci::None } else { ci };
         if let Ci::GitHub { token, .. } = &ci {

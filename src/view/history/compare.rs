@@ -185,7 +185,7 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<Step> {
     rows
 }
 
-/// How what an instruction covered differs. That files were only touched is no difference.
+/// How what an instruction covered differs. Files that were only touched are not a difference.
 fn files(a: &CopiedFiles, b: &CopiedFiles) -> Option<Files> {
     let differences = Differences::of(a, b);
     let told = !differences.is_empty() || (a.count, a.bytes) != (b.count, b.bytes);

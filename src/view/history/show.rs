@@ -67,7 +67,7 @@ fn target_row(target: &TargetEntry) -> Vec<String> {
 
 fn steps(target: &TargetEntry, columns: usize) -> String {
     let Shades { bold, faint, .. } = SHADES;
-    // What took no time and is no instruction only fills the page.
+    // What took no time and is not an instruction only fills the page.
     let told = |step: &&StepEntry| {
         step.is_instruction() || step.seconds >= 0.05 || step.result == StepResult::Failed
     };

@@ -62,7 +62,7 @@ impl Floor {
         }
     }
 
-    /// A target says `lines` at `at`. Answers what is to be written now, in order.
+    /// Queues the `lines` that a target says at `at`. Returns what to write now, in order.
     pub(super) fn say(&mut self, target: &str, lines: Vec<String>, at: Duration) -> Vec<Chunk> {
         if lines.is_empty() {
             return Vec::new();
@@ -190,7 +190,7 @@ mod tests {
         vec![text.to_owned()]
     }
 
-    fn told(chunks: &[Chunk]) -> String {
+    fn words(chunks: &[Chunk]) -> String {
         let texts = chunks.iter().map(|chunk| {
             let lines = chunk.lines.iter().chain(&chunk.ending).map(String::as_str);
             format!("{}: {}", chunk.target, lines.collect::<Vec<_>>().join(" "))
@@ -201,14 +201,14 @@ mod tests {
     #[test]
     fn others_wait_until_who_has_the_floor_is_over() {
         let mut floor = floor();
-        assert_eq!(told(&floor.say("a", line("1"), secs(0))), "a: 1");
-        assert_eq!(told(&floor.say("b", line("1"), secs(0))), "");
-        assert_eq!(told(&floor.say("c", line("1"), secs(0))), "");
-        assert_eq!(told(&floor.over("c", "built".into(), false, secs(0))), "");
-        assert_eq!(told(&floor.say("b", line("2"), secs(0))), "");
+        assert_eq!(words(&floor.say("a", line("1"), secs(0))), "a: 1");
+        assert_eq!(words(&floor.say("b", line("1"), secs(0))), "");
+        assert_eq!(words(&floor.say("c", line("1"), secs(0))), "");
+        assert_eq!(words(&floor.over("c", "built".into(), false, secs(0))), "");
+        assert_eq!(words(&floor.say("b", line("2"), secs(0))), "");
         let ended = floor.over("a", "built".into(), false, secs(0));
-        assert_eq!(told(&ended), "a: built; c: 1 built; b: 1 2");
-        assert_eq!(told(&floor.say("b", line("3"), secs(1))), "b: 3");
+        assert_eq!(words(&ended), "a: built; c: 1 built; b: 1 2");
+        assert_eq!(words(&floor.say("b", line("3"), secs(1))), "b: 3");
     }
 
     #[test]
@@ -218,10 +218,10 @@ mod tests {
         floor.say("b", line("1"), secs(0));
         floor.say("a", line("2"), secs(1));
         floor.say("a", line("3"), secs(2));
-        assert_eq!(told(&floor.tick(secs(2))), "");
-        assert_eq!(told(&floor.tick(secs(3))), "b: 1");
+        assert_eq!(words(&floor.tick(secs(2))), "");
+        assert_eq!(words(&floor.tick(secs(3))), "b: 1");
         floor.say("a", line("4"), secs(3));
-        assert_eq!(told(&floor.tick(secs(4))), "a: 4");
+        assert_eq!(words(&floor.tick(secs(4))), "a: 4");
     }
 
     #[test]
@@ -232,11 +232,11 @@ mod tests {
         floor.over("b", "failed".into(), true, secs(0));
         floor.say("c", line("1"), secs(0));
         assert_eq!(
-            told(&floor.over("a", "cancelled".into(), false, secs(0))),
+            words(&floor.over("a", "cancelled".into(), false, secs(0))),
             "a: cancelled; c: 1"
         );
-        assert_eq!(told(&floor.over("c", "cancelled".into(), false, secs(0))), "c: cancelled");
-        assert_eq!(told(&floor.hurry()), "b: 1 failed");
+        assert_eq!(words(&floor.over("c", "cancelled".into(), false, secs(0))), "c: cancelled");
+        assert_eq!(words(&floor.hurry()), "b: 1 failed");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! target's lines together as far as that keeps nobody waiting. In a CI that folds, one group per
 //! target.
 //!
-//! Steps that are no instruction of the Dockerfile (loading definitions, exporting) get a line
+//! Steps that are not an instruction of the Dockerfile (loading definitions, exporting) get a line
 //! only when they took half a second or failed.
 
 mod cached;
@@ -20,7 +20,7 @@ use crate::view::{failure, line, summary};
 use cached::Cached;
 use floor::{Chunk, Floor, Rules};
 
-/// Below this, a step that is no instruction is not worth a line.
+/// Below this, a step that is not an instruction is not worth a line.
 const WORTH_TELLING: Duration = Duration::from_millis(500);
 
 /// A step that runs this long without a word is announced, so that a reader knows what is slow.

@@ -49,7 +49,7 @@ fn size(bytes: Option<u64>) -> String {
 
 fn age(report: &StatsReport, time: Option<Timestamp>) -> String {
     let seconds = time.map(|time| report.taken.duration_since(time).as_secs());
-    // Reproducible builds say when they like: 1970 is no age.
+    // Reproducible builds set arbitrary times, so 1970 is not an age.
     match seconds.filter(|_| time.is_some_and(|time| time.as_second() > 86_400)) {
         Some(seconds) if seconds >= 0 => format::age(seconds.unsigned_abs()),
         _ => "-".to_owned(),
