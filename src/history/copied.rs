@@ -25,7 +25,7 @@ pub struct Covered {
     pub path: Vec<u8>,
     /// Go's `FileMode`.
     pub mode: u32,
-    /// Size.
+    /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of the content where it is known.
     pub digest: Option<[u8; 32]>,

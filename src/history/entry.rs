@@ -115,7 +115,7 @@ pub struct TargetEntry {
     /// The Dockerfile, as the user would name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<String>,
-    /// Everything the engine reported, in the order it was announced: also what is no instruction
+    /// Everything the engine reported, in the order it was announced: also what is not an instruction
     /// (`[internal] load build context`, `exporting to image`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepEntry>,
@@ -186,7 +186,7 @@ pub enum StepResult {
 /// From start to completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Start.
+    /// When it began.
     pub started: Timestamp,
     /// Completion; not before the start.
     pub completed: Timestamp,
@@ -272,9 +272,9 @@ pub struct CopiedFile {
     pub path: String,
     /// Go's `FileMode`: permissions as in Unix, the kind in the high bits.
     pub mode: u32,
-    /// Size.
+    /// Its size in bytes.
     pub size: u64,
-    /// When it was written last. It is no part of BuildKit's cache key.
+    /// When it was written last. It is not part of BuildKit's cache key.
     pub modified: Timestamp,
     /// SHA-256 of its content, where this build sent it and it is small.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -123,7 +123,11 @@ mod tests {
     use crate::progress::{Change, Redaction, Trace, VertexLog, VertexStatus};
 
     /// Tells `count` statuses to a trace as a run does, and returns what it was warned of.
-    fn told(trace: &mut Trace, count: usize, status: impl Fn(usize) -> SolveStatus) -> Vec<String> {
+    fn warned(
+        trace: &mut Trace,
+        count: usize,
+        status: impl Fn(usize) -> SolveStatus,
+    ) -> Vec<String> {
         let (mut bounds, mut door) = (StatusBounds::default(), Redaction::default());
         let mut warnings = Vec::new();
         for number in 0..count {
@@ -154,7 +158,7 @@ mod tests {
     fn steps_and_their_texts_have_a_bound() {
         let mut trace = Trace::default();
         let all = MOST_VERTEXES / 1000 + 5;
-        let warnings = told(&mut trace, all, |number| {
+        let warnings = warned(&mut trace, all, |number| {
             status((0..1000).map(|vertex_of| vertex(number * 1000 + vertex_of, "x")).collect())
         });
         assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -163,7 +167,7 @@ mod tests {
         // One whose name changes without an end, and still ends.
         let long = "x".repeat(1 << 20);
         let mut trace = Trace::default();
-        let warnings = told(&mut trace, 200, |number| {
+        let warnings = warned(&mut trace, 200, |number| {
             let completed = Some(Timestamp::UNIX_EPOCH).filter(|_| number == 199);
             let named = vertex(0, &format!("{number}{long}"));
             let error = long.clone();
@@ -204,7 +208,7 @@ mod tests {
     fn what_is_kept_of_steps_does_not_grow() {
         let at = |second: usize| Timestamp::from_second(i64::try_from(second).unwrap_or(0)).ok();
         let mut trace = Trace::default();
-        told(&mut trace, 1100, |number| {
+        warned(&mut trace, 1100, |number| {
             status(vec![Vertex { started: at(number), ..vertex(0, "[1/1] RUN x") }])
         });
         let open = trace.step(0).and_then(crate::progress::Step::open_since);
@@ -212,7 +216,7 @@ mod tests {
         // As much output as is kept of 50 steps, each with as much as is kept of one.
         let line = [&[b'x'; 16_000][..], b"\n"].concat();
         let mut trace = Trace::default();
-        told(&mut trace, 50 * 100, |number| {
+        warned(&mut trace, 50 * 100, |number| {
             let (step, started) = (number / 100, at(1));
             let log = VertexLog {
                 vertex: format!("sha256:{step}"),

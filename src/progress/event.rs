@@ -32,7 +32,7 @@ pub enum Event {
     },
     /// The run is being stopped; running solves are being cancelled.
     Cancelling {
-        /// Why.
+        /// Why it is being stopped.
         reason: CancelReason,
     },
     /// Something worth telling that stops nothing.

@@ -32,7 +32,7 @@ pub struct RunTrace {
 }
 
 impl RunTrace {
-    /// Takes over an event that happened `at`. Answers what it changed in the steps of its
+    /// Takes over an event that happened `at`. Returns what it changed in the steps of its
     /// target. Events of targets that were never planned are taken as planned now.
     pub fn apply(&mut self, event: &Event, at: Duration) -> Vec<Change> {
         match event {

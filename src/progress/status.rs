@@ -99,10 +99,10 @@ pub struct VertexStatus {
     /// When this was measured.
     #[serde(default, serialize_with = "go_time")]
     pub timestamp: Option<Timestamp>,
-    /// Start.
+    /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
-    /// End.
+    /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed: Option<Timestamp>,
 }

@@ -94,7 +94,7 @@ pub enum StepState {
     Done,
     /// Its result came from the cache.
     Cached,
-    /// Failed.
+    /// It ended with an error.
     Failed,
     /// Stopped before its end.
     Cancelled,
@@ -367,7 +367,7 @@ impl Step {
         self.transfers.iter().map(|(id, transfer)| (id.as_str(), transfer))
     }
 
-    /// Whether the step counts as run or cached, and which. `None` for what is no instruction of
+    /// Whether the step counts as run or cached, and which. `None` for what is not an instruction of
     /// the Dockerfile and for steps that never ended.
     ///
     /// BuildKit never marks a `FROM` cached when it resolves to an image the engine holds: it

@@ -20,17 +20,17 @@ const MAX_TAILS: usize = 64 << 20;
 pub enum Change {
     /// A step started (again).
     Started {
-        /// Which.
+        /// Its place in [`Trace::steps`].
         step: usize,
     },
     /// A step ended: done, cached, failed or cancelled.
     Ended {
-        /// Which.
+        /// Its place in [`Trace::steps`].
         step: usize,
     },
     /// A step wrote a line.
     Line {
-        /// Which.
+        /// Its place in [`Trace::steps`].
         step: usize,
         /// The line without its end, as the step wrote it: it may hold control characters.
         text: String,
@@ -81,7 +81,7 @@ impl Trace {
     }
 
     /// The step to show as the current one: of those running, the instruction that started
-    /// last, before anything that is no instruction.
+    /// last, before anything that is not an instruction.
     pub fn current(&self) -> Option<&Step> {
         self.steps
             .values()
@@ -386,7 +386,7 @@ mod tests {
         // It waited for theirs, and did nothing when that was over.
         let late = Vertex { cached: true, ..vertex("own", name, Some(9), Some(9)) };
         send(late);
-        // What is no instruction has its name more than once.
+        // What is not an instruction has its name more than once.
         send(vertex("one", "[internal] load x", Some(1), None));
         assert_eq!(send(vertex("other", "[internal] load x", Some(1), None)).0, 3);
         let step = trace.step_of("theirs").unwrap();

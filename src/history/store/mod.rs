@@ -64,7 +64,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A name that compose would not give a project.
-    #[error("{0:?} is no project name")]
+    #[error("{0:?} is not a project name")]
     Project(String),
     /// An entry that has no JSON form.
     #[error("write a build as JSON")]
@@ -85,7 +85,7 @@ pub enum ReadError {
         /// Its schema.
         schema: String,
     },
-    /// It is no entry of ours, or damaged.
+    /// It is not an entry of ours, or it is damaged.
     #[error("{} is damaged: {reason}", path.display())]
     Broken {
         /// The file.
@@ -155,7 +155,7 @@ impl Store {
     /// Builds of a project, newest first. Reads names only.
     ///
     /// # Errors
-    /// The directory cannot be read. A project without builds is no error.
+    /// The directory cannot be read. A project without builds is not an error.
     pub fn entries(&self, project: &str) -> Result<Vec<Stored>, StoreError> {
         let folder = self.folder(project)?;
         let mut found: Vec<Stored> = names(&folder)?
@@ -172,7 +172,7 @@ impl Store {
     /// Names of the projects that have a folder, in order.
     ///
     /// # Errors
-    /// The directory cannot be read. That there is none is no error.
+    /// The directory cannot be read. That there is none is not an error.
     pub fn all_projects(&self) -> Result<Vec<String>, StoreError> {
         let mut found = names(&self.directory)?;
         found.retain(|name| is_project(name) && self.directory.join(name).is_dir());

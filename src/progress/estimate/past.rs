@@ -30,7 +30,7 @@ pub struct PastTarget {
     pub seconds: f64,
     /// Size of its image in bytes.
     pub size_bytes: Option<u64>,
-    /// Every step the engine reported, also those that are no instructions.
+    /// Every step the engine reported, also those that are not instructions.
     pub steps: Vec<PastStep>,
 }
 
