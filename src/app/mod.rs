@@ -22,7 +22,7 @@ use crate::terminal::Ui;
 use crate::view::Progress;
 use crate::view::ci::Ci;
 
-pub use project::read;
+pub use project::{read, request};
 
 /// What a command works with.
 pub struct App {

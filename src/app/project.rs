@@ -13,7 +13,15 @@ use crate::error::{CommandError, ExitKind};
 /// # Errors
 /// A compose file that is missing or invalid, with its place.
 pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, CommandError> {
-    let request = LoadRequest {
+    Ok(compose::load(&request(args, environment)?)?)
+}
+
+/// What to load.
+///
+/// # Errors
+/// The standard input cannot be read.
+pub fn request(args: &ProjectArgs, environment: &Environment) -> Result<LoadRequest, CommandError> {
+    Ok(LoadRequest {
         files: args.files.clone(),
         project_name: args.project_name.clone(),
         project_directory: args.project_directory.clone(),
@@ -23,8 +31,7 @@ pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, Co
         not_utf8: environment.not_utf8.clone(),
         working_dir: environment.working_dir.clone(),
         stdin: stdin(args, environment)?,
-    };
-    Ok(compose::load(&request)?)
+    })
 }
 
 /// The text of the file `-`, which options or COMPOSE_FILE name.

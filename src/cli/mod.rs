@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod clean;
+pub mod config;
 pub mod dev;
 pub mod history;
 pub mod init;
@@ -36,6 +37,8 @@ pub enum Command {
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
     Clean(clean::CleanArgs),
+    /// Print the compose project with everything that it means, as `docker compose config` does.
+    Config(config::ConfigArgs),
     /// Build the development images and have docker compose run them, beside production.
     Dev(dev::DevArgs),
     /// Show, compare and remove what earlier builds did.

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod clean;
+pub mod config;
 pub mod dev;
 pub mod history;
 pub mod init;
@@ -44,6 +45,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Bench(args) => bench::run(app, args).await,
         Command::Build(args) => build::run(app, args).await,
         Command::Clean(args) => clean::run(app, args).await,
+        Command::Config(args) => config::run(app, args),
         Command::Dev(args) => dev::run(app, args).await,
         Command::History(args) => history::run(app, args),
         Command::Init(args) => init::run(app, args),

@@ -1,8 +1,9 @@
 //! Short forms to long forms, so that the rest of the room sees one form of each key.
 
 use super::error::ComposeError;
+use super::long_form;
 use super::merge::{default_dependency, names_map};
-use super::node::{Map, Node, Value};
+use super::node::{Map, Node, Value, entries_mut};
 
 /// Rewrites what a build needs to its long form. Runs after each file, so it must not change
 /// what is already long.
@@ -32,6 +33,20 @@ pub(super) fn canonical(root: &mut Node) -> Result<(), ComposeError> {
                 sources(list);
             }
         }
+        items(service.get_mut("volumes")).for_each(long_form::volume);
+        items(service.get_mut("devices")).for_each(long_form::device);
+        if let Some(Value::List(ports)) = service.get_mut("ports").map(|ports| &mut ports.value) {
+            long_form::ports(ports);
+        }
+        if let Some(files) = service.get_mut("env_file") {
+            if files.as_str().is_some() {
+                let one = Node { key: None, ..files.clone() };
+                files.value = Value::List(vec![one]);
+            }
+            items(Some(files))
+                .filter(|file| file.as_str().is_some())
+                .for_each(|file| wrap(file, "path"));
+        }
     }
     for section in ["secrets", "configs", "volumes", "networks"] {
         for (name, resource) in entries_mut(root, section) {
@@ -41,13 +56,12 @@ pub(super) fn canonical(root: &mut Node) -> Result<(), ComposeError> {
     Ok(())
 }
 
-/// The entries of a top-level section, which may be missing or (before validation) no mapping.
-pub(super) fn entries_mut<'a>(
-    root: &'a mut Node,
-    section: &str,
-) -> impl Iterator<Item = (String, &'a mut Node)> {
-    let map = root.get_mut(section).and_then(Node::as_map_mut);
-    map.into_iter().flatten().map(|(name, node)| (name.clone(), node))
+fn items(list: Option<&mut Node>) -> impl Iterator<Item = &mut Node> {
+    let items = list.and_then(|list| match &mut list.value {
+        Value::List(items) => Some(items),
+        _ => None,
+    });
+    items.into_iter().flatten()
 }
 
 /// `VALUE` becomes `{KEY: VALUE}`.

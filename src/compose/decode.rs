@@ -274,7 +274,7 @@ fn labels(node: &Node) -> BTreeMap<String, String> {
 
 /// `HOST: ADDRESS`, `HOST: [ADDRESSES]`, `HOST=ADDRESS` or `HOST:ADDRESS`; brackets around IPv6
 /// addresses are dropped.
-fn extra_hosts(node: &Node) -> Result<BTreeMap<String, Vec<String>>, ComposeError> {
+pub(super) fn extra_hosts(node: &Node) -> Result<BTreeMap<String, Vec<String>>, ComposeError> {
     let bare = |address: &str| {
         let inner = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inner.filter(|inner| !inner.is_empty()).unwrap_or(address).to_owned()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::error::{ComposeError, Place};
-use super::node::{Map, Node, Value};
+use super::node::{self, Map, Node, Value};
 use super::scope::Scope;
 use super::yaml::{self, Document};
 use super::{canonical, dotenv, extends, include, interpolate, merge, paths, schema};
@@ -92,7 +92,7 @@ impl Loading {
         for source in sources {
             model = self.add(model, source, scope, Role::Main, &mut included)?;
         }
-        for (_, service) in canonical::entries_mut(&mut model, "services") {
+        for (_, service) in node::entries_mut(&mut model, "services") {
             if let Some(build) = service.get_mut("build") {
                 let dot = build.text(".");
                 if let Some(build) = build.as_map_mut() {

@@ -26,6 +26,14 @@ pub(super) fn read_files(
     Ok(variables)
 }
 
+/// Reads a file of `format: raw`: each line is a key and a value as it stands.
+pub(super) fn read_raw(file: &Path) -> Result<BTreeMap<String, String>, ComposeError> {
+    let text = read(file)?;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
 fn read(file: &Path) -> Result<String, ComposeError> {
     if file.is_dir() {
         return Err(ComposeError::new(format!("env file {} is a directory", file.display())));

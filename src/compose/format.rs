@@ -77,7 +77,7 @@ impl Format {
             Self::Int => text.parse::<i64>().is_ok(),
             Self::Float => text.parse::<f64>().is_ok(),
             Self::Size => parse_bytes(text).is_some(),
-            Self::Duration => is_duration(text),
+            Self::Duration => parse_duration(text).is_some(),
             Self::Count => text == "all" || text.parse::<i64>().is_ok(),
             Self::All => text == "all",
             Self::NotEmpty => !text.is_empty(),
@@ -100,33 +100,44 @@ impl Format {
     }
 }
 
-/// `1h30m`, `1.5s`, `1d`, with weeks and days as compose's library has them.
-fn is_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return true;
+/// Nanoseconds of `1h30m`, `1.5s`, `1d`, with weeks and days as compose's library has them.
+pub(super) fn parse_duration(text: &str) -> Option<i64> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if unsigned == "0" {
+        return Some(0);
     }
-    if rest.is_empty() {
-        return false;
+    if unsigned.is_empty() {
+        return None;
     }
+    let mut rest = unsigned;
+    let mut nanos = 0.0;
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (digits, tail) = rest.split_at(number);
         let unit = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
-        let known = ["ns", "us", "µs", "μs", "ms", "s", "m", "h", "d", "w"].contains(&unit);
-        let counted = digits.contains(|c: char| c.is_ascii_digit());
-        if !known || !counted || digits.matches('.').count() > 1 {
-            return false;
-        }
+        let unit = match unit {
+            "ns" => 1.0,
+            "us" | "µs" | "μs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            "d" => 24.0 * 3600e9,
+            "w" => 7.0 * 24.0 * 3600e9,
+            _ => return None,
+        };
+        nanos += digits.parse::<f64>().ok()? * unit;
         rest = tail;
     }
-    true
+    #[allow(clippy::cast_possible_truncation, reason = "what is too long is the longest there is")]
+    let nanos = nanos.round() as i64;
+    Some(if text.starts_with('-') { -nanos } else { nanos })
 }
 
 /// The parts of a volume's short form between colons; `None` where one is empty or there are too many
 /// (compose-go `format/volume.go`). A single letter before a colon is a drive.
-fn volume_sections(text: &str) -> Option<Vec<&str>> {
+pub(super) fn volume_sections(text: &str) -> Option<Vec<&str>> {
     if text.is_empty() {
         return None;
     }
@@ -152,9 +163,13 @@ fn volume_sections(text: &str) -> Option<Vec<&str>> {
 pub(super) fn named_volume(text: &str) -> Option<&str> {
     let sections = volume_sections(text).filter(|sections| sections.len() > 1)?;
     let source = sections[0];
-    let mut chars = source.chars();
-    let drive = chars.next().is_some_and(char::is_alphabetic) && chars.next() == Some(':');
-    (!source.starts_with(['.', '/', '~', '\\']) && !drive).then_some(source)
+    (!source.starts_with(['.', '/', '~', '\\']) && !is_drive(source)).then_some(source)
+}
+
+/// Whether a path begins as those of Windows do.
+pub(super) fn is_drive(path: &str) -> bool {
+    let mut chars = path.chars();
+    chars.next().is_some_and(char::is_alphabetic) && chars.next() == Some(':')
 }
 
 #[cfg(test)]

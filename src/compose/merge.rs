@@ -47,30 +47,77 @@ const RULES: &[(&str, Rule)] = &[
     ("services.*.ulimits.*", Rule::Ulimit),
 ];
 
-/// Lists that hold at most one entry per `KEY[=VALUE]`.
-const KEYED: &[&str] = &[
-    "networks.*.labels",
-    "networks.*.ipam.options",
-    "services.*.annotations",
-    "services.*.build.args",
-    "services.*.build.additional_contexts",
-    "services.*.build.tags",
-    "services.*.build.labels",
-    "services.*.cap_add",
-    "services.*.cap_drop",
-    "services.*.deploy.labels",
-    "services.*.dns",
-    "services.*.dns_opt",
-    "services.*.dns_search",
-    "services.*.environment",
-    "services.*.labels",
-    "services.*.links",
-    "services.*.networks.*.aliases",
-    "services.*.networks.*.link_local_ips",
-    "services.*.profiles",
-    "services.*.sysctls",
-    "services.*.tmpfs",
+/// What tells entries of a list apart, of which later ones replace earlier ones.
+#[derive(Clone, Copy)]
+enum Identity {
+    /// `KEY[=VALUE]`.
+    Key,
+    /// The value of a key.
+    Part(&'static str),
+    /// The place in the container: `target`, by default below a directory.
+    Mount(&'static str),
+    /// What a port is bound to.
+    Port,
+}
+
+/// Lists that hold an entry once (compose-go `override/uncity.go`).
+const KEYED: &[(&str, Identity)] = &[
+    ("networks.*.labels", Identity::Key),
+    ("networks.*.ipam.options", Identity::Key),
+    ("services.*.annotations", Identity::Key),
+    ("services.*.build.args", Identity::Key),
+    ("services.*.build.additional_contexts", Identity::Key),
+    ("services.*.build.tags", Identity::Key),
+    ("services.*.build.labels", Identity::Key),
+    ("services.*.cap_add", Identity::Key),
+    ("services.*.cap_drop", Identity::Key),
+    ("services.*.configs", Identity::Mount("")),
+    ("services.*.deploy.labels", Identity::Key),
+    ("services.*.devices", Identity::Part("target")),
+    ("services.*.dns", Identity::Key),
+    ("services.*.dns_opt", Identity::Key),
+    ("services.*.dns_search", Identity::Key),
+    ("services.*.env_file", Identity::Part("path")),
+    ("services.*.environment", Identity::Key),
+    ("services.*.expose", Identity::Key),
+    ("services.*.labels", Identity::Key),
+    ("services.*.links", Identity::Key),
+    ("services.*.networks.*.aliases", Identity::Key),
+    ("services.*.networks.*.link_local_ips", Identity::Key),
+    ("services.*.ports", Identity::Port),
+    ("services.*.profiles", Identity::Key),
+    ("services.*.secrets", Identity::Mount("/run/secrets")),
+    ("services.*.sysctls", Identity::Key),
+    ("services.*.tmpfs", Identity::Key),
+    ("services.*.volumes", Identity::Part("target")),
 ];
+
+impl Identity {
+    /// Of an entry; nothing for what is left to validation to refuse.
+    fn of_entry(self, item: &Node) -> Option<String> {
+        let part = |key: &str| item.get(key)?.value.scalar_text();
+        if let Some(text) = item.as_str() {
+            return Some(match self {
+                Self::Key => text.split_once('=').map_or(text, |(key, _)| key).to_owned(),
+                Self::Mount(directory) => format!("{directory}/{text}"),
+                _ => text.to_owned(),
+            });
+        }
+        match self {
+            Self::Key => None,
+            Self::Part(key) => part(key),
+            Self::Mount(directory) => {
+                part("target").or_else(|| Some(format!("{directory}/{}", part("source")?)))
+            }
+            Self::Port => {
+                let host = part("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
+                let protocol = part("protocol").unwrap_or_else(|| "tcp".to_owned());
+                let published = part("published").unwrap_or_default();
+                Some(format!("{host}:{published}:{}/{protocol}", part("target")?))
+            }
+        }
+    }
+}
 
 /// Merges `over` into `base`, the whole document.
 pub(super) fn merge(base: Node, over: Node) -> Result<Node, ComposeError> {
@@ -256,22 +303,19 @@ fn unique_at(node: &mut Node, path: &mut Vec<String>) {
         }
         Value::List(items) => {
             let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-            if KEYED.iter().any(|pattern| matches(&keys, pattern)) {
-                keep_last(items);
+            let found = KEYED.iter().find(|(pattern, _)| matches(&keys, pattern));
+            if let Some((_, identity)) = found {
+                keep_last(items, *identity);
             }
         }
         _ => {}
     }
 }
 
-fn keep_last(items: &mut Vec<Node>) {
+fn keep_last(items: &mut Vec<Node>, identity: Identity) {
     let mut kept: indexmap::IndexMap<String, Node> = indexmap::IndexMap::new();
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
-        // What is no string is left for validation to refuse.
-        let key = match item.as_str() {
-            Some(text) => text.split_once('=').map_or(text, |(key, _)| key).to_owned(),
-            None => format!("\0{index}"),
-        };
+        let key = identity.of_entry(&item).unwrap_or_else(|| format!("\0{index}"));
         kept.insert(key, item);
     }
     items.extend(kept.into_values());

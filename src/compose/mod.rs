@@ -5,6 +5,7 @@
 //! but neither the process environment nor the clock: both come in with the [`LoadRequest`].
 
 mod canonical;
+mod config;
 mod consistency;
 mod decode;
 mod document;
@@ -15,6 +16,7 @@ mod find;
 mod format;
 mod include;
 mod interpolate;
+mod long_form;
 mod merge;
 mod model;
 mod node;
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
+pub use config::Config;
 pub use error::{ComposeError, Origin, Place};
 pub use model::{BuildSection, Dependency, Project, Resource, Secret, SecretUse, Service, Ulimit};
 pub use scalar::parse_bool;
@@ -71,6 +74,24 @@ pub struct LoadRequest {
 ///
 /// A missing or unreadable file, and everything compose would refuse, with place and hint.
 pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
+    load_whole(request).map(|(project, _)| project)
+}
+
+/// Loads the project, and what `docker compose config` prints of the services that are named, or of all.
+///
+/// # Errors
+/// Those of [`load`], a service that does not exist, and files of variables that cannot be read.
+pub fn config(
+    request: &LoadRequest,
+    services: &[String],
+) -> Result<(Project, Config), ComposeError> {
+    let (project, model) = load_whole(request)?;
+    let config = Config::new(&project, model, services)?;
+    Ok((project, config))
+}
+
+/// The project, and the merged tree it was decoded from.
+fn load_whole(request: &LoadRequest) -> Result<(Project, Node), ComposeError> {
     let Found { files, directory, mut environment, profiles, forced_name, warnings } =
         find::find(request)?;
     let not_utf8 = &request.not_utf8;
@@ -126,7 +147,7 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
         not_utf8: not_utf8.clone(),
     };
     consistency::check(&project, &model)?;
-    Ok(project)
+    Ok((project, model))
 }
 
 /// Whether a build context is a URL or a git reference instead of a local directory.

@@ -140,6 +140,15 @@ fn go_float(number: f64) -> String {
     number.to_string()
 }
 
+/// The entries of a top-level section, which may be missing or (before validation) no mapping.
+pub(super) fn entries_mut<'a>(
+    root: &'a mut Node,
+    section: &str,
+) -> impl Iterator<Item = (String, &'a mut Node)> {
+    let map = root.get_mut(section).and_then(Node::as_map_mut);
+    map.into_iter().flatten().map(|(name, node)| (name.clone(), node))
+}
+
 /// Whether the keys of `path` match `pattern`, where `*` stands for any key.
 pub(super) fn matches(path: &[&str], pattern: &str) -> bool {
     let mut keys = path.iter();

@@ -2,10 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::canonical::entries_mut;
-use super::node::{Node, Value};
+use super::node::{Node, Value, entries_mut};
 
-/// Resolves the paths a build uses, relative to `base`. `home` replaces a leading `~`.
+/// Resolves paths relative to `base`. `home` replaces a leading `~`.
 pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
     for (_, service) in entries_mut(root, "services") {
         if let Some(build) = service.get_mut("build") {
@@ -19,6 +18,29 @@ pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
                 resolve_local_file(key, base, home);
             }
         }
+        for volume in items_mut(service, "volumes") {
+            if volume.get("type").and_then(Node::as_str) == Some("bind")
+                && let Some(source) = volume.get_mut("source")
+            {
+                resolve_local_file(source, base, home);
+            }
+        }
+        for file in items_mut(service, "env_file") {
+            if let Some(path) = file.get_mut("path") {
+                resolve_node(path, base, home);
+            }
+        }
+        match service.get_mut("label_file") {
+            Some(file) if file.as_str().is_some() => resolve_node(file, base, home),
+            _ => items_mut(service, "label_file").for_each(|file| resolve_node(file, base, home)),
+        }
+        if let Some(develop) = service.get_mut("develop") {
+            for watch in items_mut(develop, "watch") {
+                if let Some(path) = watch.get_mut("path") {
+                    resolve_node(path, base, home);
+                }
+            }
+        }
         if let Some(extends) = service.get_mut("extends")
             && let Some(file) = extends.get_mut("file")
             && file.as_str().is_some_and(|file| !is_remote(file))
@@ -26,15 +48,35 @@ pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
             resolve_node(file, base, home);
         }
     }
-    for (_, secret) in entries_mut(root, "secrets") {
-        if let Some(file) = secret.get_mut("file") {
-            resolve_local_file(file, base, home);
+    for section in ["secrets", "configs"] {
+        for (_, object) in entries_mut(root, section) {
+            if let Some(file) = object.get_mut("file") {
+                resolve_local_file(file, base, home);
+            }
+        }
+    }
+    for (_, volume) in entries_mut(root, "volumes") {
+        // This is a bind mount by another name.
+        let text = |key: &str| volume.get("driver_opts")?.get(key)?.as_str();
+        if volume.get("driver").and_then(Node::as_str) == Some("local")
+            && text("o") == Some("bind")
+            && let Some(device) = volume.get_mut("driver_opts").and_then(|it| it.get_mut("device"))
+        {
+            resolve_local_file(device, base, home);
         }
     }
 }
 
 fn values_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
     node.get_mut(key).and_then(Node::as_map_mut).into_iter().flatten().map(|(_, value)| value)
+}
+
+fn items_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
+    let items = node.get_mut(key).and_then(|list| match &mut list.value {
+        Value::List(items) => Some(items),
+        _ => None,
+    });
+    items.into_iter().flatten()
 }
 
 fn resolve_context(node: &mut Node, base: &Path, home: Option<&str>) {

@@ -96,6 +96,19 @@ fn kinds(words: &str) -> u8 {
         .fold(0, |kinds, (_, bit, _)| kinds | bit)
 }
 
+/// The shape of the value that `key` has in a mapping of `shape`; nothing for own keys and unknown ones.
+pub(super) fn child(shape: &str, key: &str) -> Option<&'static str> {
+    let shape = shapes().get(shape)?;
+    let named = shape.keys.iter().find(|(name, _)| *name == key).map(|(_, target)| *target);
+    let free = || shape.entries.filter(|(names, _)| names.admit(key)).map(|(_, target)| target);
+    named.or_else(free)
+}
+
+/// The shape of the items of a list.
+pub(super) fn item(shape: &str) -> Option<&'static str> {
+    shapes().get(shape)?.items
+}
+
 /// Checks the whole model.
 pub(super) fn validate(root: &Node) -> Result<(), ComposeError> {
     check(root, "root", &mut Vec::new())

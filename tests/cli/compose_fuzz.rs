@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use doc2md_docker::compose::{ComposeError, LoadRequest, load};
+use doc2md_docker::compose::{ComposeError, LoadRequest, config, load};
 use doc2md_docker::targets::{TargetOptions, from_compose, print_json};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -21,6 +21,12 @@ fn cases(number: u32) -> ProptestConfig {
 /// What `build --print` prints, or why not.
 fn printed(request: &LoadRequest) -> Result<String, ComposeError> {
     let project = load(request)?;
+    // What `config` prints of whatever loads is YAML and JSON; files of variables may be missing.
+    if let Ok((_, config)) = config(request, &[]) {
+        let yaml: serde_yaml::Value = serde_yaml::from_str(&config.yaml().unwrap()).unwrap();
+        assert!(yaml.is_mapping());
+        let _: Value = serde_json::from_str(&config.json().unwrap()).unwrap();
+    }
     let options = TargetOptions { with_dependencies: true, ..TargetOptions::default() };
     from_compose(&project, &options).map(|set| print_json(&set))
 }

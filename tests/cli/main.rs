@@ -3,6 +3,7 @@
 mod bench;
 mod compose;
 mod compose_fuzz;
+mod config;
 mod conventions;
 mod files;
 mod init;
