@@ -21,7 +21,7 @@
 //! - [`scope`]: which project `clean` and `stats` mean.
 //! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
-//! - [`bench`]: the cases of a benchmark, the files it changes, its report, as plain data.
+//! - [`bench`]: what builds of a project cost, measured on copies; [`dev`]: development beside production.
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
@@ -37,6 +37,7 @@ pub mod clean;
 pub mod cli;
 pub mod commands;
 pub mod compose;
+pub mod dev;
 pub mod diagnose;
 pub mod dockerfile;
 pub mod engine;

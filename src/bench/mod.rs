@@ -1,8 +1,18 @@
-//! What `bench` measures, as plain values: the cases, which files are changed and how, and the report. Pure.
+//! What builds of a project cost.
+//!
+//! Pure: the cases, which files are changed and how ([`choose`], [`edit`]), what was measured ([`results`]), the report
+//! ([`model`]). [`runner`] has a plan measured on an engine, on copies of the projects ([`variant`]), and removes what it
+//! made. How something is built and shown is not known here.
 
 pub mod choose;
 pub mod edit;
+pub mod engine;
 pub mod model;
+pub mod results;
+pub mod runner;
+mod tidy;
+pub mod variant;
+mod workspace;
 
 /// A situation in which somebody builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,5 +53,24 @@ impl Case {
             Self::Code => "code change",
             Self::Requirement => "requirement change",
         }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The cases in the order in which they can follow each other.
+    pub cases: Vec<Case>,
+    /// How often each.
+    pub runs: usize,
+    /// Lines that are added to files of requirements.
+    pub lines: Vec<String>,
+}
+
+impl Plan {
+    /// Whether each run begins with nothing: a first build has everything before it removed. Otherwise each run goes on
+    /// where the one before ended.
+    fn is_from_nothing(&self) -> bool {
+        self.cases.contains(&Case::First)
     }
 }

@@ -5,10 +5,12 @@
 //! below: a new light requirement then neither installs nor exports torch again. So the heavy part
 //! holds its own pins and nothing else, and a run that pins them as before does not touch it.
 
+mod choose;
 mod error;
 mod find;
 pub mod header;
 pub mod indexes;
+mod job;
 mod locked;
 pub mod paths;
 pub mod project;
@@ -18,8 +20,10 @@ pub mod source;
 pub mod split;
 pub mod torch;
 
+pub use choose::{base_target, choose};
 pub use error::SourceError;
 pub use find::{Named, find};
+pub use job::{Chosen, Job};
 pub use locked::{Lock, LockError, LockOptions, Stale, Written};
 pub use paths::LockPaths;
 pub use project::Selection;

@@ -10,7 +10,7 @@ use crate::error::{CommandError, ExitKind};
 
 /// What is asked of `dev`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub enum Request {
     /// Build, then start.
     Up {
         /// Services; all when none is named.
@@ -57,7 +57,7 @@ struct Up {
 ///
 /// # Errors
 /// They do not fit each other.
-pub(super) fn take_own(
+pub fn take_own(
     global: &GlobalArgs,
     args: &DevArgs,
 ) -> Result<(GlobalArgs, DevArgs), CommandError> {
@@ -111,10 +111,7 @@ fn split(words: &[OsString]) -> (Vec<OsString>, Vec<OsString>) {
 ///
 /// # Errors
 /// The words are not those of `up`, or options of `up` stand before another command.
-pub(super) fn request(
-    args: &DevArgs,
-    is_service: impl Fn(&str) -> bool,
-) -> Result<Request, CommandError> {
+pub fn request(args: &DevArgs, is_service: impl Fn(&str) -> bool) -> Result<Request, CommandError> {
     let up = |up: UpArgs| {
         let detach = (args.detach || up.detach).then(|| OsString::from("--detach"));
         let rest = up.compose.iter().map(OsString::from);

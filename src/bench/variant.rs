@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Case;
+use super::choose::{self, Candidate};
+use super::edit;
+use super::model::{Change, ProjectReport};
 use super::workspace::{self, Workspace};
-use crate::bench::Case;
-use crate::bench::choose::{self, Candidate};
-use crate::bench::edit;
-use crate::bench::model::{Change, ProjectReport};
 use crate::build_context::coverage::Coverage;
 use crate::compose::Project;
 use crate::dockerfile::{FileUse, file_uses};
@@ -22,9 +22,9 @@ use crate::targets::target::Target;
 const MOUNT_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
 
 /// A project and its copy.
-pub(super) struct Variant {
+pub struct Variant {
     /// What it is called in the report.
-    pub(super) name: String,
+    pub name: String,
     directory: PathBuf,
     targets: Vec<Target>,
     workspace: Workspace,
@@ -47,24 +47,27 @@ struct Changed {
 
 /// What sets builds of the benchmark apart from all others.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub struct Identity {
     /// Project of the images, and prefix of their names.
-    pub(super) project: String,
+    pub project: String,
     /// Prefix of the cache mounts' ids.
-    pub(super) namespace: String,
+    pub namespace: String,
     /// A name in /etc/hosts of every RUN. It is part of their cache keys, so a new one makes all run again;
     /// `no-cache` would also empty cache mounts that targets share, each time one of them begins.
-    pub(super) host: String,
+    pub host: String,
 }
 
 /// What the options say about files.
 #[derive(Clone, Copy)]
-pub(super) struct Wishes<'a> {
-    pub(super) code: &'a [PathBuf],
-    pub(super) requirement: &'a [PathBuf],
-    pub(super) working_dir: &'a Path,
+pub struct Wishes<'a> {
+    /// `--code`.
+    pub code: &'a [PathBuf],
+    /// `--requirement`.
+    pub requirement: &'a [PathBuf],
+    /// Where they are relative to.
+    pub working_dir: &'a Path,
     /// The project that is compared with: the same files are changed where that is possible.
-    pub(super) like: Option<&'a Variant>,
+    pub like: Option<&'a Variant>,
 }
 
 impl Variant {
@@ -72,7 +75,7 @@ impl Variant {
     ///
     /// # Errors
     /// Something cannot be read or written.
-    pub(super) fn new(
+    pub fn new(
         project: &Project,
         targets: Vec<Target>,
         root: &Path,
@@ -94,7 +97,8 @@ impl Variant {
         Ok(variant)
     }
 
-    pub(super) fn report(&self) -> ProjectReport {
+    /// The project as the report names it.
+    pub fn report(&self) -> ProjectReport {
         ProjectReport {
             name: self.name.clone(),
             directory: self.directory.display().to_string(),
@@ -103,7 +107,7 @@ impl Variant {
     }
 
     /// Why a case cannot be measured, if so.
-    pub(super) fn not_measured(&self, case: Case) -> Option<&str> {
+    pub fn not_measured(&self, case: Case) -> Option<&str> {
         self.files.get(&case)?.as_ref().err().map(String::as_str)
     }
 
@@ -111,7 +115,7 @@ impl Variant {
     ///
     /// # Errors
     /// Something cannot be written.
-    pub(super) fn renew(&mut self, root: &Path, mark: &str) -> io::Result<()> {
+    pub fn renew(&mut self, root: &Path, mark: &str) -> io::Result<()> {
         self.workspace.move_to(root)?;
         self.change(Case::Code, mark, &[])?;
         self.change(Case::Requirement, mark, &[])
@@ -121,7 +125,7 @@ impl Variant {
     ///
     /// # Errors
     /// Something cannot be written.
-    pub(super) fn change(&mut self, case: Case, mark: &str, lines: &[String]) -> io::Result<()> {
+    pub fn change(&mut self, case: Case, mark: &str, lines: &[String]) -> io::Result<()> {
         self.edits += 1;
         let Some(Ok(files)) = self.files.get_mut(&case) else { return Ok(()) };
         for file in files {
@@ -134,7 +138,7 @@ impl Variant {
     }
 
     /// What was changed last for a case.
-    pub(super) fn changes(&self, case: Case) -> Vec<Change> {
+    pub fn changes(&self, case: Case) -> Vec<Change> {
         let files = self.files.get(&case).and_then(|files| files.as_ref().ok());
         let change = |file: &Changed| Change {
             targets: file.targets.clone(),
@@ -145,7 +149,7 @@ impl Variant {
     }
 
     /// Targets for which a case changes nothing.
-    pub(super) fn unchanged(&self, case: Case) -> Vec<String> {
+    pub fn unchanged(&self, case: Case) -> Vec<String> {
         let Some(Ok(files)) = self.files.get(&case) else { return Vec::new() };
         let changed: BTreeSet<&String> = files.iter().flat_map(|file| &file.targets).collect();
         let names = self.targets.iter().map(|target| &target.name);
@@ -156,12 +160,12 @@ impl Variant {
     ///
     /// # Errors
     /// Those of the plan of the project itself.
-    pub(super) fn plan(&self, identity: &Identity) -> Result<BuildPlan, PlanError> {
+    pub fn plan(&self, identity: &Identity) -> Result<BuildPlan, PlanError> {
         BuildPlan::new(self.targets.iter().map(|target| self.disguised(target, identity)).collect())
     }
 
     /// References of the images that [`Self::plan`] makes.
-    pub(super) fn references(&self, identity: &Identity) -> Vec<String> {
+    pub fn references(&self, identity: &Identity) -> Vec<String> {
         self.targets.iter().map(|target| image(target, identity)).collect()
     }
 

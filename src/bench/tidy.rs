@@ -9,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::model::Left;
+use super::model::Left;
 use crate::buildkit::Control;
 use crate::clean::execute::{self, Stop};
 use crate::clean::plan::words;
-use crate::clean::survey;
-use crate::clean::{self, Kind, Request};
+use crate::clean::survey::{self, Observed};
+use crate::clean::{self, Kind, Outcome, Plan, Request};
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
 use crate::history::Store;
-use crate::inventory::{CacheKind, CacheRecord};
+use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory};
 use crate::ownership::records::{Reason, Verdict};
-use crate::ownership::{self, Depth, Project, Question};
+use crate::ownership::{self, Answer, Depth, Project, Question};
 use crate::unreachable::unreachable;
 
 /// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
@@ -41,7 +41,7 @@ pub(super) struct Made<'a> {
     pub(super) since: Timestamp,
 }
 
-/// Removes it. Answers what stays.
+/// Removes it. Returns what stays.
 ///
 /// # Errors
 /// The engine cannot be reached.
@@ -65,14 +65,31 @@ pub(super) async fn tidy(
     }
 }
 
-/// Answers what stays, and whether the engine still uses something.
+/// Returns what stays, and whether the engine still uses something.
 async fn once(
     connector: &Connector,
     engine: &Engine,
     made: &Made<'_>,
 ) -> Result<(Vec<Left>, bool), CommandError> {
-    let observed = survey::observe(connector, engine).await?;
-    let (inventory, details) = (&observed.inventory, &observed.details);
+    let Observed { inventory, details } = survey::observe(connector, engine).await?;
+    let answer = whose(connector, engine, made, (&inventory, &details)).await?;
+    let request = Request { kinds: [Kind::Image, Kind::Cache].into(), ..Request::default() };
+    let plan = clean::plan(&inventory, &details, &answer, &request);
+    let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
+    if let Some(Stop::Engine(error)) = &outcome.stopped {
+        return Err(unreachable(connector, error));
+    }
+    let new = inventory.cache.iter().filter(|it| it.created_at >= Some(made.since));
+    Ok(left(&plan, &outcome, new, &answer))
+}
+
+/// Whose everything is, as `clean` would judge it; cache mounts of the benchmark are told by their namespace.
+async fn whose(
+    connector: &Connector,
+    engine: &Engine,
+    made: &Made<'_>,
+    (inventory, details): (&Inventory, &[ImageDetails]),
+) -> Result<Answer, CommandError> {
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());
     let ledger = Some(made.ledger.directory().to_owned());
@@ -98,36 +115,32 @@ async fn once(
             );
         }
     }
-    let request = Request {
-        kinds: [Kind::Image, Kind::Cache].into(),
-        whole_cache: false,
-        only_old: false,
-        pulled_images: false,
-        stop: false,
-        until: None,
-        cache_goal: None,
-    };
-    let plan = clean::plan(inventory, details, &answer, &request);
-    let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
-    if let Some(Stop::Engine(error)) = &outcome.stopped {
-        return Err(unreachable(connector, error));
-    }
+    Ok(answer)
+}
+
+/// What of the plan remains, and what of the `new` records stays, with the reasons; and whether something is in use.
+fn left<'a>(
+    plan: &Plan,
+    outcome: &Outcome,
+    new: impl Iterator<Item = &'a CacheRecord>,
+    answer: &Answer,
+) -> (Vec<Left>, bool) {
     let mut left: BTreeMap<(Kind, String), (usize, u64)> = BTreeMap::new();
     let mut note = |kind: Kind, why: &str, bytes: Option<u64>| {
-        let known = left.entry((kind, why.to_owned())).or_default();
-        *known = (known.0 + 1, known.1 + bytes.unwrap_or(0));
+        let sum = left.entry((kind, why.to_owned())).or_default();
+        *sum = (sum.0 + 1, sum.1 + bytes.unwrap_or(0));
     };
     for remaining in &outcome.remains {
         note(remaining.item.kind, &remaining.why, remaining.item.bytes);
     }
     let mut in_use = false;
-    for record in inventory.cache.iter().filter(|it| it.created_at >= Some(made.since)) {
+    for record in new {
         let why = match answer.records.get(&record.id) {
             Some(Verdict::Ours { .. }) => {
                 let kept = plan.keep.iter().find(|item| item.id == record.id);
                 kept.map(|item| item.reason.clone())
             }
-            // Known to be of nobody's build that is known: of somebody else's, then.
+            // Not of any build that is known: of somebody else's, then.
             Some(Verdict::Kept(Reason::NotRecorded | Reason::Base)) | None => None,
             Some(Verdict::Kept(reason)) => {
                 in_use |= *reason == Reason::InUse;
@@ -144,7 +157,7 @@ async fn once(
         bytes,
         why,
     });
-    Ok((left.collect(), in_use))
+    (left.collect(), in_use)
 }
 
 /// Whether a record is a cache mount of one of these namespaces. Engines before 23.0 do not tell the ids of

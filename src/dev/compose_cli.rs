@@ -1,9 +1,9 @@
 //! Which docker compose is installed, and how it is told the engine that this program talks to.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cli::GlobalArgs;
 use crate::engine::docker_config;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
@@ -18,7 +18,7 @@ const PLUGIN_DIRECTORIES: &[&str] = &[
 ];
 
 /// A docker compose of version 2 or later. The plugin works without the docker CLI, too.
-pub(super) struct ComposeCli {
+pub struct ComposeCli {
     path: PathBuf,
 }
 
@@ -27,7 +27,7 @@ impl ComposeCli {
     ///
     /// # Errors
     /// There is none, or only one of version 1.
-    pub(super) fn find(environment: &Environment) -> Result<Self, CommandError> {
+    pub fn find(environment: &Environment) -> Result<Self, CommandError> {
         Self::find_in(&directories(environment))
     }
 
@@ -52,17 +52,23 @@ impl ComposeCli {
             .hint("`doc2md-docker build` needs no compose: only `dev` does"))
     }
 
-    /// The program.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Has `command` take the place of this process. Returns why it could not.
+    pub fn replace_process(&self, mut command: Command) -> CommandError {
+        let message = format!("failed to run {}", self.path.display());
+        CommandError::new(ExitKind::Failed, message).caused_by(&command.exec())
     }
 
-    /// The program, told which engine is meant. Compose reads the rest of the choice (the current
+    /// The program, told which engine is meant: `host` and `context` are the options. Compose reads the rest of the choice (the current
     /// context, certificates) from the same places as this program.
-    pub(super) fn command(&self, global: &GlobalArgs, environment: &Environment) -> Command {
+    pub fn command(
+        &self,
+        host: Option<&str>,
+        context: Option<&str>,
+        environment: &Environment,
+    ) -> Command {
         let mut command = Command::new(&self.path);
-        let context = global.context.as_deref().filter(|name| !name.is_empty());
-        if let Some(host) = &global.host {
+        let context = context.filter(|name| !name.is_empty());
+        if let Some(host) = host {
             command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
         } else if let Some(context) = context.or_else(|| environment.get("DOCKER_CONTEXT")) {
             command.env("DOCKER_CONTEXT", context);
@@ -121,7 +127,7 @@ mod tests {
             ComposeCli::find_in(&directories)
         };
         let found = find(&[&none, &broken, &old, &new]).ok().unwrap();
-        assert_eq!(found.path(), new.join("docker-compose"));
+        assert_eq!(found.path, new.join("docker-compose"));
 
         let error = find(&[&none, &broken]).err().unwrap();
         assert_eq!(
