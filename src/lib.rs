@@ -7,6 +7,7 @@
 //! - [`compose`]: compose files to a project; [`targets`]: a project and flags to the targets of a build.
 //! - [`solve`]: targets to requests, sessions, a plan and its execution; [`mod@run`]: one run of a plan, shown and
 //!   remembered; [`diagnose`]: what an engine's failure means.
+//! - [`builders`]: the builders that buildx knows, and its choice among them.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`dockerfile`]: places and excerpts in Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a
 //!   context; [`image_reference`]: names of images.
@@ -32,6 +33,7 @@ compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within
 pub mod app;
 pub mod bench;
 pub mod build_context;
+pub mod builders;
 pub mod buildkit;
 pub mod clean;
 pub mod cli;

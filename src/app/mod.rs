@@ -9,6 +9,7 @@ mod project;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
+use crate::builders;
 use crate::cli::project::ProjectArgs;
 use crate::cli::{GlobalArgs, ProgressMode};
 use crate::compose::Project;
@@ -85,17 +86,54 @@ impl App {
         Ok(connector)
     }
 
-    fn resolved(&self) -> Result<&Connector, CommandError> {
-        if let Some(connector) = self.connector.get() {
-            return Ok(connector);
-        }
-        let settings = ConnectorSettings {
+    fn connector_settings(&self) -> ConnectorSettings {
+        ConnectorSettings {
             host: self.global.host.clone(),
             context: self.global.context.clone(),
             environment: self.environment.variables.clone(),
             home: self.environment.home.clone(),
+        }
+    }
+
+    /// The builders that buildx knows, and which one it would use.
+    ///
+    /// # Errors
+    /// Those of [`Self::connector`].
+    pub fn builders(&self) -> Result<builders::Known, CommandError> {
+        Ok(builders::Known::read(self.connector_settings(), self.connector()?))
+    }
+
+    /// Where somebody chose another builder than the engine: one sentence, if it was not by `--builder`.
+    ///
+    /// # Errors
+    /// `--builder` names another one, or none.
+    pub fn other_builder(&self) -> Result<Option<String>, CommandError> {
+        let option = self.global.builder.as_deref().filter(|name| !name.is_empty());
+        let choice = match self.builders()?.choose(option) {
+            Ok(choice) if choice.is_engine => return Ok(None),
+            // Whoever asks for nothing is not stopped by another program's file.
+            Err(error) if option.is_none() => return Ok(Some(self.not_used(&error.to_string())?)),
+            choice => choice?,
         };
-        let connector = Connector::resolve(&settings)?;
+        if option.is_some() {
+            let message = format!("builds go to docker engines, not to {choice}");
+            return Err(CommandError::new(ExitKind::Usage, message).hint(
+                "-H, --context and DOCKER_HOST choose the engine; `builders` lists builders",
+            ));
+        }
+        Ok(Some(self.not_used(&format!("not used: {choice}"))?))
+    }
+
+    fn not_used(&self, what: &str) -> Result<String, CommandError> {
+        let engine = self.connector()?.description();
+        Ok(format!("{what}; the build goes to the docker engine at {engine}"))
+    }
+
+    fn resolved(&self) -> Result<&Connector, CommandError> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector);
+        }
+        let connector = Connector::resolve(&self.connector_settings())?;
         Ok(self.connector.get_or_init(|| connector))
     }
 

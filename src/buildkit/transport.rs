@@ -4,6 +4,8 @@
 //! `101 Switching Protocols` and `Upgrade: h2c`; unversioned paths work on every engine since
 //! 18.09. Source: moby `api/server/router/{grpc,session}`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -107,6 +109,33 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
             match opened {
                 Some(io) => Ok(io),
                 None => upgrade(&connector, "/grpc", HeaderMap::new()).await,
+            }
+        }
+    });
+    Ok(endpoint.connect_with_connector(dial).await?)
+}
+
+/// How often a connection without traffic is asked whether it is alive, and how long it may take to answer: a machine
+/// that is gone tells nobody.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+
+/// A gRPC channel to what speaks BuildKit's gRPC itself. Opened at once, see [`channel`].
+pub(super) async fn native(connector: &Connector) -> Result<Channel, TransportError> {
+    let connector = connector.clone();
+    let endpoint = Endpoint::from_shared(format!("http://{}", connector.authority()))?
+        .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1);
+    let mut first = Some(connector.dial().await?);
+    let dial = tower::service_fn(move |_: Uri| {
+        let opened = first.take();
+        let connector = connector.clone();
+        async move {
+            match opened {
+                Some(stream) => Ok(TokioIo::new(stream)),
+                None => connector.dial().await.map(TokioIo::new),
             }
         }
     });

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod builders;
 pub mod clean;
 pub mod config;
 pub mod dev;
@@ -33,6 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Measure what builds of the project cost: the first, and after a change of code or requirements.
     Bench(bench::BenchArgs),
+    /// Show the builders that buildx knows: nodes, BuildKit's release, platforms, cache, and which one is chosen.
+    Builders(builders::BuildersArgs),
     /// Build the images of the project.
     Build(Box<build::BuildArgs>),
     /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
@@ -66,6 +69,10 @@ pub struct GlobalArgs {
     /// Docker context that names the engine.
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "host")]
     pub context: Option<String>,
+    /// Builder that a build is to go to; of those that buildx has, only the engine's own takes builds yet
+    /// [env: BUILDX_BUILDER].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub builder: Option<String>,
     /// How progress is shown [env: BUILDKIT_PROGRESS, COMPOSE_PROGRESS].
     #[arg(long, global = true, value_enum, value_name = "MODE")]
     pub progress: Option<ProgressMode>,

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod builders;
 pub mod clean;
 pub mod config;
 pub mod dev;
@@ -32,6 +33,10 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
     if let Some(limit) = limit {
         app.interrupt.limit(limit);
     }
+    // Nothing but the engine's own builder takes builds: another one is refused, whatever is asked of it.
+    if app.global.builder.is_some() && !matches!(command, Command::Builders(_)) {
+        app.other_builder()?;
+    }
     tokio::select! {
         // A command that stops by itself has more to tell.
         biased;
@@ -44,6 +49,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Bench(args) => bench::run(app, args).await,
         Command::Build(args) => build::run(app, args).await,
+        Command::Builders(args) => builders::run(app, args).await,
         Command::Clean(args) => clean::run(app, args).await,
         Command::Config(args) => config::run(app, args),
         Command::Dev(args) => dev::run(app, args).await,

@@ -2,7 +2,6 @@
 
 pub mod api;
 mod build_cache;
-pub mod buildx;
 pub mod connector;
 mod containers;
 mod disk_usage;
@@ -20,7 +19,9 @@ mod values;
 mod volumes;
 
 pub use api::{Engine, ImageFacts, RegistryCredentials, registry_of};
-pub use connector::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream};
+pub use connector::{
+    ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream, TlsFiles,
+};
 pub use disk_usage::DiskUsage;
 pub(crate) use error::message_in;
 pub use error::{EngineError, HttpError, TooLong};

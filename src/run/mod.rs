@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::engine::buildx::other_builder;
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::CommandError;
 use crate::history::Entry;
@@ -96,8 +95,7 @@ impl Run<'_> {
         let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
         let past = wanted.map(Memory::past);
         let connector = self.app.connector()?;
-        let home = environment.home.as_deref();
-        if let Some(notice) = other_builder(&environment.variables, home, connector) {
+        if let Some(notice) = self.app.other_builder()? {
             ui.warn(&notice);
         }
         let engine = Engine::new(connector);

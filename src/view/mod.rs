@@ -2,6 +2,7 @@
 //! `at` is always the time since the start of the run.
 
 pub mod bench;
+pub mod builders;
 pub mod ci;
 pub mod clean;
 pub mod failure;

@@ -59,6 +59,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         place: "app",
         may: &[
+            "builders",
             "buildkit",
             "cli",
             "compose",
@@ -114,6 +115,8 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["build_context", "files", "solve", "targets"],
         never: PURE,
     },
+    Room { place: "builders", may: &["engine", "error", "files"], never: PURE },
+    Room { place: "builders/probe.rs", may: &["buildkit", "engine"], never: SERVICE },
     Room { place: "build_context", may: &["files"], never: PURE },
     Room {
         place: "buildkit",
@@ -134,6 +137,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "app",
             "bench",
             "build_context",
+            "builders",
             "buildkit",
             "clean",
             "cli",
@@ -316,6 +320,7 @@ pub(crate) const ROOMS: &[Room] = &[
         place: "view",
         may: &[
             "bench",
+            "builders",
             "clean",
             "dockerfile",
             "error",
@@ -324,6 +329,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "image_reference",
             "lock",
             "progress",
+            "redact",
             "targets",
             "terminal",
             "usage",

@@ -7,6 +7,7 @@
 mod support;
 
 mod bench;
+mod builders;
 mod check;
 mod clean;
 mod clean_alone;

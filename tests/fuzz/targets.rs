@@ -9,11 +9,11 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use doc2md_docker::build_context::ignore_file;
 use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
+use doc2md_docker::builders::Known;
 use doc2md_docker::buildkit::SolveError;
 use doc2md_docker::compose::{LoadRequest, load};
 use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, IgnoreFile};
 use doc2md_docker::dockerfile::{self as text_of, Outline, Place};
-use doc2md_docker::engine::buildx::other_builder;
 use doc2md_docker::engine::docker_config::DockerConfig;
 use doc2md_docker::engine::{Connector, ConnectorSettings, DiskUsage, registry_of};
 use doc2md_docker::history::Entry;
@@ -129,7 +129,7 @@ pub(crate) fn docker_config(input: &[u8]) {
     drop(config.with_logins_of(&environment));
     let meta =
         "contexts/meta/2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6/meta.json";
-    for name in [meta, "buildx/current"] {
+    for name in [meta, "buildx/current", "buildx/instances/b"] {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, input).unwrap();
@@ -140,7 +140,8 @@ pub(crate) fn docker_config(input: &[u8]) {
     };
     drop(Connector::resolve(&settings(&environment)));
     environment.remove("DOCKER_CONTEXT");
-    drop(other_builder(&environment, None, &Connector::unix("/d.sock")));
+    let known = Known::read(settings(&environment), &Connector::unix("/d.sock"));
+    drop(known.choose(None));
     environment.insert("DOCKER_HOST".to_owned(), text(input));
     drop(Connector::resolve(&settings(&environment)));
 }

@@ -5,6 +5,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
+mod buildkit_stand_in;
 mod engine;
 mod git_server;
 pub mod http;
@@ -16,6 +17,7 @@ mod slow_socket;
 mod wait;
 mod watched_socket;
 
+pub use buildkit_stand_in::BuildkitStandIn;
 pub use engine::{Engine, engine, engines, install_compose, on_every_engine, own_python, text};
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;

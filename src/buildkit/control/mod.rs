@@ -29,6 +29,15 @@ const STATUS_GRACE: Duration = Duration::from_millis(200);
 /// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
 const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
 
+/// What BuildKit tells of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its release; `None` where it does not tell.
+    pub version: Option<String>,
+    /// Platforms that it builds for, the machine's own first.
+    pub platforms: Vec<String>,
+}
+
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
 #[derive(Clone)]
 pub struct Control {
@@ -45,6 +54,47 @@ impl Control {
         let channel = transport::channel(connector).await?;
         let client = solve::client(channel.clone());
         Ok(Self { channel, client })
+    }
+
+    /// Opens the connection to what speaks BuildKit's gRPC itself.
+    ///
+    /// # Errors
+    /// It could not be reached.
+    pub async fn native(connector: &Connector) -> Result<Self, TransportError> {
+        let channel = transport::native(connector).await?;
+        let client = solve::client(channel.clone());
+        Ok(Self { channel, client })
+    }
+
+    /// What BuildKit tells of itself.
+    ///
+    /// # Errors
+    /// What answers is not BuildKit, or no longer there.
+    pub async fn about(&self) -> Result<About, SolveError> {
+        let mut client = self.client.clone();
+        let workers = client.list_workers(pb::ListWorkersRequest::default()).await?.into_inner();
+        // BuildKit before 0.11 (Docker before 23) has no such method.
+        let info = client.info(pb::InfoRequest {}).await.ok();
+        let version = info.and_then(|info| info.into_inner().buildkit_version);
+        let mut platforms: Vec<String> = Vec::new();
+        for platform in workers.record.into_iter().flat_map(|worker| worker.platforms) {
+            let parts = [platform.os, platform.architecture, platform.variant];
+            let name = parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("/");
+            if !platforms.contains(&name) {
+                platforms.push(name);
+            }
+        }
+        Ok(About { version: version.map(|it| it.version), platforms })
+    }
+
+    /// The sum of its build cache.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn cache_bytes(&self) -> Result<u64, SolveError> {
+        let usage = self.client.clone().disk_usage(pb::DiskUsageRequest::default()).await?;
+        let sizes = usage.into_inner().record.into_iter().map(|it| u64::try_from(it.size));
+        Ok(sizes.map(Result::unwrap_or_default).sum())
     }
 
     /// Builds; answers what the exporters said, or the frontend where it is asked a question.

@@ -74,7 +74,7 @@ pub(crate) fn load(config: &Path, name: &str) -> Result<ContextEndpoint, Connect
 }
 
 /// Names of the contexts that are defined, sorted; unreadable ones are left out.
-fn names(config: &Path) -> Vec<String> {
+pub(crate) fn names(config: &Path) -> Vec<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Name {

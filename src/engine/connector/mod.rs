@@ -57,6 +57,19 @@ impl ConnectorSettings {
     }
 }
 
+/// Files for TLS with something that docker's configuration does not tell of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of authorities; those of the system where there are none.
+    pub ca: Option<PathBuf>,
+    /// This side's certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The name in the other side's certificate, where that is not the host's.
+    pub server_name: Option<String>,
+}
+
 /// How to reach an engine. Cheap to clone; every call of [`Connector::dial`] opens a new stream.
 #[derive(Clone)]
 pub struct Connector {
@@ -66,6 +79,8 @@ pub struct Connector {
 struct Inner {
     host: Host,
     tls: Option<Arc<ClientConfig>>,
+    /// The name in the other side's certificate, where that is not the host's.
+    server_name: Option<String>,
     /// Address and, where that is not the command line, who named it.
     description: String,
     /// See [`Connector::notices`].
@@ -141,6 +156,45 @@ impl Connector {
         Ok(connector)
     }
 
+    /// A connector to what speaks BuildKit's gRPC itself at `address`: `unix://` or `tcp://`. With `files` it is reached
+    /// over TLS: `ca`, `certificate` and `key`, and the name in its certificate.
+    ///
+    /// # Errors
+    /// The address cannot be understood, or the files cannot be used.
+    pub fn to_buildkit(address: &str, files: Option<&TlsFiles>) -> Result<Self, ConnectError> {
+        let shown = redact::address(address);
+        let wrong = |what: &str| settings_error(format!("address of BuildKit `{shown}` {what}"));
+        let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
+        if !matches!(host, Host::Unix(_) | Host::Tcp { .. }) {
+            return Err(wrong("is neither unix:// nor tcp://"));
+        }
+        let identity = |files: &TlsFiles| tls::Identity {
+            ca: files.ca.clone(),
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        };
+        let config = files
+            .map(|files| tls::config_of(&identity(files), tls::Trust::CaFileOrSystem))
+            .transpose()?;
+        let mut connector = Self::new(host, config, None, ConnectorSettings::default());
+        if let Some(inner) = Arc::get_mut(&mut connector.inner) {
+            inner.server_name = files.and_then(|files| files.server_name.clone());
+        }
+        Ok(connector)
+    }
+
+    /// What HTTP/2 calls the other side: the name that its certificate or its address has.
+    pub fn authority(&self) -> String {
+        match (&self.inner.server_name, &self.inner.host) {
+            (Some(name), _) => name.clone(),
+            (None, Host::Tcp { name, port, .. }) if name.contains(':') => {
+                format!("[{name}]:{port}")
+            }
+            (None, Host::Tcp { name, port, .. }) => format!("{name}:{port}"),
+            (None, _) => "localhost".to_owned(),
+        }
+    }
+
     /// The engine without any context: `-H`, DOCKER_HOST or the default socket, and the TLS
     /// variables.
     fn from_environment(
@@ -211,6 +265,7 @@ impl Connector {
             inner: Arc::new(Inner {
                 host,
                 tls,
+                server_name: None,
                 description,
                 notices: Vec::new(),
                 context,
@@ -238,6 +293,12 @@ impl Connector {
     /// The name of the docker context that named the engine; `default` without one.
     pub fn context(&self) -> &str {
         &self.inner.context
+    }
+
+    /// The names of the docker contexts that the settings lead to.
+    pub fn contexts(settings: &ConnectorSettings) -> Vec<String> {
+        let config = docker_config::directory(&settings.environment, settings.home.as_deref());
+        config.map(|config| context::names(&config)).unwrap_or_default()
     }
 
     /// Opens a stream to the engine's HTTP API.
@@ -295,6 +356,7 @@ impl Connector {
         match &self.inner.tls {
             Some(config) => {
                 let config = Arc::clone(config);
+                let name = self.inner.server_name.as_deref().unwrap_or(name);
                 Ok(Box::new(tls::handshake(tcp, name, config, &self.inner.description).await?))
             }
             None => Ok(Box::new(tcp)),

@@ -1,7 +1,7 @@
 //! TLS to an engine: certificates in the three files Docker names, checked with rustls and ring.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -37,10 +37,46 @@ pub(crate) enum Trust {
     Nothing,
 }
 
-/// Reads `ca.pem`, `cert.pem` and `key.pem` of `directory`. The last two come together or not at
-/// all; they are how we prove who we are.
+/// Who vouches for the other side, and how this side proves who it is: PEM files. The last two come together or not at
+/// all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Certificates of authorities.
+    pub(crate) ca: Option<PathBuf>,
+    /// This side's certificate.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key.
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// Reads `ca.pem`, `cert.pem` and `key.pem` of `directory`, as far as they are there.
 pub(crate) fn client_config(
     directory: Option<&Path>,
+    trust: Trust,
+) -> Result<Arc<ClientConfig>, ConnectError> {
+    // What cannot be looked at is there, and told of when it is read.
+    let is_there = |path: &PathBuf| path.try_exists().unwrap_or(true);
+    let file = |name: &str| directory.map(|directory| directory.join(name)).filter(is_there);
+    let (ca, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+    if trust == Trust::CaFile && ca.is_none() {
+        let place = directory.unwrap_or(Path::new("~/.docker")).join("ca.pem");
+        return Err(broken(format!("no certificate authority at {}", place.display()))
+            .hint("DOCKER_CERT_PATH names the folder with ca.pem, cert.pem and key.pem"));
+    }
+    let alone = |path: &Path, other: &str| {
+        Err(broken(format!("{} has no {other} beside it", path.display())))
+    };
+    match (&certificate, &key) {
+        (Some(path), None) => return alone(path, "key.pem"),
+        (None, Some(path)) => return alone(path, "cert.pem"),
+        _ => {}
+    }
+    config_of(&Identity { ca, certificate, key }, trust)
+}
+
+/// Reads the files of `identity`.
+pub(crate) fn config_of(
+    identity: &Identity,
     trust: Trust,
 ) -> Result<Arc<ClientConfig>, ConnectError> {
     let provider = Arc::new(ring::default_provider());
@@ -50,12 +86,10 @@ pub(crate) fn client_config(
     let builder = if trust == Trust::Nothing {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
-        builder.with_root_certificates(roots(directory, trust)?)
+        builder.with_root_certificates(roots(identity.ca.as_deref())?)
     };
-    let certificate = directory.map(|directory| directory.join("cert.pem"));
-    let key = directory.map(|directory| directory.join("key.pem"));
-    let config = match (read(certificate.as_deref())?, read(key.as_deref())?) {
-        (None, None) => builder.with_no_client_auth(),
+    let (certificate, key) = (identity.certificate.as_deref(), identity.key.as_deref());
+    let config = match (read(certificate)?, read(key)?) {
         (Some((path, certificate)), Some((key_path, key))) => {
             let chain = certificates(path, &certificate)?;
             let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
@@ -66,29 +100,24 @@ pub(crate) fn client_config(
                 broken(format!("{} and {} do not fit: {error}", path.display(), key_path.display()))
             })?
         }
-        (Some((path, _)), None) => {
-            return Err(broken(format!("{} has no key.pem beside it", path.display())));
-        }
-        (None, Some((path, _))) => {
-            return Err(broken(format!("{} has no cert.pem beside it", path.display())));
+        (None, None) => builder.with_no_client_auth(),
+        (Some((path, _)), None) | (None, Some((path, _))) => {
+            let message = format!("a certificate and its key belong together: {}", path.display());
+            return Err(broken(message));
         }
     };
     Ok(Arc::new(config))
 }
 
-fn roots(directory: Option<&Path>, trust: Trust) -> Result<RootCertStore, ConnectError> {
+/// The authorities in the file, or those of the system.
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, ConnectError> {
     let mut roots = RootCertStore::empty();
-    let ca = directory.map(|directory| directory.join("ca.pem"));
-    if let Some((path, text)) = read(ca.as_deref())? {
+    if let Some((path, text)) = read(ca)? {
         for certificate in certificates(path, &text)? {
             roots.add(certificate).map_err(|error| {
                 broken(format!("unusable certificate in {}: {error}", path.display()))
             })?;
         }
-    } else if trust == Trust::CaFile {
-        let place = directory.unwrap_or(Path::new("~/.docker")).join("ca.pem");
-        return Err(broken(format!("no certificate authority at {}", place.display()))
-            .hint("DOCKER_CERT_PATH names the folder with ca.pem, cert.pem and key.pem"));
     } else {
         for certificate in rustls_native_certs::load_native_certs().certs {
             // One authority rustls cannot read must not take the others away.
@@ -102,7 +131,6 @@ fn read(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, ConnectError> {
     let Some(path) = path else { return Ok(None) };
     match read::bytes(path, read::TEXT) {
         Ok(text) => Ok(Some((path, text))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(broken(format!("cannot read a TLS file: {error}"))),
     }
 }

@@ -1,0 +1,211 @@
+//! The builder that a build would go to by buildx's order: the option, BUILDX_BUILDER, BUILDKIT_HOST, what
+//! `docker buildx use` chose for the engine, and the engine's own builder.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Builder, Driver, Node, Store};
+use crate::error::{CommandError, ExitKind};
+
+/// The name of the engine's own builder where no docker context is used.
+pub(super) const DEFAULT: &str = "default";
+/// Of the builder that BUILDKIT_HOST means. Names of builders begin with a letter.
+const UNNAMED: &str = "-";
+
+/// Who chose a builder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// `--builder`.
+    Option,
+    /// BUILDX_BUILDER.
+    BuildxBuilder,
+    /// BUILDKIT_HOST.
+    BuildkitHost,
+    /// `docker buildx use`.
+    Use,
+    /// Nobody: it is the engine's own.
+    Engine,
+}
+
+impl ChosenBy {
+    /// As it stands behind the name.
+    fn clause(self) -> &'static str {
+        match self {
+            Self::Option => ", which --builder names",
+            Self::BuildxBuilder => ", which BUILDX_BUILDER names",
+            Self::Use => ", which `docker buildx use` chose",
+            Self::BuildkitHost | Self::Engine => "",
+        }
+    }
+}
+
+/// A builder, and who chose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The builder.
+    pub builder: Builder,
+    /// Who chose it.
+    pub by: ChosenBy,
+    /// Whether it is the one within the engine.
+    pub is_engine: bool,
+}
+
+/// A name that no builder has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} builder `{name}`{}{}", if why.is_some() { "cannot read" } else { "there is no" }, by.clause(),
+    why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+pub struct UnknownBuilder {
+    /// The name.
+    pub name: String,
+    /// Who says it.
+    pub by: ChosenBy,
+    /// What is wrong with its file, if it has one.
+    pub why: Option<String>,
+    /// The builders that there are.
+    pub known: Vec<String>,
+}
+
+/// What chooses a builder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// `--builder`.
+    pub(super) option: Option<&'a str>,
+    /// The environment.
+    pub(super) environment: &'a BTreeMap<String, String>,
+    /// The docker context of the engine; `default` where none is used.
+    pub(super) context: &'a str,
+    /// The engine's address.
+    pub(super) address: &'a str,
+    /// The docker contexts that there are, each of which is a builder, too.
+    pub(super) contexts: &'a [String],
+}
+
+/// The builder within the engine that a docker context means.
+pub fn of_context(context: &str) -> Builder {
+    let node = Node { name: context.into(), endpoint: context.into(), ..Node::default() };
+    Builder { name: context.to_owned(), driver: Driver::Docker, nodes: vec![node] }
+}
+
+/// Chooses a builder.
+///
+/// # Errors
+/// A name that no builder has.
+pub(super) fn choose(store: &Store, wanted: Wanted<'_>) -> Result<Choice, UnknownBuilder> {
+    let variable =
+        |name: &str| wanted.environment.get(name).map(String::as_str).filter(|it| !it.is_empty());
+    let key = if wanted.context == DEFAULT { wanted.address } else { wanted.context };
+    let (name, by) = if let Some(name) = wanted.option.filter(|name| !name.is_empty()) {
+        (name, ChosenBy::Option)
+    } else if let Some(name) = variable("BUILDX_BUILDER") {
+        (name, ChosenBy::BuildxBuilder)
+    } else if let Some(address) = variable("BUILDKIT_HOST") {
+        return Ok(Choice { builder: at(address), by: ChosenBy::BuildkitHost, is_engine: false });
+    } else if let Some(name) = store.chosen(key) {
+        (name, ChosenBy::Use)
+    } else {
+        (wanted.context, ChosenBy::Engine)
+    };
+    // buildx keeps builders under their names in lower case.
+    if let Some(builder) = store.builders.get(&name.to_lowercase()) {
+        return Ok(Choice { builder: builder.clone(), by, is_engine: false });
+    }
+    let is_engine = name == wanted.context;
+    if is_engine || name == DEFAULT || wanted.contexts.iter().any(|context| context == name) {
+        return Ok(Choice { builder: of_context(name), by, is_engine });
+    }
+    let mut known = vec![DEFAULT.to_owned()];
+    known.extend(wanted.contexts.iter().chain(store.builders.keys()).cloned());
+    let why = store.broken.get(&name.to_lowercase()).cloned();
+    Err(UnknownBuilder { name: name.to_owned(), by, why, known })
+}
+
+/// The builder behind an address.
+fn at(address: &str) -> Builder {
+    let node = Node { name: UNNAMED.into(), endpoint: address.to_owned(), ..Node::default() };
+    Builder { name: UNNAMED.to_owned(), driver: Driver::Remote, nodes: vec![node] }
+}
+
+impl From<UnknownBuilder> for CommandError {
+    fn from(error: UnknownBuilder) -> Self {
+        let known = error.known.join(", ");
+        Self::new(ExitKind::Usage, error.to_string()).hint(format!("builders are: {known}"))
+    }
+}
+
+impl fmt::Display for Choice {
+    /// `the builder `big` (remote), which BUILDX_BUILDER names`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Builder { name, driver, .. } = &self.builder;
+        match self.by {
+            ChosenBy::BuildkitHost => f.write_str("the builder that BUILDKIT_HOST names"),
+            _ => write!(f, "the builder `{name}` ({})", driver.name()),
+        }?;
+        f.write_str(self.by.clause())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn store() -> Store {
+        let mut store = Store::default();
+        let big = Builder { driver: Driver::Remote, ..of_context("big") };
+        store.builders.insert("big".to_owned(), big);
+        store.broken.insert("half".to_owned(), "EOF".to_owned());
+        store
+    }
+
+    fn chosen(option: Option<&str>, variables: &[(&str, &str)]) -> Result<String, String> {
+        let environment =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let wanted = Wanted {
+            option,
+            environment: &environment.collect(),
+            context: DEFAULT,
+            address: "unix:///d.sock",
+            contexts: &["far".to_owned()],
+        };
+        match choose(&store(), wanted) {
+            Ok(choice) if choice.is_engine => Ok("engine".to_owned()),
+            Ok(choice) => Ok(choice.to_string()),
+            Err(error) => Err(format!("{error}; {}", error.known.join(" "))),
+        }
+    }
+
+    #[test]
+    fn the_order_is_buildxs() {
+        let all = [("BUILDX_BUILDER", "far"), ("BUILDKIT_HOST", "tcp://user:secret@h")];
+        let option = chosen(Some("BIG"), &all).unwrap();
+        assert_eq!(option, "the builder `big` (remote), which --builder names");
+        assert_eq!(
+            chosen(None, &all).unwrap(),
+            "the builder `far` (docker), which BUILDX_BUILDER names"
+        );
+        assert_eq!(chosen(None, &all[1..]).unwrap(), "the builder that BUILDKIT_HOST names");
+        assert_eq!(chosen(None, &[]).unwrap(), "engine");
+        // Empty is unset, and the engine's own builder has a name.
+        assert_eq!(
+            chosen(Some(""), &[("BUILDX_BUILDER", ""), ("BUILDKIT_HOST", "")]).unwrap(),
+            "engine"
+        );
+        assert_eq!(
+            chosen(None, &[("BUILDX_BUILDER", "default"), ("BUILDKIT_HOST", "h")]).unwrap(),
+            "engine"
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_lists_those_that_there_are() {
+        assert_eq!(
+            chosen(Some("bog"), &[]).unwrap_err(),
+            "there is no builder `bog`, which --builder names; default far big"
+        );
+        let half = chosen(None, &[("BUILDX_BUILDER", "half")]).unwrap_err();
+        assert_eq!(
+            half,
+            "cannot read builder `half`, which BUILDX_BUILDER names: EOF; default far big"
+        );
+    }
+}

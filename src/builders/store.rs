@@ -1,0 +1,217 @@
+//! buildx's files: a builder each below `instances`, and which one is in use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{Builder, Driver, Node};
+use crate::engine::docker_config;
+use crate::files::read;
+
+/// Where buildx keeps its files: BUILDX_CONFIG, or beside docker's configuration.
+pub(super) fn directory(
+    environment: &BTreeMap<String, String>,
+    home: Option<&Path>,
+) -> Option<PathBuf> {
+    let named = environment.get("BUILDX_CONFIG").filter(|path| !path.is_empty());
+    named
+        .map(PathBuf::from)
+        .or_else(|| Some(docker_config::directory(environment, home)?.join("buildx")))
+}
+
+/// What the files say. A file that cannot be read is as good as none, but for a builder: it is told of.
+#[derive(Debug, Clone, Default)]
+pub struct Store {
+    /// The builders, by name.
+    pub builders: BTreeMap<String, Builder>,
+    /// Builders whose file cannot be read, and why.
+    pub broken: BTreeMap<String, String>,
+    current: Current,
+    /// Builders chosen for engines, by the beginning of a hash of the engine's key.
+    defaults: BTreeMap<String, String>,
+}
+
+/// buildx's file `current`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Current {
+    /// The engine it was chosen for.
+    key: String,
+    name: String,
+    /// Chosen for every engine.
+    global: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Instance {
+    name: String,
+    #[serde(default)]
+    driver: String,
+    #[serde(default, deserialize_with = "or_default")]
+    nodes: Vec<InstanceNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceNode {
+    name: String,
+    #[serde(default)]
+    endpoint: String,
+    #[serde(default, deserialize_with = "or_default")]
+    platforms: Vec<Platform>,
+    #[serde(default, deserialize_with = "or_default")]
+    driver_opts: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: String,
+}
+
+/// Go writes `null` for what is empty.
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl Store {
+    /// Reads the files below `directory`.
+    pub fn read(directory: &Path) -> Self {
+        let mut store = Self::default();
+        for (file, text) in texts(&directory.join("instances")) {
+            match text.and_then(|text| instance(&text)) {
+                Ok(builder) => {
+                    store.builders.insert(file, builder);
+                }
+                Err(why) => {
+                    store.broken.insert(file, why);
+                }
+            }
+        }
+        let current = read::text(&directory.join("current"), read::TEXT).ok();
+        store.current =
+            current.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let defaults = texts(&directory.join("defaults")).into_iter();
+        store.defaults = defaults.filter_map(|(file, text)| Some((file, text.ok()?))).collect();
+        store
+    }
+
+    /// The builder that was chosen for the engine with this key, unless it has been removed since. The key is the name
+    /// of a docker context, or the address where no context is used.
+    pub(super) fn chosen(&self, key: &str) -> Option<&str> {
+        let exists =
+            |name: &&str| self.builders.contains_key(*name) || self.broken.contains_key(*name);
+        let Current { key: chosen_for, name, global } = &self.current;
+        let is_for_it = !name.is_empty() && (*global || chosen_for == key);
+        if is_for_it && exists(&name.as_str()) {
+            return Some(name);
+        }
+        if is_for_it && chosen_for == key {
+            return None;
+        }
+        let hash = hex::encode(Sha256::digest(key));
+        self.defaults.get(&hash[..20]).map(String::as_str).filter(exists)
+    }
+}
+
+/// The files of a directory by name, with their texts.
+fn texts(directory: &Path) -> Vec<(String, Result<String, String>)> {
+    let Ok(entries) = fs_err::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .map(|(name, path)| (name, read::text(&path, read::TEXT).map_err(|e| e.to_string())))
+        .collect();
+    files.sort();
+    files
+}
+
+fn instance(text: &str) -> Result<Builder, String> {
+    let instance: Instance = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let platform = |it: Platform| {
+        let parts = [it.os, it.architecture, it.variant];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    };
+    let nodes = instance.nodes.into_iter().map(|node| Node {
+        name: node.name,
+        endpoint: node.endpoint,
+        platforms: node.platforms.into_iter().map(platform).collect(),
+        options: node.driver_opts,
+    });
+    Ok(Builder {
+        driver: Driver::new(&instance.driver),
+        nodes: nodes.collect(),
+        name: instance.name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As buildx 0.29.1 writes it: `create --name big --driver remote --driver-opt ... tcp://build:1234`, then
+    /// `create --append`.
+    const REMOTE: &str = r#"{"Name":"big","Driver":"remote","Nodes":[
+        {"Name":"big0","Endpoint":"tcp://build:1234","Platforms":null,"DriverOpts":{"servername":"build"},"Flags":null,"Files":null},
+        {"Name":"big1","Endpoint":"tcp://arm:1234","Platforms":[{"architecture":"arm64","os":"linux"},{"architecture":"arm","os":"linux","variant":"v7"}],"DriverOpts":{},"Flags":["--debug"],"Files":{"buildkitd.toml":"AA=="}}],
+        "Dynamic":false}"#;
+
+    #[test]
+    fn builders_are_read_and_broken_ones_told_of() {
+        let home = tempfile::tempdir().unwrap();
+        let instances = home.path().join("instances");
+        fs_err::create_dir(&instances).unwrap();
+        for (name, text) in [("big", REMOTE), ("half", "{\"Name\":"), ("empty", "{}")] {
+            fs_err::write(instances.join(name), text).unwrap();
+        }
+        fs_err::create_dir(instances.join("folder")).unwrap();
+        let store = Store::read(home.path());
+        let big = &store.builders["big"];
+        assert_eq!((big.name.as_str(), &big.driver), ("big", &Driver::Remote));
+        let nodes: Vec<_> = big.nodes.iter().map(|node| (&*node.name, &*node.endpoint)).collect();
+        assert_eq!(nodes, [("big0", "tcp://build:1234"), ("big1", "tcp://arm:1234")]);
+        assert_eq!(big.nodes[0].options["servername"], "build");
+        assert_eq!(big.nodes[1].platforms, ["linux/arm64", "linux/arm/v7"]);
+        assert_eq!(store.builders.len(), 1);
+        let broken: Vec<_> = store.broken.keys().collect();
+        assert_eq!(broken, ["empty", "folder", "half"]);
+    }
+
+    /// The files as buildx 0.29.1 writes them: `use b`, `use --default b`, `use --global b`.
+    #[test]
+    fn the_builder_in_use_is_that_of_the_engine() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = home.path().join(file);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        let chosen = || Store::read(home.path()).chosen("unix:///d.sock").map(str::to_owned);
+        assert_eq!(chosen(), None);
+        write("current", r#"{"Key":"unix:///d.sock","Name":"b","Global":false}"#);
+        assert_eq!(chosen(), None, "it was removed");
+        write("instances/b", r#"{"Name":"b","Driver":"remote"}"#);
+        assert_eq!(chosen().unwrap(), "b");
+        write("current", r#"{"Key":"unix:///other.sock","Name":"b","Global":false}"#);
+        assert_eq!(chosen(), None, "chosen for another engine");
+        write("current", r#"{"Key":"unix:///other.sock","Name":"b","Global":true}"#);
+        assert_eq!(chosen().unwrap(), "b");
+        write("current", r#"{"Key":"unix:///d.sock","Name":"","Global":false}"#);
+        assert_eq!(chosen(), None);
+        let hash = hex::encode(Sha256::digest("unix:///d.sock"));
+        write(&format!("defaults/{}", &hash[..20]), "b");
+        assert_eq!(chosen().unwrap(), "b");
+        write("current", "not JSON");
+        assert_eq!(chosen().unwrap(), "b");
+        write("instances/b", "broken");
+        assert_eq!(chosen().unwrap(), "b", "it is there, whatever is in it");
+    }
+}
