@@ -73,7 +73,8 @@ impl Engine {
     pub async fn image_details(&self, ids: &[String]) -> Result<Vec<ImageDetails>, EngineError> {
         let details = stream::iter(ids.iter().cloned())
             .map(|id| async move { self.image_detail(&id).await })
-            .buffered(CONCURRENT_REQUESTS)
+            // Each is two requests.
+            .buffered(CONCURRENT_REQUESTS / 2)
             .try_collect::<Vec<_>>()
             .await?;
         Ok(details.into_iter().flatten().collect())

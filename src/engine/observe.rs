@@ -1,7 +1,7 @@
-//! Takes a inventory: all questions at once, in a time box.
+//! Takes an inventory: all questions at once, in a time box.
 //!
 //! A part that fails or comes late is left out and named, with the plain list in its place where
-//! there is one: half an answer beats none, and nothing waits for an engine without end.
+//! there is one: half an answer beats none, and nothing waits indefinitely for the engine.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -41,18 +41,30 @@ struct TimeBox {
 }
 
 impl Engine {
-    /// What the engine holds now. It takes no longer than about `limit`: parts that are late by
+    /// Returns what the engine holds now. It takes no longer than about `limit`: parts that are late by
     /// then are empty or without sizes, and [`Inventory::gaps`] names them.
     ///
     /// # Errors
     /// The engine cannot be reached, or tells nothing at all within `limit`.
     pub async fn inventory(&self, limit: Duration) -> Result<Inventory, EngineError> {
-        Ok(self.observe(limit, Images::Measured, async |_| ()).await?.0)
+        Ok(self.inventory_with(limit, async |_| ()).await?.0)
     }
 
-    /// The same without what images share and take together, which is most of an engine's work where
-    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all. `meanwhile`
-    /// gets the images as soon as they are listed: nothing else that is asked needs them.
+    /// The same, and what `meanwhile` returns of the images: it gets them as soon as they are listed, while everything
+    /// else is being asked and measured, and has to look to its own end.
+    ///
+    /// # Errors
+    /// Those of [`Self::inventory`].
+    pub async fn inventory_with<T>(
+        &self,
+        limit: Duration,
+        meanwhile: impl AsyncFnOnce(&[Image]) -> T,
+    ) -> Result<(Inventory, T), EngineError> {
+        self.observe(limit, Images::Measured, meanwhile).await
+    }
+
+    /// [`Self::inventory_with`] without what images share and take together, which is most of an engine's work where
+    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all.
     ///
     /// # Errors
     /// Those of [`Self::inventory`].
@@ -78,23 +90,19 @@ impl Engine {
             Err(_) => return Err(timed_out("ask the engine's version", limit)),
         };
         let mut questions = disk_usage::questions(ping.api_version);
-        let asked = questions.len();
         if images == Images::Listed {
             questions.retain(|(_, parts)| *parts != [Part::Images]);
         }
         let listed = async {
-            if questions.len() == asked {
-                return Err(meanwhile);
-            }
             let listed = within(time.end, limit, settled(|| images::list(self.docker()))).await;
-            let told = meanwhile(listed.as_deref().unwrap_or_default()).await;
-            Ok((listed, told))
+            let seen = meanwhile(listed.as_deref().unwrap_or_default()).await;
+            (listed, seen)
         };
         let usages =
             join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
         let lists = self.networks(time);
         let info = async { within(time.end, limit, info::fetch(self.docker())).await };
-        let (usages, listed, networks, info) = tokio::join!(usages, listed, lists, info);
+        let ((listed, seen), usages, networks, info) = tokio::join!(listed, usages, lists, info);
 
         let mut gaps = Vec::new();
         let facts = EngineFacts::from_ping(ping);
@@ -118,17 +126,13 @@ impl Engine {
             all.cache.extend(usage.cache);
             gaps.extend(missing);
         }
-        let told = match listed {
-            Ok((Ok(list), told)) => {
-                all.images = list;
-                told
+        // Where they were measured, or that failed, the answer is there already.
+        if !questions.iter().any(|(_, parts)| parts.contains(&Part::Images)) {
+            match listed {
+                Ok(list) => all.images = list,
+                Err(error) => gaps.push(gap(Part::Images, Lost::Everything, &error)),
             }
-            Ok((Err(error), told)) => {
-                gaps.push(gap(Part::Images, Lost::Everything, &error));
-                told
-            }
-            Err(meanwhile) => meanwhile(&all.images).await,
-        };
+        }
         let unknown =
             |part| gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);
         let parts = [Part::Images, Part::Containers, Part::Volumes, Part::Networks, Part::Cache];
@@ -136,7 +140,7 @@ impl Engine {
             let why = gaps.swap_remove(0).why;
             return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
         }
-        Ok((linked(facts, all, networks, gaps), told))
+        Ok((linked(facts, all, networks, gaps), seen))
     }
 
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {

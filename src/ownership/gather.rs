@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::model::{Evidence, Project};
 use super::{history, remembered};
-use crate::buildkit::{Control, PastBuilds, Read};
+use crate::buildkit::{Control, PastBuilds, Read, TransportError};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::history::{Entry, Store};
 use crate::image_reference::familiar;
@@ -39,6 +39,17 @@ pub async fn recall(
     depth: Depth,
     notes: &mut Vec<String>,
 ) -> Memory {
+    recall_over(&Control::connect(connector).await, ledger, project, depth, notes).await
+}
+
+/// [`recall`] over a connection that others use, too.
+pub async fn recall_over(
+    control: &Result<Control, TransportError>,
+    ledger: Option<PathBuf>,
+    project: &str,
+    depth: Depth,
+    notes: &mut Vec<String>,
+) -> Memory {
     let name = project.to_owned();
     let entries = tokio::task::spawn_blocking(move || match ledger {
         Some(directory) => entries(&Store::open(directory), &name, depth),
@@ -46,7 +57,7 @@ pub async fn recall(
     });
     let past = async {
         let read = if depth == Depth::Cache { Read::Steps } else { Read::Listed };
-        let control = Control::connect(connector).await.map_err(|error| error.to_string())?;
+        let control = control.as_ref().map_err(ToString::to_string)?;
         control.past_builds(read).await.map_err(|error| error.message().to_owned())
     };
     let (entries, past) = tokio::join!(entries, past);

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use crate::inventory::Inventory;
 use crate::labels;
 
-pub use gather::{Depth, Memory, gather, recall};
+pub use gather::{Depth, Memory, gather, recall, recall_over};
 pub use judge::judge;
 pub use model::{
     Answer, Checkout, Evidence, Include, Made, Names, Project, Question, Reason, Whose,

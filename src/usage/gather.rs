@@ -124,11 +124,11 @@ impl Gathering<'_> {
         );
         let disk = measure::disk(self.connector, &inventory.engine);
         let sizes = self.sizes(engine, &mut inventory, disk).await;
-        let details = layers.put_into(&mut inventory, &mut notes);
+        let (details, others) = layers.put_into(&mut inventory, &mut notes);
         let end = end.max(Instant::now() + LAYERS_AT_LEAST);
         notes.extend(unknown(&inventory));
         let evidence = self.evidence(engine, &inventory, memory, end, &mut notes).await?;
-        let all_details = self.all_layers(engine, &inventory, &details, end, &mut notes).await;
+        let all_details = self.all_layers(engine, &inventory, (&details, others), &mut notes).await;
         let all = all_details.as_deref();
         let answer = ownership::judge(&Question {
             project: self.project,
@@ -171,23 +171,28 @@ impl Gathering<'_> {
         end: Instant,
         notes: &mut Vec<String>,
     ) -> Result<First, EngineError> {
+        let layers = async |images: &[Image]| self.layers(engine, images, end).await;
         let observed = async {
-            if self.depth == Depth::Cache {
-                let inventory = engine.inventory(self.limit).await?;
-                let layers = self.layers(engine, &inventory.images, end).await;
-                return Ok((inventory, layers));
+            match self.depth {
+                Depth::Cache => engine.inventory_with(self.limit, layers).await,
+                Depth::Things => engine.glance(self.limit, layers).await,
             }
-            let layers = async |images: &[Image]| self.layers(engine, images, end).await;
-            engine.glance(self.limit, layers).await
         };
-        let policies = async { timeout(self.limit, policies(self.connector)).await.ok().flatten() };
         let mut unread = Vec::new();
-        let (ledger, name) = (self.ledger.cloned(), &self.project.name);
-        let recall = ownership::recall(self.connector, ledger, name, self.depth, &mut unread);
-        let (observed, policies, memory) =
-            tokio::join!(observed, policies, timeout_at(end, recall));
+        let remembered = async {
+            let Ok(control) = timeout_at(end, Control::connect(self.connector)).await else {
+                return (None, None);
+            };
+            let (ledger, name) = (self.ledger.cloned(), &self.project.name);
+            let recall = ownership::recall_over(&control, ledger, name, self.depth, &mut unread);
+            let policies = async { policies(control.as_ref().ok()?).await };
+            let (memory, policies) =
+                tokio::join!(timeout_at(end, recall), timeout(self.limit, policies));
+            (memory.ok(), policies.ok().flatten())
+        };
+        let (observed, (memory, policies)) = tokio::join!(observed, remembered);
         notes.append(&mut unread);
-        let memory = memory.unwrap_or_else(|_| {
+        let memory = memory.unwrap_or_else(|| {
             notes.push(format!("builds of the project unknown: {TOO_SLOW}"));
             Memory::default()
         });
@@ -195,21 +200,21 @@ impl Gathering<'_> {
         Ok(First { inventory, layers, memory, policies })
     }
 
-    /// The layers of the project's images, and what the others have in common with them.
+    /// The layers of the project's images, and those of the others as far as they are needed.
     async fn layers(&self, engine: &Engine, images: &[Image], end: Instant) -> Layers {
         let end = end.max(Instant::now() + LAYERS_AT_LEAST);
-        let wanted = super::wanted(&self.project.name, self.services, images);
-        let unmeasured = !wanted.is_empty() && images.iter().any(|it| it.shared_bytes.is_none());
+        let own = super::wanted(&self.project.name, self.services, images);
         let others = images.iter().map(|image| image.id.clone());
-        let others: Vec<String> = others.filter(|id| unmeasured && !wanted.contains(id)).collect();
-        let chains = async {
-            match timeout_at(end, engine.image_chains(&others)).await {
-                Ok(chains) => chains.map_err(|error| error.to_string()),
-                Err(_) => Err(TOO_SLOW.to_owned()),
+        let others: Vec<String> =
+            others.filter(|id| !own.is_empty() && !own.contains(id)).collect();
+        let of_others = async {
+            match self.depth {
+                Depth::Cache => Others::Details(in_time(end, engine.image_details(&others)).await),
+                Depth::Things => Others::Chains(in_time(end, engine.image_chains(&others)).await),
             }
         };
-        let (details, chains) = tokio::join!(details(engine, &wanted, end), chains);
-        Layers { details, chains }
+        let (own, others) = tokio::join!(in_time(end, engine.image_details(&own)), of_others);
+        Layers { own, others }
     }
 
     async fn sizes(&self, engine: &Engine, inventory: &mut Inventory, disk: Option<Disk>) -> Sizes {
@@ -243,70 +248,93 @@ impl Gathering<'_> {
         &self,
         engine: &Engine,
         inventory: &Inventory,
-        own: &[ImageDetails],
-        end: Instant,
+        (own, others): (&[ImageDetails], Option<Result<Vec<ImageDetails>, String>>),
         notes: &mut Vec<String>,
     ) -> Option<Vec<ImageDetails>> {
-        if self.depth != Depth::Cache {
+        let Some(others) = others else {
             let more = "-v also tells which part of the build cache is this project's, and what clean would free";
             notes.push(more.to_owned());
             return None;
-        }
+        };
         if own.is_empty() || inventory.cache.is_empty() {
             return None;
         }
-        let is_new = |id: &String| !own.iter().any(|image| image.id == *id);
-        let ids = inventory.images.iter().map(|image| image.id.clone());
-        let ids: Vec<String> = ids.filter(is_new).collect();
-        match details(engine, &ids, end).await {
-            Ok(others) => Some(own.iter().cloned().chain(others).collect()),
-            Err(why) => {
-                notes.push(format!("layers of other projects' images unknown: {why}"));
-                None
-            }
-        }
+        let all = async {
+            let mut all: Vec<ImageDetails> = own.iter().cloned().chain(others?).collect();
+            // An image can have come, or gone, since the list was made.
+            all.retain(|image| inventory.image(&image.id).is_some());
+            let ids = inventory.images.iter().map(|image| image.id.clone());
+            let new: Vec<String> = ids.filter(|id| !all.iter().any(|it| it.id == *id)).collect();
+            all.extend(
+                in_time(Instant::now() + LAYERS_AT_LEAST, engine.image_details(&new)).await?,
+            );
+            Ok::<_, String>(all)
+        };
+        all.await
+            .map_err(|why| notes.push(format!("layers of other projects' images unknown: {why}")))
+            .ok()
     }
 }
 
 /// What inspecting images tells, or why it did not come in time.
 struct Layers {
     /// Of the project's images.
-    details: Result<Vec<ImageDetails>, String>,
-    /// The chains of all others, where the engine has not told what images share.
-    chains: Result<Vec<Vec<String>>, String>,
+    own: Result<Vec<ImageDetails>, String>,
+    others: Others,
+}
+
+/// What is asked of images of others.
+enum Others {
+    /// Everything: whose a cache record is depends on them.
+    Details(Result<Vec<ImageDetails>, String>),
+    /// Only their chains of layers: the engine has not told what images share.
+    Chains(Result<Vec<Vec<String>>, String>),
 }
 
 impl Layers {
-    /// Adds what images share to the inventory. Returns the layers of the project's images.
-    fn put_into(self, inventory: &mut Inventory, notes: &mut Vec<String>) -> Vec<ImageDetails> {
-        let details = self.details.unwrap_or_else(|why| {
+    /// Adds what images share to the inventory. Returns the layers of the project's images, and of the others where they
+    /// were asked for.
+    fn put_into(
+        self,
+        inventory: &mut Inventory,
+        notes: &mut Vec<String>,
+    ) -> (Vec<ImageDetails>, Option<Result<Vec<ImageDetails>, String>>) {
+        let own = self.own.unwrap_or_else(|why| {
             notes.push(format!("layers of images unknown: {why}"));
             Vec::new()
         });
-        match self.chains {
-            Ok(chains) => super::add_shared(inventory, &details, &chains),
+        let (chains, others) = match self.others {
+            Others::Chains(chains) => (chains, None),
+            Others::Details(details) => {
+                let chain = |image: &ImageDetails| {
+                    image.layers.iter().map(|layer| layer.chain_id.clone()).collect()
+                };
+                let chains = details.iter().flatten().map(chain).collect();
+                (Ok(chains), Some(details))
+            }
+        };
+        match chains {
+            Ok(chains) => super::add_shared(inventory, &own, &chains),
             Err(why) => notes.push(format!("what images share is unknown: {why}")),
         }
-        details
+        (own, others)
     }
 }
 
-/// Layers and history of these images, or why they did not come in time.
-async fn details(
-    engine: &Engine,
-    ids: &[String],
+/// The answer, or why it did not come in time.
+async fn in_time<T>(
     end: Instant,
-) -> Result<Vec<ImageDetails>, String> {
-    match timeout_at(end, engine.image_details(ids)).await {
-        Ok(Ok(details)) => Ok(details),
-        Ok(Err(error)) => Err(error.to_string()),
+    answer: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, String> {
+    match timeout_at(end, answer).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(TOO_SLOW.to_owned()),
     }
 }
 
 /// The engine's rules for its build cache, where it tells them.
-async fn policies(connector: &Connector) -> Option<Vec<gc::Policy>> {
-    let policies = Control::connect(connector).await.ok()?.gc_policies().await?;
+async fn policies(control: &Control) -> Option<Vec<gc::Policy>> {
+    let policies = control.gc_policies().await?;
     let policy = |policy: GcPolicy| gc::Policy {
         all: policy.all,
         keep_for: SignedDuration::try_from(policy.keep_for).unwrap_or(SignedDuration::MAX),
