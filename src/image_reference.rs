@@ -1,4 +1,4 @@
-//! References of images in the short form in which engines list them.
+//! References of images: in full, in the short form in which engines list them, and as people read them.
 
 /// `reference` as `docker image ls` shows it: without Docker Hub's host, with a tag (distribution
 /// `reference/normalize.go`, `FamiliarString`).
@@ -12,6 +12,29 @@ pub fn familiar(reference: &str) -> String {
     }
     let last = rest.rsplit('/').next().unwrap_or(rest);
     if last.contains([':', '@']) { rest.to_owned() } else { format!("{rest}:latest") }
+}
+
+/// Whether two references are one name.
+pub fn is_same(one: &str, other: &str) -> bool {
+    full(one) == full(other)
+}
+
+/// `reference` in full, as the engine keeps it: with host and tag.
+pub fn full(reference: &str) -> String {
+    let reference = reference.trim();
+    let has_host = reference.split_once('/').is_some_and(|(host, _)| {
+        host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase)
+    });
+    let mut full = if has_host {
+        reference.replacen("index.docker.io/", "docker.io/", 1)
+    } else {
+        format!("docker.io/{reference}")
+    };
+    if let Some(path) = full.strip_prefix("docker.io/").filter(|path| !path.contains('/')) {
+        full = format!("docker.io/library/{path}");
+    }
+    let last = full.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) { full } else { format!("{full}:latest") }
 }
 
 /// `reference` for people: what is pinned by a digest by its repository, and tag where it has one; a mere id shortened as
@@ -28,7 +51,7 @@ pub fn shown(reference: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{familiar, shown};
+    use super::{familiar, is_same, shown};
 
     #[test]
     fn people_read_repositories_and_short_ids() {
@@ -62,6 +85,23 @@ mod tests {
             ("api@sha256:12", "api@sha256:12"),
         ] {
             assert_eq!(familiar(given), listed);
+        }
+    }
+
+    #[test]
+    fn references_are_compared_in_full() {
+        for (one, other, same) in [
+            ("app", "docker.io/library/app:latest", true),
+            ("app", "index.docker.io/library/app", true),
+            ("app", "library/app", true),
+            ("app", "team/app", false),
+            ("app:1", "app", false),
+            ("localhost/app", "app", false),
+            ("localhost:5000/app", "localhost:5000/app:latest", true),
+            ("r.io/library/app", "r.io/app", false),
+            ("", "app", false),
+        ] {
+            assert_eq!(is_same(one, other), same, "{one} {other}");
         }
     }
 }

@@ -24,6 +24,7 @@
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: what builds of a project cost, measured on copies; [`dev`]: development beside production.
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
+//! - [`nearest`]: what a misspelt name may have meant.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
 
@@ -54,6 +55,7 @@ pub mod inventory;
 pub mod labels;
 pub mod lock;
 pub mod measure;
+pub mod nearest;
 pub mod ownership;
 pub mod progress;
 pub mod redact;

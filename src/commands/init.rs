@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli::init::InitArgs;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
-use crate::init::detect::{self, DetectError, Found, Wanted};
+use crate::init::detect::{self, DetectError, Detection, Wanted};
 use crate::init::files::{self, InstallFrom};
 use crate::init::plan::{File, Plan};
 use crate::init::tree::Tree;
@@ -148,7 +148,7 @@ fn project_name(app: &App, folder: &Path) -> Result<String, CommandError> {
     Ok(if name.is_empty() { "doc2md".to_owned() } else { name })
 }
 
-fn say_found(found: Option<&Found>, tree: &Tree, folder: &Path, ui: &Ui) {
+fn say_found(found: Option<&Detection>, tree: &Tree, folder: &Path, ui: &Ui) {
     if tree.truncated {
         ui.warn(&format!("{} is large: not all of it was looked at", folder.display()));
     }

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::error::{ComposeError, Place, nearest};
+use super::error::{ComposeError, Place};
 use super::format::named_volume;
 use super::model::{BuildSection, Project, Service};
 use super::node::Node;
+use crate::nearest::did_you_mean;
 
 /// Checks the enabled services and all secrets, as compose does.
 pub(super) fn check(project: &Project, model: &Node) -> Result<(), ComposeError> {
@@ -50,7 +51,7 @@ fn with_nearest(error: ComposeError, name: &str, project: Option<&Project>) -> C
     let Some(project) = project else {
         return error.hint("its profile is not enabled");
     };
-    match nearest(name, project.services.keys().map(String::as_str)) {
+    match did_you_mean(name, project.services.keys().map(String::as_str)) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -102,7 +103,7 @@ fn check_build(
             let message = format!("build secret `{}` is not defined", secret.source);
             let error = ComposeError::at(&secret.place, message);
             return Err(
-                match nearest(&secret.source, project.secrets.keys().map(String::as_str)) {
+                match did_you_mean(&secret.source, project.secrets.keys().map(String::as_str)) {
                     Some(hint) => error.hint(hint),
                     None => error.hint("define it in the top-level `secrets:`"),
                 },
@@ -150,7 +151,7 @@ fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), Compo
         {
             let message = format!("service `{service}` refers to undefined volume `{name}`");
             let known = model.get("volumes").and_then(Node::as_map).into_iter().flatten();
-            let near = nearest(name, known.map(|(name, _)| name.as_str()));
+            let near = did_you_mean(name, known.map(|(name, _)| name.as_str()));
             let hint = near.unwrap_or_else(|| {
                 format!(
                     "define it in the top-level `volumes:`, or write `./{name}` for a directory"

@@ -7,9 +7,6 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{CommandError, ExitKind};
 
-/// Names of more bytes are not compared with what they could have meant.
-const LONGEST_COMPARED: usize = 256;
-
 /// A position in a compose file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Place {
@@ -127,17 +124,4 @@ impl From<ComposeError> for CommandError {
         shown.hints.extend(error.hint);
         shown
     }
-}
-
-/// `did you mean ...` for a misspelt name, when one of `known` is close enough.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    // The comparison takes the product of the lengths.
-    let is_short = |name: &str| name.len() <= LONGEST_COMPARED;
-    known
-        .into_iter()
-        .filter(|candidate| is_short(name) && is_short(candidate))
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }

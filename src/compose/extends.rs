@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{ComposeError, Place, nearest};
+use super::error::{ComposeError, Place};
 use super::merge;
 use super::node::{Map, Node, Value};
 use super::paths;
 use super::scope::Scope;
+use crate::nearest::did_you_mean;
 
 /// Services in one chain of `extends`.
 const MAX_CHAIN: usize = 100;
@@ -151,7 +152,7 @@ fn services_of<'a>(
 fn missing(reference: &str, services: &Map, place: &Place) -> ComposeError {
     let error =
         ComposeError::at(place, format!("cannot extend service `{reference}`: no such service"));
-    match nearest(reference, services.keys().map(String::as_str)) {
+    match did_you_mean(reference, services.keys().map(String::as_str)) {
         Some(hint) => error.hint(hint),
         None => error,
     }

@@ -27,7 +27,7 @@ const OVERRIDE_FILES: [&str; 4] = [
 
 /// What is settled before files are read.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Frame {
     /// Absolute paths; `-` is the standard input.
     pub(super) files: Vec<PathBuf>,
     pub(super) directory: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Found {
 }
 
 /// Settles files, directory, variables, profiles and name.
-pub(super) fn find(request: &LoadRequest) -> Result<Found, ComposeError> {
+pub(super) fn find(request: &LoadRequest) -> Result<Frame, ComposeError> {
     let current = &request.working_dir;
     let absolute = |path: &Path| paths::absolute(&path.to_string_lossy(), current, None);
     let mut warnings = IndexSet::new();
@@ -109,7 +109,7 @@ pub(super) fn find(request: &LoadRequest) -> Result<Found, ComposeError> {
         request.profiles.clone()
     };
     let forced_name = forced_name(request, &environment)?;
-    Ok(Found { files, directory, environment, profiles, forced_name, warnings })
+    Ok(Frame { files, directory, environment, profiles, forced_name, warnings })
 }
 
 fn is_dash(file: &Path) -> bool {

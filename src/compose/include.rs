@@ -3,6 +3,7 @@
 
 use super::error::{ComposeError, Place};
 use super::node::{Map, Node, Value};
+use crate::nearest::did_you_mean;
 
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
@@ -55,7 +56,7 @@ fn entries(include: &Node) -> Result<Vec<Entry>, ComposeError> {
             if let Some((key, node)) = map.iter().find(|(key, _)| !known.contains(&key.as_str())) {
                 let error =
                     ComposeError::at(node.start(), format!("unknown key `{key}` in include"));
-                let hint = super::error::nearest(key, known);
+                let hint = did_you_mean(key, known);
                 return Err(hint.map_or(error.clone(), |hint| error.hint(hint)));
             }
             let files = strings(map.get("path"))?;

@@ -40,7 +40,7 @@ use decode::Decoder;
 use document::{Loading, Source};
 pub use find::{NO_FILE, normalise_name};
 
-use find::Found;
+use find::Frame;
 use node::Node;
 use scope::Scope;
 
@@ -92,7 +92,7 @@ pub fn config(
 
 /// The project, and the merged tree it was decoded from.
 fn load_whole(request: &LoadRequest) -> Result<(Project, Node), ComposeError> {
-    let Found { files, directory, mut environment, profiles, forced_name, warnings } =
+    let Frame { files, directory, mut environment, profiles, forced_name, warnings } =
         find::find(request)?;
     let not_utf8 = &request.not_utf8;
     let home = request.environment.get("HOME").map(String::as_str);
@@ -162,7 +162,7 @@ pub fn join(base: &Path, path: &Path) -> PathBuf {
 
 /// `did you mean ...` for a misspelt service name.
 pub fn nearest_service(project: &Project, name: &str) -> Option<String> {
-    error::nearest(name, project.services.keys().map(String::as_str))
+    crate::nearest::did_you_mean(name, project.services.keys().map(String::as_str))
 }
 
 fn section<'a>(model: &'a Node, key: &str) -> impl Iterator<Item = (&'a String, &'a Node)> {

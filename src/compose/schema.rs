@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-use super::error::{ComposeError, nearest};
+use super::error::ComposeError;
 use super::format::Format;
 use super::node::{Map, Node, Value};
+use crate::nearest::did_you_mean;
 
 const SPECIFICATION: &str = include_str!("schema_keys.txt");
 
@@ -231,7 +232,7 @@ fn unknown(key: &str, value: &Node, shape: &Shape, path: &[String]) -> ComposeEr
     let section =
         if path.is_empty() { "at the top level".into() } else { format!("in {}", dotted(path)) };
     let error = ComposeError::at(place, format!("unknown key `{key}` {section}"));
-    match nearest(key, shape.keys.iter().map(|(name, _)| *name)) {
+    match did_you_mean(key, shape.keys.iter().map(|(name, _)| *name)) {
         Some(hint) => error.hint(hint),
         None if shape.extensions => error.hint("own keys start with `x-`"),
         None => error,

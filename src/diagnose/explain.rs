@@ -1,9 +1,10 @@
 //! A failure with everything known about it, put together for the user: message, place, hint.
 
-use super::facts::{Facts, IgnoreFile};
+use super::facts::{Facts, LongIgnoreFile};
 use super::given;
 use super::{Diagnosis, Subject, classify, lost};
-use crate::dockerfile::{Place, Span, excerpt, locate, nearest, nearest_path, stages};
+use crate::dockerfile::{Place, Span, excerpt, locate, stages};
+use crate::nearest::{did_you_mean, nearest, nearest_path};
 use crate::progress::FailureKind;
 
 /// The longest line that BuildKit reads of a Dockerfile, in bytes (Go's `bufio.MaxScanTokenSize`,
@@ -43,7 +44,7 @@ pub struct EngineFailure<'a> {
 
 /// What the user is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
+pub struct FailureReport {
     /// Kind of failure.
     pub kind: FailureKind,
     /// The message.
@@ -57,12 +58,12 @@ pub struct Explanation {
 }
 
 /// Puts an explanation together.
-pub fn explain(failure: &EngineFailure<'_>) -> Explanation {
+pub fn explain(failure: &EngineFailure<'_>) -> FailureReport {
     let diagnosis = diagnose(failure);
     let (place, excerpt) =
         failure.dockerfile.and_then(|file| place_excerpt(failure, &diagnosis, file)).unzip();
     let hint = diagnosis.hint.or_else(|| given::hint(failure.step?, failure.facts?));
-    Explanation { kind: diagnosis.kind, message: diagnosis.message, excerpt, place, hint }
+    FailureReport { kind: diagnosis.kind, message: diagnosis.message, excerpt, place, hint }
 }
 
 /// What the message says, and what the Dockerfile and this side know of that.
@@ -94,7 +95,7 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
         }
         Some(Subject::IgnoreFile) => {
             if let Some(file) = failure.facts.and_then(Facts::long_ignore_file) {
-                let IgnoreFile { path, patterns } = file;
+                let LongIgnoreFile { path, patterns } = file;
                 diagnosis.message = format!(
                     "{path} has {patterns} patterns, more than the engine can ask for files with"
                 );
@@ -134,8 +135,8 @@ fn path_hint(missing: &str, paths: &[String]) -> Option<String> {
 
 fn stage_hint(missing: &str, source: &str) -> Option<String> {
     let names: Vec<String> = stages(source).into_iter().flatten().collect();
-    if let Some(near) = nearest(missing, names.iter().map(String::as_str)) {
-        return Some(format!("did you mean `{near}`?"));
+    if let Some(near) = did_you_mean(missing, names.iter().map(String::as_str)) {
+        return Some(near);
     }
     (!names.is_empty()).then(|| format!("its stages are: {}", names.join(", ")))
 }

@@ -19,7 +19,7 @@ pub trait Facts {
     }
 
     /// The ignore file, where its patterns are most of what the engine asks for files with.
-    fn long_ignore_file(&self) -> Option<IgnoreFile> {
+    fn long_ignore_file(&self) -> Option<LongIgnoreFile> {
         None
     }
 
@@ -36,7 +36,7 @@ pub trait Facts {
 
 /// An ignore file and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IgnoreFile {
+pub struct LongIgnoreFile {
     /// Its path, to be shown.
     pub path: String,
     /// How many patterns it has.

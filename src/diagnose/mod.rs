@@ -15,8 +15,8 @@ mod registry;
 mod rules;
 
 pub use disk::{FREE_SPACE, says_full};
-pub use explain::{Dockerfile, EngineFailure, Explanation, explain};
-pub use facts::{Facts, Given, IgnoreFile};
+pub use explain::{Dockerfile, EngineFailure, FailureReport, explain};
+pub use facts::{Facts, Given, LongIgnoreFile};
 pub use output::OutputHints;
 
 use crate::progress::FailureKind;

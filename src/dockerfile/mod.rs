@@ -1,6 +1,6 @@
-//! Dockerfiles as far as errors need them: places, excerpts, nearest names.
+//! What stands in Dockerfiles: stages, instructions, mounts, arguments, files that are used, and places for excerpts.
 //!
-//! The engine parses Dockerfiles; this room only finds in them what an engine's message is about.
+//! The engine parses Dockerfiles; this room only finds in them what others ask for.
 //! Everything is a pure function on text, and a file that cannot be parsed finds nothing.
 
 mod alike;
@@ -11,7 +11,6 @@ mod fingerprint;
 mod history;
 mod locate;
 mod mounts;
-mod nearest;
 mod parse_error;
 mod uses;
 
@@ -22,7 +21,6 @@ pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};
 pub use locate::{Outline, Span, locate, stages};
 pub use mounts::{Beginning, CacheMountSpec, cache_mounts};
-pub use nearest::{nearest, nearest_path};
 pub use parse_error::parse_error;
 pub use uses::{FileUse, file_uses};
 

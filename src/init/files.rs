@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::init::detect::{Broker, Found, Service};
+use crate::init::detect::{Broker, Detection, Service};
 use crate::init::dockerfile;
 use crate::init::plan::File;
 use crate::init::requirements::Requirements;
@@ -31,13 +31,13 @@ pub struct InstallFrom {
 /// The files for `found`, or a small Doc2MD where there is nothing yet. `project` names the compose
 /// project.
 pub fn files(
-    found: Option<&Found>,
+    found: Option<&Detection>,
     tree: &Tree,
     project: &str,
     install: Option<&InstallFrom>,
 ) -> Vec<File> {
     let services: Vec<&Service> =
-        found.into_iter().flat_map(Found::services).map(|(_, service)| service).collect();
+        found.into_iter().flat_map(Detection::services).map(|(_, service)| service).collect();
     let has_locks = found.is_none()
         || tree.files.iter().any(|path| {
             let name = path.rsplit('/').next().unwrap_or(path);
@@ -100,7 +100,7 @@ fn budget(services: &[&Service], tree: &Tree) -> &'static str {
     if services.iter().any(is_heavy) { "10GB" } else { "2GB" }
 }
 
-fn services(found: &Found) -> Values {
+fn services(found: &Detection) -> Values {
     Values::default()
         .condition("api", found.api.is_some())
         .condition("worker", found.worker.is_some())
@@ -108,7 +108,7 @@ fn services(found: &Found) -> Values {
         .condition("rabbitmq", found.broker == Some(Broker::RabbitMq))
 }
 
-fn compose(found: &Found, tree: &Tree, project: &str) -> String {
+fn compose(found: &Detection, tree: &Tree, project: &str) -> String {
     let environment: Vec<String> =
         found.environment.iter().map(|(name, value)| format!("    {name}: {value}")).collect();
     let has_env = ENV_EXAMPLES.iter().chain(&[".env"]).any(|name| tree.has(name));
@@ -140,7 +140,7 @@ fn compose(found: &Found, tree: &Tree, project: &str) -> String {
         .fill(COMPOSE)
 }
 
-fn compose_dev(found: &Found, project: &str) -> String {
+fn compose_dev(found: &Detection, project: &str) -> String {
     let code = |service: Option<&Service>| {
         let items = service.iter().flat_map(|service| &service.items);
         let mounts: Vec<String> = items
@@ -159,7 +159,7 @@ fn compose_dev(found: &Found, project: &str) -> String {
         .fill(COMPOSE_DEV)
 }
 
-fn ignore(found: &Found, tree: &Tree) -> String {
+fn ignore(found: &Detection, tree: &Tree) -> String {
     let mut named: Vec<String> = found
         .services()
         .flat_map(|(_, service)| service.items.iter().cloned().chain(service.requirements.files()))
@@ -171,7 +171,7 @@ fn ignore(found: &Found, tree: &Tree) -> String {
 }
 
 /// A requirements file for services that have none. One that is there meanwhile stays.
-fn requirements(found: &Found) -> Option<File> {
+fn requirements(found: &Detection) -> Option<File> {
     let mut all: BTreeSet<&String> = BTreeSet::new();
     let mut path = None;
     for (_, service) in found.services() {

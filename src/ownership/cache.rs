@@ -8,7 +8,8 @@ use super::model::{Answer, Question};
 use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
 use crate::labels;
 use crate::ownership::records::{
-    self, Build, Evidence, ImageLayer, Owner, Product, Record, RecordKind, Step, StepEnd, Verdict,
+    self, Build, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind, Step, StepEnd,
+    Verdict,
 };
 
 /// What is known of the build cache.
@@ -50,7 +51,7 @@ pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bo
         let is_current = !image.is_dangling() || current_images.contains(&image.id);
         layers.extend(image_layers(image, details, is_ours(&image), is_current));
     }
-    let verdicts = records::attribute(&Evidence {
+    let verdicts = records::attribute(&RecordEvidence {
         records: inventory.cache.iter().map(record).collect(),
         builds,
         layers,

@@ -224,6 +224,7 @@ fn a_container_is_the_projects_by_a_label_that_its_image_does_not_have() {
     let mut evidence = Evidence::default();
     evidence.unlisted.insert("9".into(), committed.clone());
     expected[2] = format!("gone: {inherited}");
+    expected[3] = format!("labelled: {inherited}");
     assert_eq!(ask(state(), &project(), &evidence, &[]), expected);
 }
 

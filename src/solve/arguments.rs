@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::dockerfile::{declared_args, is_predefined_arg, nearest};
+use crate::dockerfile::{declared_args, is_predefined_arg};
+use crate::nearest::nearest;
 use crate::solve::dockerfile_source;
 use crate::solve::plan::BuildPlan;
 

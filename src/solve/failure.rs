@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::build_context::ignore_file;
 use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::{HEADER_LIMIT, SolveError};
-use crate::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, IgnoreFile, OutputHints};
+use crate::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile, OutputHints};
 use crate::progress::FailureKind;
 use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 use crate::solve::job::Job;
@@ -88,13 +88,13 @@ impl Facts for Job {
         self.context_place.as_ref().map(ToString::to_string)
     }
 
-    fn long_ignore_file(&self) -> Option<IgnoreFile> {
+    fn long_ignore_file(&self) -> Option<LongIgnoreFile> {
         let context = self.sync.directory(CONTEXT)?;
         let dockerfile = self.dockerfile.as_ref().map(|(name, _)| Path::new(name));
         let file = ignore_file::find(context, dockerfile).ok()??;
         let headers: usize =
             file.patterns.iter().map(|pattern| HEADER_COST + EXCLUDE.len() + pattern.len()).sum();
-        (headers > HEADER_LIMIT as usize / 2).then(|| IgnoreFile {
+        (headers > HEADER_LIMIT as usize / 2).then(|| LongIgnoreFile {
             path: file.path.display().to_string(),
             patterns: file.patterns.len(),
         })

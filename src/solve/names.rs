@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::image_reference::{familiar, full};
+use crate::labels;
 use crate::solve::plan::PlannedBuild;
 use crate::solve::request::SolveRequest;
 use crate::targets::target::Target;
@@ -12,15 +14,13 @@ use crate::targets::target::Target;
 const NAME: &str = "name";
 /// Exporter of images that stay in the engine.
 const IN_ENGINE: &str = "moby";
-/// Label that tells images of otherwise equal services apart.
-const SERVICE_LABEL: &str = "com.docker.compose.service";
 
 /// Leaves each name to the last of the builds that give it, in the order of target names. Returns what to warn of.
 pub fn settle(builds: &mut [(&PlannedBuild, &mut SolveRequest)]) -> Vec<String> {
     let mut givers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, (_, request)) in builds.iter().enumerate() {
         for name in names(request) {
-            let givers = givers.entry(normal(name)).or_default();
+            let givers = givers.entry(full(name)).or_default();
             if !givers.contains(&index) {
                 givers.push(index);
             }
@@ -55,48 +55,19 @@ fn names(request: &SolveRequest) -> impl Iterator<Item = &str> {
 fn take(request: &mut SolveRequest, name: &str) {
     for exporter in request.options.exporters.iter_mut().filter(|it| it.kind == IN_ENGINE) {
         let Some(names) = exporter.attrs.remove(NAME) else { continue };
-        let kept: Vec<&str> = names.split(',').filter(|other| normal(other) != name).collect();
+        let kept: Vec<&str> = names.split(',').filter(|other| full(other) != name).collect();
         if !kept.is_empty() {
             exporter.attrs.insert(NAME.to_owned(), kept.join(","));
         }
     }
-    request.push.retain(|other| normal(other) != name);
+    request.push.retain(|other| full(other) != name);
     request.lost_names.push(name.to_owned());
-}
-
-/// Whether two references are one name.
-pub fn is_same(one: &str, other: &str) -> bool {
-    normal(one) == normal(other)
-}
-
-/// The reference in full, as the engine keeps it.
-fn normal(reference: &str) -> String {
-    let reference = reference.trim();
-    let has_host = reference.split_once('/').is_some_and(|(host, _)| {
-        host.contains(['.', ':']) || host == "localhost" || host.chars().any(char::is_uppercase)
-    });
-    let mut full = if has_host {
-        reference.replacen("index.docker.io/", "docker.io/", 1)
-    } else {
-        format!("docker.io/{reference}")
-    };
-    if let Some(path) = full.strip_prefix("docker.io/").filter(|path| !path.contains('/')) {
-        full = format!("docker.io/library/{path}");
-    }
-    let last = full.rsplit('/').next().unwrap_or_default();
-    if last.contains([':', '@']) { full } else { format!("{full}:latest") }
-}
-
-/// As people write it.
-fn familiar(full: &str) -> &str {
-    let short = full.strip_prefix("docker.io/").unwrap_or(full);
-    short.strip_prefix("library/").unwrap_or(short)
 }
 
 /// What is built, whatever it is called and whichever service it is for.
 fn unlabelled(target: &Target) -> Target {
     let mut target = target.unnamed();
-    target.labels.remove(SERVICE_LABEL);
+    target.labels.remove(labels::SERVICE);
     target
 }
 
@@ -106,7 +77,7 @@ mod tests {
     use crate::buildkit::ExporterSpec;
 
     fn build(service: &str, dockerfile: &str) -> PlannedBuild {
-        let labels = BTreeMap::from([(SERVICE_LABEL.to_owned(), service.to_owned())]);
+        let labels = BTreeMap::from([(labels::SERVICE.to_owned(), service.to_owned())]);
         let target = Target {
             name: service.to_owned(),
             service: service.to_owned(),
@@ -161,22 +132,5 @@ mod tests {
             settled(&[(build("a", "x"), "app"), (build("b", "x"), "app:latest")]);
         assert_eq!(names, [vec![], vec!["app:latest".to_owned()]]);
         assert!(warnings.is_empty());
-    }
-
-    #[test]
-    fn references_are_compared_in_full() {
-        for (one, other, same) in [
-            ("app", "docker.io/library/app:latest", true),
-            ("app", "index.docker.io/library/app", true),
-            ("app", "library/app", true),
-            ("app", "team/app", false),
-            ("app:1", "app", false),
-            ("localhost/app", "app", false),
-            ("localhost:5000/app", "localhost:5000/app:latest", true),
-            ("r.io/library/app", "r.io/app", false),
-            ("", "app", false),
-        ] {
-            assert_eq!(is_same(one, other), same, "{one} {other}");
-        }
     }
 }

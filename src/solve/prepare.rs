@@ -15,6 +15,7 @@ use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, Engine};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::image_reference;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::job::Job;
@@ -221,6 +222,7 @@ fn context_place(target: &Target) -> Option<Place> {
 
 /// References of the image that a step makes, without those that another one takes.
 fn references(step: &PlannedBuild, request: &SolveRequest) -> Vec<String> {
-    let is_lost = |tag: &String| request.lost_names.iter().any(|lost| names::is_same(lost, tag));
+    let is_lost =
+        |tag: &String| request.lost_names.iter().any(|lost| image_reference::is_same(lost, tag));
     step.target.tags.iter().filter(|tag| !is_lost(tag)).cloned().collect()
 }

@@ -174,11 +174,15 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: COMMAND,
     },
-    Room { place: "compose", may: &["error", "files"], never: PURE },
+    Room { place: "compose", may: &["error", "files", "nearest"], never: PURE },
     Room { place: "dev", may: &["app", "cli", "compose", "environment", "error"], never: SERVICE },
     // It finds docker compose, and has it replace this process.
     Room { place: "dev/compose_cli.rs", may: &["engine", "environment", "error"], never: COMMAND },
-    Room { place: "diagnose", may: &["buildkit", "dockerfile", "progress"], never: PURE },
+    Room {
+        place: "diagnose",
+        may: &["buildkit", "dockerfile", "nearest", "progress"],
+        never: PURE,
+    },
     Room { place: "dockerfile", may: &["files"], never: PURE },
     Room { place: "engine", may: &["error", "files", "inventory", "redact"], never: CLIENT },
     // It is where the environment is read.
@@ -205,6 +209,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "dockerfile", "engine", "files", "inventory", "sight"],
         never: SERVICE,
     },
+    Room { place: "nearest.rs", may: &[], never: PURE },
     Room {
         place: "ownership",
         may: &["buildkit", "dockerfile", "engine", "history", "inventory", "labels", "progress"],
@@ -270,6 +275,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "error",
             "files",
             "history",
+            "image_reference",
+            "labels",
+            "nearest",
             "progress",
             "redact",
             "targets",

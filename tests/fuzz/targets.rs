@@ -12,12 +12,12 @@ use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
 use doc2md_docker::builders::Known;
 use doc2md_docker::buildkit::SolveError;
 use doc2md_docker::compose::{LoadRequest, load};
-use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, IgnoreFile};
+use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile};
 use doc2md_docker::dockerfile::{self as text_of, Outline, Place};
 use doc2md_docker::engine::docker_config::DockerConfig;
 use doc2md_docker::engine::{Connector, ConnectorSettings, DiskUsage, registry_of};
 use doc2md_docker::history::Entry;
-use doc2md_docker::image_reference::familiar;
+use doc2md_docker::image_reference::{self, familiar};
 use doc2md_docker::init::detect::{Wanted, detect};
 use doc2md_docker::init::files::files;
 use doc2md_docker::init::tree::Tree;
@@ -25,7 +25,6 @@ use doc2md_docker::lock::source::Source;
 use doc2md_docker::lock::{Lock, LockOptions, Named, Selection, header, split};
 use doc2md_docker::progress::{Event, Redaction, SolveStatus, StatusBounds, TargetInfo};
 use doc2md_docker::redact::{self, Redactor, Secrets};
-use doc2md_docker::solve::names;
 use doc2md_docker::solve::oci_layout::{Index, LayoutRef, Name};
 use doc2md_docker::targets::{TargetOptions, from_compose, print_json, reference as image_name};
 use doc2md_docker::terminal::control::Colours;
@@ -221,8 +220,8 @@ impl Facts for Little {
         Some("a\u{fffd}".to_owned())
     }
 
-    fn long_ignore_file(&self) -> Option<IgnoreFile> {
-        Some(IgnoreFile { path: ".dockerignore".to_owned(), patterns: 1 })
+    fn long_ignore_file(&self) -> Option<LongIgnoreFile> {
+        Some(LongIgnoreFile { path: ".dockerignore".to_owned(), patterns: 1 })
     }
 
     fn secret(&self, _id: &str) -> Given {
@@ -303,7 +302,7 @@ pub(crate) fn reference(input: &[u8]) {
         drop((fault.to_string(), fault.hint(&text)));
     }
     drop((familiar(&text), registry_of(&text), LayoutRef::parse(&text)));
-    assert!(names::is_same(&text, &text));
+    assert!(image_reference::is_same(&text, &text));
 }
 
 pub(crate) fn layout(input: &[u8]) {

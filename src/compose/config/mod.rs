@@ -14,9 +14,10 @@ use indexmap::IndexSet;
 use serde::Serialize;
 
 use super::dotenv;
-use super::error::{ComposeError, nearest};
+use super::error::ComposeError;
 use super::model::Project;
 use super::node::{Map, Node, Value};
+use crate::nearest::did_you_mean;
 
 /// A project to print.
 #[derive(Debug, Clone)]
@@ -141,7 +142,7 @@ fn chosen<'a>(
             Some(service) => profiles.extend(service.profiles.clone()),
             None => {
                 let error = ComposeError::usage(format!("no such service: {name}"));
-                let hint = nearest(name, project.services.keys().map(String::as_str));
+                let hint = did_you_mean(name, project.services.keys().map(String::as_str));
                 return Err(hint.map_or(error.clone(), |hint| error.hint(hint)));
             }
         }

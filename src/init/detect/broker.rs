@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broker, Found, Runner};
+use super::{Broker, Detection, Runner};
 use crate::init::apps;
 use crate::init::tree::Tree;
 
-impl Found {
+impl Detection {
     /// The broker, and the settings by which the code finds it.
     pub(super) fn surroundings(&mut self, tree: &Tree) {
         let sources: Vec<(&str, &str)> = tree

@@ -15,7 +15,7 @@ use start::{find_api, find_worker, named_api, named_worker};
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Detection {
     /// The app that answers requests.
     pub api: Option<Service>,
     /// The app that works on tasks.
@@ -145,13 +145,13 @@ pub enum DetectError {
 ///
 /// # Errors
 /// There is code, but no app in it, or not the one that was named, or its packages cannot be installed.
-pub fn detect(tree: &Tree, wanted: &Wanted) -> Result<Option<Found>, DetectError> {
+pub fn detect(tree: &Tree, wanted: &Wanted) -> Result<Option<Detection>, DetectError> {
     let is_named = wanted.api.is_some() || wanted.worker.is_some();
     let sources = tree.python().count();
     if sources == 0 && !is_named {
         return Ok(None);
     }
-    let mut found = Found::default();
+    let mut found = Detection::default();
     let api = match &wanted.api {
         Some(given) => Some(named_api(tree, given)?),
         None if is_named => None,
@@ -175,7 +175,7 @@ pub fn detect(tree: &Tree, wanted: &Wanted) -> Result<Option<Found>, DetectError
     Ok(Some(found))
 }
 
-impl Found {
+impl Detection {
     /// The services that were found, by name.
     pub fn services(&self) -> impl Iterator<Item = (&'static str, &Service)> {
         let api = self.api.as_ref().map(|service| ("api", service));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::code::is_within;
 use super::start::Start;
-use super::{DetectError, Found, Runner};
+use super::{DetectError, Detection, Runner};
 use crate::init::apps::{self, Server};
 use crate::init::python;
 use crate::init::requirements::{Requirements, package_of};
@@ -85,7 +85,7 @@ pub(super) fn system_packages(tree: &Tree, requirements: &Requirements) -> Vec<&
     system.into_iter().collect()
 }
 
-impl Found {
+impl Detection {
     /// Says what was seen and is not taken care of.
     pub(super) fn note_packages(&mut self, tree: &Tree) {
         let mut notes = Vec::new();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-fn found(files: &[(&str, &str)]) -> Found {
+fn found(files: &[(&str, &str)]) -> Detection {
     detect(&Tree::of(files), &Wanted::default()).unwrap().unwrap()
 }
 

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::input::{Build, Evidence, ImageLayer, Record, RecordKind, Step, StepEnd};
+use super::input::{Build, ImageLayer, Record, RecordEvidence, RecordKind, Step, StepEnd};
 use super::matching::{Maker, describes};
 use super::{within, words};
 
 /// Ids of those of our records that current builds need. What these are built on BuildKit keeps by itself.
 pub(super) fn needed<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, Maker<'a>>,
 ) -> BTreeSet<&'a str> {
     let own: Vec<(&'a Record, &'a Step)> = evidence
@@ -59,7 +59,7 @@ fn ran<'a>(own: &[(&'a Record, &'a Step)], step: &Step) -> Vec<&'a Record> {
 
 /// The records that may be the result of a step that came from the cache.
 fn cached<'a>(
-    evidence: &Evidence,
+    evidence: &RecordEvidence,
     own: &[(&'a Record, &'a Step)],
     build: &Build,
     step: &Step,

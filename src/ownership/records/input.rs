@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// Everything that is known at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Evidence {
+pub struct RecordEvidence {
     /// Records of the build cache.
     pub records: Vec<Record>,
     /// Builds on this engine, of the project and of others: from the ledger, and from the engine's

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::input::{Build, Evidence, ImageLayer, Owner, Record, RecordKind, Step, StepEnd};
+use super::input::{Build, ImageLayer, Owner, Record, RecordEvidence, RecordKind, Step, StepEnd};
 use super::{Reason, within, words};
 
 /// Who made a record.
@@ -16,7 +16,7 @@ pub(super) enum Maker<'a> {
 }
 
 /// The makers of records that steps of ours may have made.
-pub(super) fn made_by_us<'a>(evidence: &'a Evidence) -> BTreeMap<&'a str, Maker<'a>> {
+pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, Maker<'a>> {
     let ours = steps(evidence, true);
     let others = steps(evidence, false);
     let mut made = BTreeMap::new();
@@ -56,7 +56,7 @@ pub(super) fn made_by_us<'a>(evidence: &'a Evidence) -> BTreeMap<&'a str, Maker<
 }
 
 /// Steps that ran, of the project or of the others; each once though several targets share it.
-fn steps(evidence: &Evidence, ours: bool) -> Vec<&Step> {
+fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&Step> {
     let mut seen = BTreeSet::new();
     let builds = evidence.builds.iter().filter(|build| build.is_ours() == ours);
     builds
@@ -99,57 +99,36 @@ fn names_mount(description: &str, id: &str, target: &str) -> bool {
     }
 }
 
-/// Records whose layer an image of somebody else may hold. Image histories tell a layer's time in whole
-/// seconds, which is the record's creation, and its instruction. Where as many layers are ours alone
-/// as records of ours fit, each of ours has a layer of its own.
+/// Records of ours whose layer an image of somebody else may hold, with that image.
+///
+/// Image histories tell the time of a layer in whole seconds, which is the record's creation, and its instruction. So
+/// records and layers of one second and one instruction are looked at together ([`Group`]), and for each record:
+///
+/// | layers that it may be | of which ours alone | records that may be the same ones | the record |
+/// |---|---|---|---|
+/// | none of somebody else | any | any | is not held |
+/// | some of somebody else | fewer than there are such records | | may be held by it |
+/// | some of somebody else | as many as there are such records | | has a layer of its own: not held |
 pub(super) fn foreign_images<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, Maker<'a>>,
 ) -> BTreeMap<&'a str, &'a str> {
-    let mut groups: BTreeMap<(i64, &str), Vec<(&str, String)>> = BTreeMap::new();
-    for record in evidence.records.iter().filter(|record| record.kind == RecordKind::Regular) {
-        if let (Some(Maker::Step(step)), Some(created)) =
-            (made.get(record.id.as_str()), record.created_at)
-        {
-            let words = words::of_record(record, step);
-            groups
-                .entry((created.as_second(), step.keyword()))
-                .or_default()
-                .push((&record.id, words));
-        }
-    }
     let mut held = BTreeMap::new();
-    for ((second, keyword), records) in groups {
-        let of_group = evidence.layers.iter().filter(|layer| {
-            layer.created.is_some_and(|created| created.as_second() == second)
-                && layer.created_by.split(' ').next() == Some(keyword)
-        });
-        let layers: Vec<(&ImageLayer, String)> =
-            of_group.map(|layer| (layer, words::plain(&layer.created_by))).collect();
-        // Layers of these words, and, for records that none has the words of, those nobody else has.
-        let strange = |words: &str| !records.iter().any(|(_, own)| own == words);
-        for (id, words) in &records {
-            let exact = layers.iter().any(|(_, of_layer)| of_layer == words);
-            let fits =
-                |of_layer: &String| if exact { of_layer == words } else { strange(of_layer) };
-            let rivals =
-                records
-                    .iter()
-                    .filter(|(_, own)| {
-                        if exact { own == words } else { !layers.iter().any(|(_, it)| it == own) }
-                    })
-                    .count();
-            let fitting = || layers.iter().filter(|(_, it)| fits(it)).map(|(layer, _)| *layer);
-            let foreign: BTreeMap<&str, &str> = fitting()
+    for group in groups(evidence, made) {
+        for (id, words) in &group.records {
+            let candidates = group.layers_it_may_be(words);
+            let foreign: BTreeMap<&str, &str> = candidates
+                .iter()
                 .filter(|layer| !layer.ours)
                 .map(|layer| (layer.chain_id.as_str(), layer.image.as_str()))
                 .collect();
-            let own: BTreeSet<&str> = fitting()
+            let ours_alone: BTreeSet<&str> = candidates
+                .iter()
                 .filter(|layer| layer.ours && !foreign.contains_key(layer.chain_id.as_str()))
                 .map(|layer| layer.chain_id.as_str())
                 .collect();
             if let Some(image) = foreign.values().next()
-                && own.len() < rivals
+                && ours_alone.len() < group.records_with_the_same_choice(words)
             {
                 held.insert(*id, *image);
             }
@@ -158,8 +137,69 @@ pub(super) fn foreign_images<'a>(
     held
 }
 
+/// Records of ours and layers of anybody, of one second and one instruction: `RUN`, `COPY`.
+struct Group<'a> {
+    /// Ids, and the words of the step that made each.
+    records: Vec<(&'a str, String)>,
+    /// Layers, and the words that their image's history has.
+    layers: Vec<(&'a ImageLayer, String)>,
+}
+
+impl<'a> Group<'a> {
+    /// The layers that a record of `words` may be: those of the same words or, where none has them, those whose words no
+    /// record has. Words differ where only one of both has values of variables.
+    fn layers_it_may_be(&self, words: &str) -> Vec<&'a ImageLayer> {
+        let is_candidate = |of_layer: &str| match self.has_layer_of(words) {
+            true => of_layer == words,
+            false => !self.records.iter().any(|(_, of_record)| of_record == of_layer),
+        };
+        let candidates = self.layers.iter().filter(|(_, of_layer)| is_candidate(of_layer));
+        candidates.map(|(layer, _)| *layer).collect()
+    }
+
+    /// How many records may be the same layers as a record of `words`, itself among them.
+    fn records_with_the_same_choice(&self, words: &str) -> usize {
+        let is_rival = |of_record: &str| match self.has_layer_of(words) {
+            true => of_record == words,
+            false => !self.has_layer_of(of_record),
+        };
+        self.records.iter().filter(|(_, of_record)| is_rival(of_record)).count()
+    }
+
+    fn has_layer_of(&self, words: &str) -> bool {
+        self.layers.iter().any(|(_, of_layer)| of_layer == words)
+    }
+}
+
+/// The groups that have records of ours.
+fn groups<'a>(evidence: &'a RecordEvidence, made: &BTreeMap<&'a str, Maker<'a>>) -> Vec<Group<'a>> {
+    let mut records: BTreeMap<(i64, &str), Vec<(&str, String)>> = BTreeMap::new();
+    for record in evidence.records.iter().filter(|record| record.kind == RecordKind::Regular) {
+        if let (Some(Maker::Step(step)), Some(created)) =
+            (made.get(record.id.as_str()), record.created_at)
+        {
+            let words = words::of_record(record, step);
+            let group = records.entry((created.as_second(), step.keyword())).or_default();
+            group.push((&record.id, words));
+        }
+    }
+    let group = |((second, keyword), records): ((i64, &str), _)| {
+        let layers = evidence.layers.iter().filter(|layer| {
+            layer.created.is_some_and(|created| created.as_second() == second)
+                && layer.created_by.split(' ').next() == Some(keyword)
+        });
+        let layers = layers.map(|layer| (layer, words::plain(&layer.created_by))).collect();
+        Group { records, layers }
+    };
+    records.into_iter().map(group).collect()
+}
+
 /// Whether a build of somebody else names the cache mount of this record.
-pub(super) fn foreign_mount(evidence: &Evidence, record: &Record, step: &Step) -> Option<Reason> {
+pub(super) fn foreign_mount(
+    evidence: &RecordEvidence,
+    record: &Record,
+    step: &Step,
+) -> Option<Reason> {
     if record.kind != RecordKind::CacheMount {
         return None;
     }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use input::{
-    Build, Evidence, ImageLayer, MountName, Owner, Product, Record, RecordKind, Step, StepEnd,
+    Build, ImageLayer, MountName, Owner, Product, Record, RecordEvidence, RecordKind, Step, StepEnd,
 };
 pub use words::{came_as_blob, instruction, is_base_layer, may_be_of, says_the_same};
 
@@ -74,7 +74,7 @@ pub enum Reason {
 }
 
 /// A verdict for every record, by id.
-pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
+pub fn attribute(evidence: &RecordEvidence) -> BTreeMap<String, Verdict> {
     let made = matching::made_by_us(evidence);
     let foreign_images = matching::foreign_images(evidence, &made);
     let exported = exported(evidence, &made);
@@ -124,7 +124,7 @@ pub fn attribute(evidence: &Evidence) -> BTreeMap<String, Verdict> {
 }
 
 /// Services of the project by the digests of their steps.
-fn services(evidence: &Evidence) -> BTreeMap<&str, BTreeSet<String>> {
+fn services(evidence: &RecordEvidence) -> BTreeMap<&str, BTreeSet<String>> {
     let mut services: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let own = evidence.builds.iter().filter(|build| build.is_ours());
     for build in own.filter(|build| !build.product.service.is_empty()) {
@@ -136,7 +136,7 @@ fn services(evidence: &Evidence) -> BTreeMap<&str, BTreeSet<String>> {
 }
 
 /// BuildKit deletes no record that another one builds on: whatever stays keeps its ancestors.
-fn keep_ancestors(evidence: &Evidence, verdicts: &mut BTreeMap<String, Verdict>) {
+fn keep_ancestors(evidence: &RecordEvidence, verdicts: &mut BTreeMap<String, Verdict>) {
     let parents: BTreeMap<&str, &[String]> = evidence
         .records
         .iter()
@@ -165,7 +165,7 @@ fn is_base(record: &Record) -> bool {
 /// Records of chains that end in a target's result: engines before BuildKit 0.13 count every record
 /// of such a chain as used by a cached build, later ones only the last.
 fn exported<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, matching::Maker<'a>>,
 ) -> BTreeSet<&'a str> {
     let by_id: BTreeMap<&str, &Record> =

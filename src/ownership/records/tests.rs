@@ -56,8 +56,8 @@ fn build(owner: Owner, end: StepEnd, start: i64) -> Build {
 }
 
 /// A build of ours at 0 and what it left: a base, a COPY, a RUN.
-fn one_build() -> Evidence {
-    Evidence {
+fn one_build() -> RecordEvidence {
+    RecordEvidence {
         records: vec![
             record("base", &[], "from local ", 0, 4, 1),
             record("copy", &["base"], COPY, 1, 4, 1),
@@ -71,7 +71,7 @@ fn one_build() -> Evidence {
     }
 }
 
-fn ours(evidence: &Evidence) -> Vec<String> {
+fn ours(evidence: &RecordEvidence) -> Vec<String> {
     let verdicts = attribute(evidence).into_iter();
     verdicts
         .filter(|(_, verdict)| matches!(verdict, Verdict::Ours { .. }))
@@ -79,7 +79,7 @@ fn ours(evidence: &Evidence) -> Vec<String> {
         .collect()
 }
 
-fn reason(evidence: &Evidence, id: &str) -> Reason {
+fn reason(evidence: &RecordEvidence, id: &str) -> Reason {
     match attribute(evidence).remove(id).unwrap() {
         Verdict::Kept(reason) => reason,
         verdict @ Verdict::Ours { .. } => panic!("{id}: {verdict:?}"),
@@ -107,11 +107,11 @@ fn what_our_steps_made_is_ours_and_the_base_is_not() {
 
 #[test]
 fn without_a_recorded_build_nothing_is_ours() {
-    let evidence = Evidence { builds: Vec::new(), ..one_build() };
+    let evidence = RecordEvidence { builds: Vec::new(), ..one_build() };
     assert_eq!(ours(&evidence), [""; 0]);
     assert_eq!(reason(&evidence, "run"), Reason::NotRecorded);
     let others = build(Owner::Project("b".into()), StepEnd::Ran, 0);
-    assert_eq!(ours(&Evidence { builds: vec![others], ..one_build() }), [""; 0]);
+    assert_eq!(ours(&RecordEvidence { builds: vec![others], ..one_build() }), [""; 0]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_named_context_is_loaded_by_a_step_of_its_name() {
 
 #[test]
 fn with_keys_of_its_own_any_build_of_the_project_explains_a_use() {
-    let mut evidence = Evidence { complete_since: None, ..one_build() };
+    let mut evidence = RecordEvidence { complete_since: None, ..one_build() };
     evidence.builds.push(build(Owner::Ours, StepEnd::Cached, 10));
     evidence.records[1].usage_count = 2;
     assert!(matches!(reason(&evidence, "copy"), Reason::Unexplained { uses: 2, explained: 1 }));
@@ -207,7 +207,8 @@ fn another_instruction_of_the_same_second_is_another_layer() {
 /// 20.10: nothing tells of a plain `docker buildx build`, except that the engine counts it.
 #[test]
 fn an_unknown_build_shows_in_the_count() {
-    let mut evidence = Evidence { complete_since: None, counts_whole_chain: true, ..one_build() };
+    let mut evidence =
+        RecordEvidence { complete_since: None, counts_whole_chain: true, ..one_build() };
     assert_eq!(ours(&evidence), ["copy", "run"]);
     evidence.records[2].usage_count = 2;
     assert_eq!(reason(&evidence, "run"), Reason::Unexplained { uses: 2, explained: 1 });
@@ -216,7 +217,7 @@ fn an_unknown_build_shows_in_the_count() {
 
 #[test]
 fn our_own_cached_builds_explain_the_count() {
-    let mut evidence = Evidence { complete_since: None, ..one_build() };
+    let mut evidence = RecordEvidence { complete_since: None, ..one_build() };
     evidence.builds.push(build(Owner::Ours, StepEnd::Cached, 10));
     evidence.records[2].usage_count = 2;
     evidence.records[2].last_used_at = Some(at(14));
@@ -230,7 +231,7 @@ fn our_own_cached_builds_explain_the_count() {
 
 #[test]
 fn a_use_outside_our_builds_is_somebodys() {
-    let mut evidence = Evidence { complete_since: None, ..one_build() };
+    let mut evidence = RecordEvidence { complete_since: None, ..one_build() };
     evidence.records[2].last_used_at = Some(at(60));
     assert_eq!(reason(&evidence, "run"), Reason::Unexplained { uses: 1, explained: 1 });
 }
@@ -248,7 +249,7 @@ fn a_build_of_others_with_the_same_instruction_makes_counts_matter() {
 
 #[test]
 fn uses_after_a_rebuild_belong_to_the_newer_record() {
-    let mut evidence = Evidence { complete_since: None, ..one_build() };
+    let mut evidence = RecordEvidence { complete_since: None, ..one_build() };
     evidence.builds.push(build(Owner::Ours, StepEnd::Ran, 10));
     evidence.records.push(record("copy2", &["base"], COPY, 11, 14, 1));
     evidence.records.push(record("run2", &["copy2"], RUN_RECORD, 12, 14, 1));
@@ -276,7 +277,7 @@ fn a_cache_mount_that_others_name_stays() {
     assert_eq!(reason(&evidence, "mount"), Reason::SharedMount { project: Some("b".into()) });
 }
 
-fn current(evidence: &Evidence) -> Vec<String> {
+fn current(evidence: &RecordEvidence) -> Vec<String> {
     let verdicts = attribute(evidence).into_iter();
     verdicts
         .filter(|(_, verdict)| matches!(verdict, Verdict::Ours { is_current: true, .. }))
@@ -286,7 +287,7 @@ fn current(evidence: &Evidence) -> Vec<String> {
 
 /// Two builds of ours, each of which ran its own COPY and RUN: `copy` and `run` are what the first left, `copy2` and `run2`
 /// what the second did.
-fn two_builds() -> Evidence {
+fn two_builds() -> RecordEvidence {
     let mut evidence = one_build();
     evidence.records.extend([
         record("copy2", &["base"], COPY, 11, 14, 1),

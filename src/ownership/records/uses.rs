@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reason;
-use super::input::{Build, Evidence, Record, RecordKind, Step, StepEnd};
+use super::input::{Build, Record, RecordEvidence, RecordKind, Step, StepEnd};
 use super::matching::Maker;
 
 /// The engine lets go of a solve's records a little after its last step.
@@ -13,7 +13,7 @@ const GRACE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The reason to keep a record of ours that somebody else may have used; `None` where nobody did.
 pub(super) fn unexplained(
-    evidence: &Evidence,
+    evidence: &RecordEvidence,
     made: &BTreeMap<&str, Maker>,
     record: &Record,
     step: &Step,
@@ -51,7 +51,7 @@ pub(super) fn unexplained(
 
 /// When a later run of the same step made a newer record: from then on that one is used.
 fn replaced_at(
-    evidence: &Evidence,
+    evidence: &RecordEvidence,
     made: &BTreeMap<&str, Maker>,
     record: &Record,
     step: &Step,
@@ -66,7 +66,7 @@ fn replaced_at(
 
 /// Whether a build of ours surely counted as a use of the record that `step` made.
 fn touches(
-    evidence: &Evidence,
+    evidence: &RecordEvidence,
     build: &Build,
     step: &Step,
     exported: bool,

@@ -1,4 +1,4 @@
-//! "Did you mean": the closest of what there is.
+//! "Did you mean": the closest of what there is. One measure for names in compose files and Dockerfiles, and for paths.
 
 use strsim::damerau_levenshtein;
 
@@ -9,6 +9,14 @@ const FARTHEST: usize = 64;
 /// The candidate closest to `name`, if it is close: at most a third of the letters differ.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(name, candidates.into_iter().map(|candidate| (candidate, candidate)))
+}
+
+/// The same in words, as a hint.
+pub fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(name, candidates).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// The path closest to a missing one: the same file name in another folder first, then a similar
@@ -34,7 +42,8 @@ fn file_name(path: &str) -> &str {
 /// Among (compared, answered) pairs, the answer whose compared text is closest to `name`.
 fn closest<'a>(name: &str, candidates: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let letters = name.chars().count();
-    let limit = (letters / 3).max(1);
+    // Something has to be left of it: `b` is not a misspelt `a`.
+    let limit = (letters / 3).max(1).min(letters.saturating_sub(1));
     let lower = name.to_lowercase();
     candidates
         // Do not even try what differs by length alone.
@@ -71,6 +80,9 @@ mod tests {
         assert_eq!(nearest("Worker", stages).as_deref(), Some("worker"));
         assert_eq!(nearest("production", stages), None);
         assert_eq!(nearest("x", []), None);
+        assert_eq!(nearest("b", ["a", "c"]), None);
+        assert_eq!(nearest("A", ["a"]).as_deref(), Some("a"));
+        assert_eq!(nearest("", ["a"]), None);
     }
 
     #[test]
