@@ -43,7 +43,7 @@ pub struct BenchArgs {
     /// Build at most N targets at once [env: COMPOSE_PARALLEL_LIMIT].
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZeroUsize>,
-    /// Give a build up after this long, such as 90s or 20m.
+    /// Give a build, or an engine that does not answer, up after this long, such as 90s or 20m.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// How to print the result.

@@ -2,10 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::app::App;
 use crate::bench::engine::{self, Before};
@@ -17,7 +18,7 @@ use crate::cli::bench::{BenchArgs, BenchCase, BenchFormat};
 use crate::cli::project::ProjectArgs;
 use crate::commands::build;
 use crate::compose::Project;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Connector, Engine, EngineError};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
@@ -28,7 +29,7 @@ use crate::solve::plan::BuildPlan;
 use crate::targets::TargetOptions;
 use crate::targets::target::Target;
 use crate::terminal::format;
-use crate::unreachable::unreachable;
+use crate::unreachable::{self, unreachable};
 use crate::view::{self, Progress, bench as report};
 
 /// Runs the command.
@@ -41,15 +42,14 @@ pub async fn run(app: &App, args: &BenchArgs) -> Result<(), CommandError> {
     let (own, other) = projects(app, args)?;
     let connector = app.connector()?;
     let engine = &Engine::new(connector);
-    let failed = |error: EngineError| unreachable(connector, &error);
     let started = Timestamp::now();
-    let machine = engine::report(engine).await.map_err(failed)?;
+    let machine = answer(connector, args.timeout, engine::report(engine)).await?;
     let mut report = BenchReport::new(started, plan.runs, machine);
     report.parallel = parallel.map(NonZeroUsize::get);
 
     let scratch = scratch()?;
     app.interrupt.remove_at_exit(scratch.path());
-    let before = Before::look(engine).await.map_err(failed)?;
+    let before = answer(connector, args.timeout, Before::look(engine)).await?;
     let variants = variants(app, args, own, other, scratch.path())?;
     report.projects = variants.iter().map(Variant::report).collect();
     let ledger = Store::open(scratch.path().join("builds"));
@@ -77,6 +77,21 @@ pub async fn run(app: &App, args: &BenchArgs) -> Result<(), CommandError> {
     report.notes.extend(before.gone(engine).await);
     show(app, args.format, &report);
     Ok(())
+}
+
+/// What the engine is asked before it builds anything: it gets no longer than a build.
+async fn answer<T>(
+    connector: &Connector,
+    limit: Option<Duration>,
+    asked: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, CommandError> {
+    let answered = match limit {
+        None => asked.await,
+        Some(limit) => {
+            timeout(limit, asked).await.map_err(|_| unreachable::silent(connector, limit))?
+        }
+    };
+    answered.map_err(|error| unreachable(connector, &error))
 }
 
 fn show(app: &App, format: BenchFormat, report: &BenchReport) {

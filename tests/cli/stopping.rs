@@ -87,6 +87,7 @@ const COMMANDS: &[&[&str]] = &[
     &["clean", "--dry-run"],
     &["clean", "--force", "--cache"],
     &["bench", "--runs=1"],
+    &["builders"],
 ];
 
 #[test]
@@ -111,6 +112,8 @@ fn a_time_limit_holds_for_an_engine_that_says_nothing() {
     for (args, said) in [
         (&["build", "--timeout=300ms"][..], "timed out: the engine at unix://"),
         (&["build", "--timeout=300ms", "--sbom=true"], "timed out: the engine at unix://"),
+        (&["build", "--check", "--timeout=300ms"], "timed out: the engine at unix://"),
+        (&["bench", "--timeout=300ms"], "timed out: the engine at unix://"),
         (&["clean", "--force", "--timeout=300ms"], "timed out after 300ms: nothing was removed"),
         (&["stats", "--timeout=300ms"], ""),
     ] {
