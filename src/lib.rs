@@ -122,23 +122,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_command(cli: cli::Cli, ui: &Ui) -> Result<(), CommandError> {
-    let failed = |what: &str, error: &std::io::Error| {
+    let failed = |what: &str, error: std::io::Error| {
         CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
     };
     let environment =
-        Environment::of_process().map_err(|error| failed("read the working directory", &error))?;
+        Environment::of_process().map_err(|error| failed("read the working directory", error))?;
     let said = ui.clone();
     let interrupt = Interrupt::listen(move |cause| {
         let error = cause.error();
         said.error(&error);
         error.kind as u8
     })
-    .map_err(|error| failed("listen for signals", &error))?;
+    .map_err(|error| failed("listen for signals", error))?;
     // One thread: everything here waits for the engine; walking a context goes to a blocking one.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| failed("start the runtime", &error))?;
+        .map_err(|error| failed("start the runtime", error))?;
     let app = App::new(cli.global, environment, interrupt, ui.clone());
     let result = runtime.block_on(commands::run(&app, &cli.command));
     app.interrupt.is_over();

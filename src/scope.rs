@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{self, App};
 use crate::cli::project::ProjectArgs;
-use crate::compose::{self, Project as Files, Resource};
+use crate::compose::{self, ComposeError, Project as Files, Resource};
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference::familiar;
 use crate::inventory::Inventory;
@@ -85,7 +85,7 @@ fn named(app: &App, name: &str) -> Result<Scope, CommandError> {
 }
 
 fn is_missing(error: &CommandError) -> bool {
-    error.message.starts_with(compose::NO_FILE)
+    error.find::<ComposeError>().is_some_and(|error| error.is_no_file)
 }
 
 fn by_name(name: &str) -> Scope {

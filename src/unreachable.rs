@@ -9,8 +9,11 @@ use crate::error::{CommandError, ExitKind};
 use crate::terminal::format;
 
 /// What a conversation with the engine ended with, as the user sees it.
-pub fn unreachable(connector: &Connector, error: &(dyn Error + 'static)) -> CommandError {
-    match ConnectError::find(error) {
+pub fn unreachable(
+    connector: &Connector,
+    error: impl Error + Send + Sync + 'static,
+) -> CommandError {
+    match ConnectError::find(&error) {
         Some(found) => found.clone().into(),
         None => {
             let message = format!("failed to talk to the engine at {}", connector.description());

@@ -48,7 +48,7 @@ fn stdin(args: &ProjectArgs, environment: &Environment) -> Result<Option<String>
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| {
         CommandError::new(ExitKind::Usage, "failed to read the compose file on standard input")
-            .caused_by(&error)
+            .caused_by(error)
     })?;
     Ok(Some(text))
 }

@@ -227,7 +227,7 @@ where
         for target in &mut sample.targets {
             let ids: Vec<String> = target.image.iter().cloned().collect();
             let details = self.site.engine.image_details(&ids).await;
-            let details = details.map_err(|error| unreachable(self.site.connector, &error))?;
+            let details = details.map_err(|error| unreachable(self.site.connector, error))?;
             let layers = details.into_iter().flat_map(|image| image.layers);
             let new = layers.filter(|layer| !self.layers.contains(&layer.chain_id));
             let new: Vec<_> = new.collect();
@@ -306,5 +306,5 @@ fn add(all: &mut Vec<Left>, more: Vec<Left>) {
 
 fn unwritable(error: std::io::Error) -> CommandError {
     CommandError::new(ExitKind::Failed, "failed to change the copy of a build context")
-        .caused_by(&error)
+        .caused_by(error)
 }

@@ -14,7 +14,7 @@ use crate::buildkit::Control;
 use crate::clean::execute::{self, Stop};
 use crate::clean::plan::words;
 use crate::clean::survey::{self, Observed};
-use crate::clean::{self, Kind, Outcome, Plan, Request};
+use crate::clean::{self, Kind, Plan, Remaining, Request};
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
 use crate::history::Store;
@@ -76,14 +76,14 @@ async fn once(
     let request = Request { kinds: [Kind::Image, Kind::Cache].into(), ..Request::default() };
     let plan = clean::plan(&inventory, &details, &answer, &request);
     let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
-    if let Some(Stop::Engine(error)) = &outcome.stopped {
+    if let Some(Stop::Engine(error)) = outcome.stopped {
         return Err(unreachable(connector, error));
     }
     let new = inventory.cache.iter().filter(|it| it.created_at >= Some(made.since));
-    Ok(left(&plan, &outcome, new, &answer))
+    Ok(left(&plan, &outcome.remains, new, &answer))
 }
 
-/// Whose everything is, as `clean` would judge it; cache mounts of the benchmark are told by their namespace.
+/// Whose everything is, as `clean` would judge it; the benchmark's cache mounts are known by their namespace.
 async fn whose(
     connector: &Connector,
     engine: &Engine,
@@ -97,7 +97,7 @@ async fn whose(
         ownership::recall(connector, ledger, made.project, Depth::Cache, &mut Vec::new()).await;
     let mut evidence = ownership::gather(engine, inventory, &project, memory)
         .await
-        .map_err(|error| unreachable(connector, &error))?;
+        .map_err(|error| unreachable(connector, error))?;
     evidence.own_keys = true;
     let mut answer = ownership::judge(&Question {
         project: &project,
@@ -121,7 +121,7 @@ async fn whose(
 /// What of the plan remains, and what of the `new` records stays, with the reasons; and whether something is in use.
 fn left<'a>(
     plan: &Plan,
-    outcome: &Outcome,
+    remains: &[Remaining],
     new: impl Iterator<Item = &'a CacheRecord>,
     answer: &Answer,
 ) -> (Vec<Left>, bool) {
@@ -130,7 +130,7 @@ fn left<'a>(
         let sum = left.entry((kind, why.to_owned())).or_default();
         *sum = (sum.0 + 1, sum.1 + bytes.unwrap_or(0));
     };
-    for remaining in &outcome.remains {
+    for remaining in remains {
         note(remaining.item.kind, &remaining.why, remaining.item.bytes);
     }
     let mut in_use = false;

@@ -125,7 +125,7 @@ impl Workspace {
     /// Puts a file with this content in the place of `path` of the copy of `directory`.
     ///
     /// # Errors
-    /// It is no file of that context, or cannot be written.
+    /// It is not a file of that context, or cannot be written.
     pub(super) fn replace(&self, directory: &Path, path: &str, content: &[u8]) -> io::Result<()> {
         let copy = self.copy_of(directory).ok_or(io::ErrorKind::NotFound)?.join(path);
         fs_err::metadata(&copy)?;
@@ -173,7 +173,7 @@ fn copy_dockerfile(dockerfile: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies what at least one of the lists of patterns lets through. Answers the regular files.
+/// Copies what at least one of the lists of patterns lets through. Returns the regular files.
 fn copy_context(from: &Path, ignores: &BTreeSet<Vec<Vec<u8>>>, to: &Path) -> io::Result<Vec<File>> {
     fs_err::create_dir_all(to)?;
     let root = Root::open(from)?;

@@ -1,5 +1,5 @@
 //! Carries a plan out, item by item in its order. It decides nothing: what is gone is done, what
-//! the engine says is in use stays, and what remains is told.
+//! the engine says is in use stays, and what remains is part of the outcome.
 
 use std::collections::BTreeSet;
 

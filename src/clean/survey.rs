@@ -40,7 +40,7 @@ impl Observed {
 /// # Errors
 /// The engine cannot be reached, or does not tell something as a whole.
 pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed, CommandError> {
-    let failed = |error: EngineError| unreachable(connector, &error);
+    let failed = |error: EngineError| unreachable(connector, error);
     let inventory = engine.inventory(PATIENCE).await.map_err(failed)?;
     let blind =
         inventory.gaps.iter().find(|gap| gap.lost == Lost::Everything && gap.part != Part::Engine);
@@ -53,7 +53,7 @@ pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed,
     Ok(Observed { inventory, details })
 }
 
-/// When the user is told of what more could go.
+/// When the user learns what more could go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offers {
     /// Never.
@@ -74,7 +74,7 @@ pub struct Survey<'a> {
     pub include: &'a BTreeSet<Include>,
     /// Whether the build cache is among what goes.
     pub with_cache: bool,
-    /// When the user is told of what more could go.
+    /// When the user learns what more could go.
     pub offers: Offers,
     /// Where builds are remembered, if anywhere.
     pub ledger: Option<PathBuf>,
@@ -145,7 +145,7 @@ impl Survey<'_> {
             ownership::recall(self.connector, ledger, &self.project.name, depth, notes).await;
         let evidence = ownership::gather(engine, inventory, self.project, memory)
             .await
-            .map_err(|error| unreachable(self.connector, &error))?;
+            .map_err(|error| unreachable(self.connector, error))?;
         Ok(ownership::judge(&Question {
             project: self.project,
             inventory,

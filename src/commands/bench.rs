@@ -91,7 +91,7 @@ async fn answer<T>(
             timeout(limit, asked).await.map_err(|_| unreachable::silent(connector, limit))?
         }
     };
-    answered.map_err(|error| unreachable(connector, &error))
+    answered.map_err(|error| unreachable(connector, error))
 }
 
 fn show(app: &App, format: BenchFormat, report: &BenchReport) {
@@ -221,7 +221,7 @@ fn variants(
     scratch: &Path,
 ) -> Result<Vec<Variant>, CommandError> {
     let failed = |error: std::io::Error| {
-        CommandError::new(ExitKind::Failed, "failed to copy the build contexts").caused_by(&error)
+        CommandError::new(ExitKind::Failed, "failed to copy the build contexts").caused_by(error)
     };
     let wishes = Wishes {
         code: &args.code,
@@ -246,8 +246,7 @@ fn variants(
 /// Where copies and the ledger are while it runs.
 fn scratch() -> Result<TempDir, CommandError> {
     tempfile::Builder::new().prefix("doc2md-docker-bench-").tempdir().map_err(|error| {
-        CommandError::new(ExitKind::Failed, "failed to make a temporary directory")
-            .caused_by(&error)
+        CommandError::new(ExitKind::Failed, "failed to make a temporary directory").caused_by(error)
     })
 }
 

@@ -41,7 +41,7 @@ pub fn run(app: &App, args: &ConfigArgs) -> Result<(), CommandError> {
         Some(path) => write::document(path, text.as_bytes(), &mut app.ui.stdout_stream()).map_err(
             |error| {
                 let message = format!("failed to write {}", path.display());
-                CommandError::new(ExitKind::Usage, message).caused_by(&error)
+                CommandError::new(ExitKind::Usage, message).caused_by(error)
             },
         )?,
     }

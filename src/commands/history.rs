@@ -115,7 +115,7 @@ impl<'a> History<'a> {
             found?
         };
         for build in meant {
-            if self.store.remove(build).map_err(|error| broken(&error))? {
+            if self.store.remove(build).map_err(broken)? {
                 self.ui.data(&format!("{}\n", build.id));
             }
         }
@@ -125,15 +125,17 @@ impl<'a> History<'a> {
     /// The project's builds, the newest first.
     pub(super) fn builds(&self) -> Result<Vec<Stored>, CommandError> {
         self.store.entries(&self.project).map_err(|error| match error {
-            StoreError::Project(_) => CommandError::new(ExitKind::Usage, error.to_string()),
-            error => broken(&error),
+            StoreError::Project(_) => {
+                CommandError::new(ExitKind::Usage, error.to_string()).keeping(error)
+            }
+            error => broken(error),
         })
     }
 
     pub(super) fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
         find(builds, spec)?.read().map_err(|error| {
             CommandError::new(ExitKind::Failed, format!("cannot read build {spec}"))
-                .caused_by(&error)
+                .caused_by(error)
         })
     }
 
@@ -155,6 +157,6 @@ fn find<'a>(builds: &'a [Stored], spec: &str) -> Result<&'a Stored, CommandError
     })
 }
 
-fn broken(error: &StoreError) -> CommandError {
+fn broken(error: StoreError) -> CommandError {
     CommandError::new(ExitKind::Failed, "failed to use the history of builds").caused_by(error)
 }

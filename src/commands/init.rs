@@ -21,57 +21,35 @@ const READ_FIRST: [&str; 2] = ["compose.yaml", "compose.yml"];
 /// # Errors
 /// There is no app in the code, or a file is in the way and `--force` is not given.
 pub fn run(app: &App, args: &InitArgs) -> Result<(), CommandError> {
-    let App { global, environment, ui, .. } = app;
+    let App { environment, ui, .. } = app;
     let folder = environment.working_dir.join(&args.folder);
-    let failed = |what: &str, error: &std::io::Error| {
+    let failed = |what: &str, error: std::io::Error| {
         CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
     };
-    let tree = Tree::read(&folder).map_err(|error| failed("look at the folder", &error))?;
-    let wanted = Wanted { api: args.api.clone(), worker: args.worker.clone() };
-    let found = if args.example {
-        None
-    } else {
-        detect::detect(&tree, &wanted).map_err(|error| no_app(&error))?
-    };
-    if found.is_none() && tree.has_content && !args.example {
-        let message = format!("there is no Python code in {}", folder.display());
-        return Err(CommandError::new(ExitKind::Usage, message)
-            .hint("init writes a small example into an empty folder, or with --example"));
-    }
+    let tree = Tree::read(&folder).map_err(|error| failed("look at the folder", error))?;
+    let found = detect(args, &tree, &folder)?;
     let name = project_name(app, &folder)?;
     let install = args.install_from.clone();
     let install = install.map(|(repository, revision)| InstallFrom { repository, revision });
     let files = files::files(found.as_ref(), &tree, &name, install.as_ref());
-    let plan = plan(&folder, files, args.force)
-        .map_err(|error| failed("look at what is there", &error))?;
+    let plan =
+        plan(&folder, files, args.force).map_err(|error| failed("look at what is there", error))?;
 
-    if !global.quiet {
+    if !app.is_quiet() {
         say_found(found.as_ref(), &tree, &folder, ui);
     }
     ui.data(&plan.text());
-    let conflicts: Vec<&str> = plan.conflicts().map(|step| step.file.path.as_str()).collect();
-    if !conflicts.is_empty() {
-        let message = format!("nothing was written: {} in the way", in_the_way(&conflicts));
-        let error = CommandError::new(ExitKind::Failed, message);
-        let may_force = plan.conflicts().all(|step| step.is_replaceable);
-        return Err(if may_force && !args.force {
-            error.hint("--force overwrites files; move what you want to keep")
-        } else {
-            error.hint("move it, and run init again")
-        });
-    }
-    for name in READ_FIRST {
-        if folder.join(name).exists() {
-            ui.warn(&format!(
-                "{name} is there: compose and this program read it and not docker-compose.yml"
-            ));
-        }
+    refuse_conflicts(&plan, args.force)?;
+    for name in READ_FIRST.into_iter().filter(|name| folder.join(name).exists()) {
+        ui.warn(&format!(
+            "{name} is there: compose and this program read it and not docker-compose.yml"
+        ));
     }
     for note in found.iter().flat_map(|found| &found.notes) {
         ui.warn(note);
     }
     if plan.to_write().next().is_none() {
-        if !global.quiet {
+        if !app.is_quiet() {
             ui.say("everything is there already");
         }
         return Ok(());
@@ -80,18 +58,49 @@ pub fn run(app: &App, args: &InitArgs) -> Result<(), CommandError> {
         ui.data(&plan.preview());
         return Ok(());
     }
-    write::write(&folder, &plan).map_err(|error| failed("write the files", &error))?;
-    if !global.quiet {
-        let place = if args.folder == Path::new(".") {
-            String::new()
-        } else {
-            format!("cd {} && ", args.folder.display())
-        };
-        ui.say(&format!(
-            "\nnext: {place}doc2md-docker build\nthen: docker compose up --no-build, or doc2md-docker dev up"
-        ));
+    write::write(&folder, &plan).map_err(|error| failed("write the files", error))?;
+    if !app.is_quiet() {
+        say_next(&args.folder, ui);
     }
     Ok(())
+}
+
+/// What is in the folder; `None` where the example is to be written.
+fn detect(args: &InitArgs, tree: &Tree, folder: &Path) -> Result<Option<Detection>, CommandError> {
+    if args.example {
+        return Ok(None);
+    }
+    let wanted = Wanted { api: args.api.clone(), worker: args.worker.clone() };
+    let found = detect::detect(tree, &wanted).map_err(no_app)?;
+    if found.is_none() && tree.has_content {
+        let message = format!("there is no Python code in {}", folder.display());
+        return Err(CommandError::new(ExitKind::Usage, message)
+            .hint("init writes a small example into an empty folder, or with --example"));
+    }
+    Ok(found)
+}
+
+fn refuse_conflicts(plan: &Plan, force: bool) -> Result<(), CommandError> {
+    let conflicts: Vec<&str> = plan.conflicts().map(|step| step.file.path.as_str()).collect();
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nothing was written: {} in the way", in_the_way(&conflicts));
+    let may_force = !force && plan.conflicts().all(|step| step.is_replaceable);
+    Err(CommandError::new(ExitKind::Failed, message).hint(match may_force {
+        true => "--force overwrites files; move what you want to keep",
+        false => "move it, and run init again",
+    }))
+}
+
+fn say_next(folder: &Path, ui: &Ui) {
+    let place = match folder == Path::new(".") {
+        true => String::new(),
+        false => format!("cd {} && ", folder.display()),
+    };
+    ui.say(&format!(
+        "\nnext: {place}doc2md-docker build\nthen: docker compose up --no-build, or doc2md-docker dev up"
+    ));
 }
 
 fn plan(folder: &Path, files: Vec<File>, force: bool) -> std::io::Result<Plan> {
@@ -112,9 +121,9 @@ fn in_the_way(conflicts: &[&str]) -> String {
     }
 }
 
-fn no_app(error: &DetectError) -> CommandError {
+fn no_app(error: DetectError) -> CommandError {
     let shown = CommandError::new(ExitKind::Usage, error.to_string());
-    match error {
+    let shown = match &error {
         DetectError::NoApp { .. } => shown
             .hint("name what to start: --api MODULE:VARIABLE for any ASGI app, --worker MODULE for Celery"),
         DetectError::Packages(refusal) => shown
@@ -127,7 +136,8 @@ fn no_app(error: &DetectError) -> CommandError {
             shown.hint("name it as Python imports it, such as app.main")
         }
         DetectError::NoVariable { .. } => shown.hint("use MODULE:VARIABLE, such as app.main:app"),
-    }
+    };
+    shown.keeping(error)
 }
 
 /// `--project-name`, else what compose makes of the folder's name.

@@ -32,8 +32,7 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let base = lock::base_target(args.base_image.as_deref(), &targets)?;
     let scratch = tempfile::Builder::new().prefix("doc2md-docker-").tempdir();
     let scratch = scratch.map_err(|error| {
-        CommandError::new(ExitKind::Failed, "failed to make a temporary directory")
-            .caused_by(&error)
+        CommandError::new(ExitKind::Failed, "failed to make a temporary directory").caused_by(error)
     })?;
     app.interrupt.remove_at_exit(scratch.path());
     let upgrade = Upgrade { all: args.upgrade, packages: args.upgrade_packages.clone() };

@@ -47,7 +47,7 @@ fn check_files<const N: usize>(files: [(Option<&Path>, &str); N]) -> Result<(), 
         let Some(path) = path else { continue };
         Place::find(path).map_err(|error| {
             let message = format!("{what} cannot be written to {}", path.display());
-            CommandError::new(ExitKind::Usage, message).caused_by(&error)
+            CommandError::new(ExitKind::Usage, message).caused_by(error)
         })?;
     }
     Ok(())
@@ -56,7 +56,7 @@ fn check_files<const N: usize>(files: [(Option<&Path>, &str); N]) -> Result<(), 
 /// Writes `--metadata-file`, `--iidfile`, `--timeline` and `--trace`, each whole or not at all.
 ///
 /// # Errors
-/// One cannot be written; the first that cannot is told, and the others are.
+/// One cannot be written: the first of these is the error, and the others are written all the same.
 pub(super) fn write(
     args: &BuildArgs,
     project: &Project,
@@ -99,7 +99,7 @@ pub(super) fn write(
 /// Writes a timeline as a page and as a trace, where they are asked for.
 ///
 /// # Errors
-/// One cannot be written; the first that cannot is told.
+/// One cannot be written: the first of these is the error.
 pub(super) fn write_timeline(
     timeline: &Timeline,
     page: Option<&Path>,
@@ -120,6 +120,6 @@ pub(super) fn write_timeline(
 fn write_file(path: &Path, text: &str, what: &str, ui: &Ui) -> Result<(), CommandError> {
     write::document(path, text.as_bytes(), &mut ui.stdout_stream()).map_err(|error| {
         let message = format!("failed to write {what} to {}", path.display());
-        CommandError::new(ExitKind::Failed, message).caused_by(&error)
+        CommandError::new(ExitKind::Failed, message).caused_by(error)
     })
 }

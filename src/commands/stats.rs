@@ -47,7 +47,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
         mounts: &Wish::new(effort, args.timeout, ledger.as_deref()),
     };
     let unknown = |inventory: &Inventory| scope::unknown(&scope, inventory);
-    let failed = |error| unreachable(connector, &error);
+    let failed = |error| unreachable(connector, error);
     let mut gathered = gathering.gather(unknown).await.map_err(failed)?;
     if is_glance && gathered.disk.is_some_and(|disk| disk.is_short()) {
         // Where space is short, it is worth the time to find out what would free some.
@@ -94,7 +94,7 @@ fn budgets(args: &StatsArgs, directory: Option<&Path>) -> Result<Budgets, Comman
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Budgets::default(),
             Err(error) => {
                 return Err(
-                    CommandError::new(ExitKind::Usage, "failed to read budgets").caused_by(&error)
+                    CommandError::new(ExitKind::Usage, "failed to read budgets").caused_by(error)
                 );
             }
         },

@@ -76,13 +76,20 @@ pub struct ComposeError {
     pub message: String,
     /// What the user could do.
     pub hint: Option<String>,
+    /// Whether there is no compose file: the project may still be known by its name.
+    pub is_no_file: bool,
 }
 
 impl ComposeError {
     /// An error without a place, such as a missing file.
     pub fn new(message: impl Into<String>) -> Self {
         let origin = Origin::Project;
-        Self { origin, place: None, message: message.into(), hint: None }
+        Self { origin, place: None, message: message.into(), hint: None, is_no_file: false }
+    }
+
+    /// There is no compose file.
+    pub fn no_file(message: impl Into<String>) -> Self {
+        Self { is_no_file: true, ..Self::new(message) }
     }
 
     /// Wrong use of the command line, or of a variable that stands for an option.
@@ -121,7 +128,7 @@ impl From<ComposeError> for CommandError {
             Origin::CommandLine => ExitKind::Usage,
         };
         let mut shown = Self::new(kind, error.to_string());
-        shown.hints.extend(error.hint);
-        shown
+        shown.hints.extend(error.hint.clone());
+        shown.keeping(error)
     }
 }

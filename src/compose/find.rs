@@ -13,9 +13,6 @@ use super::error::ComposeError;
 use super::paths;
 use super::scalar::parse_bool;
 
-/// How the error begins that says that there is no compose file.
-pub const NO_FILE: &str = "no compose file found";
-
 const DEFAULT_FILES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDE_FILES: [&str; 4] = [
@@ -89,8 +86,9 @@ pub(super) fn find(request: &LoadRequest) -> Result<Frame, ComposeError> {
         files = default_files(&directory_of(&files), &mut warnings);
     }
     if files.is_empty() {
-        let message = format!("{NO_FILE} in {} or above", directory_of(&files).display());
-        return Err(ComposeError::new(message).hint(format!(
+        let message =
+            format!("no compose file found in {} or above", directory_of(&files).display());
+        return Err(ComposeError::no_file(message).hint(format!(
             "name one with --file; by default {} are tried",
             DEFAULT_FILES.join(", ")
         )));

@@ -38,7 +38,7 @@ pub use scalar::parse_bool;
 
 use decode::Decoder;
 use document::{Loading, Source};
-pub use find::{NO_FILE, normalise_name};
+pub use find::normalise_name;
 
 use find::Frame;
 use node::Node;

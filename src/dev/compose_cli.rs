@@ -1,4 +1,4 @@
-//! Which docker compose is installed, and how it is told the engine that this program talks to.
+//! Which docker compose is installed, and how it learns which engine this program talks to.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -55,11 +55,11 @@ impl ComposeCli {
     /// Has `command` take the place of this process. Returns why it could not.
     pub fn replace_process(&self, mut command: Command) -> CommandError {
         let message = format!("failed to run {}", self.path.display());
-        CommandError::new(ExitKind::Failed, message).caused_by(&command.exec())
+        CommandError::new(ExitKind::Failed, message).caused_by(command.exec())
     }
 
-    /// The program, told which engine is meant: `host` and `context` are the options. Compose reads the rest of the choice (the current
-    /// context, certificates) from the same places as this program.
+    /// The program with the choice of the engine: `host` and `context` are the options. Compose reads the rest of that
+    /// choice (the current context, certificates) from the same places as this program.
     pub fn command(
         &self,
         host: Option<&str>,

@@ -46,7 +46,7 @@ fn read(named: &Named, working_dir: &Path) -> Result<Chosen, CommandError> {
         let names: Vec<&str> = named.selection.names().collect();
         shown = format!("{shown} with {}", names.join(", "));
     }
-    let lock = Lock::read(named).map_err(|error| not_locked(&shown, ExitKind::Usage, &error))?;
+    let lock = Lock::read(named).map_err(|error| not_locked(&shown, ExitKind::Usage, error))?;
     Ok(Chosen { shown, lock })
 }
 

@@ -14,7 +14,7 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// A file is not TOML.
-    #[error("{} is no TOML", path.display())]
+    #[error("{} is not TOML", path.display())]
     Toml {
         /// The file.
         path: PathBuf,

@@ -54,12 +54,12 @@ impl<'a> Job<'a> {
             let nonce = is_fresh.then_some(self.nonce.as_str());
             lock.write_context(self.options, &folder, nonce).map_err(|error| {
                 let message = format!("failed to copy {shown} for the build");
-                CommandError::new(ExitKind::Failed, message).caused_by(&error)
+                CommandError::new(ExitKind::Failed, message).caused_by(error)
             })?;
         }
         let input = |Chosen { shown, lock }: &Chosen| {
             let input = lock.input(self.options);
-            input.map_err(|error| not_locked(shown, ExitKind::Usage, &error))
+            input.map_err(|error| not_locked(shown, ExitKind::Usage, error))
         };
         let inputs = self.chosen.iter().map(input).collect::<Result<Vec<_>, _>>()?;
         Ok(Target {
@@ -75,12 +75,12 @@ impl<'a> Job<'a> {
     pub fn write(&self) -> impl Iterator<Item = Result<(&str, Written), CommandError>> {
         self.chosen.iter().enumerate().map(|(number, Chosen { shown, lock })| {
             let written = lock.write(self.options, &self.out.join(number.to_string()));
-            let written = written.map_err(|error| not_locked(shown, ExitKind::Failed, &error))?;
+            let written = written.map_err(|error| not_locked(shown, ExitKind::Failed, error))?;
             Ok((shown.as_str(), written))
         })
     }
 }
 
-pub(super) fn not_locked(shown: &str, kind: ExitKind, error: &LockError) -> CommandError {
+pub(super) fn not_locked(shown: &str, kind: ExitKind, error: LockError) -> CommandError {
     CommandError::new(kind, format!("failed to lock {shown}")).caused_by(error)
 }

@@ -85,7 +85,7 @@ impl Project {
     /// Reads the pyproject.toml `path` (absolute, without `.` and `..`) and what belongs to it.
     ///
     /// # Errors
-    /// A file cannot be read, is no TOML, or declares no dependencies.
+    /// A file cannot be read, is not TOML, or declares no dependencies.
     pub fn read(path: &Path, selection: Selection) -> Result<Self, SourceError> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let mut files = BTreeMap::new();
@@ -426,7 +426,7 @@ mod tests {
         for (text, wanted) in [
             ("[tool.ruff]\n", "no [project] table"),
             ("[project]\nname = 'x'\ndynamic = ['dependencies']\n", "dynamic"),
-            ("[project\n", "is no TOML"),
+            ("[project\n", "is not TOML"),
         ] {
             let tree = folder(&[("pyproject.toml", text)]);
             let error = read(&tree, "pyproject.toml").unwrap_err().to_string();

@@ -92,7 +92,7 @@ pub(super) struct Ended<'a> {
     pub(super) redactor: &'a Redactor,
     /// When it started.
     pub(super) started: Timestamp,
-    /// The engine, as far as it told.
+    /// The engine, as far as it answered.
     pub(super) engine: EngineInfo,
     /// What happened.
     pub(super) trace: &'a RunTrace,
@@ -108,7 +108,7 @@ pub(super) fn ask(engine: &Engine) -> JoinHandle<Result<EngineFacts, EngineError
     tokio::spawn(async move { engine.facts().await })
 }
 
-/// The engine as it is remembered; unknown where it has not told by the end of the build.
+/// The engine as it is remembered; unknown where it has not answered by the end of the build.
 pub(super) async fn engine_info(asked: JoinHandle<Result<EngineFacts, EngineError>>) -> EngineInfo {
     if !asked.is_finished() {
         asked.abort();

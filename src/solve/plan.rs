@@ -49,7 +49,7 @@ pub enum PlanError {
 
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
-        Self::new(ExitKind::Invalid, error.to_string())
+        Self::new(ExitKind::Invalid, error.to_string()).keeping(error)
     }
 }
 

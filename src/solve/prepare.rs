@@ -38,7 +38,7 @@ pub fn scratch_directory(plan: &BuildPlan) -> Result<Option<TempDir>, CommandErr
     }
     tempfile::Builder::new().prefix("doc2md-docker-").tempdir().map(Some).map_err(|error| {
         CommandError::new(ExitKind::Failed, "make a temporary directory for an inline Dockerfile")
-            .caused_by(&error)
+            .caused_by(error)
     })
 }
 
@@ -67,7 +67,7 @@ pub fn requests(
         let request = request::solve_request(target, context)?;
         if let Some((path, text)) = &request.inline_dockerfile {
             write_inline(path, text).map_err(|error| {
-                CommandError::new(ExitKind::Failed, "write an inline Dockerfile").caused_by(&error)
+                CommandError::new(ExitKind::Failed, "write an inline Dockerfile").caused_by(error)
             })?;
         }
         requests.push(request);
@@ -83,8 +83,8 @@ fn write_inline(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn store_error(kind: ExitKind, error: StoreError) -> CommandError {
-    let message = error.to_string();
-    error.hint.into_iter().fold(CommandError::new(kind, message), CommandError::hint)
+    let shown = CommandError::new(kind, error.to_string());
+    error.hint.clone().into_iter().fold(shown, CommandError::hint).keeping(error)
 }
 
 /// What a run gets from this machine.
@@ -133,7 +133,7 @@ pub async fn prepare(
     let targets = plan.steps.iter().map(|step| &step.target);
     let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
     engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {
-        FitError::Engine(error) => unreachable(connector, &error),
+        FitError::Engine(error) => unreachable(connector, error),
         FitError::Unsupported(error) => error.into(),
     })?;
     for (step, request) in plan.steps.iter().zip(&requests) {
@@ -152,10 +152,10 @@ async fn open(
 ) -> Result<(Control, Sessions), CommandError> {
     let (control, sessions) =
         tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
-    let control = control.map_err(|error| unreachable(connector, &error))?;
+    let control = control.map_err(|error| unreachable(connector, error))?;
     let sessions = sessions.map_err(|error| match error {
-        SessionsError::Transport(error) => unreachable(connector, &error),
-        error => CommandError::new(ExitKind::Usage, error.to_string()),
+        SessionsError::Transport(error) => unreachable(connector, error),
+        error => CommandError::new(ExitKind::Usage, error.to_string()).keeping(error),
     })?;
     Ok((control, sessions))
 }

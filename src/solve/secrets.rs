@@ -1,7 +1,7 @@
-//! What is secret in a run: everything that its targets are given as a secret, and what else tells of itself.
+//! What is secret in a run: everything that its targets are given as a secret, and values that look like one.
 //!
-//! Files are read once, before the build: what is served is what is taken out of all that is told of it, and a pipe can
-//! be read no second time.
+//! Files are read once, before the build: what is served is also what is taken out of everything that is printed, and a pipe
+//! cannot be read a second time.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::solve::sessions::SecretFiles;
 use crate::targets::spec::SecretLocation;
 use crate::targets::target::Target;
 
-/// The secrets of everything that `plan` builds, since one of a target may show up in what is told of another, and the
+/// The secrets of everything that `plan` builds, since one of a target may show up in the output of another, and the
 /// files some of them are in.
 pub async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
     let mut secrets = Secrets::default();

@@ -67,7 +67,7 @@ pub fn check(target: &Target) -> Result<(), CommandError> {
         }
         Err(error) => {
             Err(invalid(format!("the Dockerfile {} cannot be read", path.display()))
-                .caused_by(&error))
+                .caused_by(error))
         }
     }
 }
@@ -118,7 +118,7 @@ fn directory(target: &Target, key: &str, what: &str, path: &Path) -> Result<(), 
             })
         }
         Err(error) => {
-            Err(invalid(format!("the {what} {} cannot be read", path.display())).caused_by(&error))
+            Err(invalid(format!("the {what} {} cannot be read", path.display())).caused_by(error))
         }
     }
 }

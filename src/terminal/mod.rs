@@ -243,19 +243,14 @@ impl Ui {
     /// An error with its causes and hints on stderr.
     pub fn error(&self, error: &CommandError) {
         // Before lines are cut: half a secret is one, too.
-        let error = &CommandError {
-            kind: error.kind,
-            message: self.without_secrets(&error.message),
-            causes: error.causes.iter().map(|cause| self.without_secrets(cause)).collect(),
-            hints: error.hints.iter().map(|hint| self.without_secrets(hint)).collect(),
-        };
+        let safe = |text: &String| self.without_secrets(text).trim_end().to_owned();
         let Shades { error: red, hint: cyan, .. } = SHADES;
-        let mut text = format!("{red}error:{red:#} {}", self.fit(error.message.trim_end()));
+        let mut text = format!("{red}error:{red:#} {}", self.fit(&safe(&error.message)));
         for cause in &error.causes {
-            text.push_str(&format!("\n  caused by: {}", self.fit(cause.trim_end())));
+            text.push_str(&format!("\n  caused by: {}", self.fit(&safe(cause))));
         }
         for hint in &error.hints {
-            text.push_str(&format!("\n{cyan}hint:{cyan:#} {}", self.foreign(hint.trim_end())));
+            text.push_str(&format!("\n{cyan}hint:{cyan:#} {}", self.foreign(&safe(hint))));
         }
         self.say(&text);
     }
@@ -326,7 +321,7 @@ impl Ui {
         match &stdout.failed {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(CommandError::new(ExitKind::Failed, "failed to write to standard output")
-                    .caused_by(error))
+                    .caused_by(io::Error::new(error.kind(), error.to_string())))
             }
             _ => Ok(()),
         }

@@ -102,7 +102,7 @@ pub enum BudgetError {
     /// No percentage.
     #[error("{0:?} is no growth such as 10%")]
     Growth(String),
-    /// The file is no TOML, or has keys that mean nothing.
+    /// The file is not TOML, or has keys that mean nothing.
     #[error("{0}")]
     File(String),
     /// The project has no such service.
@@ -138,7 +138,7 @@ impl Growth {
     /// Reads `10%` or `0.5`.
     ///
     /// # Errors
-    /// It is no number, or less than 0.
+    /// It is not a number, or less than 0.
     pub fn parse(text: &str) -> Result<Self, BudgetError> {
         let wrong = || BudgetError::Growth(text.to_owned());
         let number = text.trim().trim_end_matches('%').trim_end();
@@ -160,7 +160,7 @@ impl Budgets {
     /// Reads the text of a `doc2md-docker.toml`.
     ///
     /// # Errors
-    /// It is no TOML, or holds what is no budget.
+    /// It is not TOML, or holds something that is not a budget.
     pub fn from_toml(text: &str) -> Result<Self, BudgetError> {
         let file = |message: String| BudgetError::File(message);
         let table: toml::Table =

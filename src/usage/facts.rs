@@ -1,4 +1,4 @@
-//! What the calculation is told.
+//! What the calculation starts from.
 
 use std::collections::BTreeSet;
 

@@ -47,7 +47,7 @@ pub struct Gathering<'a> {
     pub mounts: &'a Wish,
 }
 
-/// What the engine and the ledger told in time.
+/// What came from the engine and the ledger in time.
 pub struct Gathered {
     /// What the engine holds.
     pub inventory: Inventory,
@@ -287,7 +287,7 @@ struct Layers {
 enum Others {
     /// Everything: whose a cache record is depends on them.
     Details(Result<Vec<ImageDetails>, String>),
-    /// Only their chains of layers: the engine has not told what images share.
+    /// Only their chains of layers: the engine has not said what images share.
     Chains(Result<Vec<Vec<String>>, String>),
 }
 

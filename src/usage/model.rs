@@ -1,4 +1,4 @@
-//! What is told: the JSON document `doc2md-docker/stats/v1`, and the base of every other format.
+//! The report: the JSON document `doc2md-docker/stats/v1`, and the base of every other format.
 //!
 //! Bytes are integers, times RFC 3339 in UTC. `null` is what the engine did not tell; `notes` says why.
 //! Fields may be added within `v1`, none goes or changes its meaning. `docs/stats.schema.json` describes
@@ -235,7 +235,7 @@ pub struct ProjectStats {
     pub total_bytes: Option<u64>,
 }
 
-/// A disk, as `df` tells of it.
+/// A disk, as `df` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiskStats {
     /// Its size.

@@ -38,7 +38,7 @@ pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
 /// How many at once, and when to stop.
 ///
 /// # Errors
-/// COMPOSE_PARALLEL_LIMIT is no number.
+/// COMPOSE_PARALLEL_LIMIT is not a number.
 pub(super) fn run_settings(
     args: &BuildArgs,
     project: &Project,
@@ -55,7 +55,7 @@ pub(super) fn run_settings(
 /// How many targets at once: as an option says, else as the environment does.
 ///
 /// # Errors
-/// COMPOSE_PARALLEL_LIMIT is no number.
+/// COMPOSE_PARALLEL_LIMIT is not a number.
 pub(in crate::commands) fn parallel(
     option: Option<NonZeroUsize>,
     variables: &BTreeMap<String, String>,

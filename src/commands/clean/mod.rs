@@ -168,14 +168,12 @@ impl Clean<'_> {
             // Nobody ended the line of the question.
             ui.say("");
         }
-        let unread = |error: &dyn std::error::Error| {
-            CommandError::new(ExitKind::Failed, "failed to read the answer").caused_by(error)
-        };
+        let unread = || CommandError::new(ExitKind::Failed, "failed to read the answer");
         match answered? {
             Ok(Ok(Some(true))) => Ok(()),
             Ok(Ok(_)) => Err(CommandError::new(ExitKind::Failed, "nothing was removed")),
-            Ok(Err(error)) => Err(unread(&error)),
-            Err(error) => Err(unread(&error)),
+            Ok(Err(error)) => Err(unread().caused_by(error)),
+            Err(error) => Err(unread().caused_by(error)),
         }
     }
 
@@ -247,7 +245,7 @@ impl Clean<'_> {
             ));
         }
         let left = outcome.remains.len();
-        let error = match &outcome.stopped {
+        let error = match outcome.stopped {
             None if left == 0 => return Ok(()),
             None => {
                 for remaining in &outcome.remains {

@@ -95,8 +95,8 @@ impl From<ConnectError> for CommandError {
             ConnectErrorKind::Settings => ExitKind::Usage,
             _ => ExitKind::EngineUnreachable,
         };
-        let mut command_error = Self::new(exit, error.message);
-        command_error.hints = error.hints;
-        command_error
+        let mut shown = Self::new(exit, error.message.clone());
+        shown.hints.clone_from(&error.hints);
+        shown.keeping(error)
     }
 }

@@ -91,7 +91,7 @@ pub enum RequestError {
 
 impl From<RequestError> for CommandError {
     fn from(error: RequestError) -> Self {
-        Self::new(ExitKind::Invalid, error.to_string())
+        Self::new(ExitKind::Invalid, error.to_string()).keeping(error)
     }
 }
 
