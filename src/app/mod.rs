@@ -237,7 +237,8 @@ impl App {
                 Some("rawjson" | "json") => Ok(Progress::RawJson),
                 Some("quiet" | "none") => Ok(Progress::Quiet),
                 Some(other) => {
-                    let message = format!("{name} is {other:?}, which is no way to show progress");
+                    let message =
+                        format!("{name} is {other:?}, which is not a way to show progress");
                     Err(CommandError::new(ExitKind::Usage, message)
                         .hint("use auto, tty, plain, rawjson or quiet"))
                 }

@@ -223,7 +223,7 @@ fn located(mut error: ComposeError, place: &Place) -> ComposeError {
     error
 }
 
-/// Says of a file that is no YAML yet what it is.
+/// Says of a file that is not YAML yet what it is.
 fn or_template(error: ComposeError, text: &str) -> ComposeError {
     let at = error.place.as_ref().map_or(0, |place| place.line as usize);
     let near = text.lines().skip(at.saturating_sub(2)).take(3);

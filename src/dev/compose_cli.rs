@@ -87,7 +87,7 @@ fn directories(environment: &Environment) -> Vec<PathBuf> {
         config.into_iter().map(|directory| directory.join("cli-plugins")).collect();
     directories.extend(PLUGIN_DIRECTORIES.iter().map(PathBuf::from));
     let path = environment.get("PATH").unwrap_or_default();
-    // A relative directory on the PATH is no place to start programs from.
+    // A relative directory on the PATH is not a place to start programs from.
     directories.extend(std::env::split_paths(path).filter(|directory| directory.is_absolute()));
     directories
 }

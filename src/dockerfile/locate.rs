@@ -63,8 +63,8 @@ impl<'a> Outline<'a> {
         self.step(step_name).map(|step| step.lines.clone())
     }
 
-    /// What the step `step_name` copies or mounts; `None` where it is no COPY, ADD or RUN, cannot be found, or takes no
-    /// path that is known.
+    /// What the step `step_name` copies or mounts; `None` where it is not a COPY, ADD or RUN, cannot be found, or
+    /// takes no path that is known.
     pub fn copy_sources(&self, step_name: &str) -> Option<CopySources> {
         let text = step_name.split_once("] ").map_or(step_name, |(_, text)| text);
         if text.starts_with("RUN ") {

@@ -324,13 +324,9 @@ fn targets_are_those_that_compose_recorded() {
     });
 }
 
-/// `make test` and CI set DOC2MD_TEST_COMPOSE to Debian sid's compose.
 #[test]
 fn targets_are_those_that_compose_prints_now() {
-    let compose = std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
-        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
-         `scripts/engine env` prints it",
-    );
+    let compose = crate::real_compose();
     if std::env::var_os("DOC2MD_RECORD_COMPOSE").is_some() {
         record(&compose);
     }

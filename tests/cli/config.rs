@@ -147,13 +147,9 @@ fn a_project_is_printed_as_compose_recorded_it() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// `make test` and CI set DOC2MD_TEST_COMPOSE to Debian sid's compose.
 #[test]
 fn a_project_is_printed_as_compose_config_prints_now() {
-    let compose = std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
-        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
-         `scripts/engine env` prints it",
-    );
+    let compose = crate::real_compose();
     if std::env::var_os("DOC2MD_RECORD_COMPOSE").is_some() {
         for case in cases("config") {
             let text = printed(&compose, &case, &[]).unwrap();

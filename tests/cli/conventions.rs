@@ -59,13 +59,6 @@ fn printed(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(output)))
 }
 
-fn compose() -> PathBuf {
-    std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
-        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
-         `scripts/engine env` prints it",
-    )
-}
-
 #[test]
 fn a_linked_directory_gives_its_name_to_the_project_as_in_compose() {
     let folder = Folder::new("services: {a: {build: .}}");
@@ -80,7 +73,7 @@ fn a_linked_directory_gives_its_name_to_the_project_as_in_compose() {
     ] {
         let variables = [("PWD", pwd.as_os_str())];
         let ours = folder.run(&["build", "--print"], &variables);
-        let theirs = folder.program(&compose(), &["build", "--print"], &variables);
+        let theirs = folder.program(&crate::real_compose(), &["build", "--print"], &variables);
         assert_eq!(printed(&ours), printed(&theirs), "{}", pwd.display());
         assert_eq!(printed(&ours)["target"]["a"]["tags"][0], format!("{name}-a"));
         let warning = "project has been loaded without an explicit name from a symlink";

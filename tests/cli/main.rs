@@ -10,3 +10,13 @@ mod init;
 mod progress;
 mod redaction;
 mod stopping;
+
+use std::path::PathBuf;
+
+/// The real compose, which the loader is compared with. `make test` and CI set the variable.
+pub(crate) fn real_compose() -> PathBuf {
+    std::env::var_os("DOC2MD_TEST_COMPOSE").map(PathBuf::from).expect(
+        "DOC2MD_TEST_COMPOSE must name a docker-compose of Debian sid; `make test` sets it, \
+         `scripts/engine env` prints it",
+    )
+}

@@ -83,6 +83,8 @@ struct Inner {
     server_name: Option<String>,
     /// Address and, where that is not the command line, who named it.
     description: String,
+    /// What is there, for messages: `the engine at tcp://build:2376 (DOCKER_HOST)`.
+    peer: String,
     /// See [`Connector::notices`].
     notices: Vec<String>,
     context: String,
@@ -179,6 +181,7 @@ impl Connector {
         let mut connector = Self::new(host, config, None, ConnectorSettings::default());
         if let Some(inner) = Arc::get_mut(&mut connector.inner) {
             inner.server_name = files.and_then(|files| files.server_name.clone());
+            inner.peer = format!("BuildKit at {}", inner.description);
         }
         Ok(connector)
     }
@@ -266,6 +269,7 @@ impl Connector {
                 host,
                 tls,
                 server_name: None,
+                peer: format!("the engine at {description}"),
                 description,
                 notices: Vec::new(),
                 context,
@@ -357,17 +361,14 @@ impl Connector {
             Some(config) => {
                 let config = Arc::clone(config);
                 let name = self.inner.server_name.as_deref().unwrap_or(name);
-                Ok(Box::new(tls::handshake(tcp, name, config, &self.inner.description).await?))
+                Ok(Box::new(tls::handshake(tcp, name, config, &self.inner.peer).await?))
             }
             None => Ok(Box::new(tcp)),
         }
     }
 
     fn failed(&self, kind: ConnectErrorKind, why: impl fmt::Display) -> ConnectError {
-        ConnectError::new(
-            kind,
-            format!("cannot reach the engine at {}: {why}", self.inner.description),
-        )
+        ConnectError::new(kind, format!("cannot reach {}: {why}", self.inner.peer))
     }
 
     fn explain_unix(&self, path: &Path, error: &io::Error) -> ConnectError {

@@ -443,7 +443,7 @@ async fn no_ssh_program_is_named() {
     assert!(error.message.ends_with("no `ssh` program on PATH"), "{error}");
 }
 
-/// Answers every request with `{}`, and keeps each connection's requests.
+/// Serves `{}` to every request, and keeps each connection's requests.
 async fn serve_http(listener: UnixListener, connections: Arc<Mutex<Vec<Vec<String>>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let connections = Arc::clone(&connections);

@@ -153,20 +153,20 @@ pub(crate) async fn handshake(
     tcp: TcpStream,
     name: &str,
     config: Arc<ClientConfig>,
-    description: &str,
+    peer: &str,
 ) -> Result<TlsIo, ConnectError> {
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| broken(format!("`{name}` cannot stand in a certificate")))?;
     match TlsConnector::from(config).connect(server_name, tcp).await {
-        Ok(stream) => Ok(TlsIo { stream, description: description.into() }),
-        Err(error) => Err(explain(&error, description)),
+        Ok(stream) => Ok(TlsIo { stream, peer: peer.into() }),
+        Err(error) => Err(explain(&error, peer)),
     }
 }
 
 /// What a failed handshake means.
-fn explain(error: &io::Error, description: &str) -> ConnectError {
+fn explain(error: &io::Error, peer: &str) -> ConnectError {
     let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    let failed = broken(format!("cannot reach the engine at {description}: TLS: {error}"));
+    let failed = broken(format!("cannot reach {peer}: TLS: {error}"));
     match reason {
         Some(TlsError::InvalidMessage(_)) => {
             failed.hint("the other side does not speak TLS: unset DOCKER_TLS_VERIFY, or check the port (2376 with TLS)")
@@ -196,13 +196,13 @@ fn explain(error: &io::Error, description: &str) -> ConnectError {
 /// only after the handshake, so its refusal arrives with the first read.
 pub(crate) struct TlsIo {
     stream: TlsStream<TcpStream>,
-    description: Arc<str>,
+    peer: Arc<str>,
 }
 
 impl TlsIo {
     fn late(&self, error: io::Error) -> io::Error {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-            Some(TlsError::AlertReceived(_)) => explain(&error, &self.description).into(),
+            Some(TlsError::AlertReceived(_)) => explain(&error, &self.peer).into(),
             _ => error,
         }
     }

@@ -66,7 +66,7 @@ fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&Step> {
         .collect()
 }
 
-/// Whether the record's words fit the step. 20.10 says `fileop target` for all that is no RUN.
+/// Whether the record's words fit the step. 20.10 says `fileop target` for everything but RUN.
 pub(super) fn describes(record: &Record, step: &Step) -> bool {
     let text = record.description.as_str();
     match record.kind {
