@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{failed, unless_missing};
 use super::http::encoded;
+use super::patience::{About, settled};
 use super::values::{bytes, seconds};
 use super::{CONCURRENT_REQUESTS, Engine, EngineError, ImageFacts};
 use crate::inventory::{HistoryStep, Image, ImageDetails, Labels, Layer};
@@ -97,8 +98,9 @@ impl Engine {
     async fn image_detail(&self, id: &str) -> Result<Option<ImageDetails>, EngineError> {
         let name = encoded(id);
         let history = async {
-            let history = self.docker().image_history(&name).await;
-            unless_missing(history.map_err(failed(format!("read the history of image {id}"))))
+            let operation = format!("read the history of image {id}");
+            let ask = async || self.docker().image_history(&name).await.map_err(failed(&operation));
+            unless_missing(settled(About::One, ask).await)
         };
         let (image, history) = tokio::try_join!(self.inspect(id), history)?;
         Ok(image.zip(history).map(|(image, history)| details(image, history)))
@@ -110,13 +112,14 @@ impl Engine {
         let operation = format!("inspect image {name}");
         // They came with API 1.48; earlier engines ignore the question.
         let path = format!("/images/{}/json?manifests=1", encoded(name));
-        unless_missing(self.http().get(&operation, &path).await)
+        unless_missing(settled(About::One, || self.http().get(&operation, &path)).await)
     }
 
     /// The same without these sizes, which cost the containerd store time.
     async fn inspect_plainly(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
-        let image = self.docker().inspect_image(&encoded(name)).await;
-        unless_missing(image.map_err(failed(format!("inspect image {name}"))))
+        let (operation, name) = (format!("inspect image {name}"), encoded(name));
+        let ask = async || self.docker().inspect_image(&name).await.map_err(failed(&operation));
+        unless_missing(settled(About::One, ask).await)
     }
 }
 

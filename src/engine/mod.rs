@@ -12,6 +12,7 @@ mod images;
 mod info;
 mod networks;
 mod observe;
+mod patience;
 mod push;
 pub mod removal;
 mod transport;

@@ -9,19 +9,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::disk_usage::{self, DiskUsage};
 use super::error::failed;
+use super::patience::{About, settled};
 use super::{ConnectError, Engine, EngineError, containers, images, info, networks, volumes};
 use crate::inventory::{EngineFacts, Gap, Image, Inventory, Lost, Network, Part};
-
-/// First wait before a question is asked again; it doubles.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
-/// It doubles up to this.
-const RETRY_AT_MOST: Duration = Duration::from_millis(800);
-/// How often the engine may miss something while it looks before it is believed.
-const ATTEMPTS: u32 = 6;
 
 /// How much is asked of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +88,8 @@ impl Engine {
             questions.retain(|(_, parts)| *parts != [Part::Images]);
         }
         let listed = async {
-            let listed = within(time.end, limit, settled(|| images::list(self.docker()))).await;
+            let listed =
+                within(time.end, limit, settled(About::All, || images::list(self.docker()))).await;
             let seen = meanwhile(listed.as_deref().unwrap_or_default()).await;
             (listed, seen)
         };
@@ -144,7 +139,7 @@ impl Engine {
     }
 
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
-        within(time.end, time.limit, settled(|| networks::list(self.docker()))).await
+        within(time.end, time.limit, settled(About::All, || networks::list(self.docker()))).await
     }
 
     /// One disk usage answer, with plain lists in place of what it does not tell.
@@ -159,13 +154,15 @@ impl Engine {
             let docker = self.docker();
             let TimeBox { limit, end, .. } = time;
             let listed = match part {
-                Part::Images => within(end, limit, settled(|| images::list(docker)))
+                Part::Images => within(end, limit, settled(About::All, || images::list(docker)))
                     .await
                     .map(|list| usage.images = list),
-                Part::Containers => within(end, limit, settled(|| containers::list(docker)))
-                    .await
-                    .map(|list| usage.containers = list),
-                Part::Volumes => within(end, limit, settled(|| volumes::list(docker)))
+                Part::Containers => {
+                    within(end, limit, settled(About::All, || containers::list(docker)))
+                        .await
+                        .map(|list| usage.containers = list)
+                }
+                Part::Volumes => within(end, limit, settled(About::All, || volumes::list(docker)))
                     .await
                     .map(|list| usage.volumes = list),
                 Part::Cache | Part::Networks | Part::Engine => Err(timed_out("", limit)),
@@ -183,45 +180,9 @@ impl Engine {
     ) -> Result<DiskUsage, EngineError> {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
-        let body = settled(|| self.http().send(Method::GET, &operation, path)).await?;
+        let body = settled(About::All, || self.http().send(Method::GET, &operation, path)).await?;
         DiskUsage::from_json(&body).map_err(failed(operation))
     }
-}
-
-/// Asks again while the refusal is one that passes by itself. Lists need it as much as sums: the containerd store
-/// fails all of `/images/json` when one image goes while it walks them.
-async fn settled<T, F>(ask: impl Fn() -> F) -> Result<T, EngineError>
-where
-    F: Future<Output = Result<T, EngineError>>,
-{
-    let mut wait = RETRY_AFTER;
-    let mut attempt = 1;
-    loop {
-        match ask().await {
-            Err(error) if is_busy(&error) || (attempt < ATTEMPTS && will_pass(&error)) => {
-                sleep(wait).await;
-                attempt += 1;
-                wait = RETRY_AT_MOST.min(wait * 2);
-            }
-            answer => return answer,
-        }
-    }
-}
-
-/// Whether the engine measures for somebody else: 20.10 does so for one client at a time. The time
-/// box ends the wait.
-fn is_busy(error: &EngineError) -> bool {
-    error.refusal().is_some_and(|(_, message)| message.contains("already running"))
-}
-
-/// Whether a refusal passes by itself: the containerd store misses what a build or prune removes
-/// while it is being measured.
-fn will_pass(error: &EngineError) -> bool {
-    error.refusal().is_some_and(|(status, message)| {
-        status == 404
-            || (matches!(status, 409 | 500)
-                && ["does not exist", "not found"].iter().any(|words| message.contains(words)))
-    })
 }
 
 async fn within<T>(

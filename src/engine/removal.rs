@@ -11,6 +11,7 @@ use http::Method;
 
 use super::error::failed;
 use super::http::encoded;
+use super::patience::{About, settled};
 use super::{Engine, EngineError};
 use crate::inventory::{CacheRecord, Part};
 
@@ -38,8 +39,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn stop_container(&self, id: &str) -> Result<Removal, EngineError> {
-        let stopped = self.docker().stop_container(&encoded(id), None).await;
-        removal(format!("stop container {id}"), stopped)
+        let name = encoded(id);
+        let stop = || self.docker().stop_container(&name, None);
+        removal(format!("stop container {id}"), stop).await
     }
 
     /// Removes a container that does not run, and none of its volumes.
@@ -47,8 +49,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_container(&self, id: &str) -> Result<Removal, EngineError> {
-        let removed = self.docker().remove_container(&encoded(id), None).await;
-        removal(format!("remove container {id}"), removed)
+        let name = encoded(id);
+        let remove = || self.docker().remove_container(&name, None);
+        removal(format!("remove container {id}"), remove).await
     }
 
     /// Removes a network.
@@ -56,8 +59,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_network(&self, id: &str) -> Result<Removal, EngineError> {
-        let removed = self.docker().remove_network(&encoded(id)).await;
-        removal(format!("remove network {id}"), removed)
+        let name = encoded(id);
+        let remove = || self.docker().remove_network(&name);
+        removal(format!("remove network {id}"), remove).await
     }
 
     /// Removes a volume.
@@ -65,9 +69,9 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_volume(&self, name: &str) -> Result<Removal, EngineError> {
-        let removed =
-            self.docker().remove_volume(&encoded(name), None::<RemoveVolumeOptions>).await;
-        removal(format!("remove volume {name}"), removed)
+        let encoded = encoded(name);
+        let remove = || self.docker().remove_volume(&encoded, None::<RemoveVolumeOptions>);
+        removal(format!("remove volume {name}"), remove).await
     }
 
     /// Removes an image, or one reference of it while others remain. Its parents stay.
@@ -75,9 +79,10 @@ impl Engine {
     /// # Errors
     /// The engine refused, or cannot be reached.
     pub async fn remove_image(&self, image: &str) -> Result<Removal, EngineError> {
+        let name = encoded(image);
         let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-        let removed = self.docker().remove_image(&encoded(image), Some(options), None).await;
-        removal(format!("remove image {image}"), removed)
+        let remove = || self.docker().remove_image(&name, Some(options.clone()), None);
+        removal(format!("remove image {image}"), remove).await
     }
 
     /// Whether a prune by id removes only records with these ids. The question itself can remove
@@ -149,10 +154,13 @@ pub fn is_record_id(id: &str) -> bool {
 }
 
 /// Tells from the engine's answer to a removal what became of the thing.
-fn removal<T>(operation: String, answer: Result<T, ApiError>) -> Result<Removal, EngineError> {
-    let error = match answer {
-        Ok(_) => return Ok(Removal::Removed),
-        Err(error) => failed(operation)(error),
+async fn removal<T, F>(operation: String, remove: impl Fn() -> F) -> Result<Removal, EngineError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let ask = async || remove().await.map_err(failed(&operation));
+    let Err(error) = settled(About::One, ask).await else {
+        return Ok(Removal::Removed);
     };
     let kept = error.refusal().and_then(|(status, message)| refusal(status, message));
     kept.ok_or(error)
