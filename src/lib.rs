@@ -79,7 +79,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::runtime::{self, Runtime};
 
 use crate::app::App;
@@ -94,7 +93,7 @@ const CLEAN_UP: Duration = Duration::from_millis(400);
 
 /// Parses `args`, runs the command and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match cli::parse(args) {
         Ok(cli) => cli,
         // clap knows where help and errors go and which code they end with; what it quotes may hold a password.
         Err(error) => {

@@ -11,7 +11,7 @@ use super::build::duration;
 /// Arguments of `bench`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Builds copies of the build contexts under names of their own, with cache mounts of their own: the \
+    after_long_help = "Builds copies of the build contexts under names of their own, with cache mounts of their own: the \
     project's files, images, caches and remembered builds stay as they are, and what the benchmark made is removed at \
     the end, also after Ctrl-C. Base images are used as the engine has them. `first` downloads everything; the other \
     cases need one build before, which is not measured unless it is `first`.\n\n\
@@ -19,31 +19,41 @@ use super::build::duration;
     requirements that runs the installation again, with what it has downloaded before; --add adds a real requirement."
 )]
 pub struct BenchArgs {
-    /// Services to build; all with a build section when none is named.
+    /// Services to build [default: all that have a build section].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// How often each case is measured.
     #[arg(long, value_name = "N", default_value = "3")]
     pub runs: NonZeroUsize,
-    /// Measure only these; all but `warm` when none is named.
+    /// Measure only these [default: all but `warm`].
     #[arg(long = "case", value_enum, value_name = "CASE", value_delimiter = ',')]
     pub cases: Vec<BenchCase>,
-    /// Another project to compare with, by its directory or compose file; the builds take turns.
+    /// Another project to compare with.
+    ///
+    /// Its directory or its compose file; the builds take turns.
     #[arg(long, value_name = "PATH")]
     pub against: Option<PathBuf>,
-    /// File to change as code; by default the newest one that is copied last. Repeatable.
+    /// File to change as code; repeatable.
+    ///
+    /// By default the newest one that is copied last.
     #[arg(long, value_name = "FILE")]
     pub code: Vec<PathBuf>,
-    /// File to change as requirements; by default the one that the Dockerfile names last. Repeatable.
+    /// File to change as requirements; repeatable.
+    ///
+    /// By default the one that the Dockerfile names last.
     #[arg(long, value_name = "FILE")]
     pub requirement: Vec<PathBuf>,
-    /// Line to add to the file of requirements, such as humanize==4.12.3. Repeatable.
+    /// Line to add to the file of requirements.
+    ///
+    /// Such as humanize==4.12.3; repeatable.
     #[arg(long, value_name = "LINE")]
     pub add: Vec<String>,
-    /// Build at most N targets at once [env: COMPOSE_PARALLEL_LIMIT].
+    /// At most N at once [env: COMPOSE_PARALLEL_LIMIT].
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZeroUsize>,
-    /// Give a build, or an engine that does not answer, up after this long, such as 90s or 20m.
+    /// Give a build up after this long: 90s, 20m.
+    ///
+    /// An engine that does not answer gets no longer either.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// How to print the result.

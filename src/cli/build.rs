@@ -6,89 +6,105 @@ use std::time::Duration;
 
 use clap::Args;
 
+/// Headings of its help.
+const CACHE: &str = "Cache";
+const RESULT: &str = "Result";
+const RUN: &str = "Run";
+
 /// Arguments of `build`.
 #[derive(Debug, Clone, Args)]
 pub struct BuildArgs {
-    /// Services to build; all with a build section when none is named.
+    /// Services to build [default: all that have a build section].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Also build the services these depend on.
     #[arg(long)]
     pub with_dependencies: bool,
     /// Do not use the layer cache.
-    #[arg(long)]
+    #[arg(long, help_heading = CACHE)]
     pub no_cache: bool,
-    /// Do not use the layer cache for these stages.
-    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    /// Do not use it for these stages.
+    #[arg(long, help_heading = CACHE, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
-    /// Always ask the registry for newer base images.
-    #[arg(long)]
+    /// Ask the registry for newer base images.
+    #[arg(long, help_heading = CACHE)]
     pub pull: bool,
     /// Push the images after building.
-    #[arg(long)]
+    #[arg(long, help_heading = RESULT)]
     pub push: bool,
     /// Load the images into the engine: what a build does anyway.
-    #[arg(long)]
+    #[arg(long, help_heading = RESULT, hide_short_help = true)]
     pub load: bool,
     /// Of `docker build`; see `--set TARGET.output=VALUE`.
     #[arg(short, long, hide = true, value_name = "VALUE")]
     pub output: Option<String>,
-    /// Set a build argument of every target; KEY alone takes the value from the environment.
+    /// Set a build argument of every target.
+    ///
+    /// KEY alone takes the value from the environment.
     #[arg(long, value_name = "KEY=VALUE")]
     pub build_arg: Vec<String>,
-    /// Stage to build instead of the one in the compose file.
+    /// Stage to build instead of the file's.
+    ///
+    /// It counts for every service that is built.
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
     /// Platforms to build for, such as linux/amd64.
+    ///
+    /// Without it those of the compose file, and then DOCKER_DEFAULT_PLATFORM.
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     pub platform: Vec<String>,
-    /// Secret for every target: id=ID[,src=FILE|env=NAME].
+    /// Secret for all: id=ID[,src=FILE|env=NAME].
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
-    /// SSH agent or keys for every target: default or ID[=SOCKET|KEY].
+    /// SSH agent or keys: default or ID[=SOCKET|KEY].
     #[arg(long, value_name = "SPEC")]
     pub ssh: Vec<String>,
-    /// Import cache from here: REF or type=TYPE,...
-    #[arg(long, value_name = "SPEC")]
+    /// Import cache: REF or type=TYPE,...
+    #[arg(long, help_heading = CACHE, value_name = "SPEC")]
     pub cache_from: Vec<String>,
-    /// Export cache to here: REF or type=TYPE,...
-    #[arg(long, value_name = "SPEC")]
+    /// Export cache: REF or type=TYPE,...
+    #[arg(long, help_heading = CACHE, value_name = "SPEC")]
     pub cache_to: Vec<String>,
     /// Provenance attestation of every target: true, false or KEY=VALUE,... such as mode=max.
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "VALUE")]
     pub provenance: Option<String>,
     /// SBOM attestation of every target: true, false or KEY=VALUE,... such as generator=IMAGE.
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "VALUE")]
     pub sbom: Option<String>,
-    /// Override a value of a target, as bake does: TARGET.KEY=VALUE; TARGET may be a pattern.
+    /// Override a value of a target, as bake does.
+    ///
+    /// TARGET is a service or a pattern such as `*`; KEY is one of bake's, such as args.NAME, platform, output or
+    /// cache-from. `+=` adds to a list.
     #[arg(long, value_name = "TARGET.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Build at most N targets at once [env: COMPOSE_PARALLEL_LIMIT].
-    #[arg(long, value_name = "N")]
+    /// At most N at once [env: COMPOSE_PARALLEL_LIMIT].
+    #[arg(long, help_heading = RUN, value_name = "N")]
     pub parallel: Option<NonZeroUsize>,
     /// Go on with the other targets when one fails.
-    #[arg(long)]
+    #[arg(long, help_heading = RUN)]
     pub keep_going: bool,
-    /// Stop the run after this long, such as 90s, 10m or 1h30m.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// Stop after this long: 90s, 10m, 1h30m.
+    #[arg(long, help_heading = RUN, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print the resolved targets as JSON and stop.
-    #[arg(long)]
+    #[arg(long, help_heading = RUN)]
     pub print: bool,
     /// Check the Dockerfiles instead of building.
-    #[arg(long)]
+    #[arg(long, help_heading = RUN)]
     pub check: bool,
     /// Write what was built as JSON, as bake does.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = RESULT, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
-    /// Write when each step ran, and what determined the end, as a page of HTML.
-    #[arg(long, value_name = "FILE")]
+    /// Write a page of HTML: when each step ran.
+    ///
+    /// It shows the chain of steps that determined the end.
+    #[arg(long, help_heading = RESULT, value_name = "FILE")]
     pub timeline: Option<PathBuf>,
     /// Write the same in Chrome's trace event format, for Perfetto.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Write the image id; only with one target.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = RESULT, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
 }
 

@@ -18,8 +18,10 @@ pub struct BuildersArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum BuildersCommand {
     /// All builders and their nodes, the chosen one marked with `*`.
+    #[command(visible_alias = "list")]
     Ls(ListArgs),
     /// One builder: nodes, options, BuildKit's release, platforms, size of the cache.
+    #[command(visible_alias = "show")]
     Inspect(InspectArgs),
 }
 
@@ -34,7 +36,7 @@ pub struct ListArgs {
 /// Arguments of `builders inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// Which one; that which a build would go to, by default.
+    /// Which one [default: that which a build would go to].
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
     /// How to print it.

@@ -7,22 +7,22 @@ use clap::{Args, ValueEnum};
 
 use super::build::duration;
 
+/// Headings of its help.
+const WHAT: &str = "What to remove";
+const CACHE: &str = "Limits on build cache";
+
 /// Arguments of `clean`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Removes stopped containers, networks, built and dangling images and volumes of the project, in \
+    after_long_help = "Removes stopped containers, networks, built and dangling images and volumes of the project, in \
     this order, and with --cache its build cache. What other projects use stays, and what is uncertain too: the plan \
     says why, and which --include takes it in. It asks before it removes anything; without a terminal it needs --force or \
-    CI=true, and for volumes --force or --volumes.\n\n\
-    doc2md-docker clean --dry-run            show what would go, and what stays and why\n\
-    doc2md-docker clean --old                what is left of earlier builds; what is current stays, and stays cached\n\
-    doc2md-docker clean --volumes=false      everything but the volumes\n\
-    doc2md-docker clean --only cache         the project's build cache alone\n\
-    doc2md-docker clean --max-used-space 5GB the least recently used build cache of the project above 5 GB\n\
-    doc2md-docker clean -p NAME              a project whose files are gone"
+    CI=true, and for volumes --force or --volumes."
 )]
 pub struct CleanArgs {
-    /// Compose file; repeat to add overrides, `-` reads standard input [env: COMPOSE_FILE].
+    /// Compose file; repeatable [env: COMPOSE_FILE].
+    ///
+    /// Later ones override earlier ones; `-` reads standard input.
     // The same argument as the global one, without `-f`: that is `--force`, as in docker.
     #[arg(id = "files", long = "file", value_name = "FILE", help_heading = "Project options")]
     pub files: Vec<PathBuf>,
@@ -32,52 +32,68 @@ pub struct CleanArgs {
     /// Show what would be removed, and remove nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Remove what is left of earlier builds alone: images without a name, and build cache that no current build needs.
-    #[arg(long, conflicts_with_all = [
+    /// Remove what earlier builds left, nothing else.
+    ///
+    /// Images without a name, and build cache that no current build needs.
+    #[arg(long, help_heading = WHAT, conflicts_with_all = [
         "cache", "containers", "networks", "images", "volumes", "only", "all", "stop",
         "max_used_space", "min_free_space", "reserved_space",
     ])]
     pub old: bool,
-    /// Remove the project's build cache, too; `all` removes that of everybody on the engine.
-    #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    /// Remove the project's build cache, too.
+    ///
+    /// `all` removes that of everybody on the engine.
+    #[arg(long, help_heading = WHAT, hide_possible_values = true, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cache: Option<CacheChoice>,
-    /// Whether to remove containers: `=false` keeps them.
-    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    /// `=false` keeps containers.
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
     pub containers: Option<Choice>,
-    /// Whether to remove networks: `=false` keeps them.
-    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    /// `=false` keeps networks.
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
     pub networks: Option<Choice>,
-    /// Whether to remove images: `=false` keeps them.
-    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    /// `=false` keeps images.
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
     pub images: Option<Choice>,
-    /// Whether to remove volumes; given, it stands for the answer to the question about them.
-    #[arg(long, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
+    /// `=false` keeps volumes.
+    ///
+    /// Without a value it is the answer to the question about them.
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "bare", hide_possible_values = true)]
     pub volumes: Option<Choice>,
     /// Remove things of this kind alone; repeatable.
-    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["containers", "networks", "images", "volumes"])]
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "KIND", conflicts_with_all = ["containers", "networks", "images", "volumes"])]
     pub only: Vec<OnlyKind>,
-    /// Take in what is kept otherwise as not certain to be the project's; repeatable, or separated by commas.
-    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    /// Take in what is kept as uncertain; repeatable.
+    ///
+    /// What is not certain to be the project's stays without it. Several are separated by commas.
+    #[arg(long, help_heading = WHAT, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub include: Vec<Included>,
-    /// Remove images that the project only pulls, too.
-    #[arg(short, long)]
+    /// Remove images that are only pulled, too.
+    #[arg(short, long, help_heading = WHAT)]
     pub all: bool,
     /// Stop running containers and remove them, too.
-    #[arg(long)]
+    #[arg(long, help_heading = WHAT)]
     pub stop: bool,
-    /// `until=48h` or `until=2026-11-01T00:00:00Z`: only what is older (build cache: unused for longer).
-    #[arg(long, value_name = "FILTER")]
+    /// Only what is older, such as until=48h.
+    ///
+    /// Or until=2026-11-01T00:00:00Z. Build cache: what has not been used for longer.
+    #[arg(long, help_heading = WHAT, value_name = "FILTER")]
     pub filter: Vec<String>,
-    /// Remove build cache of the project, least recently used first, until it fits in this size, such as 5GB.
-    #[arg(long, value_name = "BYTES", alias = "keep-storage")]
+    /// Remove cache until it fits in this size.
+    ///
+    /// Build cache of the project, least recently used first; such as 5GB.
+    #[arg(long, help_heading = CACHE, value_name = "BYTES", alias = "keep-storage")]
     pub max_used_space: Option<String>,
-    /// Remove build cache of the project until the engine's disk has this much free.
-    #[arg(long, value_name = "BYTES")]
+    /// Remove cache until this much disk is free.
+    ///
+    /// Build cache of the project; the engine's disk.
+    #[arg(long, help_heading = CACHE, value_name = "BYTES")]
     pub min_free_space: Option<String>,
-    /// Keep this much build cache of the project in any case.
-    #[arg(long, value_name = "BYTES")]
+    /// Keep this much of it in any case.
+    #[arg(long, help_heading = CACHE, value_name = "BYTES")]
     pub reserved_space: Option<String>,
-    /// Give up after this long, such as 90s or 10m; what was removed by then is told.
+    /// Give up after this long: 90s, 10m.
+    ///
+    /// What was removed by then is told.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// How to print the plan and the result.

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 /// Arguments of `config`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "What is printed can be read as a compose file. Values of variables and arguments stand in it as they are; \
+    after_long_help = "What is printed can be read as a compose file. Values of variables and arguments stand in it as they are; \
     secrets are only named. With --quiet the files are checked and nothing is printed."
 )]
 pub struct ConfigArgs {
-    /// Services to print, with what they depend on; all that are enabled, by default.
+    /// Services to print, with what they depend on [default: all that are enabled].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// How to print it.

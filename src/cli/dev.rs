@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 #[command(
     override_usage = "doc2md-docker dev [OPTIONS] [SERVICE]... [-- OPTION...]\n       \
     doc2md-docker dev COMMAND [ARGUMENT]...",
-    after_help = "Any command of docker compose works on what `dev` started: dev ps, dev logs --tail 3 -f, dev exec api sh, \
+    after_long_help = "Any command of docker compose works on what `dev` started: dev ps, dev logs --tail 3 -f, dev exec api sh, \
     dev restart worker, dev down -v.\n\nThe project of development is the project's name with `-dev` behind it: its containers, \
     networks and volumes stand beside those of production. Where the compose file of development has a `name:` of its own, \
     that counts.\n\nThe compose files are those of the project, and beside the first of them NAME.dev.yml or \
@@ -38,7 +38,7 @@ pub enum DevAction {
 /// Arguments of `dev up`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UpArgs {
-    /// Services to build and start, with those they depend on; all when none is named.
+    /// Services to build and start, with those they depend on [default: all].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Leave the services running in the background.

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 /// Arguments of `history`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
+    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
     Without compose files here, -p NAME names the project."
 )]
 pub struct HistoryArgs {
@@ -20,12 +20,16 @@ pub struct HistoryArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum HistoryAction {
     /// List builds, the newest first, and how long each target took.
+    #[command(visible_alias = "list")]
     Ls(ListArgs),
     /// Show the steps of one build.
+    #[command(visible_alias = "inspect")]
     Show(ShowArgs),
     /// Put the steps of two builds side by side, and what changed between them.
+    #[command(visible_alias = "diff")]
     Compare(CompareArgs),
     /// Forget builds.
+    #[command(visible_alias = "remove")]
     Rm(RemoveArgs),
 }
 
@@ -49,7 +53,7 @@ impl Default for ListArgs {
 /// Arguments of `history show`.
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
-    /// Which build.
+    /// Which build: id, latest, latest~N.
     #[arg(value_name = "BUILD", default_value = "latest")]
     pub build: String,
     /// How to print it.

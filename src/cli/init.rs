@@ -7,7 +7,7 @@ use clap::Args;
 /// Arguments of `init`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Looks for an app (FastAPI, Starlette, Litestar, Flask, Django), a worker (Celery, RQ, Dramatiq, or a \
+    after_long_help = "Looks for an app (FastAPI, Starlette, Litestar, Flask, Django), a worker (Celery, RQ, Dramatiq, or a \
     program called worker.py) and the files that name their packages (requirements, uv, Poetry, Pipenv), and writes \
     Dockerfiles, compose files, .dockerignore and a CI workflow for them. An empty folder gets a small Doc2MD to start \
     from. `doc2md-docker build` works right after it."
@@ -16,22 +16,30 @@ pub struct InitArgs {
     /// Folder of the project; made if it is not there.
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
-    /// Show what would be written, content and differences included, and write nothing.
+    /// Show what would be written, and write nothing.
+    ///
+    /// Content and differences included.
     #[arg(long)]
     pub dry_run: bool,
     /// Overwrite Docker files that are there.
     #[arg(long)]
     pub force: bool,
-    /// The app that answers requests, where it is not found: app.main:app.
+    /// The app, where it is not found: app.main:app.
     #[arg(long, value_name = "MODULE:VARIABLE")]
     pub api: Option<String>,
-    /// The Celery app, where it is not found: workers.tasks.
+    /// The Celery app, where it is not found.
+    ///
+    /// Such as workers.tasks.
     #[arg(long, value_name = "MODULE")]
     pub worker: Option<String>,
-    /// Write the small Doc2MD, also into a folder that is not empty.
+    /// Write the small Doc2MD, whatever is there.
+    ///
+    /// Also into a folder that is not empty.
     #[arg(long, conflicts_with_all = ["api", "worker"])]
     pub example: bool,
-    /// Where the workflow builds doc2md-docker from: the https address of a git repository and a full commit hash
+    /// Where the workflow gets doc2md-docker from.
+    ///
+    /// The https address of a git repository and a full commit hash
     /// [default: the workflow's variables DOC2MD_DOCKER_REPOSITORY and DOC2MD_DOCKER_REVISION].
     #[arg(long, value_name = "URL@COMMIT", value_parser = repository)]
     pub install_from: Option<(String, String)>,

@@ -8,45 +8,58 @@ use clap::Args;
 /// Arguments of `lock`.
 #[derive(Debug, Clone, Args)]
 pub struct LockArgs {
-    /// Requirement files or pyproject.toml; by default every requirements*.in in the build contexts of the project
+    /// Requirement files or pyproject.toml.
+    ///
+    /// By default every requirements*.in in the build contexts of the project
     /// and in the folders right below them and every pyproject.toml that was locked before; without any of them, every
     /// pyproject.toml with dependencies.
     #[arg(value_name = "FILE")]
     // Not `files`: that is the option of all commands, and clap takes equal names for one argument.
     pub requirements: Vec<PathBuf>,
-    /// Only say whether the locks fit their requirement files (exit code 4 when not); needs no
-    /// engine.
+    /// Only say whether the locks fit (exit code 4).
+    ///
+    /// That is, their requirement files. Needs no engine.
     #[arg(long, conflicts_with_all = ["upgrade", "upgrade_packages"])]
     pub check: bool,
-    /// Take the newest versions instead of keeping those that are locked.
+    /// Take the newest versions of everything.
+    ///
+    /// Instead of keeping those that are locked.
     #[arg(short = 'U', long)]
     pub upgrade: bool,
     /// Take the newest version of this package; repeatable.
     #[arg(long = "upgrade-package", value_name = "NAME")]
     pub upgrade_packages: Vec<String>,
-    /// Packages whose largest Linux wheel has at least this size are heavy [default: that of the
-    /// lock, or 10MB].
+    /// From which size on a package is heavy.
+    ///
+    /// That of its largest Linux wheel [default: that of the lock, or 10MB].
     #[arg(long, value_name = "SIZE")]
     pub threshold: Option<ByteSize>,
-    /// Oldest Python the lock has to work with, such as 3.11 [default: that of the lock, or the
-    /// base image's].
+    /// Oldest Python it has to work with: 3.11.
+    ///
+    /// [default: that of the lock, or the base image's].
     #[arg(long, value_name = "VERSION", value_parser = python_version)]
     pub python_version: Option<String>,
-    /// Lock this extra of pyproject.toml, too, into requirements-NAME.lock; repeatable.
+    /// Lock this extra of pyproject.toml, too.
+    ///
+    /// Into requirements-NAME.lock; repeatable.
     #[arg(long = "extra", value_name = "NAME", value_parser = name)]
     pub extras: Vec<String>,
-    /// Lock this dependency group of pyproject.toml, too; repeatable.
+    /// Lock this dependency group, too.
+    ///
+    /// One of pyproject.toml; repeatable.
     #[arg(long = "group", value_name = "NAME", value_parser = name)]
     pub groups: Vec<String>,
-    /// The build of torch, torchvision and torchaudio: cpu, cu128 or another name in PyTorch's index; `pypi` for that of
-    /// PyPI, which brings CUDA [default: that of the lock].
+    /// The build of torch: cpu, cu128, pypi.
+    ///
+    /// That of torchvision and torchaudio, too: a name in PyTorch's index, or `pypi` for that of PyPI, which brings CUDA [default: that of the lock].
     #[arg(long, value_name = "BUILD", value_parser = torch)]
     pub torch: Option<String>,
-    /// Index that has the build, where it is not PyTorch's own.
+    /// Index of that build, if not PyTorch's own.
     #[arg(long, value_name = "URL", requires = "torch", value_parser = torch_index)]
     pub torch_index: Option<String>,
-    /// Image to run uv in, with Python 3.9 or newer and pip [default: the build argument
-    /// BASE_IMAGE of the project].
+    /// Image to run uv in.
+    ///
+    /// It has Python 3.9 or newer and pip [default: the build argument BASE_IMAGE of the project].
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
 }

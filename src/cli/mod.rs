@@ -6,20 +6,40 @@ pub mod builders;
 pub mod clean;
 pub mod config;
 pub mod dev;
+pub mod help;
 pub mod history;
 pub mod init;
 pub mod lock;
 pub mod project;
 pub mod stats;
+pub mod synonyms;
+pub mod variables;
 pub mod why;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::Error,
+};
+
+/// The command line with its help.
+pub fn command() -> clap::Command {
+    help::with_pages(Cli::command())
+}
+
+/// Reads a command line, the program's name included.
+///
+/// # Errors
+/// It is wrong, or asks for help or the version: clap's error says where that is to be printed.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
+    let mut command = help::in_groups(command());
+    let matches = command.try_get_matches_from_mut(args).map_err(synonyms::explain)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
 
 /// Builds, explains, measures and cleans the images of a compose project with BuildKit.
 #[derive(Debug, Parser)]
 #[command(name = "doc2md-docker", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 ok, 1 build failed, 2 usage, 3 engine unreachable, \
-    4 a budget or policy is violated, 5 compose file or Dockerfile invalid, 130 interrupted.")]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -29,31 +49,49 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The subcommands.
+/// The subcommands, in the order in which somebody comes to use them. `help` has the groups.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure what builds of the project cost: the first, and after a change of code or requirements.
-    Bench(bench::BenchArgs),
-    /// Show the builders that buildx knows: nodes, BuildKit's release, platforms, cache, and which one is chosen.
-    Builders(builders::BuildersArgs),
+    /// Write Dockerfiles, compose files and a CI workflow.
+    Init(init::InitArgs),
     /// Build the images of the project.
     Build(Box<build::BuildArgs>),
-    /// Remove what belongs to the project: containers, networks, images, volumes, build cache.
-    Clean(clean::CleanArgs),
-    /// Print the compose project with everything that it means, as `docker compose config` does.
-    Config(config::ConfigArgs),
-    /// Build the development images and have docker compose run them, beside production.
+    /// Build for development and have docker compose run it.
+    ///
+    /// What is started stands beside production, as a project of its own.
     Dev(dev::DevArgs),
+    /// Pin Python requirements, heavy ones apart.
+    ///
+    /// uv does it, in a build.
+    Lock(lock::LockArgs),
+    /// Print the compose project with everything it means.
+    ///
+    /// As `docker compose config` does.
+    Config(config::ConfigArgs),
+    /// Tell why the steps of a build ran.
+    ///
+    /// What changed since the builds before it.
+    Why(why::WhyArgs),
     /// Show, compare and remove what earlier builds did.
     History(history::HistoryArgs),
-    /// Write Dockerfiles, compose files and a CI workflow for a project.
-    Init(init::InitArgs),
-    /// Pin Python requirements, heavy ones apart, with uv in a build.
-    Lock(lock::LockArgs),
-    /// Show what images, containers, volumes and build cache take, and check budgets.
+    /// Measure what builds of the project cost.
+    ///
+    /// The first one, and one after a change of code or of requirements.
+    Bench(bench::BenchArgs),
+    /// Show the builders that buildx knows.
+    ///
+    /// Nodes, BuildKit's release, platforms, cache, and which one is chosen.
+    Builders(builders::BuildersArgs),
+    /// Show what the project takes on disk, check budgets.
+    ///
+    /// Images, containers, volumes and build cache.
+    #[command(visible_aliases = ["df", "du"])]
     Stats(stats::StatsArgs),
-    /// Tell why the steps of a build ran: what changed since the builds before it.
-    Why(why::WhyArgs),
+    /// Remove what belongs to the project.
+    ///
+    /// Containers, networks, images, volumes, build cache; nothing of anybody else.
+    #[command(visible_alias = "prune")]
+    Clean(clean::CleanArgs),
 }
 
 /// Options of every command.
@@ -63,21 +101,26 @@ pub struct GlobalArgs {
     /// Which project.
     #[command(flatten)]
     pub project: project::ProjectArgs,
-    /// Engine to talk to, such as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://HOST.
+    /// Engine to talk to [env: DOCKER_HOST].
+    ///
+    /// Such as unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://HOST.
     #[arg(short = 'H', long, global = true, value_name = "URL")]
     pub host: Option<String>,
-    /// Docker context that names the engine.
+    /// Docker context that names it [env: DOCKER_CONTEXT].
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "host")]
     pub context: Option<String>,
-    /// Builder that a build is to go to; of those that buildx has, only the engine's own takes builds yet
-    /// [env: BUILDX_BUILDER].
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Builder that a build is to go to [env: BUILDX_BUILDER].
+    ///
+    /// Of those that buildx has, only the engine's own takes builds yet.
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub builder: Option<String>,
-    /// How progress is shown [env: BUILDKIT_PROGRESS, COMPOSE_PROGRESS].
+    /// How progress is shown [env: BUILDKIT_PROGRESS].
+    ///
+    /// COMPOSE_PROGRESS counts where BUILDKIT_PROGRESS is not set.
     #[arg(long, global = true, value_enum, value_name = "MODE")]
     pub progress: Option<ProgressMode>,
-    /// When to use colours.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorMode::Auto)]
+    /// When to use colours [env: NO_COLOR, CLICOLOR_FORCE].
+    #[arg(long, global = true, hide_short_help = true, value_enum, value_name = "WHEN", default_value_t = ColorMode::Auto)]
     pub color: ColorMode,
     /// Say more; repeat for debugging.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

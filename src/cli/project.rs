@@ -4,23 +4,27 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// The heading of these options. `next_help_heading` would stay for whatever follows them.
+const PROJECT: &str = "Project options";
+
 /// Options that choose a project.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Project options")]
 pub struct ProjectArgs {
-    /// Compose file; repeat to add overrides, `-` reads standard input [env: COMPOSE_FILE].
-    #[arg(short, long = "file", global = true, value_name = "FILE")]
+    /// Compose file; repeatable [env: COMPOSE_FILE].
+    ///
+    /// Later ones override earlier ones; `-` reads standard input.
+    #[arg(short, long = "file", global = true, help_heading = PROJECT, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Project name [env: COMPOSE_PROJECT_NAME].
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, help_heading = PROJECT, value_name = "NAME")]
     pub project_name: Option<String>,
-    /// Project directory; by default that of the first compose file.
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Project directory [default: that of the first compose file].
+    #[arg(long, hide_short_help = true, global = true, help_heading = PROJECT, value_name = "DIR")]
     pub project_directory: Option<PathBuf>,
     /// Enable a profile; repeatable, `*` enables all [env: COMPOSE_PROFILES].
-    #[arg(long = "profile", global = true, value_name = "NAME")]
+    #[arg(long = "profile", hide_short_help = true, global = true, help_heading = PROJECT, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// File of variables instead of .env; repeatable [env: COMPOSE_ENV_FILES].
-    #[arg(long = "env-file", global = true, value_name = "FILE")]
+    #[arg(long = "env-file", hide_short_help = true, global = true, help_heading = PROJECT, value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
 }

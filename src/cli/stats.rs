@@ -9,7 +9,7 @@ use super::build::duration;
 /// Arguments of `stats`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Sizes are those of the engine, in bytes where a script reads them. With -v every layer and every \
+    after_long_help = "Sizes are those of the engine, in bytes where a script reads them. With -v every layer and every \
     cache record is listed, and which part of the build cache is this project's (as in json, markdown and \
     prometheus): that asks the engine for its past builds and takes longer. Without compose files here, -p NAME goes by labels.\n\n\
     Budgets: NAME is a service, `total` (the project's images, shared layers counted once), `cache` (the engine's \
@@ -21,20 +21,27 @@ pub struct StatsArgs {
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = StatsFormat::Table)]
     pub format: StatsFormat,
-    /// Limit on a size, such as api=300MB, total=7GB or cache=5GB; repeatable.
+    /// Limit on a size, such as api=300MB; repeatable.
+    ///
+    /// Or total=7GB, or cache=5GB.
     #[arg(long, value_name = "NAME=SIZE")]
     pub budget: Vec<String>,
-    /// By how much an image may be larger than the last build's, such as 10%.
+    /// By how much an image may grow, such as 10%.
+    ///
+    /// Compared with the last build's.
     #[arg(long, value_name = "PERCENT")]
     pub max_growth: Option<String>,
-    /// Look into cache mounts for their true size: those used since the last look, unless that takes long;
-    /// `always` looks into all of them, as long as --timeout lets it, `never` takes the engine's figures.
+    /// Look into cache mounts for their true size.
+    ///
+    /// By default into those used since the last look, unless that takes long; `always` looks into all of them, as long as --timeout lets it, `never` takes the engine's figures.
     #[arg(
         long, value_enum, value_name = "WHEN", default_value_t = Measure::Auto,
         num_args = 0..=1, require_equals = true, default_missing_value = "always"
     )]
     pub measure: Measure,
-    /// Wait this long for the engine to measure; what is late is left out.
+    /// Wait this long for the engine to measure.
+    ///
+    /// What is late is left out.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20s")]
     pub timeout: Duration,
 }

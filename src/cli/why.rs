@@ -5,11 +5,11 @@ use clap::{Args, ValueEnum};
 /// Arguments of `why`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
+    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
     Without compose files here, -p NAME names the project."
 )]
 pub struct WhyArgs {
-    /// Services; all that the build made, by default.
+    /// Services [default: all that the build made].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Which build.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build_context::glob::match_name;
 use crate::compose::{ComposeError, parse_bool};
+use crate::nearest::{did_you_mean, nearest};
 use crate::targets::spec::{Secret, SpecError, SshKey, Typed};
 use crate::targets::target::{Target, TargetSet};
 
@@ -58,7 +59,10 @@ pub fn apply(
         };
         let matched = matching(set, pattern);
         if matched.is_empty() {
-            return Err(wrong(&format!("no target matches `{pattern}`")));
+            let names = set.targets.iter().map(|target| target.name.as_str());
+            let near =
+                did_you_mean(pattern, names).map_or(String::new(), |near| format!(", {near}"));
+            return Err(wrong(&format!("no target matches `{pattern}`{near}")));
         }
         for target in set.targets.iter_mut().filter(|target| matched.contains(&target.name)) {
             let first = replaced.insert((target.name.clone(), key.to_owned()));
@@ -126,7 +130,7 @@ impl Override<'_> {
             "annotations" | "policy" | "resources" | "secret" => {
                 return Err(format!("the key `{}` is not supported", self.key));
             }
-            other => return Err(format!("unknown key `{other}`")),
+            other => return Err(unknown_key(other)),
         }
         Ok(())
     }
@@ -159,6 +163,56 @@ impl Override<'_> {
             list.push(read(&self.value).map_err(|error| error.reason)?);
         }
         Ok(())
+    }
+}
+
+/// The keys that [`Override::apply`] takes, for whoever misspells one.
+const KEYS: &[&str] = &[
+    "args",
+    "attest",
+    "cache-from",
+    "cache-to",
+    "call",
+    "context",
+    "contexts",
+    "dockerfile",
+    "entitlements",
+    "extra-hosts",
+    "labels",
+    "load",
+    "network",
+    "no-cache",
+    "no-cache-filter",
+    "output",
+    "platform",
+    "pull",
+    "push",
+    "secrets",
+    "shm-size",
+    "ssh",
+    "tags",
+    "target",
+    "ulimits",
+];
+
+/// Keys of compose files and options that bake has by another name.
+const OF_COMPOSE: &[(&str, &str)] = &[
+    ("additional-contexts", "contexts"),
+    ("build-arg", "args"),
+    ("build-args", "args"),
+    ("image", "tags"),
+    ("outputs", "output"),
+    ("platforms", "platform"),
+    ("tag", "tags"),
+];
+
+fn unknown_key(key: &str) -> String {
+    let dashed = key.replace('_', "-");
+    let known =
+        OF_COMPOSE.iter().find(|(theirs, _)| *theirs == dashed).map(|(_, ours)| (*ours).to_owned());
+    match known.or_else(|| nearest(&dashed, KEYS.iter().copied())) {
+        Some(near) => format!("unknown key `{key}`, did you mean `{near}`?"),
+        None => format!("unknown key `{key}`; the keys are {}", KEYS.join(", ")),
     }
 }
 
@@ -252,7 +306,15 @@ mod tests {
             ("api=1", "a target and a key are needed"),
             ("api.target", "a value is needed"),
             ("nope.target=x", "no target matches `nope`"),
-            ("api.nope=x", "unknown key `nope`"),
+            (
+                "api.nope=x",
+                "unknown key `nope`; the keys are args, attest, cache-from, cache-to, call, context, contexts, dockerfile, entitlements, extra-hosts, labels, load, network, no-cache, no-cache-filter, output, platform, pull, push, secrets, shm-size, ssh, tags, target, ulimits",
+            ),
+            ("api.platfrom=x", "unknown key `platfrom`, did you mean `platform`?"),
+            ("api.platforms=x", "unknown key `platforms`, did you mean `platform`?"),
+            ("api.cache_from=x", "unknown key `cache_from`, did you mean `cache-from`?"),
+            ("api.build_args.A=x", "unknown key `build_args`, did you mean `args`?"),
+            ("ap.target=x", "no target matches `ap`, did you mean `api`?"),
             ("api.pull=maybe", "`maybe` is neither true nor false"),
             ("api.args=x", "`args` needs a name"),
             ("api.annotations=x", "the key `annotations` is not supported"),
@@ -261,6 +323,15 @@ mod tests {
             ("api.secrets=src=x", "it has no id"),
         ] {
             assert_eq!(run(&[text]).unwrap_err(), format!("invalid --set {text}: {reason}"));
+        }
+    }
+
+    #[test]
+    fn every_key_that_is_offered_is_taken() {
+        for key in KEYS.iter().chain(OF_COMPOSE.iter().map(|(_, ours)| ours)) {
+            let applied = apply(&mut set(), &[format!("api.{key}.NAME=true")], &|_| Ok(None));
+            let said = applied.map_err(|error| error.to_string());
+            assert!(!said.is_err_and(|said| said.contains("unknown key")), "{key}");
         }
     }
 }

@@ -292,7 +292,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "compose", "dockerfile", "error", "targets"],
         never: PURE,
     },
-    Room { place: "targets", may: &["build_context", "compose", "labels"], never: PURE },
+    Room { place: "targets", may: &["build_context", "compose", "labels", "nearest"], never: PURE },
     Room {
         place: "terminal",
         may: &["error", "redact"],

@@ -6,6 +6,7 @@ mod compose_fuzz;
 mod config;
 mod conventions;
 mod files;
+mod help;
 mod init;
 mod progress;
 mod redaction;
