@@ -24,6 +24,8 @@
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: what builds of a project cost, measured on copies; [`dev`]: development beside production.
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
+//! - [`completion`]: what could stand where somebody presses Tab; [`manual`]: man pages; [`docker_plugin`]: this program as
+//!   `docker doc2md`.
 //! - [`nearest`]: what a misspelt name may have meant.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
@@ -39,9 +41,11 @@ pub mod buildkit;
 pub mod clean;
 pub mod cli;
 pub mod commands;
+pub mod completion;
 pub mod compose;
 pub mod dev;
 pub mod diagnose;
+pub mod docker_plugin;
 pub mod dockerfile;
 pub mod engine;
 pub mod environment;
@@ -54,6 +58,7 @@ pub mod init;
 pub mod inventory;
 pub mod labels;
 pub mod lock;
+pub mod manual;
 pub mod measure;
 pub mod nearest;
 pub mod ownership;
@@ -76,6 +81,7 @@ pub mod view;
 mod test_program;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -83,6 +89,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::app::App;
 use crate::cli::ColorMode;
+use crate::docker_plugin::Call;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
@@ -93,6 +100,37 @@ const CLEAN_UP: Duration = Duration::from_millis(400);
 
 /// Parses `args`, runs the command and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let early = Ui::from_env(ColorChoice::Never);
+    let mut environment = Environment::of_process();
+    if let Ok(known) = &environment
+        && let Some(shell) = known.get(completion::VARIABLE)
+    {
+        early.data(&completion::for_shell(shell, &args, known).unwrap_or_default());
+        return ExitCode::SUCCESS;
+    }
+    let args = match docker_plugin::read(args) {
+        Ok(Call::Own(args)) => args,
+        Ok(Call::Run { args, variables }) => {
+            if let Ok(known) = &mut environment {
+                known.variables.extend(variables);
+            }
+            args
+        }
+        Ok(Call::Metadata) => {
+            early.data(&docker_plugin::metadata());
+            return ExitCode::SUCCESS;
+        }
+        Ok(Call::Completion(words)) => {
+            let answer = environment.map(|known| completion::for_docker(words, &known));
+            early.data(&answer.unwrap_or_default());
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            early.error(&CommandError::new(ExitKind::Usage, message));
+            return ExitCode::from(ExitKind::Usage as u8);
+        }
+    };
     let cli = match cli::parse(args) {
         Ok(cli) => cli,
         // clap knows where help and errors go and which code they end with; what it quotes may hold a password.
@@ -111,7 +149,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ColorMode::Always => ColorChoice::Always,
         ColorMode::Never => ColorChoice::Never,
     });
-    match run_command(cli, &ui).and_then(|()| ui.finish()) {
+    match run_command(cli, environment, &ui).and_then(|()| ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.error(&error);
@@ -120,12 +158,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run_command(cli: cli::Cli, ui: &Ui) -> Result<(), CommandError> {
-    let failed = |what: &str, error: std::io::Error| {
-        CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
-    };
-    let environment =
-        Environment::of_process().map_err(|error| failed("read the working directory", error))?;
+fn failed(what: &str, error: io::Error) -> CommandError {
+    CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
+}
+
+fn run_command(
+    cli: cli::Cli,
+    environment: io::Result<Environment>,
+    ui: &Ui,
+) -> Result<(), CommandError> {
+    let environment = environment.map_err(|error| failed("read the working directory", error))?;
     let said = ui.clone();
     let interrupt = Interrupt::listen(move |cause| {
         let error = cause.error();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use clap::Command;
+use clap::{Command, CommandFactory as _};
 
 use super::variables::VARIABLES;
 
@@ -24,6 +24,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
     ("Understand", &["why", "history", "bench", "builders"]),
     ("Disk", &["stats", "clean"]),
+    ("Set up", &["completions", "man", "plugin"]),
 ];
 
 /// What exit codes mean.
@@ -199,7 +200,68 @@ const PAGES: &[Page] = &[
         ],
         codes: &[1, 3, 5],
     },
+    Page {
+        command: "completions",
+        examples: &[("completions bash", "the script for bash; see above where it goes")],
+        codes: &[1],
+    },
+    Page {
+        command: "man",
+        examples: &[
+            ("man build", "the page of one command; `| man -l -` shows it"),
+            ("man --output ~/.local/share/man/man1", "all pages, where `man` finds them"),
+        ],
+        codes: &[1],
+    },
+    Page {
+        command: "plugin",
+        examples: &[("plugin install", "from then on: docker doc2md build")],
+        codes: &[1],
+    },
+    Page {
+        command: "plugin install",
+        examples: &[("plugin install --force", "replace what has the name there")],
+        codes: &[1],
+    },
+    Page {
+        command: "plugin remove",
+        examples: &[("plugin remove", "docker no longer knows it")],
+        codes: &[1],
+    },
 ];
+
+/// The examples of the program itself.
+const FIRST: &[(&str, &str)] = &[
+    ("build", "the images of the project in this folder"),
+    ("why", "why steps ran again"),
+    ("stats", "what it takes on disk"),
+    ("clean --dry-run", "what could be removed"),
+];
+
+fn page(path: &str) -> Option<&'static Page> {
+    PAGES.iter().find(|page| page.command == path)
+}
+
+/// The examples of a command, named with its parents, or of the program: command line and what it does.
+pub fn examples_of(path: &str) -> &'static [(&'static str, &'static str)] {
+    page(path).map_or(FIRST, |page| page.examples)
+}
+
+/// The exit codes of a command, or of the program, and what they mean.
+pub fn codes_of(path: &str) -> Vec<(u8, &'static str)> {
+    let own = page(path).map(|page| page.codes);
+    let is_own = |code: &u8| own.is_none_or(|own| own.contains(code) || [0, 2, 130].contains(code));
+    CODES.iter().copied().filter(|(code, _)| is_own(code)).collect()
+}
+
+/// What a command says of itself below its options, without what stands in [`PAGES`].
+pub fn prose(path: &str) -> Option<String> {
+    let mut command = super::Cli::command();
+    for word in path.split_whitespace() {
+        command = command.find_subcommand(word)?.clone();
+    }
+    command.get_after_long_help().map(ToString::to_string)
+}
 
 /// Where the rest is, below what `-h` shows.
 const MORE: &str = "All options, examples and exit codes: --help";
@@ -207,17 +269,8 @@ const MORE: &str = "All options, examples and exit codes: --help";
 /// `root` with what clap has no place for, in every command.
 pub(super) fn with_pages(root: Command) -> Command {
     let root = root.after_help("Everything, with exit codes and environment variables: --help");
-    let root = root.after_long_help(format!(
-        "{}\n\n{}\n\n{}",
-        examples(&[
-            ("build", "the images of the project in this folder"),
-            ("why", "why steps ran again"),
-            ("stats", "what it takes on disk"),
-            ("clean --dry-run", "what could be removed"),
-        ]),
-        codes(CODES.iter().map(|(code, _)| *code)),
-        environment(),
-    ));
+    let root =
+        root.after_long_help(format!("{}\n\n{}\n\n{}", examples(FIRST), codes(""), environment(),));
     below(root, "")
 }
 
@@ -225,7 +278,7 @@ pub(super) fn with_pages(root: Command) -> Command {
 fn below(command: Command, parent: &str) -> Command {
     command.mut_subcommands(|command| {
         let path = format!("{parent}{}", command.get_name());
-        let command = match PAGES.iter().find(|page| page.command == path) {
+        let command = match page(&path) {
             Some(page) => with_page(command, page),
             None => command,
         };
@@ -238,9 +291,7 @@ fn with_page(command: Command, page: &Page) -> Command {
     if let Some(prose) = command.get_after_long_help() {
         text = format!("{prose}\n\n");
     }
-    let own = page.codes.iter().copied().chain([0, 2, 130]);
-    let codes =
-        codes(CODES.iter().map(|(code, _)| *code).filter(|code| own.clone().any(|it| it == *code)));
+    let codes = codes(page.command);
     let _ = write!(text, "{}\n\n{codes}", examples(page.examples));
     if page.command.starts_with("dev") {
         text.push_str("\n\nOnce docker compose is started, the exit code is its own.");
@@ -261,10 +312,9 @@ fn examples(lines: &[(&str, &str)]) -> String {
     text
 }
 
-fn codes(codes: impl Iterator<Item = u8>) -> String {
+fn codes(path: &str) -> String {
     let mut text = heading("Exit codes");
-    for code in codes {
-        let meaning = CODES.iter().find(|(known, _)| *known == code).map_or("", |(_, text)| text);
+    for (code, meaning) in codes_of(path) {
         let _ = write!(text, "\n  {code:<4} {meaning}");
     }
     text
@@ -280,7 +330,7 @@ fn environment() -> String {
 
 /// `root` with its commands in groups. clap lists all of them under one heading: here they are hidden from its list, and
 /// stand in the template. Nothing but help looks at the difference.
-pub(super) fn in_groups(root: Command) -> Command {
+pub(super) fn in_groups(root: Command, name: &str) -> Command {
     let literal = *clap::builder::Styles::styled().get_literal();
     let mut groups = String::new();
     for (group, names) in GROUPS {
@@ -298,7 +348,7 @@ pub(super) fn in_groups(root: Command) -> Command {
         groups.push('\n');
     }
     root.mut_subcommands(|command| command.hide(true))
-        .override_usage("doc2md-docker [OPTIONS] <COMMAND>")
+        .override_usage(format!("{name} [OPTIONS] <COMMAND>"))
         .help_template(format!(
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{{all-args}}{{after-help}}"
         ))
@@ -336,7 +386,7 @@ mod tests {
 
     #[test]
     fn no_line_is_folded_at_80_columns() {
-        let codes = codes(CODES.iter().map(|(code, _)| *code));
+        let codes = codes("");
         let pages = PAGES.iter().map(|page| examples(page.examples));
         for text in pages.chain([codes, environment()]) {
             let long = text.lines().find(|line| line.chars().count() > 80);

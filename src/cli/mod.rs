@@ -4,12 +4,15 @@ pub mod bench;
 pub mod build;
 pub mod builders;
 pub mod clean;
+pub mod completions;
 pub mod config;
 pub mod dev;
 pub mod help;
 pub mod history;
 pub mod init;
 pub mod lock;
+pub mod man;
+pub mod plugin;
 pub mod project;
 pub mod stats;
 pub mod synonyms;
@@ -17,6 +20,7 @@ pub mod variables;
 pub mod why;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::{
     Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::Error,
@@ -32,7 +36,9 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// It is wrong, or asks for help or the version: clap's error says where that is to be printed.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
-    let mut command = help::in_groups(command());
+    let args: Vec<OsString> = args.into_iter().collect();
+    let name = args.first().and_then(|name| Path::new(name).file_name()?.to_str());
+    let mut command = help::in_groups(command(), name.unwrap_or("doc2md-docker"));
     let matches = command.try_get_matches_from_mut(args).map_err(synonyms::explain)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
@@ -92,6 +98,12 @@ pub enum Command {
     /// Containers, networks, images, volumes, build cache; nothing of anybody else.
     #[command(visible_alias = "prune")]
     Clean(clean::CleanArgs),
+    /// Print a script for completion in your shell.
+    Completions(completions::CompletionsArgs),
+    /// Print manual pages.
+    Man(man::ManArgs),
+    /// Install this program as `docker doc2md`.
+    Plugin(plugin::PluginArgs),
 }
 
 /// Options of every command.
@@ -159,8 +171,6 @@ pub enum ColorMode {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::path::Path;
-
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;

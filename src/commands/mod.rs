@@ -4,11 +4,14 @@ pub mod bench;
 pub mod build;
 pub mod builders;
 pub mod clean;
+pub mod completions;
 pub mod config;
 pub mod dev;
 pub mod history;
 pub mod init;
 pub mod lock;
+pub mod man;
+pub mod plugin;
 mod results;
 pub mod stats;
 pub mod why;
@@ -51,11 +54,14 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Build(args) => build::run(app, args).await,
         Command::Builders(args) => builders::run(app, args).await,
         Command::Clean(args) => clean::run(app, args).await,
+        Command::Completions(args) => completions::run(app, args),
         Command::Config(args) => config::run(app, args),
         Command::Dev(args) => dev::run(app, args).await,
         Command::History(args) => history::run(app, args),
         Command::Init(args) => init::run(app, args),
         Command::Lock(args) => lock::run(app, args).await,
+        Command::Man(args) => man::run(app, args),
+        Command::Plugin(args) => plugin::run(app, args),
         Command::Stats(args) => stats::run(app, args).await,
         Command::Why(args) => why::run(app, args),
     }

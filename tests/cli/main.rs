@@ -10,6 +10,7 @@ mod help;
 mod init;
 mod progress;
 mod redaction;
+mod shell;
 mod stopping;
 
 use std::path::PathBuf;
