@@ -93,7 +93,7 @@ fn what_is_not_a_plain_file_is_an_error_that_names_it() {
     {
         let fails = |args: &[&str], code: i32| {
             let text = command(folder.path(), args)
-                .timeout(std::time::Duration::from_secs(60))
+                .timeout(std::time::Duration::from_secs(300))
                 .assert()
                 .code(code)
                 .get_output()
@@ -115,7 +115,7 @@ fn what_is_not_a_plain_file_is_an_error_that_names_it() {
             symlink(at(special), at(name)).unwrap();
             let mut command = command(folder.path(), &["stats"]);
             command.env("DOCKER_CONFIG", at("docker"));
-            let text = command.timeout(std::time::Duration::from_secs(60)).assert();
+            let text = command.timeout(std::time::Duration::from_secs(300)).assert();
             let output = text.get_output().clone();
             let text = String::from_utf8(output.stderr).unwrap();
             // `stats` needs no login, so it may get as far as the engine.

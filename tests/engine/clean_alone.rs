@@ -107,7 +107,7 @@ fn a_dry_run_changes_nothing_and_the_estimate_holds() {
         build_and_create(&project);
         // The first question after a build counts as a use of a cache mount, and until the engine has let go of a
         // build, it may list another of two records that hold the same files.
-        let before = eventually("the engine is at rest", Duration::from_secs(60), || {
+        let before = eventually("the engine is at rest", || {
             let seen = inventory(&project);
             (inventory(&project) == seen).then_some(seen)
         });

@@ -1,7 +1,6 @@
 //! `doc2md-docker dev`: our build, then the real docker compose, with one idea of project and engine.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::support::{
     BUSYBOX, Engine, Project, engine, eventually, install_compose, on_every_engine, text,
@@ -81,7 +80,7 @@ fn up_logs_and_down() {
         // The production image was not built along the way.
         assert!(engine.image_id(&format!("{}-app", project.name())).is_none());
 
-        eventually("the service has spoken", Duration::from_secs(60), || {
+        eventually("the service has spoken", || {
             let logs = by_host(&project, &["dev", "logs", "app"]).output().unwrap();
             text(&logs).contains("in development").then_some(())
         });
@@ -123,13 +122,13 @@ fn in_the_foreground_an_interrupt_stops_what_was_started() {
     let mut dev =
         project.command(&["dev"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let logs = ["dev", "logs", "app"];
-    eventually("the service has spoken", Duration::from_secs(60), || {
+    eventually("the service has spoken", || {
         text(&project.command(&logs).output().unwrap()).contains("in development").then_some(())
     });
     // Compose has taken the program's place, so this reaches it.
     let pid = rustix::process::Pid::from_child(&dev);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    eventually("the program has ended", Duration::from_secs(60), || dev.try_wait().unwrap());
+    eventually("the program has ended", || dev.try_wait().unwrap());
     let label = format!("label=com.docker.compose.project={}", name(&project));
     let running = project.engine().docker_ok(&["ps", "--quiet", "--filter", &label]);
     assert_eq!(running, "");
@@ -203,7 +202,7 @@ fn production_stays_as_it_is_whatever_development_does() {
         assert_eq!(things(&project, project.name()), before, "{}", engine.name);
 
         assert!(ok(&project, &["dev", "ps", "--quiet"]).contains(&containers(&project)[10..22]));
-        eventually("the service has counted", Duration::from_secs(60), || {
+        eventually("the service has counted", || {
             let told = ok(&project, &["dev", "logs", "--no-log-prefix", "--tail", "3"]);
             let told: Vec<&str> = told.lines().filter(|it| it.parse::<u8>().is_ok()).collect();
             (told == ["7", "8", "9"]).then_some(())

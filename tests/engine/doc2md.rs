@@ -5,15 +5,13 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::http::{self, Answer};
 use crate::support::{PYTHON, Project, engine, eventually, install_compose, text};
 
 /// Formats that every worker converts.
 const OFFICE: &[&str] = &["csv", "docx", "html", "md", "pptx", "xlsx"];
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 fn is_full() -> bool {
     std::env::var_os("DOC2MD_TEST_FULL").is_some_and(|value| !value.is_empty())
@@ -78,7 +76,7 @@ impl Example {
     /// Waits until the containers' own checks call them healthy.
     fn wait_until_healthy(&self) {
         for service in ["redis", "api", "worker"] {
-            eventually(&format!("{service} is healthy"), PATIENCE, || {
+            eventually(&format!("{service} is healthy"), || {
                 (self.inspect(service, "{{.State.Health.Status}}") == "healthy").then_some(())
             });
         }
@@ -91,7 +89,7 @@ impl Example {
 
     /// Uploads a document and waits for its Markdown, or for why there is none.
     fn convert(&self, address: &str, name: &str, content: &[u8]) -> Result<String, String> {
-        let upload = eventually("the API takes documents", PATIENCE, || {
+        let upload = eventually("the API takes documents", || {
             match http::post_file(address, "/documents", name, content) {
                 Some(Answer { status: 502.., .. }) => None,
                 answer => answer,
@@ -102,16 +100,15 @@ impl Example {
         }
         let json: serde_json::Value = serde_json::from_str(&upload.body).unwrap();
         let job = format!("/documents/{}", json["job"].as_str().unwrap());
-        let state = eventually(&format!("{name} is converted"), PATIENCE, || {
+        let state = eventually(&format!("{name} is converted"), || {
             let state = http::get(address, &job)?.body;
             (!state.contains("pending")).then_some(state)
         });
         if !state.contains("done") {
             return Err(state);
         }
-        let answer = eventually("the Markdown is there", PATIENCE, || {
-            http::get(address, &format!("{job}/markdown"))
-        });
+        let answer =
+            eventually("the Markdown is there", || http::get(address, &format!("{job}/markdown")));
         assert_eq!(answer.status, 200, "{name}: {}", answer.body);
         Ok(answer.body)
     }
@@ -278,7 +275,7 @@ fn in_development_a_saved_file_answers_without_a_build() {
         Instant::now()
     };
     let start = edit("api/main.py", "{\"status\": \"ok\"}", "{\"status\": \"edited\"}");
-    eventually("the edited API answers", PATIENCE, || {
+    eventually("the edited API answers", || {
         http::get(&address, "/health")?.body.contains("edited").then_some(())
     });
     tell("an edit of the API answers", start);
@@ -287,7 +284,7 @@ fn in_development_a_saved_file_answers_without_a_build() {
         ".export_to_markdown()",
         ".export_to_markdown() + \"\\nedited\"",
     );
-    eventually("the edited worker answers", PATIENCE, || {
+    eventually("the edited worker answers", || {
         let markdown = example.convert(&address, "report.md", &report).unwrap();
         (markdown == format!("{before}\nedited")).then_some(())
     });

@@ -1,7 +1,6 @@
 //! Runs of several targets: order, limit, failures, deadline, and what is written about them.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::support::{BUSYBOX, Engine, Project, eventually, on_every_engine};
 
@@ -219,7 +218,7 @@ fn compose_starts_what_was_built() {
             said
         };
         up(&["compose", "up", "--detach", "--no-build"]);
-        let used = eventually("the container runs", Duration::from_secs(60), || {
+        let used = eventually("the container runs", || {
             let filter = format!("label=com.docker.compose.project={}", project.name());
             let listed = engine.docker_ok(&["ps", "--quiet", "--filter", &filter]);
             let container = listed.lines().next()?.to_owned();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -140,7 +139,7 @@ fn an_interrupted_export_leaves_nothing() {
             let args = ["build", "--set", &format!("app.output={output}")];
             let mut run =
                 project.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            eventually("the export begins", Duration::from_secs(60), || {
+            eventually("the export begins", || {
                 names(&out).iter().any(|name| name.ends_with(".partial")).then_some(())
             });
             kill_process(Pid::from_child(&run), Signal::INT).unwrap();

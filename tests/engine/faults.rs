@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::support::{
     BUSYBOX, Engine, PrivateEngine, Project, engine, eventually, on_every_engine, program,
@@ -191,7 +190,7 @@ fn an_engine_that_dies_in_mid_build() {
         let text = std::thread::scope(|scope| {
             let command = project.command(&["build", "--progress", "plain"]);
             let build = scope.spawn(move || fails(command, 3));
-            eventually("the second step runs", Duration::from_secs(60), || {
+            eventually("the second step runs", || {
                 let found = Command::new("pgrep")
                     .args(["-f", &format!("^sleep {seconds}$")])
                     .output()

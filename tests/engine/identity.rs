@@ -1,7 +1,6 @@
 //! Results by identity: what stands on another service stands on what was built of it, whatever bears its name.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::support::{BUSYBOX, Engine, Project, eventually, on_every_engine};
 
@@ -306,9 +305,7 @@ fn a_file_that_changes_meanwhile_changes_no_base() {
                    top: {build: {context: top, additional_contexts: {base: 'service:base', slow: 'service:slow'}}}\n",
             );
         let mut build = project.command(&["build"]).stderr(Stdio::null()).spawn().unwrap();
-        eventually("the base is built", Duration::from_secs(60), || {
-            engine.image_id(&format!("{name}-base"))
-        });
+        eventually("the base is built", || engine.image_id(&format!("{name}-base")));
         project.write("base/f", "after it was built");
         assert!(build.wait().unwrap().success());
         assert_eq!(reads(&project, "top", "cat /f"), "before", "{}", engine.name);

@@ -1,7 +1,5 @@
 //! `init`, then `build`, without editing anything in between.
 
-use std::time::Duration;
-
 use crate::support::{PYTHON, Project, engine, eventually, own_python, text};
 
 /// Runs `init` and `build` in the project.
@@ -109,7 +107,7 @@ fn start(project: &Project) {
         &image,
     ]);
     let id = id.trim();
-    eventually("the app answers", Duration::from_secs(180), || {
+    eventually("the app answers", || {
         let format = "--format={{.State.Health.Status}}";
         (project.engine().docker_ok(&["inspect", format, id]).trim() == "healthy").then_some(())
     });

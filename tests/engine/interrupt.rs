@@ -76,9 +76,7 @@ fn seed() -> u64 {
 /// Waits, and does not time: on a busy machine a second is no measure.
 #[track_caller]
 fn ends_soon(child: &mut Child, what: &str) -> ExitStatus {
-    eventually(&format!("{what}: the program ends"), Duration::from_secs(60), || {
-        child.try_wait().unwrap()
-    })
+    eventually(&format!("{what}: the program ends"), || child.try_wait().unwrap())
 }
 
 #[track_caller]
@@ -93,7 +91,7 @@ fn ends_interrupted(child: &mut Child, what: &str) {
 fn nothing_is_left(project: &Project, nap: u64, what: &str) {
     let mark = nap.to_string();
     let what = format!("{what}: no step runs");
-    eventually(&what, Duration::from_secs(60), || (!runs(&mark)).then_some(()));
+    eventually(&what, || (!runs(&mark)).then_some(()));
     is_empty(&project.home().join("tmp"));
 }
 
@@ -106,7 +104,7 @@ fn is_empty(folder: &Path) {
 /// Waits until both steps run.
 fn both_run(nap: u64) {
     let mark = nap.to_string();
-    eventually("a step runs", Duration::from_secs(60), || runs(&mark).then_some(()));
+    eventually("a step runs", || runs(&mark).then_some(()));
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn a_second_ctrl_c_ends_at_once() {
     let mut child = build(&project);
     both_run(nap);
     // Signals of one kind merge while they are pending, so send until one counts as the second.
-    let status = eventually("the program ends", Duration::from_secs(60), || {
+    let status = eventually("the program ends", || {
         signal(&child, Signal::INT);
         child.try_wait().unwrap()
     });
@@ -210,7 +208,7 @@ fn the_terminal_is_as_it_was() {
     let mut keyboard = terminal.stdin.take().unwrap();
     keyboard.write_all(b"\x03").unwrap();
     keyboard.flush().unwrap();
-    eventually("the program ends", Duration::from_secs(60), || {
+    eventually("the program ends", || {
         project.dir().join("after").metadata().ok().filter(|file| file.len() > 0)
     });
     drop(keyboard);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
@@ -50,7 +50,7 @@ fn mounts(report: &Value) -> Vec<Value> {
 
 /// The report, once it has mounts of the project: 20.10 answers one disk usage query at a time, and refuses others.
 fn told(project: &Project, args: &[&str]) -> (Value, Vec<Value>) {
-    crate::support::eventually("mounts are told of", LIMIT, || {
+    crate::support::eventually("mounts are told of", || {
         let report = stats(project, args);
         let found = mounts(&report);
         (!found.is_empty()).then_some((report, found))
@@ -163,7 +163,7 @@ fn owners_namespaces_and_modes_of_sharing_are_those_of_the_builds() {
                 || (mount["id"].to_string().contains("-private")
                     && why.contains("a build is at work"))
         };
-        let found = crate::support::eventually("all mounts are told of", LIMIT, || {
+        let found = crate::support::eventually("all mounts are told of", || {
             let found = mounts(&stats(&project, &[]));
             (found.len() == 3 && found.iter().all(is_told)).then_some(found)
         });
@@ -200,11 +200,11 @@ fn a_look_leaves_the_mount_and_the_history_as_they_were() {
         }
         // Of any number of looks the engine keeps the program, once.
         let is_once = || steps(engine) == 1;
-        crate::support::eventually("one program is kept", LIMIT, || is_once().then_some(()));
+        crate::support::eventually("one program is kept", || is_once().then_some(()));
         assert!(!history(engine).contains("measure"));
         // The engine lets go of a mount a little after its answer; meanwhile a build would get another one.
         let is_free = || records(engine, name).iter().all(|it| !it.in_use);
-        crate::support::eventually("the mount is free", LIMIT, || is_free().then_some(()));
+        crate::support::eventually("the mount is free", || is_free().then_some(()));
         write(&project, &[&format!("id={name},target=/c")], "ls /c/x && touch /c/y");
         project.run(&["build"]).success();
     });
@@ -226,7 +226,7 @@ fn a_mount_in_use_keeps_nobody_waiting() {
             .spawn()
             .unwrap();
         // The step itself says that it has the mount: of the build before the engine lets go a little after its answer.
-        crate::support::eventually("the step has the mount", LIMIT, || {
+        crate::support::eventually("the step has the mount", || {
             let said = std::fs::read_to_string(&log).unwrap();
             said.contains(&format!("| filled-{name}")).then_some(())
         });
@@ -235,7 +235,7 @@ fn a_mount_in_use_keeps_nobody_waiting() {
         assert_eq!(found[0]["not_measured"], "a build is using it");
         kill_process(Pid::from_child(&build), Signal::INT).unwrap();
         assert_eq!(build.wait().unwrap().code(), Some(130), "{}", engine.name);
-        let found = crate::support::eventually("the mount is free", LIMIT, || {
+        let found = crate::support::eventually("the mount is free", || {
             let (_, found) = told(&project, &[]);
             (found[0]["size_source"] == "measured").then_some(found)
         });

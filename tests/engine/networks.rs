@@ -67,7 +67,7 @@ impl<'a> Index<'a> {
         let to = format!("{name}:/tls");
         engine.docker_ok(&["cp", tls.to_str().unwrap(), &to]);
         engine.docker_ok(&["exec", &name, "touch", "/tls/ready"]);
-        eventually("the index serves", std::time::Duration::from_secs(60), || {
+        eventually("the index serves", || {
             engine.docker_ok(&["logs", &name]).contains("serving").then_some(())
         });
         Self { engine, name, address, authority }

@@ -1,7 +1,5 @@
 //! The engines the other tests stand on: what they promise, and that they leave nothing behind.
 
-use std::time::Duration;
-
 use crate::support::{
     BUSYBOX, PYTHON, PrivateEngine, Project, engine, eventually, on_every_engine,
 };
@@ -57,7 +55,7 @@ fn a_killed_engine_comes_back_and_a_stopped_one_leaves_nothing() {
             && !std::path::Path::new("/sys/class/net").join(&bridge).exists()
     );
     let state = state.to_str().unwrap();
-    eventually("no process of the engine is left", Duration::from_secs(60), || {
+    eventually("no process of the engine is left", || {
         let processes = std::fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| std::fs::read(entry.unwrap().path().join("cmdline")).ok());

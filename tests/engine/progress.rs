@@ -3,7 +3,6 @@
 
 use std::io::Read as _;
 use std::process::Stdio;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -157,7 +156,7 @@ fn an_interrupt_loses_no_line() {
         text
     };
     // The lines of one wait for the other: both have begun when both had the floor.
-    eventually("both write", Duration::from_secs(60), || {
+    eventually("both write", || {
         let text = read();
         (text.contains("| api-") && text.contains("| worker-")).then_some(())
     });

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::support::{
     BUSYBOX, Engine, PrivateEngine, Project, engine, eventually, on_every_engine, text,
@@ -270,7 +269,7 @@ fn an_interrupted_export_leaves_no_partial_blob() {
         entries.find(|entry| entry.path().extension().is_some_and(|end| end == "partial"))
     };
     let large = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|file| file.len() > 1 << 20);
-    eventually("the layer arrives", Duration::from_secs(60), || partial().filter(large));
+    eventually("the layer arrives", || partial().filter(large));
     let pid = rustix::process::Pid::from_child(&run);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));

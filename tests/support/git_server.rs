@@ -26,7 +26,7 @@ impl GitServer {
         let programs = String::from_utf8(programs.stdout).unwrap();
         let daemon = Path::new(programs.trim_end()).join("git-daemon");
         // It cannot take a bound socket, and a port that was free may have been taken before it listens.
-        let (address, server) = eventually("a git server listens", Duration::from_secs(60), || {
+        let (address, server) = eventually("a git server listens", || {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let mut server = Command::new(&daemon)
                 .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"])

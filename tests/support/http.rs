@@ -2,7 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+
+use super::wait::PATIENCE;
 
 /// An answer: status and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn post_file(address: &str, path: &str, name: &str, content: &[u8]) -> Optio
 
 fn exchange(address: &str, request: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -41,9 +41,7 @@ impl Registry {
         assert!(program.status.success(), "{}", text(&program));
         let program = String::from_utf8(program.stdout).unwrap();
         // It cannot take a bound socket, and a port that was free may have been taken before it listens.
-        eventually("a registry listens", Duration::from_secs(60), || {
-            Self::serve(program.trim_end(), login)
-        })
+        eventually("a registry listens", || Self::serve(program.trim_end(), login))
     }
 
     /// One on a port that was free a moment ago; `None` where it ended.
@@ -69,7 +67,7 @@ impl Registry {
             .spawn()
             .unwrap();
         let mut registry = Self { address, server, _data: data };
-        let listens = eventually("the registry listens or ends", Duration::from_secs(30), || {
+        let listens = eventually("the registry listens or ends", || {
             let ended = registry.server.try_wait().unwrap().is_some();
             let listens = TcpStream::connect(&registry.address).is_ok();
             (ended || listens).then_some(!ended)
