@@ -47,7 +47,7 @@ impl Before {
         let (inventory, ()) = engine.glance(PATIENCE, async |_| ()).await?;
         let images = inventory.images.into_iter().map(|image| image.id);
         let chains = engine.image_chains(&images.collect::<Vec<_>>()).await?;
-        let layers = chains.into_iter().flatten().collect();
+        let layers = chains.into_iter().flat_map(|(_, chains)| chains).collect();
         Ok(Self { records: records.collect(), layers })
     }
 

@@ -15,7 +15,7 @@ mod solve;
 mod subrequest;
 mod transport;
 
-pub use control::{About, Control, PastBuild, PastBuilds, Read};
+pub use control::{About, Control, ListedBuilds, PastBuild, PastBuilds};
 pub use definition::{Definition, vertices};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;

@@ -81,18 +81,24 @@ impl Engine {
         Ok(details.into_iter().flatten().collect())
     }
 
-    /// The chains of layers (OCI chain ids) of the images with these ids; those that are gone are left
+    /// The chains of layers (OCI chain ids) of the images with these ids, each with its id; those that are gone are left
     /// out. Half the requests of [`Self::image_details`].
     ///
     /// # Errors
     /// A request failed.
-    pub async fn image_chains(&self, ids: &[String]) -> Result<Vec<Vec<String>>, EngineError> {
-        let images = stream::iter(ids.iter().cloned())
-            .map(|id| async move { self.inspect_plainly(&id).await })
+    pub async fn image_chains(
+        &self,
+        ids: &[String],
+    ) -> Result<Vec<(String, Vec<String>)>, EngineError> {
+        let chains = stream::iter(ids.iter().cloned())
+            .map(|id| async move {
+                let image = self.inspect_plainly(&id).await?;
+                Ok(image.map(|image| (id, chain_ids(&diff_ids(image.root_fs)))))
+            })
             .buffer_unordered(CONCURRENT_REQUESTS)
             .try_collect::<Vec<_>>()
             .await?;
-        Ok(images.into_iter().flatten().map(|image| chain_ids(&diff_ids(image.root_fs))).collect())
+        Ok(chains.into_iter().flatten().collect())
     }
 
     async fn image_detail(&self, id: &str) -> Result<Option<ImageDetails>, EngineError> {

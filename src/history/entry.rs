@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::BuildId;
 use crate::progress::StepName;
+use crate::redact::REDACTED;
 
 /// The schema that this program writes.
 pub const SCHEMA: &str = "doc2md-docker/ledger/v1";
@@ -103,6 +104,9 @@ pub struct TargetEntry {
     /// The engine's message where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the engine's own history calls the build; absent where no solve was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_ref: Option<String>,
     /// When its solve was sent; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -295,6 +299,12 @@ impl Entry {
 }
 
 impl TargetEntry {
+    /// The ref of its build, where the engine's history could tell nothing of its steps that is not here.
+    pub fn whole_build(&self) -> Option<&str> {
+        let is_redacted = |step: &StepEntry| step.name.contains(REDACTED);
+        self.build_ref.as_deref().filter(|_| !self.steps.iter().any(is_redacted))
+    }
+
     /// Steps of the Dockerfile that came from the cache, and those that came from it or ran.
     pub fn hits(&self) -> (usize, usize) {
         let counted = self.steps.iter().filter(|step| step.is_instruction());

@@ -34,6 +34,7 @@ pub(crate) fn build(number: u32, outcome: Outcome, steps: Vec<StepEntry>) -> Ent
             size_bytes: (outcome == Outcome::Succeeded).then_some(255_300_000),
             outcome,
             error: (outcome == Outcome::Failed).then(|| "exit code: 1".to_owned()),
+            build_ref: None,
             started: Some(started),
             finished: Some(started + SignedDuration::from_secs_f64(seconds)),
             seconds: Some(seconds),

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::model::{Evidence, Project};
 use super::{history, remembered};
-use crate::buildkit::{Control, PastBuilds, Read, TransportError};
+use crate::buildkit::{Control, ListedBuilds, PastBuild, PastBuilds, TransportError};
 use crate::engine::{Connector, Engine, EngineError};
-use crate::history::{Entry, Store};
+use crate::history::{Entry, Store, TargetEntry};
 use crate::image_reference::familiar;
 use crate::inventory::Inventory;
 use crate::labels;
@@ -55,17 +55,30 @@ pub async fn recall_over(
         Some(directory) => entries(&Store::open(directory), &name, depth),
         None => Vec::new(),
     });
-    let past = async {
-        let read = if depth == Depth::Cache { Read::Steps } else { Read::Listed };
+    let listed = async {
         let control = control.as_ref().map_err(ToString::to_string)?;
-        control.past_builds(read).await.map_err(|error| error.message().to_owned())
+        let listed = control.past_builds().await.map_err(|error| error.message().to_owned())?;
+        Ok::<_, String>(listed.map(|listed| (control, listed)))
     };
-    let (entries, past) = tokio::join!(entries, past);
-    let past = past.unwrap_or_else(|why| {
+    let (entries, listed) = tokio::join!(entries, listed);
+    let entries: Vec<Entry> = entries.unwrap_or_default();
+    let listed = listed.unwrap_or_else(|why| {
         notes.push(format!("the engine's build history cannot be read: {why}"));
         None
     });
-    Memory { entries: entries.unwrap_or_default(), past }
+    let past = match listed {
+        Some((control, listed)) if depth == Depth::Cache => {
+            let known = whole_builds(&entries).map(str::to_owned).collect();
+            Some(control.with_steps(listed, &known).await)
+        }
+        listed => listed.map(|(_, listed)| ListedBuilds::without_steps(listed)),
+    };
+    Memory { entries, past }
+}
+
+/// Refs of the builds of which the ledger knows all that the engine could tell.
+fn whole_builds(entries: &[Entry]) -> impl Iterator<Item = &str> {
+    entries.iter().flat_map(|entry| &entry.targets).filter_map(TargetEntry::whole_build)
 }
 
 /// Entries of the project, or of everybody.
@@ -87,10 +100,17 @@ pub async fn gather(
     project: &Project,
     memory: Memory,
 ) -> Result<Evidence, EngineError> {
-    let Memory { mut entries, past } = memory;
+    let Memory { mut entries, mut past } = memory;
     // Entries of engines that did not tell their id in time could be of any engine.
     let id = &inventory.engine.id;
     entries.retain(|entry| !id.is_empty() && entry.engine.id == *id);
+    if let Some(past) = &mut past {
+        let whole: BTreeSet<&str> = whole_builds(&entries).collect();
+        // The ledger's account of it does not count after all, and the engine's was not asked for.
+        if past.known.iter().any(|build| !whole.contains(build.build_ref.as_str())) {
+            past.complete_since = None;
+        }
+    }
     let of_project = inventory.containers.iter().filter(|container| {
         container.labels.get(labels::PROJECT).is_some_and(|name| *name == project.name)
     });
@@ -150,15 +170,14 @@ fn remember(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
 /// Takes the builds and images that the engine remembers. It knows no directories: those are the ledger's to tell.
 fn take_history(evidence: &mut Evidence, project: &Project, past: &PastBuilds) {
     evidence.complete_since = past.complete_since;
-    for build in &past.builds {
-        if history::project_of(build) == Some(&project.name) {
-            for id in &build.images {
-                let made = evidence.made.entry(id.clone()).or_default();
-                made.names.extend(build.names.iter().map(|name| familiar(name)));
-            }
+    let is_of_project = |build: &&PastBuild| history::project_of(build) == Some(&project.name);
+    for build in past.builds.iter().chain(&past.known).filter(is_of_project) {
+        for id in &build.images {
+            let made = evidence.made.entry(id.clone()).or_default();
+            made.names.extend(build.names.iter().map(|name| familiar(name)));
         }
-        evidence.builds.push(history::build(build, &project.name));
     }
+    evidence.builds.extend(past.builds.iter().map(|build| history::build(build, &project.name)));
 }
 
 /// Adds the builds of the ledger that the engine does not remember, and places those that it does: a build that is

@@ -16,6 +16,7 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
         let target = &step.target;
         let of_step = TargetFacts {
             service: target.service.clone(),
+            build_ref: Some(job.options.build_ref.clone()),
             dockerfile: job.dockerfile.clone(),
             context: target.context.clone(),
             stage: target.target.clone(),
@@ -25,7 +26,8 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
             files: BTreeMap::new(),
         };
         for other in &step.also_serves {
-            let of_other = TargetFacts { service: other.name.clone(), ..of_step.clone() };
+            let service = other.name.clone();
+            let of_other = TargetFacts { service, build_ref: None, ..of_step.clone() };
             facts.insert(other.name.clone(), of_other);
         }
         facts.insert(target.name.clone(), of_step);

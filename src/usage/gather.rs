@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::facts::{Facts, PastImage, ServiceFacts};
 use super::model::RemedyStats;
 use super::mounts::DeclaredMounts;
-use super::{gc, past};
+use super::{Chains, chains, gc, past};
 use crate::buildkit::{Control, GcPolicy};
 use crate::clean;
 use crate::engine::{Connector, Engine, EngineError};
@@ -204,13 +204,20 @@ impl Gathering<'_> {
     async fn layers(&self, engine: &Engine, images: &[Image], end: Instant) -> Layers {
         let end = end.max(Instant::now() + LAYERS_AT_LEAST);
         let own = super::wanted(&self.project.name, self.services, images);
-        let others = images.iter().map(|image| image.id.clone());
-        let others: Vec<String> =
-            others.filter(|id| !own.is_empty() && !own.contains(id)).collect();
+        let is_other = |image: &&Image| !own.is_empty() && !own.contains(&image.id);
+        let others: Vec<&Image> = images.iter().filter(is_other).collect();
         let of_others = async {
             match self.depth {
-                Depth::Cache => Others::Details(in_time(end, engine.image_details(&others)).await),
-                Depth::Things => Others::Chains(in_time(end, engine.image_chains(&others)).await),
+                Depth::Cache => {
+                    let ids: Vec<String> = others.iter().map(|image| image.id.clone()).collect();
+                    Others::Details(in_time(end, engine.image_details(&ids)).await)
+                }
+                Depth::Things => {
+                    let ledger = self.ledger.map(PathBuf::as_path);
+                    let file = chains::file(ledger, &self.connector.address());
+                    let asked = chains::of_images(engine, file.as_deref(), &others);
+                    Others::Chains(in_time(end, asked).await)
+                }
             }
         };
         let (own, others) = tokio::join!(in_time(end, engine.image_details(&own)), of_others);
@@ -288,7 +295,7 @@ enum Others {
     /// Everything: whose a cache record is depends on them.
     Details(Result<Vec<ImageDetails>, String>),
     /// Only their chains of layers: the engine has not said what images share.
-    Chains(Result<Vec<Vec<String>>, String>),
+    Chains(Result<Chains, String>),
 }
 
 impl Layers {
@@ -306,10 +313,8 @@ impl Layers {
         let (chains, others) = match self.others {
             Others::Chains(chains) => (chains, None),
             Others::Details(details) => {
-                let chain = |image: &ImageDetails| {
-                    image.layers.iter().map(|layer| layer.chain_id.clone()).collect()
-                };
-                let chains = details.iter().flatten().map(chain).collect();
+                let layers = details.iter().flatten().flat_map(|image| &image.layers);
+                let chains = layers.map(|layer| layer.chain_id.as_str()).collect();
                 (Ok(chains), Some(details))
             }
         };

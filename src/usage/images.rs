@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chains::Chains;
 use super::facts::{CurrentImage, DockerfileFacts, Facts, ServiceFacts};
 use super::label;
 use super::model::{DanglingStats, ImageStats, LayerStats};
@@ -54,8 +55,7 @@ pub fn current(project: &str, services: &[ServiceFacts], images: &[Image]) -> Ve
 
 /// Fills in what the project's images share, where the engine was not asked: the layers that stand in
 /// the chains of another image, of the project or of `others`.
-pub fn add_shared(inventory: &mut Inventory, details: &[ImageDetails], others: &[Vec<String>]) {
-    let others: BTreeSet<&str> = others.iter().flatten().map(String::as_str).collect();
+pub fn add_shared(inventory: &mut Inventory, details: &[ImageDetails], others: &Chains) {
     for image in inventory.images.iter_mut().filter(|image| image.shared_bytes.is_none()) {
         let Some(own) = details.iter().find(|details| details.id == image.id) else { continue };
         let siblings: BTreeSet<&str> = details

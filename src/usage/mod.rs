@@ -8,6 +8,7 @@
 
 pub mod budget;
 mod cache;
+mod chains;
 mod facts;
 mod gather;
 pub mod gc;
@@ -19,6 +20,7 @@ mod projects;
 mod services;
 #[cfg(test)]
 pub(crate) mod tests;
+pub use chains::Chains;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use gather::{Gathered, Gathering};
 pub use images::{add_shared, current, wanted};

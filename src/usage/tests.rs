@@ -47,7 +47,7 @@ fn inventory(store: Store) -> Inventory {
     }
 }
 
-fn image(id: &str, reference: &str, size: u64, shared: u64) -> Image {
+pub(super) fn image(id: &str, reference: &str, size: u64, shared: u64) -> Image {
     let service = reference.split(['-', ':']).nth(1).unwrap_or("api");
     let labels = [(labels::PROJECT, "p"), (labels::SERVICE, service)];
     Image {
@@ -472,7 +472,8 @@ fn what_is_shared_is_found_by_chains_where_the_engine_was_not_asked() {
     }
     inventory.images[1].shared_bytes = Some(7);
     let run = "chain of RUN |1 TOKEN=x /bin/sh -c pip install . # buildkit".to_owned();
-    add_shared(&mut inventory, &details, &[vec!["elsewhere".to_owned(), run]]);
+    let others = ["elsewhere", &run].into_iter().collect();
+    add_shared(&mut inventory, &details, &others);
     let shared: Vec<_> = inventory.images.iter().map(|image| image.shared_bytes).collect();
     // The base and what is copied from `shared`; what the engine told stays; no layers, no answer.
     assert_eq!(shared, [Some(110), Some(7), None, None]);

@@ -337,6 +337,7 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: PURE,
     },
+    Room { place: "usage/chains.rs", may: &["engine", "files", "inventory"], never: SERVICE },
     Room {
         place: "usage/gather.rs",
         may: &["buildkit", "clean", "engine", "inventory", "measure", "ownership", "sight"],

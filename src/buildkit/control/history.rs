@@ -37,24 +37,31 @@ pub struct PastBuild {
     pub names: Vec<String>,
     /// Its steps, where they were asked for.
     pub trace: Trace,
+    /// What the engine calls it.
+    pub build_ref: String,
 }
 
-/// How much is read of each build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
-    /// What the list says.
-    Listed,
-    /// Its steps, too: a question for each build.
-    Steps,
-}
+/// Builds that the engine has told of, without their steps.
+#[derive(Debug)]
+pub struct ListedBuilds(Vec<pb::BuildHistoryRecord>);
 
 /// What the engine remembers.
 #[derive(Debug)]
 pub struct PastBuilds {
     /// The builds that can still be read.
     pub builds: Vec<PastBuild>,
+    /// Those whose steps somebody else knows: they were not asked for.
+    pub known: Vec<PastBuild>,
     /// Since when these are all: the oldest is forgotten first.
     pub complete_since: Option<Timestamp>,
+}
+
+impl ListedBuilds {
+    /// The builds as they were listed.
+    pub fn without_steps(self) -> PastBuilds {
+        let builds = self.0.into_iter().map(|it| past(it, Trace::default())).collect();
+        PastBuilds { builds, known: Vec::new(), complete_since: None }
+    }
 }
 
 impl Control {
@@ -63,27 +70,34 @@ impl Control {
     ///
     /// # Errors
     /// The connection was lost.
-    pub async fn past_builds(&self, read: Read) -> Result<Option<PastBuilds>, tonic::Status> {
-        let Some(mut records) = self.records().await? else { return Ok(None) };
-        records.retain(|_, record| record.completed_at.is_some());
-        if read == Read::Listed {
-            let builds = records.into_values().map(|it| past(it, Trace::default())).collect();
-            return Ok(Some(PastBuilds { builds, complete_since: None }));
-        }
-        let reads = records.into_values().map(|record| self.read(record));
+    pub async fn past_builds(&self) -> Result<Option<ListedBuilds>, tonic::Status> {
+        let records = self.records().await?;
+        let ended = |record: &pb::BuildHistoryRecord| record.completed_at.is_some();
+        Ok(records.map(|it| ListedBuilds(it.into_values().filter(ended).collect())))
+    }
+
+    /// The same builds with their steps: a question for each but those with a ref among `known`.
+    pub async fn with_steps(&self, listed: ListedBuilds, known: &BTreeSet<String>) -> PastBuilds {
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            listed.0.into_iter().partition(|record| known.contains(&record.r#ref));
+        let reads = unknown.into_iter().map(|record| self.read(record));
         let read: Vec<(Option<Timestamp>, Option<PastBuild>)> =
             stream::iter(reads).buffer_unordered(AT_ONCE).collect().await;
+        let starts = || {
+            let of_known = known.iter().map(|record| convert::time(record.created_at));
+            read.iter().map(|(at, _)| *at).chain(of_known).flatten()
+        };
         // A build whose steps cannot be read any more says nothing on its time.
         let unread = read.iter().filter(|(_, build)| build.is_none()).map(|(at, _)| *at).max();
-        let oldest = read.iter().filter_map(|(at, _)| *at).min();
         let complete_since = match unread {
-            None => oldest,
-            Some(unread) => {
-                read.iter().filter_map(|(at, _)| *at).filter(|at| Some(*at) > unread).min()
-            }
+            None => starts().min(),
+            Some(unread) => starts().filter(|at| Some(*at) > unread).min(),
         };
-        let builds = read.into_iter().filter_map(|(_, build)| build).collect();
-        Ok(Some(PastBuilds { builds, complete_since }))
+        PastBuilds {
+            builds: read.into_iter().filter_map(|(_, build)| build).collect(),
+            known: known.into_iter().map(|record| past(record, Trace::default())).collect(),
+            complete_since,
+        }
     }
 
     /// Removes the ended builds of a project from what the engine remembers, as `docker buildx history rm`
@@ -193,6 +207,7 @@ fn past(record: pb::BuildHistoryRecord, trace: Trace) -> PastBuild {
         images: ID_KEYS.into_iter().filter_map(said).collect(),
         names: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         frontend_attrs: record.frontend_attrs.into_iter().collect(),
+        build_ref: record.r#ref,
         trace,
     }
 }

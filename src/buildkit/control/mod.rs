@@ -19,7 +19,7 @@ use super::transport::{self, TransportError};
 use crate::engine::Connector;
 use crate::progress::{SolveStatus, StatusBounds};
 
-pub use history::{PastBuild, PastBuilds, Read};
+pub use history::{ListedBuilds, PastBuild, PastBuilds};
 
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);

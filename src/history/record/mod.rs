@@ -43,6 +43,8 @@ pub struct Run<'a> {
 pub struct TargetFacts {
     /// Compose service.
     pub service: String,
+    /// What the engine's own history calls its build.
+    pub build_ref: Option<String>,
     /// The Dockerfile as far as it is known here: name to show and text.
     pub dockerfile: Option<(String, String)>,
     /// Build context.
@@ -109,6 +111,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         size_bytes: None,
         outcome: Outcome::Cancelled,
         error: None,
+        build_ref: facts.build_ref.clone().filter(|_| trace.started.is_some()),
         started: trace.started.map(at),
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
