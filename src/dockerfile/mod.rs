@@ -20,7 +20,7 @@ pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};
 pub use locate::{Outline, Span, locate, stages};
-pub use mounts::{Beginning, CacheMountSpec, cache_mounts};
+pub use mounts::{Beginning, CacheMountSpec, cache_mounts, without_options};
 pub use parse_error::parse_error;
 pub use uses::{FileUse, file_uses};
 

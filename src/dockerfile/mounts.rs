@@ -1,4 +1,6 @@
-//! Cache mounts of a RUN, as its text tells.
+//! Cache mounts of a RUN, as its text tells, and what it runs on them.
+
+use std::borrow::Cow;
 
 /// A `--mount=type=cache`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,43 @@ pub fn cache_mounts(instruction: &str) -> Vec<CacheMountSpec> {
         .take_while(|word| word.starts_with("--"))
         .filter_map(|word| cache_mount(word.strip_prefix("--mount=")?))
         .collect()
+}
+
+/// What an instruction does, for people: a RUN without its options, of which mounts alone would take all the room there
+/// is. Anything else is left as it is.
+pub fn without_options(instruction: &str) -> Cow<'_, str> {
+    let Some((keyword, rest)) = instruction.split_once(' ') else { return instruction.into() };
+    if !keyword.eq_ignore_ascii_case("RUN") {
+        return instruction.into();
+    }
+    let mut command = rest.trim_start();
+    while command.starts_with("--") {
+        command = command[word_end(command)..].trim_start();
+    }
+    match command {
+        "" => instruction.into(),
+        command if command.len() == rest.len() => instruction.into(),
+        command => format!("{keyword} {command}").into(),
+    }
+}
+
+/// Where the first word ends; blanks within quotes belong to it.
+fn word_end(text: &str) -> usize {
+    let mut quote = None;
+    let end = text.char_indices().find(|(_, char)| match quote {
+        None if matches!(char, '"' | '\'') => {
+            quote = Some(*char);
+            false
+        }
+        None => char.is_whitespace(),
+        Some(open) => {
+            if *char == open {
+                quote = None;
+            }
+            false
+        }
+    });
+    end.map_or(text.len(), |(at, _)| at)
 }
 
 /// One mount; `None` for one of another type or without a target.
@@ -164,6 +203,27 @@ mod tests {
         ] {
             let text = format!("RUN --mount=type=cache,target=/c{options} make");
             assert_eq!(cache_mounts(&text)[0].beginning, expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn what_runs_is_left_of_a_run() {
+        for (instruction, left) in [
+            (
+                "RUN --mount=type=cache,target=/c --network=none pip install --upgrade x",
+                "RUN pip install --upgrade x",
+            ),
+            ("run --mount=type=bind,source=\"a b\",target=/x  make", "run make"),
+            ("RUN --mount=type=secret,id='a b' cat", "RUN cat"),
+            ("RUN make --mount=x", "RUN make --mount=x"),
+            ("RUN --mount=type=cache,target=/é é", "RUN é"),
+            ("RUN --mount=type=cache,target=/c", "RUN --mount=type=cache,target=/c"),
+            ("RUN --mount=\"open quote make", "RUN --mount=\"open quote make"),
+            ("COPY --from=uv /uv /bin/", "COPY --from=uv /uv /bin/"),
+            ("RUN", "RUN"),
+            ("", ""),
+        ] {
+            assert_eq!(without_options(instruction), left);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The words of a step and of a target, shared by every way to show them.
 
+use crate::dockerfile::without_options;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, Step, StepName, TargetSummary};
 use crate::terminal::format;
@@ -33,12 +34,18 @@ fn tag_of(label: &StepName) -> String {
     }
 }
 
-/// Tag and instruction.
+/// Tag and what runs.
 pub(crate) fn title(step: &Step) -> String {
-    title_of(&step.label)
+    let label = &step.label;
+    let instruction = without_options(&label.instruction);
+    if label.tag.is_empty() {
+        instruction.into_owned()
+    } else {
+        format!("{} {instruction}", tag_of(label))
+    }
 }
 
-/// Tag and instruction of what a name says.
+/// Tag and instruction of what a name says, options of the instruction included.
 pub(crate) fn title_of(label: &StepName) -> String {
     if label.tag.is_empty() {
         label.instruction.clone()

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::dockerfile::without_options;
 use crate::explain::{Change, Explanation, PathChange, Reason, Step, Target};
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::table;
@@ -48,7 +49,8 @@ fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
     let name = table::cell(&target.service);
     let line = |chain: &Chain<'_>| {
         let step = chain.first;
-        let instruction = format::cut(&table::cell(&step.instruction), columns / 3);
+        let instruction =
+            format::cut(&table::cell(&without_options(&step.instruction)), columns / 3);
         let place = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
         let time = format::seconds(step.duration_seconds);
         let followed = chain.followed().map(|text| format!("; {text}")).unwrap_or_default();
@@ -111,7 +113,7 @@ fn lines(target: &Target, columns: usize) -> String {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
         let time = format::seconds(step.duration_seconds);
-        let line = format!("  {place}{}  {time}", table::cell(&step.instruction));
+        let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
         text += &format!("      {}\n", format::cut(&because(step), columns.saturating_sub(6)));
         if let Some(followed) = chain.followed() {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{cell, difference, or_dash, result};
+use crate::dockerfile::without_options;
 use crate::history::copied::Differences;
 use crate::history::{BuildId, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
@@ -269,7 +270,7 @@ fn changed_files(step: &Step, columns: usize) -> String {
         lines.push(format!("and {} more", all - lines.len()));
     } else if all == 0 {
         let (a, b) = (count(files.a_count, files.a_bytes), count(files.b_count, files.b_bytes));
-        lines.push(format!("changed: {a} to {b} ({})", cell(&step.instruction)));
+        lines.push(format!("changed: {a} to {b} ({})", cell(&without_options(&step.instruction))));
     }
     lines.iter().map(|line| format::cut(line, columns) + "\n").collect()
 }
@@ -284,7 +285,8 @@ fn row(step: &Step) -> Vec<String> {
     let stage = step.stage.as_ref().map(|stage| format!("[{stage}] ")).unwrap_or_default();
     let moved = step.a.zip(step.b).map(|(a, b)| change(a.seconds, b.seconds)).unwrap_or_default();
     let was = step.was.as_ref().map(|was| format!(" (was {was})")).unwrap_or_default();
-    vec![cell(&format!("{stage}{}{was}", step.instruction)), a, a_time, b, b_time, moved]
+    let instruction = without_options(&step.instruction);
+    vec![cell(&format!("{stage}{instruction}{was}")), a, a_time, b, b_time, moved]
 }
 
 /// Signed seconds; a blank where they are as good as equal.

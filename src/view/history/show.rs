@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{ago, cell, hits, or_dash, outcome, result};
+use crate::dockerfile::without_options;
 use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::table::{self, Column, Shape};
@@ -95,7 +96,7 @@ fn step_row(step: &StepEntry) -> Vec<String> {
         _ => String::new(),
     };
     vec![
-        format!("{place}{}", cell(&step.instruction)),
+        format!("{place}{}", cell(&without_options(&step.instruction))),
         or_dash(step.line.map(|line| line.to_string())),
         result(step.result).to_owned(),
         format::seconds(step.seconds),

@@ -26,6 +26,9 @@ const WORTH_TELLING: Duration = Duration::from_millis(500);
 /// A step that runs this long without a word is announced, so that a reader knows what is slow.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// How often is told what still runs. CI systems take a log that is silent for longer for a job that hangs.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
 /// Columns of an instruction.
 const INSTRUCTION: usize = 100;
 
@@ -52,6 +55,8 @@ pub struct Plain {
     last: Duration,
     /// Steps announced while they run, by target and step.
     announced: HashSet<(String, String)>,
+    /// When was last told what still runs.
+    beat: Duration,
     /// Endings told: state and duration, by target and step.
     told: HashMap<(String, String), (StepState, Duration)>,
     /// Which target's lines tell of a step that several targets share.
@@ -70,6 +75,7 @@ impl Plain {
             name_width: 0,
             last: Duration::ZERO,
             announced: HashSet::new(),
+            beat: Duration::ZERO,
             told: HashMap::new(),
             owners: HashMap::new(),
         }
@@ -135,6 +141,29 @@ impl Plain {
         }
         let chunks = self.floor.tick(at);
         self.write(chunks, at);
+        if at >= self.beat + HEARTBEAT {
+            self.beat = at;
+            self.still_running(at);
+        }
+    }
+
+    /// Says which steps have been running for long, whoever has the floor.
+    fn still_running(&self, at: Duration) {
+        let mut told = HashSet::new();
+        let faint = SHADES.faint;
+        for target in self.run.targets().filter(|target| target.finished.is_none()) {
+            for step in target.trace.steps().filter(|step| step.state() == StepState::Running) {
+                let since = step.seen_at.map(|seen| at.saturating_sub(seen));
+                let Some(since) = since.filter(|since| *since >= HEARTBEAT) else { continue };
+                // A step that targets share runs once.
+                if step.is_visible() && told.insert(&step.id) {
+                    let time = format::duration(since);
+                    let title = self.title(step);
+                    let prefix = self.prefix(target);
+                    self.ui.say(&format!("{prefix}{title}  {faint}running for {time}{faint:#}"));
+                }
+            }
+        }
     }
 
     pub(super) fn finish(&mut self, summary: &RunSummary) {

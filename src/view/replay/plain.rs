@@ -128,3 +128,34 @@ fn a_silent_step_is_announced_once() {
     }
     assert_eq!(err.text(), "api  [2/2] RUN sleep 60  running\n");
 }
+
+#[test]
+fn what_runs_for_long_is_told_every_half_minute_without_its_mounts() {
+    let (ui, _, err) = piped(Colours::Drop);
+    let mut reporter = Reporter::new(Progress::Plain, ui, Ci::None).unwrap();
+    let name = "[2/2] RUN --mount=type=cache,target=/c sleep 600";
+    let json = format!(
+        r#"{{"vertexes":[{{"digest":"sha256:a","name":"{name}","started":"2026-11-23T10:00:00Z"}}]}}"#
+    );
+    let status: SolveStatus = serde_json::from_str(&json).unwrap();
+    let targets = vec![info("api"), info("worker")];
+    reporter.handle(&Event::Planned { targets }, Duration::ZERO);
+    // Both wait for one step.
+    for target in ["api", "worker"] {
+        let event = Event::Status { target: target.into(), status: status.clone() };
+        reporter.handle(&event, Duration::from_secs(1));
+    }
+    for second in 1..125 {
+        reporter.tick(Duration::from_secs(second));
+    }
+    let text = err.text();
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("running for")).collect();
+    assert_eq!(
+        told,
+        [
+            "api     [2/2] RUN sleep 600  running for 59.0s",
+            "api     [2/2] RUN sleep 600  running for 1m29s",
+            "api     [2/2] RUN sleep 600  running for 1m59s",
+        ]
+    );
+}

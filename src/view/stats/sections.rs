@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Extent;
 use super::table::{Column, Shape, cell};
+use crate::dockerfile::without_options;
 use crate::image_reference;
 use crate::terminal::format;
 use crate::usage::{CacheMountStats, ImageStats, LayerStats, RemedyStats, StatsReport};
@@ -171,7 +172,12 @@ fn layers(report: &StatsReport, extent: Extent) -> Section {
             (Some(file), Some(line)) => format!("{}:{line}", cell(file)),
             _ => "-".to_owned(),
         };
-        vec![size(layer.size_bytes), cell(&services.join(", ")), place, cell(&layer.instruction)]
+        vec![
+            size(layer.size_bytes),
+            cell(&services.join(", ")),
+            place,
+            cell(&without_options(&layer.instruction)),
+        ]
     });
     let title = if layers.len() < all { "Largest layers" } else { "Layers" };
     let mut section = section(title, &columns, rows.collect());

@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::{Bar, Ending, Fate, Lane, Leg, Place, Timeline, axis, critical_path, on_path};
+use crate::dockerfile::without_options;
 use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
 
@@ -360,19 +361,8 @@ fn table_row(timeline: &Timeline, place: Place, on_path: bool) -> Markup {
 /// The title without the options of the instruction: mounts would take all the room there is.
 fn headline(step: &Bar) -> String {
     let title = step.title();
-    let Some((keyword, rest)) = step.name.instruction.split_once(' ') else { return title };
-    let mut words = rest;
-    while words.starts_with("--")
-        && let Some((_, after)) = words.split_once(' ')
-    {
-        words = after;
-    }
     let end = title.len() - step.name.instruction.len();
-    // Where another stage is copied from tells more than which files are.
-    if !step.name.is_instruction() || keyword == "COPY" {
-        return title;
-    }
-    format!("{}{keyword} {words}", &title[..end])
+    format!("{}{}", &title[..end], without_options(&step.name.instruction))
 }
 
 /// Seconds from which a step that is not an instruction is worth a row.
