@@ -20,10 +20,10 @@ struct Page {
 }
 
 /// Commands in the order of use, in groups.
-const GROUPS: &[(&str, &[&str])] = &[
+pub const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
     ("Understand", &["why", "history", "bench", "builders"]),
-    ("Disk", &["stats", "clean"]),
+    ("Disk", &["ls", "stats", "clean"]),
     ("Set up", &["completions", "man", "plugin"]),
 ];
 
@@ -176,6 +176,14 @@ const PAGES: &[Page] = &[
         command: "builders inspect",
         examples: &[("builders inspect big", "one by its name")],
         codes: &[3],
+    },
+    Page {
+        command: "ls",
+        examples: &[
+            ("ls", "name, size, what runs, last build, directory"),
+            ("ls --format json", "for scripts"),
+        ],
+        codes: &[1, 3],
     },
     Page {
         command: "stats",

@@ -11,6 +11,7 @@ pub mod help;
 pub mod history;
 pub mod init;
 pub mod lock;
+pub mod ls;
 pub mod man;
 pub mod plugin;
 pub mod project;
@@ -88,6 +89,9 @@ pub enum Command {
     ///
     /// Nodes, BuildKit's release, platforms, cache, and which one is chosen.
     Builders(builders::BuildersArgs),
+    /// List the projects that the engine has something of.
+    #[command(visible_alias = "list")]
+    Ls(ls::LsArgs),
     /// Show what the project takes on disk, check budgets.
     ///
     /// Images, containers, volumes and build cache.

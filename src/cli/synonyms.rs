@@ -40,6 +40,7 @@ const SYNONYMS: &[(&[&str], &str, &str)] = &[
     ),
     (&["builder", "buildx", "nodes"], "builders", "shows the builders that buildx knows"),
     (&["measure", "benchmark", "time"], "bench", "measures what builds cost"),
+    (&["projects"], "ls", "lists the projects of the engine"),
     (&["new", "create", "generate", "scaffold"], "init", "writes Docker files for a project"),
     (&["freeze", "pin", "upgrade"], "lock", "pins Python requirements"),
     (&["version"], "--version", "prints the version"),

@@ -10,6 +10,7 @@ pub mod dev;
 pub mod history;
 pub mod init;
 pub mod lock;
+pub mod ls;
 pub mod man;
 pub mod plugin;
 mod results;
@@ -60,6 +61,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::History(args) => history::run(app, args),
         Command::Init(args) => init::run(app, args),
         Command::Lock(args) => lock::run(app, args).await,
+        Command::Ls(args) => ls::run(app, args).await,
         Command::Man(args) => man::run(app, args),
         Command::Plugin(args) => plugin::run(app, args),
         Command::Stats(args) => stats::run(app, args).await,

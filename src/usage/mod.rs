@@ -30,6 +30,7 @@ pub use model::{
     StatsReport, Verdict, VolumeStats,
 };
 pub use mounts::DeclaredMounts;
+pub use projects::together;
 pub use services::services;
 
 use crate::inventory::{Container, Labels, Lost, Part, Volume};

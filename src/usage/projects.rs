@@ -111,7 +111,8 @@ pub(super) fn projects(facts: &Facts) -> Vec<ProjectStats> {
     projects
 }
 
-fn together(images: &[&Image], details: &BTreeMap<&str, &ImageDetails>) -> Option<u64> {
+/// Bytes of images together, layers that they share counted once; `None` where the size of one is not known.
+pub fn together(images: &[&Image], details: &BTreeMap<&str, &ImageDetails>) -> Option<u64> {
     let mut sum = Together::default();
     for image in images {
         let details = details.get(image.id.as_str());

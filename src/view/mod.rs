@@ -12,6 +12,7 @@ pub mod json;
 pub mod line;
 pub mod lock;
 pub mod plain;
+pub mod projects;
 pub mod stats;
 pub mod summary;
 mod table;

@@ -162,6 +162,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "measure",
             "ownership",
             "progress",
+            "projects",
             "redact",
             "run",
             "scope",
@@ -242,6 +243,11 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "ownership/records", may: &[], never: PURE },
     Room { place: "progress", may: &["dockerfile", "redact"], never: PURE },
+    Room {
+        place: "projects.rs",
+        may: &["history", "inventory", "labels", "ownership", "usage"],
+        never: PURE,
+    },
     Room { place: "redact", may: &[], never: PURE },
     Room {
         place: "run",
@@ -358,6 +364,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "image_reference",
             "lock",
             "progress",
+            "projects",
             "redact",
             "targets",
             "terminal",

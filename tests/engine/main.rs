@@ -36,6 +36,7 @@ mod ownership;
 mod ownership_by_chance;
 mod private_engines;
 mod progress;
+mod projects;
 mod registry;
 mod secrets;
 mod services;
