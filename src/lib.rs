@@ -26,6 +26,7 @@
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
 //! - [`completion`]: what could stand where somebody presses Tab; [`manual`]: man pages; [`docker_plugin`]: this program as
 //!   `docker doc2md`.
+//! - [`settings`]: defaults of options that a project's file has.
 //! - [`nearest`]: what a misspelt name may have meant.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
@@ -67,6 +68,7 @@ pub mod projects;
 pub mod redact;
 pub mod run;
 pub mod scope;
+pub mod settings;
 pub mod sight;
 pub mod signal;
 pub mod size;
@@ -132,7 +134,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(ExitKind::Usage as u8);
         }
     };
-    let cli = match cli::parse(args) {
+    let cli = match cli::parse(args.clone()) {
         Ok(cli) => cli,
         // clap knows where help and errors go and which code they end with; what it quotes may hold a password.
         Err(error) => {
@@ -150,7 +152,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ColorMode::Always => ColorChoice::Always,
         ColorMode::Never => ColorChoice::Never,
     });
-    match run_command(cli, environment, &ui).and_then(|()| ui.finish()) {
+    match run_command(cli, args, environment, &ui).and_then(|()| ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.error(&error);
@@ -159,16 +161,38 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The command line again, where the project's file has other defaults for it.
+fn with_settings(
+    cli: cli::Cli,
+    args: Vec<OsString>,
+    environment: &Environment,
+) -> Result<cli::Cli, CommandError> {
+    if !cli.command.has_settings() {
+        return Ok(cli);
+    }
+    let (settings, path) = app::settings(&cli.global.project, environment)?;
+    if settings.is_empty() {
+        return Ok(cli);
+    }
+    let command = settings.apply(cli::command(), |name| environment.get(name).is_some());
+    cli::parse_with(command, args).map_err(|error| {
+        let message = format!("the settings of {} do not go with the options", path.display());
+        CommandError::new(ExitKind::Usage, message).caused_by(error)
+    })
+}
+
 fn failed(what: &str, error: io::Error) -> CommandError {
     CommandError::new(ExitKind::Failed, format!("failed to {what}")).caused_by(error)
 }
 
 fn run_command(
     cli: cli::Cli,
+    args: Vec<OsString>,
     environment: io::Result<Environment>,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let environment = environment.map_err(|error| failed("read the working directory", error))?;
+    let cli = with_settings(cli, args, &environment)?;
     let said = ui.clone();
     let interrupt = Interrupt::listen(move |cause| {
         let error = cause.error();

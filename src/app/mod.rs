@@ -23,7 +23,7 @@ use crate::terminal::Ui;
 use crate::view::Progress;
 use crate::view::ci::Ci;
 
-pub use project::{read, request};
+pub use project::{read, request, settings};
 
 /// What a command works with.
 pub struct App {

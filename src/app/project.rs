@@ -1,12 +1,15 @@
 //! The project that options and environment mean.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::cli;
 use crate::cli::project::ProjectArgs;
 use crate::compose::{self, LoadRequest, Project};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::files::read;
+use crate::settings::{self, Settings};
 
 /// Loads the project and leaves its warnings to the caller.
 ///
@@ -21,7 +24,39 @@ pub fn read(args: &ProjectArgs, environment: &Environment) -> Result<Project, Co
 /// # Errors
 /// The standard input cannot be read.
 pub fn request(args: &ProjectArgs, environment: &Environment) -> Result<LoadRequest, CommandError> {
-    Ok(LoadRequest {
+    let stdin = stdin(args, environment)?;
+    Ok(LoadRequest { stdin, ..without_stdin(args, environment) })
+}
+
+/// Where the project's files are; the working directory where there is no project.
+fn directory(args: &ProjectArgs, environment: &Environment) -> PathBuf {
+    let found = compose::directory(&without_stdin(args, environment));
+    found.unwrap_or_else(|| environment.working_dir.clone())
+}
+
+/// The defaults that the project's file has for options, and the path of that file.
+///
+/// # Errors
+/// The file cannot be read, or says something that is no setting.
+pub fn settings(
+    args: &ProjectArgs,
+    environment: &Environment,
+) -> Result<(Settings, PathBuf), CommandError> {
+    let path = directory(args, environment).join(settings::FILE);
+    let name = path.strip_prefix(&environment.working_dir).unwrap_or(&path).display().to_string();
+    let settings = match read::text(&path, read::TEXT) {
+        Ok(text) => Settings::read(&text, &name, &cli::command())?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+        Err(error) => {
+            let message = format!("failed to read {name}");
+            return Err(CommandError::new(ExitKind::Usage, message).caused_by(error));
+        }
+    };
+    Ok((settings, path))
+}
+
+fn without_stdin(args: &ProjectArgs, environment: &Environment) -> LoadRequest {
+    LoadRequest {
         files: args.files.clone(),
         project_name: args.project_name.clone(),
         project_directory: args.project_directory.clone(),
@@ -30,8 +65,8 @@ pub fn request(args: &ProjectArgs, environment: &Environment) -> Result<LoadRequ
         environment: environment.variables.clone(),
         not_utf8: environment.not_utf8.clone(),
         working_dir: environment.working_dir.clone(),
-        stdin: stdin(args, environment)?,
-    })
+        stdin: None,
+    }
 }
 
 /// The text of the file `-`, which options or COMPOSE_FILE name.

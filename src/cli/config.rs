@@ -32,6 +32,11 @@ pub struct ConfigArgs {
     /// Print the networks that services use.
     #[arg(long, group = "list")]
     pub networks: bool,
+    /// Print the settings of commands, and where each comes from.
+    ///
+    /// They stand in doc2md-docker.toml beside the compose file.
+    #[arg(long, group = "list")]
+    pub settings: bool,
     /// Print the profiles of all services.
     #[arg(long = "profiles", group = "list")]
     pub only_profiles: bool,

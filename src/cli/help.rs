@@ -97,6 +97,7 @@ const PAGES: &[Page] = &[
         examples: &[
             ("config", "the whole project, as a compose file"),
             ("config --services", "the names of its services"),
+            ("config --settings", "defaults of commands, and where each comes from"),
             ("config -q", "only check the files"),
         ],
         codes: &[5],

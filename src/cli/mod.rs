@@ -37,9 +37,20 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// It is wrong, or asks for help or the version: clap's error says where that is to be printed.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
+    parse_with(command(), args)
+}
+
+/// The same with other defaults.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_with(
+    command: clap::Command,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Cli, Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     let name = args.first().and_then(|name| Path::new(name).file_name()?.to_str());
-    let mut command = help::in_groups(command(), name.unwrap_or("doc2md-docker"));
+    let mut command = help::in_groups(command, name.unwrap_or("doc2md-docker"));
     let matches = command.try_get_matches_from_mut(args).map_err(synonyms::explain)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
@@ -108,6 +119,16 @@ pub enum Command {
     Man(man::ManArgs),
     /// Install this program as `docker doc2md`.
     Plugin(plugin::PluginArgs),
+}
+
+impl Command {
+    /// Whether a project's file may have defaults for it.
+    pub fn has_settings(&self) -> bool {
+        !matches!(
+            self,
+            Self::Init(_) | Self::Completions(_) | Self::Man(_) | Self::Plugin(_) | Self::Dev(_)
+        )
+    }
 }
 
 /// Options of every command.

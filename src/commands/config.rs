@@ -1,16 +1,22 @@
 //! `doc2md-docker config`: the project as compose understands it, to text.
 
 use crate::app::{self, App};
+use crate::cli;
 use crate::cli::config::{ConfigArgs, ConfigFormat};
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::files::write;
+use crate::settings;
+use crate::view::settings::{self as report, Row};
 
 /// Runs the command.
 ///
 /// # Errors
 /// Everything compose would refuse, a service that does not exist, and a file that cannot be written.
 pub fn run(app: &App, args: &ConfigArgs) -> Result<(), CommandError> {
+    if args.settings {
+        return show_settings(app);
+    }
     let request = app::request(&app.global.project, &app.environment)?;
     let (project, config) = compose::config(&request, &args.services)?;
     for warning in project.warnings.iter().chain(&config.warnings) {
@@ -45,6 +51,28 @@ pub fn run(app: &App, args: &ConfigArgs) -> Result<(), CommandError> {
             },
         )?,
     }
+    Ok(())
+}
+
+fn show_settings(app: &App) -> Result<(), CommandError> {
+    let (settings, path) = app::settings(&app.global.project, &app.environment)?;
+    let root = cli::command();
+    let mut rows = Vec::new();
+    for (command, options) in settings::OPTIONS {
+        for option in *options {
+            let variable = settings::variable(option);
+            let set = variable.and_then(|name| Some((name, app.environment.get(name)?)));
+            let (values, from) = match (set, settings.get(command, option)) {
+                (Some((name, value)), _) => (vec![value.to_owned()], name.to_owned()),
+                (None, Some(it)) => (it.values.clone(), format!("{}:{}", path.display(), it.line)),
+                (None, None) => {
+                    (settings::default_of(&root, command, option), "default".to_owned())
+                }
+            };
+            rows.push(Row { name: format!("{command}.{option}"), values, from });
+        }
+    }
+    app.ui.data(&report::table(&rows, app.ui.data_columns()));
     Ok(())
 }
 

@@ -77,6 +77,11 @@ pub fn load(request: &LoadRequest) -> Result<Project, ComposeError> {
     load_whole(request).map(|(project, _)| project)
 }
 
+/// The project's directory, before any compose file is read; `None` where there is no project.
+pub fn directory(request: &LoadRequest) -> Option<PathBuf> {
+    find::find(request).ok().map(|frame| frame.directory)
+}
+
 /// Loads the project, and what `docker compose config` prints of the services that are named, or of all.
 ///
 /// # Errors

@@ -167,10 +167,12 @@ impl Budgets {
             text.parse().map_err(|error: toml::de::Error| file(error.to_string()))?;
         let mut budgets = Self::default();
         for (name, value) in &table {
-            let ("budgets", toml::Value::Table(entries)) = (name.as_str(), value) else {
-                return Err(file(format!(
-                    "{name:?} means nothing here; budgets stand in [budgets]"
-                )));
+            // Other tables are settings of commands, which others read.
+            if name != "budgets" {
+                continue;
+            }
+            let toml::Value::Table(entries) = value else {
+                return Err(file("budgets stand in [budgets]".to_owned()));
             };
             for (key, value) in entries {
                 let value = match value {

@@ -13,6 +13,7 @@ pub mod line;
 pub mod lock;
 pub mod plain;
 pub mod projects;
+pub mod settings;
 pub mod stats;
 pub mod summary;
 mod table;
