@@ -1,6 +1,6 @@
 # `make demo` shows the program on the bundled example; `make test` runs everything CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-full engines engines-stop bench lint lock
+.PHONY: help demo demo-clean test test-full reference engines engines-stop bench lint lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: ## unit, command line and engine tests, on four private engines
 
 test-full: ## the example from end to end with all of Docling: gigabytes from PyPI, 20 GB of disk
 	@DOC2MD_TEST_FULL=1 DOC2MD_TEST_NAMES=28.5 scripts/test --test engine doc2md:: -- --nocapture
+
+reference: ## write docs/reference again, after a change of the help
+	DOC2MD_RECORD_REFERENCE=1 cargo test --locked --quiet --test cli reference::
 
 lint: ## format, lints, licences
 	cargo fmt --all -- --check

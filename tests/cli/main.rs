@@ -8,8 +8,12 @@ mod conventions;
 mod files;
 mod help;
 mod init;
+mod install;
 mod progress;
+mod readme;
 mod redaction;
+mod reference;
+mod settings;
 mod shell;
 mod stopping;
 
