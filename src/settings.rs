@@ -290,6 +290,10 @@ mod tests {
                 "s.toml:2:3: `paralel` is not a setting of build did you mean `parallel`?",
             ),
             ("[biuld]\n", "s.toml:1:2: `biuld` is not a table of settings did you mean [build]?"),
+            (
+                "[budget]\napi = \"1MB\"\n",
+                "s.toml:1:2: `budget` is not a table of settings did you mean [budgets]?",
+            ),
             ("build = 3\n", "s.toml:1:1: `build` is a table: write [build] above its settings "),
             (
                 "[clean]\nforce = true\n",

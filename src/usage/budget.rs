@@ -315,13 +315,9 @@ mod tests {
 
     #[test]
     fn files_with_anything_else_are_refused() {
-        for wrong in [
-            "[budget]\napi = \"1MB\"",
-            "budgets = 1",
-            "[budgets]\napi = true",
-            "[budgets",
-            "[budgets]\nmax-growth = 'x'",
-        ] {
+        for wrong in
+            ["budgets = 1", "[budgets]\napi = true", "[budgets", "[budgets]\nmax-growth = 'x'"]
+        {
             assert!(Budgets::from_toml(wrong).is_err(), "{wrong}");
         }
         assert!(Budgets::from_toml("").unwrap().is_empty());

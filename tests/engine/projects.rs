@@ -52,7 +52,10 @@ fn projects_are_told_apart() {
         let stats = shop.command(&["stats", "--format", "json"]).output().unwrap();
         let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
         assert!(stats["total_bytes"].as_u64() > Some(3_000_000), "{stats:#}");
-        assert_eq!(own["images_bytes"], stats["total_bytes"], "{own:#}");
+        // On the containerd store a shared layer's compressed part is an estimate, of whichever image comes first.
+        let (ours, total) =
+            (own["images_bytes"].as_u64().unwrap(), stats["total_bytes"].as_u64().unwrap());
+        assert!(ours.abs_diff(total) * 100 <= total, "{ours} of {total}: {own:#}");
 
         // From here only the other project's own history is seen: the labels tell the rest.
         let other = listed(&shop, blog.name()).unwrap();
