@@ -153,8 +153,8 @@ impl Here {
             home: self.environment.home.clone(),
         };
         let Ok(connector) = Connector::resolve(&settings) else { return Vec::new() };
-        let known = builders::Known::read(settings, &connector);
-        let engines = known.engines().map(|(name, _)| name.to_owned());
-        known.store.builders.keys().cloned().chain(engines).collect()
+        let catalog = builders::Catalog::new(settings, &connector);
+        let engines = catalog.engines().into_iter().map(|(name, _)| name);
+        catalog.store.names().into_iter().chain(engines).collect()
     }
 }

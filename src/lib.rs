@@ -27,7 +27,7 @@
 //! - [`completion`]: what could stand where somebody presses Tab; [`manual`]: man pages; [`docker_plugin`]: this program as
 //!   `docker doc2md`.
 //! - [`settings`]: defaults of options that a project's file has.
-//! - [`nearest`]: what a misspelt name may have meant.
+//! - [`nearest`]: what a misspelt name may have meant; [`remote`]: what is not a local path.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
 
@@ -66,6 +66,7 @@ pub mod ownership;
 pub mod progress;
 pub mod projects;
 pub mod redact;
+pub mod remote;
 pub mod run;
 pub mod scope;
 pub mod settings;
@@ -79,6 +80,9 @@ pub mod unreachable;
 pub mod usage;
 pub mod view;
 
+#[cfg(test)]
+#[path = "../tests/support/certificates.rs"]
+mod test_certificates;
 #[cfg(test)]
 #[path = "../tests/support/program.rs"]
 mod test_program;

@@ -13,7 +13,7 @@ use crate::builders;
 use crate::cli::project::ProjectArgs;
 use crate::cli::{GlobalArgs, ProgressMode};
 use crate::compose::Project;
-use crate::engine::docker_config::{self, DockerConfig};
+use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, ConnectorSettings};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
@@ -99,8 +99,8 @@ impl App {
     ///
     /// # Errors
     /// Those of [`Self::connector`].
-    pub fn builders(&self) -> Result<builders::Known, CommandError> {
-        Ok(builders::Known::read(self.connector_settings(), self.connector()?))
+    pub fn builders(&self) -> Result<builders::Catalog, CommandError> {
+        Ok(builders::Catalog::new(self.connector_settings(), self.connector()?))
     }
 
     /// Where somebody chose another builder than the engine: one sentence, if it was not by `--builder`.
@@ -133,7 +133,7 @@ impl App {
         if let Some(connector) = self.connector.get() {
             return Ok(connector);
         }
-        let connector = Connector::resolve(&self.connector_settings())?;
+        let connector = Connector::resolve_with(&self.connector_settings(), self.docker_config())?;
         Ok(self.connector.get_or_init(|| connector))
     }
 
@@ -141,10 +141,7 @@ impl App {
     /// warnings of [`Self::connector`].
     pub fn docker_config(&self) -> &DockerConfig {
         self.docker_config.get_or_init(|| {
-            let variables = &self.environment.variables;
-            docker_config::directory(variables, self.environment.home.as_deref())
-                .map_or_else(DockerConfig::default, |directory| DockerConfig::load(&directory))
-                .with_logins_of(variables)
+            DockerConfig::of_user(&self.environment.variables, self.environment.home.as_deref())
         })
     }
 

@@ -18,9 +18,9 @@ use crate::build_context::root::Root;
 use crate::build_context::stat::Kind;
 use crate::build_context::walk::{Entry, Stop, walk};
 use crate::files::write;
+use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::plan::TARGET_CONTEXT;
-use crate::solve::request::is_remote;
 use crate::targets::target::Target;
 
 /// From here on a hard link is worth its drawback: the original's link count and change time move.
@@ -136,7 +136,7 @@ impl Workspace {
 /// The local directory of the main build context.
 pub(super) fn main_context(target: &Target) -> Option<PathBuf> {
     let context = if target.context.is_empty() { "." } else { target.context.as_str() };
-    (!is_remote(context)).then(|| PathBuf::from(context))
+    (!is_fetched_by_engine(context)).then(|| PathBuf::from(context))
 }
 
 /// Named contexts that are local directories.

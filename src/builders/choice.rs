@@ -66,8 +66,7 @@ pub struct UnknownBuilder {
 }
 
 /// What chooses a builder.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub(super) struct Criteria<'a> {
     /// `--builder`.
     pub(super) option: Option<&'a str>,
     /// The environment.
@@ -76,8 +75,8 @@ pub(super) struct Wanted<'a> {
     pub(super) context: &'a str,
     /// The engine's address.
     pub(super) address: &'a str,
-    /// The docker contexts that there are, each of which is a builder, too.
-    pub(super) contexts: &'a [String],
+    /// The docker contexts that there are, each of which is a builder, too: asked for where nothing else has the name.
+    pub(super) contexts: &'a dyn Fn() -> Vec<String>,
 }
 
 /// The builder within the engine that a docker context means.
@@ -90,33 +89,39 @@ pub fn of_context(context: &str) -> Builder {
 ///
 /// # Errors
 /// A name that no builder has.
-pub(super) fn choose(store: &Store, wanted: Wanted<'_>) -> Result<Choice, UnknownBuilder> {
-    let variable =
-        |name: &str| wanted.environment.get(name).map(String::as_str).filter(|it| !it.is_empty());
-    let key = if wanted.context == DEFAULT { wanted.address } else { wanted.context };
-    let (name, by) = if let Some(name) = wanted.option.filter(|name| !name.is_empty()) {
-        (name, ChosenBy::Option)
+pub(super) fn choose(store: &Store, criteria: &Criteria<'_>) -> Result<Choice, UnknownBuilder> {
+    let variable = |name: &str| criteria.environment.get(name).filter(|it| !it.is_empty()).cloned();
+    let key = if criteria.context == DEFAULT { criteria.address } else { criteria.context };
+    let (name, by) = if let Some(name) = criteria.option.filter(|name| !name.is_empty()) {
+        (name.to_owned(), ChosenBy::Option)
     } else if let Some(name) = variable("BUILDX_BUILDER") {
         (name, ChosenBy::BuildxBuilder)
     } else if let Some(address) = variable("BUILDKIT_HOST") {
-        return Ok(Choice { builder: at(address), by: ChosenBy::BuildkitHost, is_engine: false });
+        return Ok(Choice { builder: at(&address), by: ChosenBy::BuildkitHost, is_engine: false });
     } else if let Some(name) = store.chosen(key) {
         (name, ChosenBy::Use)
     } else {
-        (wanted.context, ChosenBy::Engine)
+        (criteria.context.to_owned(), ChosenBy::Engine)
     };
     // buildx keeps builders under their names in lower case.
-    if let Some(builder) = store.builders.get(&name.to_lowercase()) {
-        return Ok(Choice { builder: builder.clone(), by, is_engine: false });
+    let why = match store.builder(&name.to_lowercase()) {
+        Some(Ok(builder)) => return Ok(Choice { builder, by, is_engine: false }),
+        Some(Err(why)) => Some(why),
+        None => None,
+    };
+    let is_engine = name == criteria.context;
+    if is_engine || name == DEFAULT {
+        return Ok(Choice { builder: of_context(&name), by, is_engine });
     }
-    let is_engine = name == wanted.context;
-    if is_engine || name == DEFAULT || wanted.contexts.iter().any(|context| context == name) {
-        return Ok(Choice { builder: of_context(name), by, is_engine });
+    let contexts = (criteria.contexts)();
+    if contexts.contains(&name) {
+        return Ok(Choice { builder: of_context(&name), by, is_engine });
     }
     let mut known = vec![DEFAULT.to_owned()];
-    known.extend(wanted.contexts.iter().chain(store.builders.keys()).cloned());
-    let why = store.broken.get(&name.to_lowercase()).cloned();
-    Err(UnknownBuilder { name: name.to_owned(), by, why, known })
+    known.extend(contexts);
+    let is_readable = |name: &String| matches!(store.builder(name), Some(Ok(_)));
+    known.extend(store.names().into_iter().filter(is_readable));
+    Err(UnknownBuilder { name, by, why, known })
 }
 
 /// The builder behind an address.
@@ -149,25 +154,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn store() -> Store {
-        let mut store = Store::default();
-        let big = Builder { driver: Driver::Remote, ..of_context("big") };
-        store.builders.insert("big".to_owned(), big);
-        store.broken.insert("half".to_owned(), "EOF".to_owned());
-        store
-    }
-
+    /// A builder `big`, and a file of another one that breaks off.
     fn chosen(option: Option<&str>, variables: &[(&str, &str)]) -> Result<String, String> {
         let environment =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let wanted = Wanted {
+        let home = tempfile::tempdir().unwrap();
+        let instances = home.path().join("instances");
+        fs_err::create_dir(&instances).unwrap();
+        fs_err::write(instances.join("big"), r#"{"Name":"big","Driver":"remote"}"#).unwrap();
+        fs_err::write(instances.join("half"), r#"{"Name":"#).unwrap();
+        let criteria = Criteria {
             option,
             environment: &environment.collect(),
             context: DEFAULT,
             address: "unix:///d.sock",
-            contexts: &["far".to_owned()],
+            contexts: &|| vec!["far".to_owned()],
         };
-        match choose(&store(), wanted) {
+        match choose(&Store::new(Some(home.path().to_owned())), &criteria) {
             Ok(choice) if choice.is_engine => Ok("engine".to_owned()),
             Ok(choice) => Ok(choice.to_string()),
             Err(error) => Err(format!("{error}; {}", error.known.join(" "))),
@@ -205,7 +208,8 @@ mod tests {
         let half = chosen(None, &[("BUILDX_BUILDER", "half")]).unwrap_err();
         assert_eq!(
             half,
-            "cannot read builder `half`, which BUILDX_BUILDER names: EOF; default far big"
+            "cannot read builder `half`, which BUILDX_BUILDER names: \
+             EOF while parsing a value at line 1 column 8; default far big"
         );
     }
 }

@@ -17,26 +17,23 @@ use crate::engine::{Connector, ConnectorSettings};
 
 /// What there is to choose from.
 #[derive(Debug, Clone)]
-pub struct Known {
-    /// What buildx's files say.
+pub struct Catalog {
+    /// The builders of buildx.
     pub store: Store,
-    /// How the user's engines are reached.
+    /// How the user's engines are reached; its docker contexts are builders, too.
     pub settings: ConnectorSettings,
-    /// The docker contexts that there are.
-    contexts: Vec<String>,
     /// The docker context of the engine; `default` where none is used.
     context: String,
     /// The engine's address.
     address: String,
 }
 
-impl Known {
-    /// Reads what there is for somebody whose engine is that of `connector`.
-    pub fn read(settings: ConnectorSettings, connector: &Connector) -> Self {
+impl Catalog {
+    /// What there is for somebody whose engine is that of `connector`. Nothing is read yet.
+    pub fn new(settings: ConnectorSettings, connector: &Connector) -> Self {
         let directory = store::directory(&settings.environment, settings.home.as_deref());
         Self {
-            store: directory.map(|directory| Store::read(&directory)).unwrap_or_default(),
-            contexts: Connector::contexts(&settings),
+            store: Store::new(directory),
             context: connector.context().to_owned(),
             address: connector.address(),
             settings,
@@ -48,23 +45,26 @@ impl Known {
     /// # Errors
     /// A name that no builder has.
     pub fn choose(&self, option: Option<&str>) -> Result<Choice, UnknownBuilder> {
-        let wanted = choice::Wanted {
+        let contexts = || Connector::contexts(&self.settings);
+        let criteria = choice::Criteria {
             option,
             environment: &self.settings.environment,
             context: &self.context,
             address: &self.address,
-            contexts: &self.contexts,
+            contexts: &contexts,
         };
-        choice::choose(&self.store, wanted)
+        choice::choose(&self.store, &criteria)
     }
 
     /// The builders within engines: the name of each, and whether it is the user's engine.
-    pub fn engines(&self) -> impl Iterator<Item = (&str, bool)> {
-        let own = [self.context.as_str()].into_iter();
-        let default = [choice::DEFAULT].into_iter().filter(|it| *it != self.context);
-        let others = self.contexts.iter().map(String::as_str);
-        let others = others.filter(|it| *it != self.context && *it != choice::DEFAULT);
-        own.map(|it| (it, true)).chain(default.chain(others).map(|it| (it, false)))
+    pub fn engines(&self) -> Vec<(String, bool)> {
+        let mut others = vec![choice::DEFAULT.to_owned()];
+        others.extend(
+            Connector::contexts(&self.settings).into_iter().filter(|it| it != choice::DEFAULT),
+        );
+        others.retain(|it| *it != self.context);
+        let others = others.into_iter().map(|it| (it, false));
+        std::iter::once((self.context.clone(), true)).chain(others).collect()
     }
 }
 

@@ -21,16 +21,11 @@ pub(super) fn directory(
         .or_else(|| Some(docker_config::directory(environment, home)?.join("buildx")))
 }
 
-/// What the files say. A file that cannot be read is as good as none, but for a builder: it is told of.
+/// The files. Each is read when somebody asks for what it says: a build needs one builder of many. A file that cannot be
+/// read is as good as none, but for a builder's: it is there, with what is wrong with it.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// The builders, by name.
-    pub builders: BTreeMap<String, Builder>,
-    /// Builders whose file cannot be read, and why.
-    pub broken: BTreeMap<String, String>,
-    current: Current,
-    /// Builders chosen for engines, by the beginning of a hash of the engine's key.
-    defaults: BTreeMap<String, String>,
+    directory: Option<PathBuf>,
 }
 
 /// buildx's file `current`.
@@ -82,55 +77,59 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
 }
 
 impl Store {
-    /// Reads the files below `directory`.
-    pub fn read(directory: &Path) -> Self {
-        let mut store = Self::default();
-        for (file, text) in texts(&directory.join("instances")) {
-            match text.and_then(|text| instance(&text)) {
-                Ok(builder) => {
-                    store.builders.insert(file, builder);
-                }
-                Err(why) => {
-                    store.broken.insert(file, why);
-                }
-            }
-        }
-        let current = read::text(&directory.join("current"), read::TEXT).ok();
-        store.current =
-            current.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let defaults = texts(&directory.join("defaults")).into_iter();
-        store.defaults = defaults.filter_map(|(file, text)| Some((file, text.ok()?))).collect();
-        store
+    /// The files below `directory`.
+    pub(super) fn new(directory: Option<PathBuf>) -> Self {
+        Self { directory }
+    }
+
+    /// The builder of this name; `None` where there is none, and what is wrong with its file where that cannot be read.
+    pub fn builder(&self, name: &str) -> Option<Result<Builder, String>> {
+        let file = self.instance(name)?;
+        file.exists().then(|| {
+            let text = read::text(&file, read::TEXT).map_err(|error| error.to_string())?;
+            instance(&text)
+        })
+    }
+
+    /// The names of all builders, in their order.
+    pub fn names(&self) -> Vec<String> {
+        let Some(directory) = &self.directory else { return Vec::new() };
+        let Ok(entries) = fs_err::read_dir(directory.join("instances")) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
     }
 
     /// The builder that was chosen for the engine with this key, unless it has been removed since. The key is the name
     /// of a docker context, or the address where no context is used.
-    pub(super) fn chosen(&self, key: &str) -> Option<&str> {
-        let exists =
-            |name: &&str| self.builders.contains_key(*name) || self.broken.contains_key(*name);
-        let Current { key: chosen_for, name, global } = &self.current;
-        let is_for_it = !name.is_empty() && (*global || chosen_for == key);
-        if is_for_it && exists(&name.as_str()) {
+    pub(super) fn chosen(&self, key: &str) -> Option<String> {
+        let exists = |name: &String| self.instance(name).is_some_and(|file| file.exists());
+        let current: Current = self
+            .text("current")
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let Current { key: chosen_for, name, global } = current;
+        let is_for_it = !name.is_empty() && (global || chosen_for == key);
+        if is_for_it && exists(&name) {
             return Some(name);
         }
         if is_for_it && chosen_for == key {
             return None;
         }
         let hash = hex::encode(Sha256::digest(key));
-        self.defaults.get(&hash[..20]).map(String::as_str).filter(exists)
+        self.text(&format!("defaults/{}", &hash[..20])).filter(exists)
     }
-}
 
-/// The files of a directory by name, with their texts.
-fn texts(directory: &Path) -> Vec<(String, Result<String, String>)> {
-    let Ok(entries) = fs_err::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .map(|(name, path)| (name, read::text(&path, read::TEXT).map_err(|e| e.to_string())))
-        .collect();
-    files.sort();
-    files
+    /// The file of a builder. A name that is a path is no builder's.
+    fn instance(&self, name: &str) -> Option<PathBuf> {
+        let is_name = Path::new(name).file_name().is_some_and(|file| file == name);
+        self.directory.as_ref().filter(|_| is_name).map(|it| it.join("instances").join(name))
+    }
+
+    fn text(&self, file: &str) -> Option<String> {
+        read::text(&self.directory.as_ref()?.join(file), read::TEXT).ok()
+    }
 }
 
 fn instance(text: &str) -> Result<Builder, String> {
@@ -173,16 +172,34 @@ mod tests {
             fs_err::write(instances.join(name), text).unwrap();
         }
         fs_err::create_dir(instances.join("folder")).unwrap();
-        let store = Store::read(home.path());
-        let big = &store.builders["big"];
+        let store = Store::new(Some(home.path().to_owned()));
+        let big = store.builder("big").unwrap().unwrap();
         assert_eq!((big.name.as_str(), &big.driver), ("big", &Driver::Remote));
         let nodes: Vec<_> = big.nodes.iter().map(|node| (&*node.name, &*node.endpoint)).collect();
         assert_eq!(nodes, [("big0", "tcp://build:1234"), ("big1", "tcp://arm:1234")]);
         assert_eq!(big.nodes[0].options["servername"], "build");
         assert_eq!(big.nodes[1].platforms, ["linux/arm64", "linux/arm/v7"]);
-        assert_eq!(store.builders.len(), 1);
-        let broken: Vec<_> = store.broken.keys().collect();
-        assert_eq!(broken, ["empty", "folder", "half"]);
+        assert_eq!(store.names(), ["big", "empty", "folder", "half"]);
+        for broken in ["empty", "folder", "half"] {
+            store.builder(broken).unwrap().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_name_never_leads_out_of_the_folder() {
+        let home = tempfile::tempdir().unwrap();
+        fs_err::create_dir(home.path().join("instances")).unwrap();
+        fs_err::write(home.path().join("outside"), REMOTE).unwrap();
+        let store = Store::new(Some(home.path().to_owned()));
+        let absolute = home.path().join("outside");
+        for name in
+            ["../outside", absolute.to_str().unwrap(), "instances/..", "..", ".", "", "none"]
+        {
+            assert!(store.builder(name).is_none(), "{name}");
+        }
+        fs_err::write(home.path().join("current"), r#"{"Key":"k","Name":"../outside"}"#).unwrap();
+        assert_eq!(store.chosen("k"), None);
+        assert!(Store::default().builder("big").is_none() && Store::default().names().is_empty());
     }
 
     /// The files as buildx 0.29.1 writes them: `use b`, `use --default b`, `use --global b`.
@@ -194,7 +211,8 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, text).unwrap();
         };
-        let chosen = || Store::read(home.path()).chosen("unix:///d.sock").map(str::to_owned);
+        let store = Store::new(Some(home.path().to_owned()));
+        let chosen = || store.chosen("unix:///d.sock");
         assert_eq!(chosen(), None);
         write("current", r#"{"Key":"unix:///d.sock","Name":"b","Global":false}"#);
         assert_eq!(chosen(), None, "it was removed");

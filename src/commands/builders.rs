@@ -19,25 +19,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// No builder has the name, or the engine's address cannot be understood.
 pub async fn run(app: &App, args: &BuildersArgs) -> Result<(), CommandError> {
-    let known = app.builders()?;
+    let catalog = app.builders()?;
     let (format, rows) = match &args.command {
         Some(BuildersCommand::Inspect(inspect)) => {
-            let choice = known.choose(inspect.name.as_deref())?;
+            let choice = catalog.choose(inspect.name.as_deref())?;
             let rows = vec![(choice.builder.clone(), choice.is_engine, true)];
             (inspect.format, rows)
         }
-        Some(BuildersCommand::Ls(list)) => (list.format, all(&known)),
-        None => (args.list.format, all(&known)),
+        Some(BuildersCommand::Ls(list)) => (list.format, all(app, &catalog)),
+        None => (args.list.format, all(app, &catalog)),
     };
     let is_one = matches!(args.command, Some(BuildersCommand::Inspect(_)));
     let asked = rows.into_iter().map(|(builder, is_engine, is_chosen)| {
-        let settings = &known.settings;
+        let settings = &catalog.settings;
         async move { row(builder, is_engine, is_chosen, settings, is_one).await }
     });
     let rows: Vec<Row> = join_all(asked).await;
-    for (name, why) in known.store.broken.iter().filter(|_| !is_one) {
-        app.ui.warn(&format!("the builder `{name}` cannot be read: {why}"));
-    }
     app.ui.data(&match (format, is_one) {
         (BuildersFormat::Json, _) => report::document(&rows),
         (BuildersFormat::Table, false) => report::table(&rows, app.ui.data_columns()),
@@ -47,13 +44,22 @@ pub async fn run(app: &App, args: &BuildersArgs) -> Result<(), CommandError> {
 }
 
 /// All builders: those of buildx, and one within each engine that a docker context names.
-fn all(known: &builders::Known) -> Vec<(Builder, bool, bool)> {
+fn all(app: &App, catalog: &builders::Catalog) -> Vec<(Builder, bool, bool)> {
     // A choice that leads nowhere marks nothing.
-    let chosen = known.choose(None).ok().map(|choice| choice.builder.name);
-    let engines = known.engines().map(|(name, is_engine)| (builders::of_context(name), is_engine));
-    let stored = known.store.builders.values().map(|builder| (builder.clone(), false));
-    stored
-        .chain(engines)
+    let chosen = catalog.choose(None).ok().map(|choice| choice.builder.name);
+    let mut builders = Vec::new();
+    for name in catalog.store.names() {
+        match catalog.store.builder(&name) {
+            Some(Ok(builder)) => builders.push((builder, false)),
+            Some(Err(why)) => app.ui.warn(&format!("the builder `{name}` cannot be read: {why}")),
+            // It was removed meanwhile.
+            None => {}
+        }
+    }
+    let engines = catalog.engines().into_iter();
+    builders.extend(engines.map(|(name, is_engine)| (builders::of_context(&name), is_engine)));
+    builders
+        .into_iter()
         .map(|(builder, is_engine)| {
             let is_chosen = chosen.as_ref() == Some(&builder.name);
             (builder, is_engine, is_chosen)

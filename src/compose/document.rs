@@ -13,6 +13,7 @@ use super::scope::Scope;
 use super::yaml::{self, Document};
 use super::{canonical, dotenv, extends, include, interpolate, merge, paths, schema};
 use crate::files::read;
+use crate::remote::is_no_path;
 
 /// Files included by one project: two that each include the next twice double with every level.
 const MAX_INCLUDES: usize = 2000;
@@ -175,7 +176,7 @@ impl Loading {
         included: &[PathBuf],
     ) -> Result<Node, ComposeError> {
         let absolute = |text: &str| paths::absolute(text, scope.directory, scope.home);
-        if let Some(remote) = entry.files.iter().find(|file| paths::is_remote(file)) {
+        if let Some(remote) = entry.files.iter().find(|file| is_no_path(file)) {
             let message = format!("cannot include {remote}: only local files are read");
             return Err(ComposeError::at(&entry.place, message));
         }

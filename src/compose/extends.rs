@@ -9,6 +9,7 @@ use super::node::{Map, Node, Value};
 use super::paths;
 use super::scope::Scope;
 use crate::nearest::did_you_mean;
+use crate::remote::is_no_path;
 
 /// Services in one chain of `extends`.
 const MAX_CHAIN: usize = 100;
@@ -100,7 +101,7 @@ fn reference(extends: &Node) -> Result<(String, Option<String>), ComposeError> {
     match file {
         None => Ok((name.to_owned(), None)),
         Some(file) => match file.as_str() {
-            Some(path) if !paths::is_remote(path) => Ok((name.to_owned(), Some(path.to_owned()))),
+            Some(path) if !is_no_path(path) => Ok((name.to_owned(), Some(path.to_owned()))),
             Some(path) => {
                 let message =
                     format!("cannot extend a service of {path}: only local files are read");

@@ -155,11 +155,6 @@ fn load_whole(request: &LoadRequest) -> Result<(Project, Node), ComposeError> {
     Ok((project, model))
 }
 
-/// Whether a build context is a URL or a git reference instead of a local directory.
-pub fn is_remote_context(context: &str) -> bool {
-    paths::is_remote(context)
-}
-
 /// `path` below `base`, cleaned by name; an absolute path stays as it is.
 pub fn join(base: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { paths::clean(&base.join(path)) }

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::node::{Node, Value, entries_mut};
+use crate::remote::is_no_path;
 
 /// Resolves paths relative to `base`. `home` replaces a leading `~`.
 pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
@@ -43,7 +44,7 @@ pub(super) fn resolve(root: &mut Node, base: &Path, home: Option<&str>) {
         }
         if let Some(extends) = service.get_mut("extends")
             && let Some(file) = extends.get_mut("file")
-            && file.as_str().is_some_and(|file| !is_remote(file))
+            && file.as_str().is_some_and(|file| !is_no_path(file))
         {
             resolve_node(file, base, home);
         }
@@ -82,7 +83,7 @@ fn items_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut 
 fn resolve_context(node: &mut Node, base: &Path, home: Option<&str>) {
     let local = node
         .as_str()
-        .is_some_and(|text| !text.is_empty() && !text.starts_with("service:") && !is_remote(text));
+        .is_some_and(|text| !text.is_empty() && !text.starts_with("service:") && !is_no_path(text));
     if local {
         resolve_node(node, base, home);
     }
@@ -103,11 +104,6 @@ fn resolve_node(node: &mut Node, base: &Path, home: Option<&str>) {
     if let Value::Str(text) = &mut node.value {
         *text = absolute(text, base, home).to_string_lossy().into_owned();
     }
-}
-
-/// Whether a build context or a compose file is something other than a local path.
-pub(super) fn is_remote(text: &str) -> bool {
-    text.contains("://") || text.starts_with("github.com/") || text.starts_with("git@")
 }
 
 /// `text` below `base`, without `.` and `..`; an absolute path stays as it is.

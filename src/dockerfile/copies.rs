@@ -73,11 +73,6 @@ pub(super) fn bind(mount: &str) -> Option<(Option<String>, String)> {
     Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
 }
 
-/// Whether ADD fetches it from elsewhere.
-pub(super) fn is_remote(path: &str) -> bool {
-    path.contains("://") || path.starts_with("git@")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

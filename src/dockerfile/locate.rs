@@ -9,6 +9,7 @@ use parse_dockerfile::{Instruction, parse_iter};
 
 use super::alike::Bigrams;
 use super::copies::{self, CopySources};
+use crate::remote;
 
 /// Lines of an instruction, counted from 1.
 pub type Span = RangeInclusive<usize>;
@@ -79,7 +80,7 @@ impl<'a> Outline<'a> {
             // The engine names its steps after the variables are replaced.
             sources.paths = copies::words(text);
         }
-        sources.paths.retain(|path| !copies::is_remote(path));
+        sources.paths.retain(|path| !remote::is_fetched_by_add(path));
         (!sources.paths.is_empty()).then_some(sources)
     }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies::{self, bind, field};
 use super::history::{Stages, words};
 use super::locate::{Step, steps};
+use crate::remote;
 
 /// Bytes of a variable at most; one that holds others can be longer than any path, and is not known then.
 const LONGEST_VALUE: usize = 16 << 10;
@@ -57,7 +58,7 @@ pub fn file_uses(
             "COPY" | "ADD" => {
                 let from = flag(&text, "from");
                 let mut paths = copies::words(&text);
-                paths.retain(|path| !copies::is_remote(path) && !path.contains('$'));
+                paths.retain(|path| !remote::is_fetched_by_add(path) && !path.contains('$'));
                 if !paths.is_empty() && !from.as_ref().is_some_and(is_stage) {
                     uses.push(FileUse::Reads { from, paths, exclude: flags(&text, "exclude") });
                 }

@@ -71,6 +71,13 @@ impl fmt::Debug for AuthEntry {
 }
 
 impl DockerConfig {
+    /// The configuration of the user whose environment and home directory these are; an empty one where there is none.
+    pub fn of_user(environment: &BTreeMap<String, String>, home: Option<&Path>) -> Self {
+        directory(environment, home)
+            .map_or_else(Self::default, |directory| Self::load(&directory))
+            .with_logins_of(environment)
+    }
+
     /// Reads `config.json` of the docker configuration directory. A missing file is an empty one, and
     /// what cannot be read is left out and named in `damage`: the docker CLI goes on, too
     /// (`config.LoadDefaultConfigFile`).

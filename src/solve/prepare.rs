@@ -16,6 +16,7 @@ use crate::engine::{Connector, Engine};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference;
+use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::job::Job;
@@ -217,7 +218,7 @@ fn secrets(request: &SolveRequest) -> BTreeMap<String, Option<String>> {
 
 /// Where the files name a build context that is not a directory of this machine.
 fn context_place(target: &Target) -> Option<Place> {
-    target.places.get("context").filter(|_| request::is_remote(&target.context)).cloned()
+    target.places.get("context").filter(|_| is_fetched_by_engine(&target.context)).cloned()
 }
 
 /// References of the image that a step makes, without those that another one takes.

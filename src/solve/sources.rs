@@ -9,9 +9,9 @@ use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
 use crate::error::{CommandError, ExitKind};
 use crate::nearest::nearest;
+use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::plan::TARGET_CONTEXT;
-use crate::solve::request::is_remote;
 use crate::targets::target::Target;
 
 /// Checks the local directories and the Dockerfile of `target`.
@@ -20,7 +20,7 @@ use crate::targets::target::Target;
 /// One of them is not there, or is something else.
 pub fn check(target: &Target) -> Result<(), CommandError> {
     let context = Path::new(&target.context);
-    let remote = is_remote(&target.context);
+    let remote = is_fetched_by_engine(&target.context);
     if !remote {
         directory(target, "context", "build context", context)?;
     }

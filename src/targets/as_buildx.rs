@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::remote::is_no_path;
 use crate::targets::target::Target;
 
 /// The argument that makes builds reproducible (reproducible-builds.org), and its variable.
@@ -24,7 +25,7 @@ pub fn complete(targets: &mut [Target], source_date_epoch: Option<&str>) {
 /// The `dockerfile` of a local context that has no `Dockerfile` (buildx `build/opt.go`,
 /// handleLowercaseDockerfile). It does not matter whether the name was written or is the default.
 fn lower_case_dockerfile(target: &Target) -> Option<String> {
-    if target.dockerfile_inline.is_some() || crate::compose::is_remote_context(&target.context) {
+    if target.dockerfile_inline.is_some() || is_no_path(&target.context) {
         return None;
     }
     let given = Path::new(target.dockerfile.as_deref().unwrap_or("Dockerfile"));

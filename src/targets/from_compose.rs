@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compose::{BuildSection, ComposeError, Project, Service, Ulimit, parse_bool};
 use crate::labels;
+use crate::remote::is_no_path;
 use crate::targets::overrides;
 use crate::targets::reference;
 use crate::targets::select::select;
@@ -396,7 +397,7 @@ fn platforms(
 /// Absolute below a local context, with symbolic links of its directory resolved; as it is for
 /// contexts elsewhere.
 fn dockerfile_path(context: &str, dockerfile: &str) -> String {
-    if crate::compose::is_remote_context(context) {
+    if is_no_path(context) {
         return dockerfile.to_owned();
     }
     let path = crate::compose::join(Path::new(context), Path::new(dockerfile));

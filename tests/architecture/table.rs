@@ -113,7 +113,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room {
         place: "bench/workspace.rs",
-        may: &["build_context", "files", "solve", "targets"],
+        may: &["build_context", "files", "remote", "solve", "targets"],
         never: PURE,
     },
     Room { place: "builders", may: &["engine", "error", "files"], never: PURE },
@@ -185,7 +185,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["app", "builders", "cli", "compose", "engine", "environment", "history"],
         never: SERVICE,
     },
-    Room { place: "compose", may: &["error", "files", "nearest"], never: PURE },
+    Room { place: "compose", may: &["error", "files", "nearest", "remote"], never: PURE },
     Room { place: "dev", may: &["app", "cli", "compose", "environment", "error"], never: SERVICE },
     // It finds docker compose, and has it replace this process.
     Room { place: "dev/compose_cli.rs", may: &["engine", "environment", "error"], never: COMMAND },
@@ -195,7 +195,7 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
     Room { place: "docker_plugin.rs", may: &[], never: PURE },
-    Room { place: "dockerfile", may: &["files"], never: PURE },
+    Room { place: "dockerfile", may: &["files", "remote"], never: PURE },
     Room { place: "engine", may: &["error", "files", "inventory", "redact"], never: CLIENT },
     // It is where the environment is read.
     Room { place: "environment.rs", may: &["error"], never: SURROUNDINGS },
@@ -251,6 +251,7 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
     Room { place: "redact", may: &[], never: PURE },
+    Room { place: "remote.rs", may: &[], never: PURE },
     Room {
         place: "run",
         may: &[
@@ -309,6 +310,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "nearest",
             "progress",
             "redact",
+            "remote",
             "targets",
             "unreachable",
         ],
@@ -318,10 +320,14 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "solve/plan.rs", may: &["error", "progress", "targets"], never: PURE },
     Room {
         place: "solve/request",
-        may: &["buildkit", "compose", "dockerfile", "error", "targets"],
+        may: &["buildkit", "compose", "dockerfile", "error", "remote", "targets"],
         never: PURE,
     },
-    Room { place: "targets", may: &["build_context", "compose", "labels", "nearest"], never: PURE },
+    Room {
+        place: "targets",
+        may: &["build_context", "compose", "labels", "nearest", "remote"],
+        never: PURE,
+    },
     Room {
         place: "terminal",
         may: &["error", "redact"],

@@ -1,80 +1,40 @@
 //! A corpus of compose projects: what this program makes of them is what compose printed.
 //!
-//! Every folder of `tests/cli/compose/` is a project. `args` holds one argument of
-//! `compose ... build` per line: options before `build`, a line `build`, options and services
-//! after it. `env` holds `NAME=VALUE` lines. `expected.json` is what compose 2.40.3 printed with
+//! Every folder of `tests/cli/compose/` is a project (`corpus.rs`): `expected.json` is what compose 2.40.3 printed with
 //! the project's folder written as `$DIR`; `refused` stands there instead when compose fails.
 //!
 //! Record with `DOC2MD_RECORD_COMPOSE=1 DOC2MD_TEST_COMPOSE=... cargo test --test cli prints_now`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use doc2md_docker::compose::{ComposeError, LoadRequest, load};
 use doc2md_docker::targets::spec::Typed;
 use doc2md_docker::targets::{TargetOptions, from_compose, print_json};
 use serde_json::Value;
 
-struct Case {
-    name: String,
-    directory: PathBuf,
-    args: Vec<String>,
-    environment: BTreeMap<String, String>,
-}
+use crate::corpus::{Case, cases};
 
 fn corpus() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/compose");
-    let mut cases: Vec<Case> = std::fs::read_dir(root)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|directory| Case {
-            name: directory.file_name().unwrap().to_string_lossy().into_owned(),
-            args: lines(&directory.join("args")),
-            environment: environment(&directory),
-            directory,
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let cases = cases("compose");
     assert!(cases.len() >= 60, "the corpus has only {} projects", cases.len());
     cases
 }
 
-fn lines(file: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-fn environment(directory: &Path) -> BTreeMap<String, String> {
-    let fixed = [("HOME", "/nonexistent"), ("PATH", "/usr/bin:/bin")];
-    let own = lines(&directory.join("env"));
-    fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .chain(own.iter().map(|line| {
-            let (name, value) = line.split_once('=').unwrap();
-            (name.to_owned(), value.to_owned())
-        }))
-        .collect()
-}
-
 /// Runs the corpus's few options through the library, as the `build` command does.
 fn ours(case: &Case) -> Result<Value, String> {
-    let directory = case.directory.join("cwd");
-    let directory = if directory.is_dir() { directory } else { case.directory.clone() };
     let mut request = LoadRequest {
         environment: case.environment.clone(),
-        working_dir: directory,
-        stdin: std::fs::read_to_string(case.directory.join("stdin")).ok(),
+        working_dir: case.working_dir(),
+        stdin: case.stdin(),
         ..LoadRequest::default()
     };
     let mut options = TargetOptions::default();
-    let mut args = case.args.iter();
+    let mut args = case.options.iter().chain(case.arguments_of("build"));
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap().clone();
         match arg.as_str() {
-            "build" => {}
             "-f" => request.files.push(value().into()),
             "-p" => request.project_name = Some(value()),
             "--project-directory" => request.project_directory = Some(value().into()),
@@ -222,27 +182,9 @@ fn with_hint(error: ComposeError) -> String {
 
 /// Runs compose itself.
 fn theirs(compose: &Path, case: &Case) -> Result<Value, String> {
-    let split = case.args.iter().position(|arg| arg == "build").unwrap_or(case.args.len());
-    let (global, rest) = case.args.split_at(split);
-    let directory = case.directory.join("cwd");
-    let directory = if directory.is_dir() { directory } else { case.directory.clone() };
-    let mut command = Command::new(compose);
-    command
-        .args(global)
-        .args(["build", "--print"])
-        .args(rest.iter().skip(1))
-        .current_dir(&directory)
-        .env_clear()
-        .envs(&case.environment);
-    match std::fs::File::open(case.directory.join("stdin")) {
-        Ok(file) => command.stdin(file),
-        Err(_) => command.stdin(std::process::Stdio::null()),
-    };
-    let output = command.output().unwrap();
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(canonical(&String::from_utf8_lossy(&output.stdout), &case.directory))
+    let build = ["build", "--print"].map(String::from);
+    let args = [&case.options, &build[..], case.arguments_of("build")].concat();
+    Ok(canonical(&case.printed(compose, &args)?, &case.directory))
 }
 
 /// Parsed JSON with `$DIR` for the project's folder, `$PARENT` for the one above, and sorted lists where compose has no order.
@@ -296,8 +238,7 @@ fn errors_name_place_and_remedy() {
     let mut text = String::new();
     for case in corpus() {
         if let Err(message) = ours(&case) {
-            let message = message.replace(case.directory.to_str().unwrap(), "$DIR");
-            text.push_str(&format!("{}: {message}\n", case.name));
+            text.push_str(&format!("{}: {}\n", case.name, case.portable(&message)));
         }
     }
     insta::assert_snapshot!(text);
@@ -344,8 +285,7 @@ fn record(compose: &Path) {
                 let _ = std::fs::remove_file(refused);
             }
             Err(message) => {
-                let message = message.replace(case.directory.to_str().unwrap(), "$DIR");
-                std::fs::write(refused, message).unwrap();
+                std::fs::write(refused, case.portable(&message)).unwrap();
                 let _ = std::fs::remove_file(expected);
             }
         }

@@ -1,74 +1,22 @@
 //! `config` prints what `docker compose config` prints, as a tree of values.
 //!
-//! Every folder of `tests/cli/config/` is a project like those of `tests/cli/compose/` (see `compose.rs`): `args` holds
-//! options and, after a line `config`, services. `expected.yaml` is what compose 2.40.3 printed, with the project's folder
-//! written as `$DIR`. Where compose is at hand, the projects of both folders are compared with what it prints now.
+//! Every folder of `tests/cli/config/` is a project of the corpus (`corpus.rs`) with `expected.yaml`, which compose 2.40.3
+//! printed: the project's folder is written as `$DIR`. Where compose is at hand, the projects of both folders are compared with what it prints now.
 //!
 //! Record with `DOC2MD_RECORD_COMPOSE=1 DOC2MD_TEST_COMPOSE=... cargo test --test cli config_prints_now`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use serde_yaml::Value;
 
-struct Case {
-    name: String,
-    directory: PathBuf,
-    /// Options before the command, and services after it.
-    args: Vec<String>,
-    services: Vec<String>,
-}
+use crate::corpus::{Case, cases};
 
-fn cases(folder: &str) -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli").join(folder);
-    let mut cases: Vec<Case> = std::fs::read_dir(root)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|directory| {
-            let lines = lines(&directory.join("args"));
-            let mut parts = lines.split(|line| line == "config" || line == "build");
-            let args = parts.next().unwrap_or_default().to_vec();
-            // Options of `build` are none of `config`.
-            let services = parts.next().filter(|_| folder == "config").unwrap_or_default();
-            Case {
-                name: format!("{folder}/{}", directory.file_name().unwrap().to_string_lossy()),
-                services: services.to_vec(),
-                args,
-                directory,
-            }
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    cases
-}
-
-fn lines(file: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-/// What a program prints, or its complaint.
+/// What a program's `config` prints, or its complaint.
 fn printed(program: &Path, case: &Case, more: &[&str]) -> Result<String, String> {
-    let inner = case.directory.join("cwd");
-    let directory = if inner.is_dir() { &inner } else { &case.directory };
-    let own = lines(&case.directory.join("env"));
-    let stdin = std::fs::File::open(case.directory.join("stdin"));
-    let output = Command::new(program)
-        .args(&case.args)
-        .arg("config")
-        .args(more)
-        .args(&case.services)
-        .current_dir(directory)
-        .env_clear()
-        .envs([("HOME", "/nonexistent"), ("PATH", "/usr/bin:/bin")])
-        .envs(own.iter().map(|line| line.split_once('=').unwrap()))
-        .stdin(stdin.map_or_else(|_| Stdio::null(), Stdio::from))
-        .output()
-        .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+    let command: Vec<String> = ["config"].iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+    case.printed(program, &[&case.options, &command, case.arguments_of("config")].concat())
 }
 
 fn ours(case: &Case, more: &[&str]) -> Result<String, String> {
@@ -128,7 +76,7 @@ fn difference(case: &Case, more: &[&str], expected: Result<String, String>) -> O
                 one.difference(other).map(|line| format!("{sign} {line}\n")).collect()
             };
             let (theirs, ours) = (only('-', &expected, &ours), only('+', &ours, &expected));
-            Some(format!("== {}\n{theirs}{ours}", case.name))
+            Some(format!("== {}\n{theirs}{ours}", case.directory.display()))
         }
         (Err(error), Ok(_)) => Some(format!("== {}: compose refuses: {error}", case.name)),
         (Ok(_), Err(error)) => Some(format!("== {}: refused here: {error}", case.name)),
@@ -153,8 +101,7 @@ fn a_project_is_printed_as_compose_config_prints_now() {
     if std::env::var_os("DOC2MD_RECORD_COMPOSE").is_some() {
         for case in cases("config") {
             let text = printed(&compose, &case, &[]).unwrap();
-            let text = text.replace(case.directory.to_str().unwrap(), "$DIR");
-            std::fs::write(case.directory.join("expected.yaml"), text).unwrap();
+            std::fs::write(case.directory.join("expected.yaml"), case.portable(&text)).unwrap();
         }
     }
     let mut faults = Vec::new();
@@ -168,12 +115,7 @@ fn a_project_is_printed_as_compose_config_prints_now() {
         let text = ours(case, &[]).unwrap();
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         std::fs::write(file.path(), &text).unwrap();
-        let again = Case {
-            name: format!("{} again", case.name),
-            directory: case.directory.clone(),
-            args: ["-f", file.path().to_str().unwrap(), "--profile", "*"].map(String::from).into(),
-            services: case.services.clone(),
-        };
+        let again = case.with_options(&["-f", file.path().to_str().unwrap(), "--profile", "*"]);
         assert_eq!(ours(&again, &[]), Ok(text), "{}", case.name);
         faults.extend(difference(&again, &[], printed(&compose, &again, &[])));
     }
@@ -201,7 +143,7 @@ fn json_and_lists_say_the_same() {
         assert_eq!(ours(&case, &["--quiet"]).unwrap(), "");
     }
     let everything = &cases("config")[1];
-    assert_eq!(everything.name, "config/everything");
+    assert_eq!(everything.name, "everything");
     assert_eq!(ours(everything, &["--profiles"]).unwrap(), "dbg\n");
     assert!(ours(everything, &["nosuch"]).unwrap_err().contains("no such service: nosuch"));
 }

@@ -5,6 +5,7 @@ mod compose;
 mod compose_fuzz;
 mod config;
 mod conventions;
+mod corpus;
 mod files;
 mod help;
 mod init;

@@ -1,7 +1,13 @@
 //! Company networks: a package index behind a certificate authority of its own that wants a login.
 
-use crate::support::{Engine, PYTHON, Project, engine, eventually, on_every_engine, text};
+use std::path::PathBuf;
 
+use crate::support::{
+    Authority, Engine, PYTHON, Project, engine, eventually, on_every_engine, text,
+};
+
+/// The certificates of an image.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Serves one package, over TLS and after a login, where /tls has a certificate; else waits for it.
 const SERVER: &str = r##"
 import base64, hashlib, http.server, os, ssl, time, zipfile
@@ -51,26 +57,36 @@ impl<'a> Index<'a> {
         let format = "--format={{.NetworkSettings.Networks.bridge.IPAddress}}";
         let address = engine.docker_ok(&["inspect", format, &name]);
 
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(params, key);
-        let own = rcgen::KeyPair::generate().unwrap();
-        let own_params = rcgen::CertificateParams::new(vec![address.clone()]).unwrap();
-        let certificate = own_params.signed_by(&own, &issuer).unwrap().pem();
-
+        let authority = Authority::new();
+        let (certificate, key) = authority.issue(&address);
         let tls = project.home().join("tls");
         std::fs::create_dir_all(&tls).unwrap();
         std::fs::write(tls.join("cert.pem"), certificate).unwrap();
-        std::fs::write(tls.join("key.pem"), own.serialize_pem()).unwrap();
+        std::fs::write(tls.join("key.pem"), key).unwrap();
         let to = format!("{name}:/tls");
         engine.docker_ok(&["cp", tls.to_str().unwrap(), &to]);
         engine.docker_ok(&["exec", &name, "touch", "/tls/ready"]);
         eventually("the index serves", || {
             engine.docker_ok(&["logs", &name]).contains("serving").then_some(())
         });
-        Self { engine, name, address, authority }
+        Self { engine, name, address, authority: authority.pem() }
+    }
+
+    /// The certificates of the machine, with that of the network.
+    fn bundle(&self, project: &Project) -> PathBuf {
+        let file = project.home().join("bundle.pem");
+        let cat = ["run", "--rm", "--network=none", PYTHON, "cat", BUNDLE];
+        let machine = self.engine.docker_ok(&cat);
+        std::fs::write(&file, format!("{machine}\n{}", self.authority)).unwrap();
+        file
+    }
+
+    /// A file with the login.
+    fn netrc(&self, project: &Project) -> PathBuf {
+        let file = project.home().join("netrc");
+        let login = format!("machine {} login me password the-secret-token\n", self.address);
+        std::fs::write(&file, login).unwrap();
+        file
     }
 }
 
@@ -99,24 +115,12 @@ fn certificates_and_logins_are_secrets_and_their_lack_gets_a_hint() {
         let (fine, told) = build(&[]);
         assert!(!fine && told.contains("--secret id=ca,src="), "{}: {told}", engine.name);
 
-        // The bundle of the machine, with what the network adds to it.
-        let bundle = project.home().join("bundle.pem");
-        let known = engine.docker_ok(&[
-            "run",
-            "--rm",
-            "--network=none",
-            PYTHON,
-            "cat",
-            "/etc/ssl/certs/ca-certificates.crt",
-        ]);
-        std::fs::write(&bundle, format!("{known}\n{}", index.authority)).unwrap();
+        let bundle = index.bundle(&project);
         let ca = format!("id=ca,src={}", bundle.display());
         let (fine, told) = build(&["--secret", &ca]);
         assert!(!fine && told.contains("--secret id=netrc,src="), "{}: {told}", engine.name);
 
-        let netrc = project.home().join("netrc");
-        let login = format!("machine {} login me password the-secret-token\n", index.address);
-        std::fs::write(&netrc, login).unwrap();
+        let netrc = index.netrc(&project);
         let netrc = format!("id=netrc,src={}", netrc.display());
         let (fine, told) = build(&["--secret", &ca, "--secret", &netrc]);
         assert!(fine && !told.contains("the-secret-token"), "{}: {told}", engine.name);
@@ -136,19 +140,7 @@ fn a_lock_has_the_certificates_of_the_project() {
     let engine = engine("28.5");
     let project = Project::new(&engine);
     let index = Index::start(&engine, &project);
-    let bundle = project.home().join("bundle.pem");
-    let known = engine.docker_ok(&[
-        "run",
-        "--rm",
-        "--network=none",
-        PYTHON,
-        "cat",
-        "/etc/ssl/certs/ca-certificates.crt",
-    ]);
-    std::fs::write(&bundle, format!("{known}\n{}", index.authority)).unwrap();
-    let netrc = project.home().join("netrc");
-    let login = format!("machine {} login me password the-secret-token\n", index.address);
-    std::fs::write(&netrc, login).unwrap();
+    let (bundle, netrc) = (index.bundle(&project), index.netrc(&project));
     project
         .write(
             "compose.yaml",

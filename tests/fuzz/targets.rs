@@ -9,7 +9,7 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use doc2md_docker::build_context::ignore_file;
 use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
-use doc2md_docker::builders::Known;
+use doc2md_docker::builders::Catalog;
 use doc2md_docker::buildkit::SolveError;
 use doc2md_docker::compose::{LoadRequest, load};
 use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile};
@@ -139,8 +139,11 @@ pub(crate) fn docker_config(input: &[u8]) {
     };
     drop(Connector::resolve(&settings(&environment)));
     environment.remove("DOCKER_CONTEXT");
-    let known = Known::read(settings(&environment), &Connector::unix("/d.sock"));
-    drop(known.choose(None));
+    let catalog = Catalog::new(settings(&environment), &Connector::unix("/d.sock"));
+    drop(catalog.choose(None));
+    for name in catalog.store.names() {
+        drop(catalog.store.builder(&name));
+    }
     environment.insert("DOCKER_HOST".to_owned(), text(input));
     drop(Connector::resolve(&settings(&environment)));
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod buildkit_stand_in;
+mod certificates;
 mod engine;
 mod git_server;
 pub mod http;
@@ -18,6 +19,7 @@ mod wait;
 mod watched_socket;
 
 pub use buildkit_stand_in::BuildkitStandIn;
+pub use certificates::Authority;
 pub use engine::{Engine, engine, engines, install_compose, on_every_engine, own_python, text};
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;

@@ -114,15 +114,24 @@ impl Connector {
     /// [`ConnectErrorKind::Settings`] where options contradict or an address or context cannot be
     /// understood, [`ConnectErrorKind::Tls`] where certificates cannot be used. Nothing is dialled.
     pub fn resolve(settings: &ConnectorSettings) -> Result<Self, ConnectError> {
+        let config = DockerConfig::of_user(&settings.environment, settings.home.as_deref());
+        Self::resolve_with(settings, &config)
+    }
+
+    /// The same for somebody who has read docker's configuration already.
+    ///
+    /// # Errors
+    /// Those of [`Self::resolve`].
+    pub fn resolve_with(
+        settings: &ConnectorSettings,
+        docker_config: &DockerConfig,
+    ) -> Result<Self, ConnectError> {
         if settings.host.is_some() && settings.context.is_some() {
             return Err(settings_error("-H/--host and --context exclude each other")
                 .hint("a context already names its host: give one of the two"));
         }
         let config = docker_config::directory(&settings.environment, settings.home.as_deref());
-        let docker_config =
-            config.as_deref().map_or_else(DockerConfig::default, DockerConfig::load);
-        let docker_config = docker_config.with_logins_of(&settings.environment);
-        let mut notices = docker_config.damage;
+        let mut notices = docker_config.damage.clone();
         let (name, who) = if settings.host.is_some() {
             (context::DEFAULT_CONTEXT.to_owned(), "")
         } else if let Some(name) = settings.context.as_deref().filter(|name| !name.is_empty()) {
@@ -137,7 +146,7 @@ impl Connector {
         } else if settings.variable("DOCKER_HOST").is_some() {
             (context::DEFAULT_CONTEXT.to_owned(), "")
         } else {
-            let chosen = docker_config.current_context.filter(|name| !name.is_empty());
+            let chosen = docker_config.current_context.clone().filter(|name| !name.is_empty());
             (chosen.unwrap_or_else(|| context::DEFAULT_CONTEXT.to_owned()), "docker context use")
         };
         let mut connector = if name == context::DEFAULT_CONTEXT {

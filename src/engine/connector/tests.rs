@@ -4,9 +4,6 @@
 
 use std::sync::Mutex;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +14,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 
 use super::context::tests::write_context;
 use super::*;
+use crate::test_certificates::Authority;
 use crate::test_program;
 
 fn settings(home: &Path, variables: &[(&str, &str)]) -> ConnectorSettings {
@@ -173,39 +171,28 @@ async fn echoes(connector: &Connector) -> io::Result<()> {
 }
 
 /// An authority, and the three files of Docker signed by it.
-struct Certificates {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
+struct Certificates(Authority);
 
 impl Certificates {
     fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![purpose];
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        Self(Authority::new())
     }
 
     /// ca.pem, cert.pem and key.pem of a client.
     fn write_client(&self, folder: &Path) {
         fs_err::create_dir_all(folder).unwrap();
-        let (certificate, key) = self.issue("client", ExtendedKeyUsagePurpose::ClientAuth);
-        fs_err::write(folder.join("ca.pem"), self.issuer.pem()).unwrap();
+        let (certificate, key) = self.0.issue("client");
+        fs_err::write(folder.join("ca.pem"), self.0.pem()).unwrap();
         fs_err::write(folder.join("cert.pem"), certificate).unwrap();
         fs_err::write(folder.join("key.pem"), key).unwrap();
     }
 
     /// An echo server for `name` that insists on a client certificate of this authority.
     async fn serve(&self, name: &str) -> std::net::SocketAddr {
-        let (certificate, key) = self.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
+        let (certificate, key) = self.0.issue(name);
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.issuer.pem().as_bytes()).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(self.0.pem().as_bytes()).unwrap()).unwrap();
         let clients =
             WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
                 .build()
@@ -307,7 +294,7 @@ async fn a_context_brings_its_own_certificates() {
     echoes(&Connector::resolve(&set).unwrap()).await.unwrap();
 
     // Another authority's certificates: refused, unless the context says not to look.
-    fs_err::write(folder.join("ca.pem"), Certificates::new().issuer.pem()).unwrap();
+    fs_err::write(folder.join("ca.pem"), Authority::new().pem()).unwrap();
     assert_eq!(dial_error(&Connector::resolve(&set).unwrap()).await.kind, ConnectErrorKind::Tls);
     write_context(
         &home.path().join(".docker"),

@@ -10,6 +10,7 @@ use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
 use crate::compose::parse_bool;
 use crate::error::{CommandError, ExitKind};
+use crate::remote::is_fetched_by_engine;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
@@ -145,7 +146,7 @@ impl Writer<'_> {
 
     fn sources(&mut self) {
         let target = self.target;
-        let remote = is_remote(&target.context);
+        let remote = is_fetched_by_engine(&target.context);
         // An empty context is the current directory, as for bake.
         let context =
             Path::new(if target.context.is_empty() { "." } else { target.context.as_str() });
@@ -201,7 +202,7 @@ impl Writer<'_> {
                 })?;
                 self.request.stores.insert(id, store);
                 value
-            } else if source.starts_with("docker-image://") || is_remote(source) {
+            } else if source.starts_with("docker-image://") || is_fetched_by_engine(source) {
                 source.clone()
             } else {
                 let served = self.serve("context", Path::new(source), name);
@@ -465,13 +466,6 @@ fn path_digest(path: &Path, flavour: &str) -> String {
     hash.update([0]);
     hash.update(flavour);
     hex::encode(&hash.finalize()[..8])
-}
-
-/// Whether the engine fetches a context itself (git or http), as buildx decides.
-pub fn is_remote(context: &str) -> bool {
-    ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
-        .iter()
-        .any(|prefix| context.starts_with(prefix))
 }
 
 #[cfg(test)]
