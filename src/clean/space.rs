@@ -2,12 +2,12 @@
 //!
 //! A layer that two images or an image and a cache record hold is there once (Docker's own store), or
 //! its blob is (containerd store); it goes with the last one that holds it. Engines do not say which
-//! record is which layer: creation time, instruction and size tell.
+//! record is which layer: `ownership::records` compares them, and sizes tell the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, Store};
-use crate::ownership::records::{came_as_blob, may_be_of, says_the_same};
+use crate::ownership::records::{Mark, came_as_blob};
 
 /// A layer that images have.
 #[derive(Debug)]
@@ -16,10 +16,8 @@ struct LayerSpace {
     unpacked: u64,
     /// Bytes of its blob: 0 where the store keeps none.
     blob: u64,
-    /// When its step ran, in seconds.
-    created: Option<i64>,
-    /// Its instruction, as the image's history has it.
-    created_by: String,
+    /// What tells its record.
+    mark: Option<Mark>,
 }
 
 /// Layers, who holds them, and which record is which of them.
@@ -45,8 +43,7 @@ impl Space {
                 layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
                     unpacked: layer.size_bytes.unwrap_or(0),
                     blob: 0,
-                    created: step.and_then(|step| step.created).map(|time| time.as_second()),
-                    created_by: step.map_or_else(String::new, |step| step.created_by.clone()),
+                    mark: step.and_then(|step| Mark::of_layer(step.created?, &step.created_by)),
                 });
             }
             let chain = image.layers.iter().map(|layer| layer.chain_id.clone()).collect();
@@ -63,18 +60,21 @@ impl Space {
     /// Each layer is that of one record at most: one that says the same words, where there is one, and of those the
     /// one whose size is nearest to what it should be. Words differ where only one of both has values of variables.
     fn match_records(&mut self, records: &[CacheRecord]) {
+        let mut layers: BTreeMap<i64, Vec<(&String, u64, &Mark)>> = BTreeMap::new();
+        for (chain, layer) in &self.layers {
+            if let Some(mark) = &layer.mark {
+                layers.entry(mark.second()).or_default().push((chain, layer.unpacked, mark));
+            }
+        }
+        let copies = if self.has_blobs { 2 } else { 1 };
         let mut pairs = Vec::new();
-        for record in records.iter().filter(|record| record.kind == CacheKind::Regular) {
-            let Some(created) = record.created_at.map(|time| time.as_second()) else { continue };
-            for (chain, layer) in &self.layers {
-                if layer.created == Some(created)
-                    && may_be_of(&record.description, &layer.created_by)
-                    && (self.has_blobs || record.shared)
-                {
-                    let copies = if self.has_blobs { 2 } else { 1 };
-                    let distance = record.size_bytes.abs_diff(copies * layer.unpacked);
-                    let other_words = !says_the_same(&record.description, &layer.created_by);
-                    pairs.push((other_words, distance, record.id.clone(), chain.clone()));
+        for record in records.iter().filter(|it| it.kind == CacheKind::Regular) {
+            let mark = record.created_at.and_then(|it| Mark::of_record(it, &record.description));
+            let Some(mark) = mark.filter(|_| self.has_blobs || record.shared) else { continue };
+            for (chain, unpacked, layer) in layers.get(&mark.second()).into_iter().flatten() {
+                if let Some(likeness) = mark.likeness(layer) {
+                    let distance = record.size_bytes.abs_diff(copies * unpacked);
+                    pairs.push((likeness, distance, record.id.clone(), (*chain).clone()));
                 }
             }
         }

@@ -7,28 +7,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::input::{Build, ImageLayer, Record, RecordEvidence, RecordKind, Step, StepEnd};
+use super::mark::{Likeness, Mark};
 use super::matching::{Maker, describes};
-use super::{within, words};
+use super::within;
 
 /// Ids of those of our records that current builds need. What these are built on BuildKit keeps by itself.
 pub(super) fn needed<'a>(
     evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, Maker<'a>>,
 ) -> BTreeSet<&'a str> {
-    let own: Vec<(&'a Record, &'a Step)> = evidence
+    let own: Vec<OwnRecord<'a>> = evidence
         .records
         .iter()
         .filter_map(|record| match made.get(record.id.as_str())? {
-            Maker::Step(step) => Some((record, *step)),
+            Maker::Step(step) => {
+                Some(OwnRecord { record, maker: step, mark: Mark::of_result(record, step) })
+            }
             Maker::Ambiguous => None,
         })
         .collect();
     let mut needed = BTreeSet::new();
-    for layer in evidence.layers.iter().filter(|layer| layer.ours && layer.is_current) {
+    let of_current = evidence.layers.iter().filter(|layer| layer.ours && layer.is_current);
+    for layer in of_current.filter_map(ImageLayer::mark) {
         let (exact, others): (Vec<_>, Vec<_>) = own
             .iter()
-            .filter(|own| is_layer(own, layer))
-            .partition(|own| says_the_same(own, layer));
+            .filter_map(|own| Some((own.record, own.likeness(&layer)?)))
+            .partition(|(_, likeness)| *likeness == Likeness::SameWords);
         let records = if exact.is_empty() { others } else { exact };
         needed.extend(records.into_iter().map(|(record, _)| record.id.as_str()));
     }
@@ -45,64 +49,64 @@ pub(super) fn needed<'a>(
     needed
 }
 
+/// A record of ours.
+struct OwnRecord<'a> {
+    record: &'a Record,
+    /// The step that made it.
+    maker: &'a Step,
+    mark: Option<Mark>,
+}
+
+impl OwnRecord<'_> {
+    fn likeness(&self, layer: &Mark) -> Option<Likeness> {
+        self.mark.as_ref()?.likeness(layer)
+    }
+}
+
 /// The records that a step made, and those that it found: cache mounts, and a context that was sent before.
-fn ran<'a>(own: &[(&'a Record, &'a Step)], step: &Step) -> Vec<&'a Record> {
-    let is_its = |(record, maker): &&(&Record, &Step)| match record.kind {
+fn ran<'a>(own: &[OwnRecord<'a>], step: &Step) -> Vec<&'a Record> {
+    let is_its = |it: &&OwnRecord<'_>| match it.record.kind {
         RecordKind::Regular => {
-            maker.digest == step.digest
-                && record.created_at.is_some_and(|created| within(&step.intervals, created))
+            it.maker.digest == step.digest
+                && it.record.created_at.is_some_and(|created| within(&step.intervals, created))
         }
-        _ => describes(record, step),
+        _ => describes(it.record, step),
     };
-    own.iter().filter(is_its).map(|(record, _)| *record).collect()
+    own.iter().filter(is_its).map(|it| it.record).collect()
 }
 
 /// The records that may be the result of a step that came from the cache.
 fn cached<'a>(
     evidence: &RecordEvidence,
-    own: &[(&'a Record, &'a Step)],
+    own: &[OwnRecord<'a>],
     build: &Build,
     step: &Step,
 ) -> Vec<&'a Record> {
-    let may_be = |(record, maker): &&(&Record, &Step)| {
-        maker.digest == step.digest
-            || maker.instruction() == step.instruction()
-            || describes(record, step)
+    let may_be = |it: &&OwnRecord<'_>| {
+        it.maker.digest == step.digest
+            || it.maker.instruction() == step.instruction()
+            || describes(it.record, step)
     };
-    let all: Vec<(&'a Record, &'a Step)> = own.iter().filter(may_be).copied().collect();
-    let records =
-        |all: &[(&'a Record, &'a Step)]| all.iter().map(|(record, _)| *record).collect::<Vec<_>>();
+    let all: Vec<&OwnRecord<'a>> = own.iter().filter(may_be).collect();
     if all.is_empty() {
         let known = evidence.records.iter().any(|record| describes(record, step));
-        let is_kind = |(_, maker): &&(&Record, &Step)| maker.keyword() == step.keyword();
+        let is_kind = |it: &&OwnRecord<'_>| it.maker.keyword() == step.keyword();
         // What is somebody else's, or not certain, stays in any case; what was not reached has no record.
         return match known || !build.product.is_complete {
             true => Vec::new(),
-            false => own.iter().filter(is_kind).map(|(record, _)| *record).collect(),
+            false => own.iter().filter(is_kind).map(|it| it.record).collect(),
         };
     }
     let same = build.steps.iter().filter(|it| it.instruction() == step.instruction()).count();
     if same > 1 {
-        return records(&all);
+        return all.iter().map(|it| it.record).collect();
     }
     let of_image = |layer: &&ImageLayer| build.product.images.contains(&layer.image_id);
-    let layers: Vec<&ImageLayer> = evidence.layers.iter().filter(of_image).collect();
-    let is_certain = |own: &&(&Record, &Step)| {
-        layers.iter().any(|layer| is_layer(own, layer) && says_the_same(own, layer))
+    let layers: Vec<Mark> =
+        evidence.layers.iter().filter(of_image).filter_map(ImageLayer::mark).collect();
+    let is_certain = |it: &&&OwnRecord<'_>| {
+        layers.iter().any(|layer| it.likeness(layer) == Some(Likeness::SameWords))
     };
-    let certain: Vec<(&'a Record, &'a Step)> = all.iter().filter(is_certain).copied().collect();
-    if certain.is_empty() { records(&all) } else { records(&certain) }
-}
-
-/// Whether an image's history says the words of the record's step. Where a variable is in them, it does not.
-fn says_the_same((record, maker): &(&Record, &Step), layer: &ImageLayer) -> bool {
-    words::plain(&layer.created_by) == words::of_record(record, maker)
-}
-
-/// Whether an image's layer can be the record: histories tell the second in which it was made, and the instruction.
-fn is_layer((record, maker): &(&Record, &Step), layer: &ImageLayer) -> bool {
-    let second = |time: jiff::Timestamp| time.as_second();
-    record.kind == RecordKind::Regular
-        && record.created_at.map(second).is_some_and(|made| layer.created.map(second) == Some(made))
-        && layer.created_by.split(' ').next() == Some(maker.keyword())
+    let certain: Vec<&'a Record> = all.iter().filter(is_certain).map(|it| it.record).collect();
+    if certain.is_empty() { all.iter().map(|it| it.record).collect() } else { certain }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::input::{Build, ImageLayer, Owner, Record, RecordEvidence, RecordKind, Step, StepEnd};
+use super::mark::{Likeness, Mark};
 use super::{Reason, within, words};
 
 /// Who made a record.
@@ -115,8 +116,8 @@ pub(super) fn foreign_images<'a>(
 ) -> BTreeMap<&'a str, &'a str> {
     let mut held = BTreeMap::new();
     for group in groups(evidence, made) {
-        for (id, words) in &group.records {
-            let candidates = group.layers_it_may_be(words);
+        for (id, mark) in &group.records {
+            let candidates = group.layers_it_may_be(mark);
             let foreign: BTreeMap<&str, &str> = candidates
                 .iter()
                 .filter(|layer| !layer.ours)
@@ -128,7 +129,7 @@ pub(super) fn foreign_images<'a>(
                 .map(|layer| layer.chain_id.as_str())
                 .collect();
             if let Some(image) = foreign.values().next()
-                && ours_alone.len() < group.records_with_the_same_choice(words)
+                && ours_alone.len() < group.records_with_the_same_choice(mark)
             {
                 held.insert(*id, *image);
             }
@@ -138,60 +139,66 @@ pub(super) fn foreign_images<'a>(
 }
 
 /// Records of ours and layers of anybody, of one second and one instruction: `RUN`, `COPY`.
+#[derive(Default)]
 struct Group<'a> {
-    /// Ids, and the words of the step that made each.
-    records: Vec<(&'a str, String)>,
-    /// Layers, and the words that their image's history has.
-    layers: Vec<(&'a ImageLayer, String)>,
+    /// Ids, and what tells each record's layer.
+    records: Vec<(&'a str, Mark)>,
+    layers: Vec<(&'a ImageLayer, Mark)>,
 }
 
 impl<'a> Group<'a> {
-    /// The layers that a record of `words` may be: those of the same words or, where none has them, those whose words no
-    /// record has. Words differ where only one of both has values of variables.
-    fn layers_it_may_be(&self, words: &str) -> Vec<&'a ImageLayer> {
-        let is_candidate = |of_layer: &str| match self.has_layer_of(words) {
-            true => of_layer == words,
-            false => !self.records.iter().any(|(_, of_record)| of_record == of_layer),
+    /// The layers that a record may be: those of the same words or, where none has them, those whose words no record
+    /// has. Words differ where only one of both has values of variables.
+    fn layers_it_may_be(&self, record: &Mark) -> Vec<&'a ImageLayer> {
+        let has_layer = self.has_layer_of(record);
+        let is_candidate = |layer: &Mark| match has_layer {
+            true => says_the_same(record, layer),
+            false => !self.records.iter().any(|(_, record)| says_the_same(record, layer)),
         };
-        let candidates = self.layers.iter().filter(|(_, of_layer)| is_candidate(of_layer));
+        let candidates = self.layers.iter().filter(|(_, layer)| is_candidate(layer));
         candidates.map(|(layer, _)| *layer).collect()
     }
 
-    /// How many records may be the same layers as a record of `words`, itself among them.
-    fn records_with_the_same_choice(&self, words: &str) -> usize {
-        let is_rival = |of_record: &str| match self.has_layer_of(words) {
-            true => of_record == words,
-            false => !self.has_layer_of(of_record),
+    /// How many records may be the same layers as this one, itself among them.
+    fn records_with_the_same_choice(&self, record: &Mark) -> usize {
+        let has_layer = self.has_layer_of(record);
+        let is_rival = |other: &Mark| match has_layer {
+            true => other == record,
+            false => !self.has_layer_of(other),
         };
-        self.records.iter().filter(|(_, of_record)| is_rival(of_record)).count()
+        self.records.iter().filter(|(_, other)| is_rival(other)).count()
     }
 
-    fn has_layer_of(&self, words: &str) -> bool {
-        self.layers.iter().any(|(_, of_layer)| of_layer == words)
+    fn has_layer_of(&self, record: &Mark) -> bool {
+        self.layers.iter().any(|(_, layer)| says_the_same(record, layer))
     }
 }
 
+fn says_the_same(record: &Mark, layer: &Mark) -> bool {
+    record.likeness(layer) == Some(Likeness::SameWords)
+}
+
 /// The groups that have records of ours.
-fn groups<'a>(evidence: &'a RecordEvidence, made: &BTreeMap<&'a str, Maker<'a>>) -> Vec<Group<'a>> {
-    let mut records: BTreeMap<(i64, &str), Vec<(&str, String)>> = BTreeMap::new();
-    for record in evidence.records.iter().filter(|record| record.kind == RecordKind::Regular) {
-        if let (Some(Maker::Step(step)), Some(created)) =
-            (made.get(record.id.as_str()), record.created_at)
+fn groups<'a>(
+    evidence: &'a RecordEvidence,
+    made: &BTreeMap<&'a str, Maker<'a>>,
+) -> impl Iterator<Item = Group<'a>> + use<'a> {
+    let mut groups: BTreeMap<(i64, &str), Group<'a>> = BTreeMap::new();
+    for record in &evidence.records {
+        if let Some(Maker::Step(step)) = made.get(record.id.as_str())
+            && let Some(mark) = Mark::of_result(record, step)
         {
-            let words = words::of_record(record, step);
-            let group = records.entry((created.as_second(), step.keyword())).or_default();
-            group.push((&record.id, words));
+            groups.entry(mark.group()).or_default().records.push((&record.id, mark));
         }
     }
-    let group = |((second, keyword), records): ((i64, &str), _)| {
-        let layers = evidence.layers.iter().filter(|layer| {
-            layer.created.is_some_and(|created| created.as_second() == second)
-                && layer.created_by.split(' ').next() == Some(keyword)
-        });
-        let layers = layers.map(|layer| (layer, words::plain(&layer.created_by))).collect();
-        Group { records, layers }
-    };
-    records.into_iter().map(group).collect()
+    for layer in &evidence.layers {
+        if let Some(mark) = layer.mark()
+            && let Some(group) = groups.get_mut(&mark.group())
+        {
+            group.layers.push((layer, mark));
+        }
+    }
+    groups.into_values()
 }
 
 /// Whether a build of somebody else names the cache mount of this record.

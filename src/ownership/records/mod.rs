@@ -7,6 +7,7 @@
 
 mod current;
 mod input;
+mod mark;
 mod matching;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ use jiff::Timestamp;
 pub use input::{
     Build, ImageLayer, MountName, Owner, Product, Record, RecordEvidence, RecordKind, Step, StepEnd,
 };
-pub use words::{came_as_blob, instruction, is_base_layer, may_be_of, says_the_same};
+pub use mark::{Likeness, Mark};
+pub use words::{came_as_blob, instruction, is_base_layer};
 
 /// Whose a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! A step's name has the values of variables where the other two have `$NAME`; records and histories
 //! name the shell, steps do not.
 
+use std::borrow::Cow;
+
 use super::input::{Record, Step};
 
 /// What records of a RUN's result say before its command.
@@ -95,31 +97,16 @@ fn fills(pattern: &str, text: &str) -> bool {
 
 /// What a record's step did, in the words that [`plain`] makes of an image's history.
 pub(super) fn of_record(record: &Record, step: &Step) -> String {
-    match record.description.strip_prefix(EXEC) {
-        Some(command) => plain(&format!("RUN {command}")),
-        None => plain(step.instruction()),
-    }
+    let is_run = record.description.starts_with(EXEC);
+    if is_run { plain(&written(&record.description)) } else { plain(step.instruction()) }
 }
 
-/// Whether a record may be the result of an instruction of an image's history: whether both are of one kind. 20.10 says
-/// `fileop target` for all but RUN.
-pub fn may_be_of(description: &str, created_by: &str) -> bool {
-    match created_by.split(' ').next() {
-        Some("RUN") => description.starts_with(EXEC),
-        Some(keyword @ ("COPY" | "ADD" | "WORKDIR")) => {
-            description == "fileop target" || without_place(description).starts_with(keyword)
-        }
-        _ => false,
+/// The instruction that a record's description holds, as a Dockerfile has it.
+pub(super) fn written(description: &str) -> Cow<'_, str> {
+    match description.strip_prefix(EXEC) {
+        Some(command) => Cow::Owned(format!("RUN {command}")),
+        None => Cow::Borrowed(without_place(description)),
     }
-}
-
-/// Whether both say the same instruction, too.
-pub fn says_the_same(description: &str, created_by: &str) -> bool {
-    let said = match description.strip_prefix(EXEC) {
-        Some(command) => plain(&format!("RUN {command}")),
-        None => plain(without_place(description)),
-    };
-    may_be_of(description, created_by) && said == plain(created_by)
 }
 
 /// What a record's description says to people: the instruction without BuildKit's words for its result.
@@ -206,29 +193,5 @@ mod tests {
         assert_eq!(plain("RUN |1 A=b /bin/sh -c make  all # buildkit"), "make all");
         assert_eq!(plain("COPY --chown=a f /f # buildkit"), "f /f");
         assert_eq!(plain("COPY --from=mid --link /f /f"), "/f /f");
-    }
-
-    #[test]
-    fn records_say_what_histories_say() {
-        assert!(may_be_of("fileop target", "COPY f /f # buildkit"));
-        assert!(!may_be_of("fileop target", "RUN /bin/sh -c make # buildkit"));
-        for (description, created_by, same) in [
-            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make a # buildkit", true),
-            (
-                "mount / from exec /bin/sh -c make a",
-                "RUN |1 A=b /bin/sh -c make a # buildkit",
-                true,
-            ),
-            ("mount / from exec /bin/sh -c make a", "RUN /bin/sh -c make b # buildkit", false),
-            ("mount / from exec python -m x", "RUN python -m x # buildkit", true),
-            ("[base 2/3] COPY --chown=a f /f", "COPY --chown=a f /f # buildkit", true),
-            ("[base 2/3] COPY f /f", "COPY f /g # buildkit", false),
-            ("[2/3] WORKDIR /app", "WORKDIR /app", true),
-            ("fileop target", "COPY f /f # buildkit", false),
-            ("[2/3] WORKDIR /f", "COPY /f # buildkit", false),
-        ] {
-            assert_eq!(says_the_same(description, created_by), same, "{description}");
-            assert!(may_be_of(description, created_by) || !same, "{description}");
-        }
     }
 }
