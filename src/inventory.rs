@@ -226,9 +226,10 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether it holds processes, so that removing it would stop something.
+    /// Whether it may hold processes, so that removing it would stop something. That is so in every state but those
+    /// known to have none: an engine may have a state that came after this program.
     pub fn is_running(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "paused" | "restarting")
+        !matches!(self.state.as_str(), "created" | "exited" | "dead" | "removing")
     }
 }
 

@@ -1,12 +1,10 @@
 //! Images: the list, and what inspecting one adds.
 
 use bollard::Docker;
-use bollard::models::{
-    ImageConfig, ImageHistoryResponseItem, ImageInspect, ImageInspectRootFs,
-    ImageManifestSummarySize, ImageSummary,
-};
+use bollard::models::{ImageHistoryResponseItem, ImageSummary};
 use bollard::query_parameters::ListImagesOptions;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{failed, unless_missing};
@@ -15,6 +13,44 @@ use super::patience::{About, settled};
 use super::values::{bytes, seconds};
 use super::{CONCURRENT_REQUESTS, Engine, EngineError, ImageFacts};
 use crate::inventory::{HistoryStep, Image, ImageDetails, Labels, Layer};
+
+/// An image's inspection, as far as it is read: of the rest, bollard's model refuses all for one word that came after it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct InspectRow {
+    id: Option<String>,
+    size: Option<i64>,
+    config: Option<ConfigRow>,
+    #[serde(rename = "RootFS")]
+    root_fs: Option<RootFsRow>,
+    manifests: Option<Vec<ManifestRow>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ConfigRow {
+    labels: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct RootFsRow {
+    layers: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ManifestRow {
+    size: SizeRow,
+}
+
+/// Bytes of a manifest and of all that it names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct SizeRow {
+    content: i64,
+    total: i64,
+}
 
 /// All images, without the sizes shared between them.
 pub(super) async fn list(docker: &Docker) -> Result<Vec<Image>, EngineError> {
@@ -62,8 +98,8 @@ impl Engine {
     /// The request failed.
     pub async fn image_labels(&self, id: &str) -> Result<Option<Labels>, EngineError> {
         let image = self.inspect_plainly(id).await?;
-        let labels = |config: ImageConfig| config.labels.into_iter().flatten().collect();
-        Ok(image.map(|image| image.config.map(labels).unwrap_or_default()))
+        let labels = |image: InspectRow| image.config.and_then(|config| config.labels);
+        Ok(image.map(|image| labels(image).unwrap_or_default()))
     }
 
     /// Layers and history of the images with these ids, in the same order; those that are gone
@@ -113,42 +149,45 @@ impl Engine {
     }
 
     /// An image's inspection, with its sizes by manifest where the engine keeps them so; `None` when the engine has no
-    /// such image. bollard's `inspect_image` cannot ask for these.
-    async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
-        let operation = format!("inspect image {name}");
+    /// such image.
+    async fn inspect(&self, name: &str) -> Result<Option<InspectRow>, EngineError> {
         // They came with API 1.48; earlier engines ignore the question.
-        let path = format!("/images/{}/json?manifests=1", encoded(name));
-        unless_missing(settled(About::One, || self.http().get(&operation, &path)).await)
+        self.inspect_with(name, "?manifests=1").await
     }
 
     /// The same without these sizes, which cost the containerd store time.
-    async fn inspect_plainly(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
-        let (operation, name) = (format!("inspect image {name}"), encoded(name));
-        let ask = async || self.docker().inspect_image(&name).await.map_err(failed(&operation));
-        unless_missing(settled(About::One, ask).await)
+    async fn inspect_plainly(&self, name: &str) -> Result<Option<InspectRow>, EngineError> {
+        self.inspect_with(name, "").await
+    }
+
+    async fn inspect_with(
+        &self,
+        name: &str,
+        query: &str,
+    ) -> Result<Option<InspectRow>, EngineError> {
+        let operation = format!("inspect image {name}");
+        let path = format!("/images/{}/json{query}", encoded(name));
+        unless_missing(settled(About::One, || self.http().get(&operation, &path)).await)
     }
 }
 
 /// Bytes on disk: `Size` of an inspection is the compressed content alone on the containerd store.
-fn on_disk(image: &ImageInspect) -> Option<u64> {
+fn on_disk(image: &InspectRow) -> Option<u64> {
     by_manifest(image, |size| size.total).or(image.size.and_then(bytes))
 }
 
 /// The sum of a size over all manifests; `None` where the engine tells none.
-fn by_manifest(
-    image: &ImageInspect,
-    size: impl Fn(&ImageManifestSummarySize) -> i64,
-) -> Option<u64> {
+fn by_manifest(image: &InspectRow, size: impl Fn(&SizeRow) -> i64) -> Option<u64> {
     let manifests = image.manifests.iter().flatten();
     let sizes: Vec<u64> = manifests.filter_map(|it| bytes(size(&it.size))).collect();
     (!sizes.is_empty()).then(|| sizes.iter().sum())
 }
 
-fn diff_ids(root_fs: Option<ImageInspectRootFs>) -> Vec<String> {
+fn diff_ids(root_fs: Option<RootFsRow>) -> Vec<String> {
     root_fs.and_then(|root| root.layers).unwrap_or_default()
 }
 
-fn details(image: ImageInspect, history: Vec<ImageHistoryResponseItem>) -> ImageDetails {
+fn details(image: InspectRow, history: Vec<ImageHistoryResponseItem>) -> ImageDetails {
     // The engine lists the newest step first.
     let history: Vec<HistoryStep> = history
         .into_iter()
@@ -245,6 +284,20 @@ fn may_write(created_by: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_word_of_the_future_hides_no_image() {
+        let image: InspectRow = serde_json::from_str(
+            r#"{"Id":"sha256:1","Size":7,"Created":"soon","Identity":{"Signature":[{"SignatureType":"blood"}]},
+                "RootFS":{"Type":"woven","Layers":["sha256:a"]},"Config":{"Labels":null,"Healthcheck":{"Test":3}},
+                "Manifests":[{"Kind":"hologram","Size":{"Content":2,"Total":5}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(on_disk(&image), Some(5));
+        let details = details(image, Vec::new());
+        assert_eq!((details.id.as_str(), details.content_bytes), ("sha256:1", Some(2)));
+        assert_eq!(details.layers[0].diff_id, "sha256:a");
+    }
 
     fn step(created_by: &str, size_bytes: u64) -> HistoryStep {
         HistoryStep {

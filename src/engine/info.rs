@@ -1,13 +1,32 @@
 //! What the engine tells about itself.
 
-use bollard::Docker;
-use bollard::models::SystemInfo;
+use serde::Deserialize;
 
 use super::error::failed;
-use super::http::Ping;
+use super::http::{Http, Ping};
 use super::{Engine, EngineError};
-use crate::inventory::ApiVersion;
-use crate::inventory::{EngineFacts, Store};
+use crate::inventory::{ApiVersion, EngineFacts, Store};
+
+/// What `/info` says, as far as it is read: of the rest, bollard's model refuses all for one word that came after it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct InfoRow {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+    server_version: Option<String>,
+    driver: Option<String>,
+    driver_status: Option<Vec<Vec<String>>>,
+    #[serde(rename = "OSType")]
+    os_type: Option<String>,
+    architecture: Option<String>,
+    docker_root_dir: Option<String>,
+    name: Option<String>,
+    kernel_version: Option<String>,
+    operating_system: Option<String>,
+    #[serde(rename = "NCPU")]
+    ncpu: Option<i64>,
+    mem_total: Option<i64>,
+}
 
 /// The machine an engine runs on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +47,7 @@ impl Engine {
     /// # Errors
     /// The engine cannot be asked.
     pub async fn machine(&self) -> Result<Machine, EngineError> {
-        let info = fetch(self.docker()).await?;
+        let info = fetch(self.http()).await?;
         let positive = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
         Ok(Machine {
             cpus: info.ncpu.and_then(positive),
@@ -52,14 +71,14 @@ impl Engine {
     /// # Errors
     /// The engine cannot be reached or answers with an error.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        let info = fetch(self.docker()).await?;
+        let info = fetch(self.http()).await?;
         let ping = self.http().ping().await.map_err(failed("ask the engine's version"))?;
         Ok(EngineFacts::from_ping(ping).with_info(info))
     }
 }
 
-pub(super) async fn fetch(docker: &Docker) -> Result<SystemInfo, EngineError> {
-    docker.info().await.map_err(failed("ask the engine's settings"))
+pub(super) async fn fetch(http: &Http) -> Result<InfoRow, EngineError> {
+    http.get("ask the engine's settings", "/info").await
 }
 
 impl EngineFacts {
@@ -85,7 +104,7 @@ impl EngineFacts {
     }
 
     /// The same with what `/info` adds.
-    pub(super) fn with_info(self, info: SystemInfo) -> Self {
+    pub(super) fn with_info(self, info: InfoRow) -> Self {
         // `[["driver-type", "io.containerd.snapshotter.v1"]]` is how the CLI tells them apart too.
         let containerd = info
             .driver_status
@@ -112,8 +131,7 @@ impl EngineFacts {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{EngineFacts, Ping};
-    use crate::inventory::ApiVersion;
-    use crate::inventory::Store;
+    use crate::inventory::{ApiVersion, Store};
 
     fn facts(info: &str) -> EngineFacts {
         let ping = Ping {
@@ -136,5 +154,13 @@ mod tests {
         );
         assert_eq!((graph.store, graph.os.as_str()), (Store::GraphDriver, "linux"));
         assert_eq!(graph.version, "28.5.2");
+    }
+
+    #[test]
+    fn a_word_of_the_future_hides_no_engine() {
+        let info = r#"{"ID":"d24a","Name":"h","CgroupDriver":"none-of-these","CgroupVersion":"3","Isolation":"air","NCPU":2,
+            "Swarm":{"LocalNodeState":"dreaming"},"DriverStatus":null,"Plugins":{"Volume":"all"}}"#;
+        let facts = facts(info);
+        assert_eq!((facts.id.as_str(), facts.host.as_str()), ("d24a", "h"));
     }
 }

@@ -96,46 +96,22 @@ impl Engine {
         let usages =
             join_all(questions.iter().map(|(path, parts)| self.measure(path, parts, time)));
         let lists = self.networks(time);
-        let info = async { within(time.end, limit, info::fetch(self.docker())).await };
+        let info = async { within(time.end, limit, info::fetch(self.http())).await };
         let ((listed, seen), usages, networks, info) = tokio::join!(listed, usages, lists, info);
 
-        let mut gaps = Vec::new();
+        let mut answers = Answers { gaps: Vec::new(), all: DiskUsage::default() };
         let facts = EngineFacts::from_ping(ping);
-        let facts = match info {
-            Ok(info) => facts.with_info(info),
-            Err(error) => {
-                gaps.push(gap(Part::Engine, Lost::Everything, &error));
-                facts
-            }
+        let facts = match answers.part(Part::Engine, info) {
+            Some(info) => facts.with_info(info),
+            None => facts,
         };
-        let networks = networks.unwrap_or_else(|error| {
-            gaps.push(gap(Part::Networks, Lost::Everything, &error));
-            Vec::new()
-        });
-        let mut all = DiskUsage::default();
-        for (usage, missing) in usages {
-            all.layers_bytes = all.layers_bytes.or(usage.layers_bytes);
-            all.images.extend(usage.images);
-            all.containers.extend(usage.containers);
-            all.volumes.extend(usage.volumes);
-            all.cache.extend(usage.cache);
-            gaps.extend(missing);
-        }
+        let networks = answers.part(Part::Networks, networks).unwrap_or_default();
+        usages.into_iter().for_each(|usage| answers.add(usage));
         // Where they were measured, or that failed, the answer is there already.
         if !questions.iter().any(|(_, parts)| parts.contains(&Part::Images)) {
-            match listed {
-                Ok(list) => all.images = list,
-                Err(error) => gaps.push(gap(Part::Images, Lost::Everything, &error)),
-            }
+            answers.all.images = answers.part(Part::Images, listed).unwrap_or_default();
         }
-        let unknown =
-            |part| gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);
-        let parts = [Part::Images, Part::Containers, Part::Volumes, Part::Networks, Part::Cache];
-        if parts.into_iter().all(unknown) {
-            let why = gaps.swap_remove(0).why;
-            return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
-        }
-        Ok((linked(facts, all, networks, gaps), seen))
+        Ok((answers.linked(facts, networks)?, seen))
     }
 
     async fn networks(&self, time: TimeBox) -> Result<Vec<Network>, EngineError> {
@@ -158,13 +134,15 @@ impl Engine {
                     .await
                     .map(|list| usage.images = list),
                 Part::Containers => {
-                    within(end, limit, settled(About::All, || containers::list(docker)))
+                    within(end, limit, settled(About::All, || containers::list(self.http())))
                         .await
                         .map(|list| usage.containers = list)
                 }
-                Part::Volumes => within(end, limit, settled(About::All, || volumes::list(docker)))
-                    .await
-                    .map(|list| usage.volumes = list),
+                Part::Volumes => {
+                    within(end, limit, settled(About::All, || volumes::list(self.http())))
+                        .await
+                        .map(|list| usage.volumes = list)
+                }
                 Part::Cache | Part::Networks | Part::Engine => Err(timed_out("", limit)),
             };
             let lost = if listed.is_ok() { Lost::Sizes } else { Lost::Everything };
@@ -208,29 +186,60 @@ fn gap(part: Part, lost: Lost, error: &EngineError) -> Gap {
     Gap { part, lost, why }
 }
 
-/// Puts the parts together and notes on each thing which containers use it.
-fn linked(
-    engine: EngineFacts,
-    all: DiskUsage,
-    networks: Vec<Network>,
+/// What came of the questions.
+struct Answers {
     gaps: Vec<Gap>,
-) -> Inventory {
-    let DiskUsage { layers_bytes, mut images, containers, mut volumes, cache } = all;
-    let mut networks = networks;
-    for container in &containers {
-        for image in images.iter_mut().filter(|image| image.id == container.image_id) {
-            image.containers.push(container.id.clone());
-        }
-        let mounted: BTreeSet<&str> =
-            container.mounts.iter().filter_map(|mount| mount.volume.as_deref()).collect();
-        for volume in volumes.iter_mut().filter(|volume| mounted.contains(volume.name.as_str())) {
-            volume.containers.push(container.id.clone());
-        }
-        for network in networks.iter_mut().filter(|network| {
-            container.networks.iter().any(|used| *used == network.id || *used == network.name)
-        }) {
-            network.containers.push(container.id.clone());
-        }
+    all: DiskUsage,
+}
+
+impl Answers {
+    /// What was asked for one part; a gap where it failed.
+    fn part<T>(&mut self, part: Part, answer: Result<T, EngineError>) -> Option<T> {
+        answer.map_err(|error| self.gaps.push(gap(part, Lost::Everything, &error))).ok()
     }
-    Inventory { engine, images, containers, volumes, networks, cache, layers_bytes, gaps }
+
+    fn add(&mut self, (usage, missing): (DiskUsage, Vec<Gap>)) {
+        self.all.layers_bytes = self.all.layers_bytes.or(usage.layers_bytes);
+        self.all.images.extend(usage.images);
+        self.all.containers.extend(usage.containers);
+        self.all.volumes.extend(usage.volumes);
+        self.all.cache.extend(usage.cache);
+        self.gaps.extend(missing);
+    }
+
+    /// Puts the parts together and notes on each thing which containers use it.
+    ///
+    /// # Errors
+    /// There is no part of what an engine holds.
+    fn linked(
+        mut self,
+        engine: EngineFacts,
+        mut networks: Vec<Network>,
+    ) -> Result<Inventory, EngineError> {
+        let parts = [Part::Images, Part::Containers, Part::Volumes, Part::Networks, Part::Cache];
+        let is_lost =
+            |part| self.gaps.iter().any(|gap| gap.part == part && gap.lost == Lost::Everything);
+        if parts.into_iter().all(is_lost) {
+            let why = self.gaps.swap_remove(0).why;
+            return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
+        }
+        let DiskUsage { layers_bytes, mut images, containers, mut volumes, cache } = self.all;
+        for container in &containers {
+            for image in images.iter_mut().filter(|image| image.id == container.image_id) {
+                image.containers.push(container.id.clone());
+            }
+            let mounted: BTreeSet<&str> =
+                container.mounts.iter().filter_map(|mount| mount.volume.as_deref()).collect();
+            for volume in volumes.iter_mut().filter(|it| mounted.contains(it.name.as_str())) {
+                volume.containers.push(container.id.clone());
+            }
+            for network in networks.iter_mut().filter(|network| {
+                container.networks.iter().any(|used| *used == network.id || *used == network.name)
+            }) {
+                network.containers.push(container.id.clone());
+            }
+        }
+        let gaps = self.gaps;
+        Ok(Inventory { engine, images, containers, volumes, networks, cache, layers_bytes, gaps })
+    }
 }

@@ -5,12 +5,13 @@
 //! asked with `verbose=1` (moby `api/docs/CHANGELOG.md`). One model reads them all, whatever an
 //! engine sends. Only images, containers, volumes and cache: networks have no size.
 
-use bollard::models::{ContainerSummary, ImageSummary, Volume as VolumeRow};
+use bollard::models::ImageSummary;
 use serde::Deserialize;
 
 use super::build_cache::CacheRow;
-use super::containers::container;
+use super::containers::{ContainerRow, container};
 use super::values::bytes;
+use super::volumes::VolumeRow;
 use crate::inventory::ApiVersion;
 use crate::inventory::{CacheRecord, Container, Image, Part, Volume};
 
@@ -24,11 +25,11 @@ const USAGE_OBJECTS: ApiVersion = ApiVersion::v1(52);
 struct Answer {
     layers_size: Option<i64>,
     images: Option<Vec<ImageSummary>>,
-    containers: Option<Vec<ContainerSummary>>,
+    containers: Option<Vec<ContainerRow>>,
     volumes: Option<Vec<VolumeRow>>,
     build_cache: Option<Vec<CacheRow>>,
     image_usage: Option<Usage<ImageSummary>>,
-    container_usage: Option<Usage<ContainerSummary>>,
+    container_usage: Option<Usage<ContainerRow>>,
     volume_usage: Option<Usage<VolumeRow>>,
     build_cache_usage: Option<Usage<CacheRow>>,
 }
