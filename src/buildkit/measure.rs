@@ -1,6 +1,6 @@
 //! Measures cache mounts where they are: in a step of a build of ours.
 //!
-//! No question to the engine tells how large a cache mount has become: BuildKit takes its size the first time
+//! No request to the engine returns how large a cache mount has become: BuildKit takes its size the first time
 //! somebody asks and keeps that (`cache/refs.go`, `size`). So a small program (`helpers/measure.rs`) is put into an
 //! empty file system and run with the mounts, read-only and without a network. The step fails when it is done:
 //! of a step that failed the engine keeps neither result nor cache key, and of an internal build no history.
@@ -38,7 +38,7 @@ const NONE: i64 = -1;
 /// No time of its own (BuildKit `client/llb`, `marshalTime`).
 const NO_TIME: i64 = -1;
 
-/// Where the mount with this index stands.
+/// The path of the mount with this index.
 pub fn place(index: usize) -> String {
     format!("/measured/{index}")
 }
@@ -109,24 +109,7 @@ impl Control {
 
 /// The build: the program in an empty file system, the directories that mounts begin with, the step.
 fn definition(go_name: &str, program: &[u8], mounts: &[Mount], once: &str) -> pb::Definition {
-    let platform = pb::Platform {
-        architecture: go_name.to_owned(),
-        os: "linux".to_owned(),
-        ..Default::default()
-    };
-    let mut ops: Vec<Vec<u8>> = Vec::new();
-    let mut inputs: Vec<pb::Input> = Vec::new();
-    let mut input = |op: pb::op::Op, ops: &mut Vec<Vec<u8>>| {
-        let op = pb::Op { op: Some(op), platform: Some(platform.clone()), ..Default::default() };
-        let op = op.encode_to_vec();
-        let digest = digest(&op);
-        if let Some(at) = inputs.iter().position(|input| input.digest == digest) {
-            return at;
-        }
-        ops.push(op);
-        inputs.push(pb::Input { digest, index: 0 });
-        inputs.len() - 1
-    };
+    let mut graph = Graph::new(go_name);
     let program = pb::file_action::Action::Mkfile(pb::FileActionMkFile {
         path: PROGRAM.to_owned(),
         mode: 0o755,
@@ -134,61 +117,86 @@ fn definition(go_name: &str, program: &[u8], mounts: &[Mount], once: &str) -> pb
         owner: None,
         timestamp: NO_TIME,
     });
-    let root = input(file(program), &mut ops);
-    let mut args = vec![PROGRAM.to_owned()];
-    let mut all = vec![pb::Mount {
-        input: number(root),
-        dest: "/".to_owned(),
-        output: 0,
-        ..Default::default()
-    }];
+    let root = graph.input(file(program));
+    let mut all = vec![pb::Mount { input: root, dest: "/".to_owned(), ..Default::default() }];
     for (index, mount) in mounts.iter().enumerate() {
-        let place = place(index);
-        let (from, selector) = match mount.beginning {
+        let (input, selector) = match mount.beginning {
             Beginning::Directory { uid, gid, mode } => {
-                (number(input(file(directory(uid, gid, mode)), &mut ops)), "/cache")
+                (graph.input(file(directory(uid, gid, mode))), "/cache")
             }
             Beginning::Empty | Beginning::Other => (NONE, ""),
         };
-        let sharing = match mount.sharing {
-            Sharing::Shared => pb::CacheSharingOpt::Shared,
-            Sharing::Private => pb::CacheSharingOpt::Private,
-            Sharing::Locked => pb::CacheSharingOpt::Locked,
-        };
-        all.push(pb::Mount {
-            input: from,
-            selector: selector.to_owned(),
-            dest: place.clone(),
-            output: NONE,
-            readonly: true,
-            mount_type: pb::MountType::Cache.into(),
-            cache_opt: Some(pb::CacheOpt { id: mount.id.clone(), sharing: sharing.into() }),
-            ..Default::default()
-        });
-        args.push(place);
+        all.push(pb::Mount { input, selector: selector.to_owned(), ..cache_mount(index, mount) });
     }
+    let mut args = vec![PROGRAM.to_owned()];
+    args.extend((0..mounts.len()).map(place));
     // Builds that run at the same time share a step that is the same to the byte, and its output.
     let env = vec![format!("ONCE={once}")];
     let meta = pb::Meta { args, env, cwd: "/".to_owned(), ..Default::default() };
-    let exec = pb::ExecOp {
+    graph.end_with(pb::op::Op::Exec(pb::ExecOp {
         meta: Some(meta),
         mounts: all,
         network: pb::NetMode::None.into(),
         ..Default::default()
+    }))
+}
+
+/// A build graph that is being put together: operations without inputs, and a step that has them all.
+struct Graph {
+    platform: pb::Platform,
+    ops: Vec<Vec<u8>>,
+    inputs: Vec<pb::Input>,
+}
+
+impl Graph {
+    fn new(go_name: &str) -> Self {
+        let (architecture, os) = (go_name.to_owned(), "linux".to_owned());
+        let platform = pb::Platform { architecture, os, ..Default::default() };
+        Self { platform, ops: Vec::new(), inputs: Vec::new() }
+    }
+
+    /// Adds an operation, unless it is there already. Returns its number among the inputs of the step.
+    fn input(&mut self, op: pb::op::Op) -> i64 {
+        let op = self.encoded(Vec::new(), op);
+        let digest = digest(&op);
+        let at = self.inputs.iter().position(|input| input.digest == digest).unwrap_or_else(|| {
+            self.ops.push(op);
+            self.inputs.push(pb::Input { digest, index: 0 });
+            self.inputs.len() - 1
+        });
+        i64::try_from(at).unwrap_or(i64::MAX)
+    }
+
+    /// The graph whose result is that of the step.
+    fn end_with(mut self, step: pb::op::Op) -> pb::Definition {
+        let step = self.encoded(self.inputs.clone(), step);
+        let inputs = vec![pb::Input { digest: digest(&step), index: 0 }];
+        let result = pb::Op { inputs, ..Default::default() };
+        self.ops.extend([step, result.encode_to_vec()]);
+        pb::Definition { def: self.ops, ..Default::default() }
+    }
+
+    fn encoded(&self, inputs: Vec<pb::Input>, op: pb::op::Op) -> Vec<u8> {
+        let platform = Some(self.platform.clone());
+        pb::Op { inputs, op: Some(op), platform, ..Default::default() }.encode_to_vec()
+    }
+}
+
+/// The mount with this index, read-only.
+fn cache_mount(index: usize, mount: &Mount) -> pb::Mount {
+    let sharing = match mount.sharing {
+        Sharing::Shared => pb::CacheSharingOpt::Shared,
+        Sharing::Private => pb::CacheSharingOpt::Private,
+        Sharing::Locked => pb::CacheSharingOpt::Locked,
     };
-    let step = pb::Op {
-        inputs,
-        op: Some(pb::op::Op::Exec(exec)),
-        platform: Some(platform),
+    pb::Mount {
+        dest: place(index),
+        output: NONE,
+        readonly: true,
+        mount_type: pb::MountType::Cache.into(),
+        cache_opt: Some(pb::CacheOpt { id: mount.id.clone(), sharing: sharing.into() }),
         ..Default::default()
     }
-    .encode_to_vec();
-    let result = pb::Op {
-        inputs: vec![pb::Input { digest: digest(&step), index: 0 }],
-        ..Default::default()
-    };
-    ops.extend([step, result.encode_to_vec()]);
-    pb::Definition { def: ops, ..Default::default() }
 }
 
 /// What the Dockerfile frontend makes for `uid=`, `gid=` and `mode=` (`dockerfile2llb`, `setCacheUIDGID`).
@@ -211,10 +219,6 @@ fn file(action: pb::file_action::Action) -> pb::op::Op {
 
 fn digest(op: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(op)))
-}
-
-fn number(index: usize) -> i64 {
-    i64::try_from(index).unwrap_or(i64::MAX)
 }
 
 /// Reads what the program wrote; `None` where that is nothing.

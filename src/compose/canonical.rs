@@ -85,6 +85,19 @@ fn build_section(build: &mut Node) -> Result<(), ComposeError> {
             node.value = Value::Str(text);
         }
     }
+    additional_contexts(build)?;
+    ssh_keys(build)?;
+    for (name, limit) in build.get_mut("ulimits").and_then(Node::as_map_mut).into_iter().flatten() {
+        if !matches!(limit.value, Value::Int(_) | Value::Map(_)) {
+            let message = format!("ulimit {name} must be an integer, or soft and hard limits");
+            return Err(ComposeError::at(&limit.place, message));
+        }
+    }
+    Ok(())
+}
+
+/// A list of `NAME=VALUE` becomes a mapping of texts.
+fn additional_contexts(build: &mut Map) -> Result<(), ComposeError> {
     if let Some(contexts) = build.get_mut("additional_contexts")
         && let Value::List(items) = &contexts.value
     {
@@ -108,6 +121,11 @@ fn build_section(build: &mut Node) -> Result<(), ComposeError> {
             return Err(ComposeError::at(node.start(), message));
         }
     }
+    Ok(())
+}
+
+/// A list of `default` and `ID=PATH` becomes a mapping.
+fn ssh_keys(build: &mut Map) -> Result<(), ComposeError> {
     if let Some(ssh) = build.get_mut("ssh")
         && let Value::List(items) = &ssh.value
     {
@@ -126,12 +144,6 @@ fn build_section(build: &mut Node) -> Result<(), ComposeError> {
             };
         }
         ssh.value = Value::Map(map);
-    }
-    for (name, limit) in build.get_mut("ulimits").and_then(Node::as_map_mut).into_iter().flatten() {
-        if !matches!(limit.value, Value::Int(_) | Value::Map(_)) {
-            let message = format!("ulimit {name} must be an integer, or soft and hard limits");
-            return Err(ComposeError::at(&limit.place, message));
-        }
     }
     Ok(())
 }

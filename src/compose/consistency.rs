@@ -113,6 +113,38 @@ fn check_build(
     Ok(())
 }
 
+/// Named volumes of a service have to be defined, and bind mounts have to have a source.
+fn check_volumes(model: &Node, service: &str, node: &Node) -> Result<(), ComposeError> {
+    let volumes = model.get("volumes");
+    for item in node.get("volumes").and_then(Node::as_list).into_iter().flatten() {
+        let part = |key: &str| item.get(key).and_then(Node::as_str).unwrap_or_default();
+        let name = match item.as_str() {
+            Some(text) => named_volume(text),
+            None => {
+                Some(part("source")).filter(|name| part("type") == "volume" && !name.is_empty())
+            }
+        };
+        if let Some(name) = name
+            && volumes.is_none_or(|volumes| volumes.get(name).is_none())
+        {
+            let message = format!("service `{service}` refers to undefined volume `{name}`");
+            let known = volumes.and_then(Node::as_map).into_iter().flatten();
+            let near = did_you_mean(name, known.map(|(name, _)| name.as_str()));
+            let hint = near.unwrap_or_else(|| {
+                format!(
+                    "define it in the top-level `volumes:`, or write `./{name}` for a directory"
+                )
+            });
+            return Err(ComposeError::at(&item.place, message).hint(hint));
+        }
+        if part("type") == "bind" && item.get("source").is_none() {
+            let message = format!("a bind mount of service `{service}` has no source");
+            return Err(ComposeError::at(item.start(), message));
+        }
+    }
+    Ok(())
+}
+
 /// References of a service to top-level resources that do not concern a build.
 fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), ComposeError> {
     let undefined = |section: &str, name: &str, place: &Place| {
@@ -138,32 +170,7 @@ fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), Compo
             return undefined("model", name.0, name.1.start());
         }
     }
-    for item in node.get("volumes").and_then(Node::as_list).into_iter().flatten() {
-        let part = |key: &str| item.get(key).and_then(Node::as_str).unwrap_or_default();
-        let name = match item.as_str() {
-            Some(text) => named_volume(text),
-            None => {
-                Some(part("source")).filter(|name| part("type") == "volume" && !name.is_empty())
-            }
-        };
-        if let Some(name) = name
-            && !defined("volumes", name)
-        {
-            let message = format!("service `{service}` refers to undefined volume `{name}`");
-            let known = model.get("volumes").and_then(Node::as_map).into_iter().flatten();
-            let near = did_you_mean(name, known.map(|(name, _)| name.as_str()));
-            let hint = near.unwrap_or_else(|| {
-                format!(
-                    "define it in the top-level `volumes:`, or write `./{name}` for a directory"
-                )
-            });
-            return Err(ComposeError::at(&item.place, message).hint(hint));
-        }
-        if part("type") == "bind" && item.get("source").is_none() {
-            let message = format!("a bind mount of service `{service}` has no source");
-            return Err(ComposeError::at(item.start(), message));
-        }
-    }
+    check_volumes(model, service, node)?;
     if let Some(test) = node.get("healthcheck").and_then(|check| check.get("test"))
         && let Some([first, ..]) = test.as_list()
         && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str().unwrap_or_default())

@@ -45,56 +45,23 @@ pub(super) fn find(request: &LoadRequest) -> Result<Frame, ComposeError> {
 
     let mut files: Vec<PathBuf> =
         request.files.iter().map(|file| keep_dash(file, absolute)).collect();
-    let project_directory = request.project_directory.as_deref().map(absolute);
-    let directory_of = |files: &[PathBuf]| match &project_directory {
-        Some(directory) => directory.clone(),
-        None => files
-            .iter()
-            .find(|file| !is_dash(file))
-            .and_then(|file| file.parent())
-            .unwrap_or(current)
-            .to_owned(),
-    };
-
-    let explicit: Vec<PathBuf> = if request.env_files.is_empty() {
-        let list = request.environment.get("COMPOSE_ENV_FILES").map_or("", String::as_str);
-        list.split(',')
-            .filter(|file| !file.is_empty())
-            .map(|file| absolute(Path::new(file)))
-            .collect()
-    } else {
-        request.env_files.iter().map(|file| absolute(file)).collect()
-    };
-    let env_files = |directory: &Path| -> Result<Vec<PathBuf>, ComposeError> {
-        if !explicit.is_empty() {
-            return Ok(explicit.clone());
-        }
-        let default = directory.join(".env");
-        Ok(if !env_file_disabled(request)? && default.is_file() {
-            vec![default]
-        } else {
-            Vec::new()
-        })
-    };
-
-    let first = env_files(&directory_of(&files))?;
+    let first = env_files(request, &directory(request, &files))?;
     add_variables(&mut environment, &first, &mut warnings)?;
     if files.is_empty() {
         files = files_of_environment(&environment, absolute)?;
     }
     if files.is_empty() {
-        files = default_files(&directory_of(&files), &mut warnings);
+        files = default_files(&directory(request, &files), &mut warnings);
     }
+    let directory = directory(request, &files);
     if files.is_empty() {
-        let message =
-            format!("no compose file found in {} or above", directory_of(&files).display());
+        let message = format!("no compose file found in {} or above", directory.display());
         return Err(ComposeError::no_file(message).hint(format!(
             "name one with --file; by default {} are tried",
             DEFAULT_FILES.join(", ")
         )));
     }
-    let directory = directory_of(&files);
-    let second = env_files(&directory)?;
+    let second = env_files(request, &directory)?;
     if second != first {
         add_variables(&mut environment, &second, &mut warnings)?;
     }
@@ -108,6 +75,34 @@ pub(super) fn find(request: &LoadRequest) -> Result<Frame, ComposeError> {
     };
     let forced_name = forced_name(request, &environment)?;
     Ok(Frame { files, directory, environment, profiles, forced_name, warnings })
+}
+
+/// The project's directory: the option's, else that of the first file, else the current one.
+fn directory(request: &LoadRequest, files: &[PathBuf]) -> PathBuf {
+    let current = &request.working_dir;
+    if let Some(directory) = &request.project_directory {
+        return paths::absolute(&directory.to_string_lossy(), current, None);
+    }
+    let first = files.iter().find(|file| !is_dash(file));
+    first.and_then(|file| file.parent()).unwrap_or(current).to_owned()
+}
+
+/// The files with variables: those that the user names, else `.env` of the project's directory.
+fn env_files(request: &LoadRequest, directory: &Path) -> Result<Vec<PathBuf>, ComposeError> {
+    let listed = request.environment.get("COMPOSE_ENV_FILES").map_or("", String::as_str);
+    let listed = listed.split(',').filter(|file| !file.is_empty()).map(Path::new);
+    let named: Vec<&Path> = match request.env_files.is_empty() {
+        true => listed.collect(),
+        false => request.env_files.iter().map(PathBuf::as_path).collect(),
+    };
+    if !named.is_empty() {
+        let absolute =
+            |file: &Path| paths::absolute(&file.to_string_lossy(), &request.working_dir, None);
+        return Ok(named.into_iter().map(absolute).collect());
+    }
+    let default = directory.join(".env");
+    let is_used = !env_file_disabled(request)? && default.is_file();
+    Ok(if is_used { vec![default] } else { Vec::new() })
 }
 
 fn is_dash(file: &Path) -> bool {

@@ -95,6 +95,38 @@ fn working_folder(service: &Service) -> &str {
     }
 }
 
+/// The command that writes what a lock installs, and what it needs besides uv.
+fn exporter(tool: &Tool, member: Option<&str>) -> (Option<&'static str>, String) {
+    match tool {
+        Tool::Uv => {
+            let member = member.map_or_else(String::new, |name| format!(" --package {name}"));
+            let command = format!(
+                "uv export --quiet --frozen --no-dev --no-emit-workspace{member} \\\n        \
+                 --format pylock.toml --output-file /pylock.toml"
+            );
+            (None, command)
+        }
+        Tool::Poetry => {
+            let command =
+                "poetry export --quiet --format requirements.txt --output /requirements.txt";
+            (Some(POETRY), command.to_owned())
+        }
+        Tool::Pipenv => (Some(PIPENV), "pipenv requirements --hash > /requirements.txt".to_owned()),
+    }
+}
+
+/// The command that writes the dependencies of a `pyproject.toml`.
+fn print_dependencies(python: u32) -> String {
+    let toml = match python {
+        ..11 => "from pip._vendor import tomli as tomllib",
+        _ => "import tomllib",
+    };
+    format!(
+        "python3 -c '{toml}; project = tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"]; \\\n        \
+         print(*project[\"dependencies\"], sep=\"\\n\")' > /requirements.txt"
+    )
+}
+
 /// The stage that turns a project's declaration into what is installed.
 fn export(requirements: &Requirements, python: u32, project: &str) -> Option<String> {
     let bind = |files: &[String], folder: &str| -> String {
@@ -107,39 +139,11 @@ fn export(requirements: &Requirements, python: u32, project: &str) -> Option<Str
     };
     let (files, folder, tools, command) = match requirements {
         Requirements::Tool { tool, folder, member, files } => {
-            let (tools, command) = match tool {
-                Tool::Uv => {
-                    let member = member
-                        .as_ref()
-                        .map_or_else(String::new, |name| format!(" --package {name}"));
-                    let command = format!(
-                        "uv export --quiet --frozen --no-dev --no-emit-workspace{member} \\\n        \
-                         --format pylock.toml --output-file /pylock.toml"
-                    );
-                    (None, command)
-                }
-                Tool::Poetry => (
-                    Some(POETRY),
-                    "poetry export --quiet --format requirements.txt --output /requirements.txt"
-                        .to_owned(),
-                ),
-                Tool::Pipenv => {
-                    (Some(PIPENV), "pipenv requirements --hash > /requirements.txt".to_owned())
-                }
-            };
+            let (tools, command) = exporter(tool, member.as_deref());
             (files.clone(), folder.as_str(), tools, command)
         }
         Requirements::Project { file } => {
-            let toml = if python < 11 {
-                "from pip._vendor import tomli as tomllib"
-            } else {
-                "import tomllib"
-            };
-            let command = format!(
-                "python3 -c '{toml}; project = tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"]; \\\n        \
-                 print(*project[\"dependencies\"], sep=\"\\n\")' > /requirements.txt"
-            );
-            (vec![file.clone()], parent(file), None, command)
+            (vec![file.clone()], parent(file), None, print_dependencies(python))
         }
         _ => return None,
     };
@@ -260,33 +264,43 @@ fn health(service: &Service) -> Option<String> {
     }
 }
 
-/// The words that start a service; in development it starts again when its code changes.
-fn start(service: &Service, dev: bool) -> Vec<String> {
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let app = service.app.as_str();
-    let mut all = match &service.runner {
-        Runner::Web { server: Server::Asgi, is_factory } => {
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// The words that start a server for an app; in development it watches the code itself.
+fn serve(app: &str, server: Server, is_factory: bool, dev: bool) -> Vec<String> {
+    match server {
+        Server::Asgi => {
             let mut all = words("uvicorn");
-            all.extend([app.to_owned()]);
+            all.push(app.to_owned());
             all.extend(words("--host 0.0.0.0 --port 8000"));
-            if *is_factory {
+            if is_factory {
                 all.push("--factory".to_owned());
             }
             if dev {
                 all.extend(words("--reload --reload-dir /app"));
             }
-            return all;
+            all
         }
-        Runner::Web { server: Server::Wsgi, is_factory } => {
-            let call = if *is_factory { "()" } else { "" };
+        Server::Wsgi => {
+            let call = if is_factory { "()" } else { "" };
             let mut all =
                 words("gunicorn --bind 0.0.0.0:8000 --workers 2 --worker-tmp-dir /dev/shm");
             if dev {
                 all.push("--reload".to_owned());
             }
             all.push(format!("{app}{call}"));
-            return all;
+            all
         }
+    }
+}
+
+/// The words that start a service; in development it starts again when its code changes.
+fn start(service: &Service, dev: bool) -> Vec<String> {
+    let app = service.app.as_str();
+    let mut all = match &service.runner {
+        Runner::Web { server, is_factory } => return serve(app, *server, *is_factory, dev),
         Runner::Celery { include } => {
             let mut all = words("celery --app");
             all.push(app.to_owned());

@@ -1,6 +1,6 @@
 //! Runs a plan: solves in order, at most N at once, cancels what a failure or the user stops.
 //!
-//! It decides nothing the plan or the settings do not say, and tells everything as events.
+//! It decides nothing that the plan or the settings leave open, and reports everything as events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -224,7 +224,7 @@ async fn build(
     cancel: &CancellationToken,
 ) -> (TargetOutcome, Option<Linked>) {
     let job = solve.job;
-    let (sender, mut statuses) = mpsc::channel::<SolveStatus>(WAITING);
+    let (sender, statuses) = mpsc::channel::<SolveStatus>(WAITING);
     let refused = CancellationToken::new();
     let follower = {
         let (control, build_ref) = (solve.control.clone(), job.options.build_ref.clone());
@@ -232,37 +232,16 @@ async fn build(
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
     let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
-    let mut forwarder = {
-        let (events, target) = (events.clone(), job.name.clone());
-        let (steps, others) = (steps.clone(), solve.steps_of_others());
-        tokio::spawn(async move {
-            let mut failed = None;
-            let mut output = OutputHints::default();
-            while let Some(mut status) = statuses.recv().await {
-                steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
-                status.leave_out(&others);
-                // It is tried again; if that is in vain, the outcome tells.
-                for vertex in &mut status.vertexes {
-                    if diagnose::lost_a_layer(&vertex.error) {
-                        vertex.error.clear();
-                    }
-                }
-                // Siblings that were cancelled carry errors too, but come after the cause.
-                let error = status.vertexes.iter().find(|vertex| !vertex.error.is_empty());
-                if let (None, Some(vertex)) = (&failed, error) {
-                    failed = Some((vertex.digest.clone(), vertex.name.clone()));
-                }
-                for log in &status.logs {
-                    output.note(&log.vertex, &log.data);
-                }
-                let _ = events.send(Event::Status { target: target.clone(), status }).await;
-            }
-            (failed, output)
-        })
-    };
+    let mut forwarder = tokio::spawn(forward(
+        statuses,
+        events.clone(),
+        job.name.clone(),
+        Arc::clone(&steps),
+        solve.steps_of_others(),
+    ));
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
-        solved = solve.go() => Some(solved),
+        solved = solve.carry_out() => Some(solved),
         () = cancelled(cancel, engine, &steps) => None,
     };
     if matches!(solved, Some(Err(_))) {
@@ -292,6 +271,39 @@ async fn build(
             (TargetOutcome::Failed(failure::explain(job, &error, failed, &output)), None)
         }
     }
+}
+
+/// Makes events of the statuses of a solve, but for the steps of `others`. Returns the step that failed first, by its
+/// digest and name, and what the output of the steps hints at.
+async fn forward(
+    mut statuses: mpsc::Receiver<SolveStatus>,
+    events: mpsc::Sender<Event>,
+    target: String,
+    steps: Arc<Mutex<Starting>>,
+    others: BTreeSet<String>,
+) -> (Option<(String, String)>, OutputHints) {
+    let mut failed = None;
+    let mut output = OutputHints::default();
+    while let Some(mut status) = statuses.recv().await {
+        steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
+        status.leave_out(&others);
+        // It is tried again; if that fails too, the outcome says so.
+        for vertex in &mut status.vertexes {
+            if diagnose::lost_a_layer(&vertex.error) {
+                vertex.error.clear();
+            }
+        }
+        // Siblings that were cancelled carry errors too, but come after the cause.
+        let error = status.vertexes.iter().find(|vertex| !vertex.error.is_empty());
+        if let (None, Some(vertex)) = (&failed, error) {
+            failed = Some((vertex.digest.clone(), vertex.name.clone()));
+        }
+        for log in &status.logs {
+            output.note(&log.vertex, &log.data);
+        }
+        let _ = events.send(Event::Status { target: target.clone(), status }).await;
+    }
+    (failed, output)
 }
 
 /// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
@@ -337,7 +349,7 @@ struct Solved {
 
 impl Solve<'_> {
     /// Solves, and exports again where a layer went missing on the way: everything else is cached then.
-    async fn go(&self) -> Result<Solved, buildkit::SolveError> {
+    async fn carry_out(&self) -> Result<Solved, buildkit::SolveError> {
         let mut tries = EXPORT_TRIES;
         let mut build_ref = self.job.options.build_ref.clone();
         loop {
@@ -366,7 +378,7 @@ impl Solve<'_> {
         Ok(Solved { build_ref, response, result: None })
     }
 
-    /// Digests of the steps that made what it builds on: they are told of where they belong.
+    /// Digests of the steps that made what it builds on: they are shown with the target they belong to.
     fn steps_of_others(&self) -> BTreeSet<String> {
         let states = self.contexts.iter().flat_map(|(_, result)| &result.states);
         buildkit::vertices(states.filter_map(|state| state.definition.as_ref()))

@@ -125,38 +125,11 @@ fn target(
     faults: &mut Vec<ComposeError>,
 ) -> Result<Target, ComposeError> {
     let image = image_name(project, service);
-    let mut tags = build.tags.clone();
-    tags.push(image.clone());
-    let mut labels = build.labels.clone();
-    labels.insert(labels::PROJECT.into(), project.name.clone());
-    labels.insert(labels::SERVICE.into(), service.name.clone());
-    labels.insert(labels::VERSION.into(), COMPOSE_VERSION.into());
-    let mut entitlements = build.entitlements.clone();
-    if build.privileged {
-        entitlements.push("security.insecure".into());
-    }
     let platforms = match &options.platforms[..] {
         [] => platforms(project, service, build)?,
         given => given.to_vec(),
     };
-    let with = |own: &[String], further: &[String]| [own, further].concat();
-    let contexts = build.additional_contexts.iter().map(|(name, context)| {
-        let context = match context.strip_prefix("service:") {
-            Some(service) => {
-                format!("target:{}", names.get(service).map_or(service, String::as_str))
-            }
-            None => context.clone(),
-        };
-        (name.clone(), context)
-    });
-    let push = options.push && service.image.is_some();
-    let (outputs, call) = if options.check {
-        (Vec::new(), Some("lint".to_owned()))
-    } else if platforms.len() > 1 {
-        (vec![Typed::plain("image").with("push", &push.to_string())], None)
-    } else {
-        (vec![Typed::plain(if push { "registry" } else { "docker" })], None)
-    };
+    let (outputs, call) = result(service, options, &platforms);
     let mut caches = |key: &str, own: &[String], further: &[String]| {
         let mut specs = Vec::new();
         for text in own {
@@ -170,25 +143,19 @@ fn target(
         }
         Ok::<_, ComposeError>(specs)
     };
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let joined = |(host, addresses): (&String, &Vec<String>)| (host.clone(), addresses.join(","));
     Ok(Target {
         name: String::new(),
         service: service.name.clone(),
-        image,
         context: build.context.clone(),
-        contexts: contexts.collect(),
-        dockerfile: build
-            .dockerfile
-            .as_ref()
-            .filter(|path| !path.is_empty())
-            .map(|path| dockerfile_path(&build.context, path)),
-        dockerfile_inline: build
-            .dockerfile_inline
-            .as_ref()
-            .filter(|text| !text.is_empty())
-            .cloned(),
+        contexts: contexts(build, names),
+        dockerfile: filled(&build.dockerfile).map(|path| dockerfile_path(&build.context, &path)),
+        dockerfile_inline: filled(&build.dockerfile_inline),
         args: args(project, build, options)?,
-        labels,
-        tags,
+        labels: labels(project, service, build),
+        tags: build.tags.iter().chain([&image]).cloned().collect(),
+        image,
         cache_from: caches("cache_from", &build.cache_from, &options.cache_from)?,
         cache_to: caches("cache_to", &build.cache_to, &options.cache_to)?,
         target: options.target.clone().or_else(|| build.target.clone()),
@@ -198,16 +165,12 @@ fn target(
         pull: build.pull || options.pull,
         no_cache: build.no_cache || options.no_cache,
         network: build.network.clone(),
-        no_cache_filter: with(&build.no_cache_filter, &options.no_cache_filter),
+        no_cache_filter: [&build.no_cache_filter[..], &options.no_cache_filter].concat(),
         shm_size: (build.shm_size != 0).then(|| build.shm_size.to_string()),
         ulimits: build.ulimits.iter().map(|(name, limit)| ulimit(name, *limit)).collect(),
         call,
-        entitlements,
-        extra_hosts: build
-            .extra_hosts
-            .iter()
-            .map(|(host, addresses)| (host.clone(), addresses.join(",")))
-            .collect(),
+        entitlements: entitlements(build),
+        extra_hosts: build.extra_hosts.iter().map(joined).collect(),
         outputs,
         attest: attestations(service, build, options, faults)?,
         secret_env: BTreeMap::new(),
@@ -217,6 +180,45 @@ fn target(
             &["context", "dockerfile", "additional_contexts"],
         ),
     })
+}
+
+/// What becomes of the result: its exporters, or the check that takes the place of a build.
+fn result(
+    service: &Service,
+    options: &TargetOptions,
+    platforms: &[String],
+) -> (Vec<Typed>, Option<String>) {
+    let push = options.push && service.image.is_some();
+    if options.check {
+        (Vec::new(), Some("lint".to_owned()))
+    } else if platforms.len() > 1 {
+        (vec![Typed::plain("image").with("push", &push.to_string())], None)
+    } else {
+        (vec![Typed::plain(if push { "registry" } else { "docker" })], None)
+    }
+}
+
+/// The service's labels, and those by which compose and this program know it again.
+fn labels(project: &Project, service: &Service, build: &BuildSection) -> BTreeMap<String, String> {
+    let mut all = build.labels.clone();
+    all.insert(labels::PROJECT.into(), project.name.clone());
+    all.insert(labels::SERVICE.into(), service.name.clone());
+    all.insert(labels::VERSION.into(), COMPOSE_VERSION.into());
+    all
+}
+
+fn entitlements(build: &BuildSection) -> Vec<String> {
+    let privileged = build.privileged.then(|| "security.insecure".to_owned());
+    build.entitlements.iter().cloned().chain(privileged).collect()
+}
+
+/// Named contexts; a service is called by the name of its target.
+fn contexts(build: &BuildSection, names: &BTreeMap<&str, String>) -> BTreeMap<String, String> {
+    let context = |text: &String| match text.strip_prefix("service:") {
+        Some(service) => format!("target:{}", names.get(service).map_or(service, String::as_str)),
+        None => text.clone(),
+    };
+    build.additional_contexts.iter().map(|(name, text)| (name.clone(), context(text))).collect()
 }
 
 /// An option string of the compose file that cannot be read.

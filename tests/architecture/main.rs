@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod circles;
+mod lengths;
 mod sources;
 mod table;
 
@@ -123,6 +124,33 @@ fn every_module_says_what_it_is() {
         .filter(|file| !std::fs::read_to_string(file).unwrap().starts_with("//!"))
         .collect();
     assert!(silent.is_empty(), "modules without a first line of documentation: {silent:?}");
+}
+
+#[test]
+fn no_function_is_long() {
+    let mut long = Vec::new();
+    for source in sources::read(&root()) {
+        let text = std::fs::read_to_string(root().join(&source.path)).unwrap();
+        for (name, lines) in lengths::long_functions(&text) {
+            long.push(format!("{}: {name} has {lines} lines", source.path.display()));
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn a_long_function_is_found() {
+    let body = |lines: usize| "        call();\n".repeat(lines);
+    for head in ["fn a()", "pub(in crate::b) async fn a<T>(it: T) -> X", "pub const fn a()"] {
+        let file = |lines| format!("impl A {{\n    {head} {{\n{}    }}\n}}\n", body(lines));
+        assert_eq!(lengths::long_functions(&file(63)), []);
+        assert_eq!(lengths::long_functions(&file(64)), [("a".to_owned(), 66)]);
+        // Comments and blank lines are free, and so are tests.
+        let commented = file(63).replacen("call();", "call();\n\n        // Why.", 40);
+        assert_eq!(lengths::long_functions(&commented), []);
+        let test = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", file(99));
+        assert_eq!(lengths::long_functions(&test), []);
+    }
 }
 
 #[test]

@@ -71,6 +71,45 @@ pub(super) fn write(root: &Node) -> Node {
     root.like(Value::Map(whole))
 }
 
+/// What may be a mapping or a list of `NAME=VALUE`.
+fn pairs(key: &str, node: &Node, shape: &str) -> Value {
+    let pairs = || mapping(Some(node)).into_iter();
+    match (key, shape) {
+        ("ssh", "environment") => Value::List(
+            pairs()
+                .map(|(id, path)| match path {
+                    Some(path) if !path.is_empty() => node.text(format!("{id}={path}")),
+                    _ => node.text(id),
+                })
+                .collect(),
+        ),
+        ("environment", "environment") => texts(node, |_| Value::Null),
+        ("args", "environment") => Value::Map(
+            pairs().filter_map(|(name, value)| Some((name, node.text(value?)))).collect(),
+        ),
+        _ => texts(node, |_| Value::Str(String::new())),
+    }
+}
+
+/// What may be one text or several.
+fn list(node: &Node) -> Value {
+    let items = node.as_list().unwrap_or(std::slice::from_ref(node));
+    Value::List(items.iter().map(as_text).collect())
+}
+
+/// `HOST=ADDRESS`, sorted.
+fn hosts(node: &Node) -> Option<Value> {
+    let mut hosts: Vec<String> = extra_hosts(node)
+        .ok()?
+        .into_iter()
+        .flat_map(|(host, addresses)| {
+            addresses.into_iter().map(move |address| format!("{host}={address}"))
+        })
+        .collect();
+    hosts.sort();
+    Some(Value::List(hosts.into_iter().map(|host| node.text(host)).collect()))
+}
+
 /// A value of a key, or nothing where compose leaves it out.
 fn value(key: &str, node: &Node, shape: &str) -> Option<Node> {
     let text = || node.value.scalar_text();
@@ -90,50 +129,20 @@ fn value(key: &str, node: &Node, shape: &str) -> Option<Node> {
             _ => integer(node)?,
         },
         (_, "secrets_item") => return Some(file_reference(node)),
-        ("ssh", "environment") => {
-            let keys = mapping(Some(node)).into_iter().map(|(id, path)| match path {
-                Some(path) if !path.is_empty() => node.text(format!("{id}={path}")),
-                _ => node.text(id),
-            });
-            Value::List(keys.collect())
-        }
-        ("environment", "environment") => texts(node, |_| Value::Null),
-        ("args", "environment") => {
-            let given = mapping(Some(node))
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, node.text(value?))));
-            Value::Map(given.collect())
-        }
         (_, "environment" | "options2" | "driver_opts" | "aux_addresses" | "map") => {
-            texts(node, |_| Value::Str(String::new()))
+            pairs(key, node, shape)
         }
         ("options", "options") => {
-            let lists = node.as_map()?.iter().map(|(key, node)| {
-                let items = node.as_list().unwrap_or(std::slice::from_ref(node));
-                (key.clone(), node.like(Value::List(items.iter().map(as_text).collect())))
-            });
-            Value::Map(lists.collect())
+            let lists = node.as_map()?.iter();
+            Value::Map(lists.map(|(key, node)| (key.clone(), node.like(list(node)))).collect())
         }
         (_, "command") => return command(node),
         ("test", "extra_hosts_value") => match &node.value {
             Value::Str(text) => Value::List(vec![node.text("CMD-SHELL"), node.text(text.as_str())]),
             other => other.clone(),
         },
-        (_, "extra_hosts") => {
-            let mut hosts: Vec<String> = extra_hosts(node)
-                .ok()?
-                .into_iter()
-                .flat_map(|(host, addresses)| {
-                    addresses.into_iter().map(move |address| format!("{host}={address}"))
-                })
-                .collect();
-            hosts.sort();
-            Value::List(hosts.into_iter().map(|host| node.text(host)).collect())
-        }
-        (_, "expose" | "path") => {
-            let items = node.as_list().unwrap_or(std::slice::from_ref(node));
-            Value::List(items.iter().map(as_text).collect())
-        }
+        (_, "extra_hosts") => hosts(node)?,
+        (_, "expose" | "path") => list(node),
         (_, "gpus") if node.as_str().is_some() => {
             let all = Map::from_iter([("count".to_owned(), node.like(Value::Int(-1)))]);
             Value::List(vec![node.like(Value::Map(all))])

@@ -203,6 +203,12 @@ fn complete(
     for key in ["env_file", "label_file", "extends"] {
         map.shift_remove(key);
     }
+    complete_keys(map, &place);
+    Ok(())
+}
+
+/// What compose adds to keys, and says in another form.
+fn complete_keys(map: &mut Map, place: &Node) {
     // Secrets have a place of their own in a container, not in a build.
     if let Some(Value::List(secrets)) = map.get_mut("secrets").map(|secrets| &mut secrets.value) {
         for secret in secrets {
@@ -228,7 +234,6 @@ fn complete(
         let default = Map::from_iter([("default".to_owned(), place.like(Value::Null))]);
         map.insert("networks".into(), place.like(Value::Map(default)));
     }
-    Ok(())
 }
 
 /// Reads the files that a key of a service names. Variables in them see the project's, then `own`.

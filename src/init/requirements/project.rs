@@ -13,74 +13,78 @@ pub(super) fn compile(source: &str, folder: &str) -> String {
 
 /// What a project's own declaration is good for without a lock.
 pub(super) fn project(tree: &Tree, folder: &str) -> Result<Option<Requirements>, Refusal> {
-    let refuse = |name: &str, why: &str, command: String| {
-        let command = if folder.is_empty() { command } else { format!("cd {folder} && {command}") };
-        Err(Refusal { file: join(folder, name), why: why.to_owned(), command })
+    let refuse = |name: &str, why: &str, command: &str| Refusal {
+        file: join(folder, name),
+        why: why.to_owned(),
+        command: match folder {
+            "" => command.to_owned(),
+            folder => format!("cd {folder} && {command}"),
+        },
     };
     if tree.has(&join(folder, "pdm.lock")) {
-        return refuse(
-            "pdm.lock",
-            "is a lock that only PDM reads",
-            "pdm export --prod --format requirements --output requirements.lock".to_owned(),
-        );
+        let command = "pdm export --prod --format requirements --output requirements.lock";
+        return Err(refuse("pdm.lock", "is a lock that only PDM reads", command));
     }
     let file = join(folder, "pyproject.toml");
     if let Some(table) = tree.toml(&file) {
-        let project = table.get("project");
-        let tool = |name: &str| table.get("tool").and_then(|tools| tools.get(name));
-        let dynamic = project.and_then(|project| project.get("dynamic"));
-        let is_dynamic = dynamic
-            .and_then(toml::Value::as_array)
-            .is_some_and(|names| names.iter().any(|name| name.as_str() == Some("dependencies")));
-        if project.is_some_and(|project| project.get("dependencies").is_some()) {
-            return Ok(Some(Requirements::Project { file }));
+        if let Some(requirements) = declared(tree, folder, table) {
+            return Ok(Some(requirements));
         }
-        if is_dynamic {
-            if let Some(found) = dynamic_files(tree, folder, table) {
-                return Ok(Some(found));
-            }
-            return refuse(
-                "pyproject.toml",
-                "leaves its dependencies to the build of the package",
-                compile("pyproject.toml", ""),
-            );
-        }
-        if tool("poetry").and_then(|poetry| poetry.get("dependencies")).is_some() {
-            return refuse(
-                "pyproject.toml",
-                "is Poetry's, and there is no poetry.lock",
-                "poetry lock".to_owned(),
-            );
-        }
-        if tool("flit").is_some() {
-            return refuse("pyproject.toml", "is of an old Flit", compile("pyproject.toml", ""));
+        if let Some((why, command)) = undeclared(table) {
+            return Err(refuse("pyproject.toml", why, &command));
         }
     } else if tree.has(&file) {
-        return refuse("pyproject.toml", "cannot be read", "uv lock".to_owned());
+        return Err(refuse("pyproject.toml", "cannot be read", "uv lock"));
     }
     if tree.has(&join(folder, "Pipfile")) {
-        return refuse("Pipfile", "has no Pipfile.lock", "pipenv lock".to_owned());
+        return Err(refuse("Pipfile", "has no Pipfile.lock", "pipenv lock"));
     }
     for name in ["setup.py", "setup.cfg"] {
         if tree.text(&join(folder, name)).is_some_and(|text| text.contains("install_requires")) {
-            return refuse(
-                name,
-                "declares the packages, and only a build of the package knows them",
-                "uv pip compile --universal --generate-hashes setup.py --output-file requirements.lock"
-                    .replace("setup.py", name),
+            let why = "declares the packages, and only a build of the package knows them";
+            let command = format!(
+                "uv pip compile --universal --generate-hashes {name} --output-file requirements.lock"
             );
+            return Err(refuse(name, why, &command));
         }
     }
     for name in ["environment.yml", "environment.yaml"] {
         if tree.has(&join(folder, name)) {
-            return refuse(
-                name,
-                "is conda's, and images get their packages from a Python index",
-                "conda run pip list --format freeze > requirements.txt".to_owned(),
-            );
+            let why = "is conda's, and images get their packages from a Python index";
+            let command = "conda run pip list --format freeze > requirements.txt";
+            return Err(refuse(name, why, command));
         }
     }
     Ok(None)
+}
+
+/// The packages that a `pyproject.toml` names itself or by files.
+fn declared(tree: &Tree, folder: &str, table: &toml::Table) -> Option<Requirements> {
+    let project = table.get("project")?;
+    if project.get("dependencies").is_some() {
+        return Some(Requirements::Project { file: join(folder, "pyproject.toml") });
+    }
+    is_dynamic(table).then(|| dynamic_files(tree, folder, table)).flatten()
+}
+
+/// Why nobody but a tool knows the packages of a `pyproject.toml`, and the tool's command that writes them down.
+fn undeclared(table: &toml::Table) -> Option<(&'static str, String)> {
+    let tool = |name: &str| table.get("tool").and_then(|tools| tools.get(name));
+    if is_dynamic(table) {
+        let why = "leaves its dependencies to the build of the package";
+        return Some((why, compile("pyproject.toml", "")));
+    }
+    if tool("poetry").and_then(|poetry| poetry.get("dependencies")).is_some() {
+        return Some(("is Poetry's, and there is no poetry.lock", "poetry lock".to_owned()));
+    }
+    tool("flit").map(|_| ("is of an old Flit", compile("pyproject.toml", "")))
+}
+
+fn is_dynamic(table: &toml::Table) -> bool {
+    let dynamic = table.get("project").and_then(|project| project.get("dynamic"));
+    dynamic
+        .and_then(toml::Value::as_array)
+        .is_some_and(|names| names.iter().any(|name| name.as_str() == Some("dependencies")))
 }
 
 /// Requirement files that setuptools or Hatch take the dependencies from.

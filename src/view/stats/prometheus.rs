@@ -89,6 +89,14 @@ fn rest(report: &StatsReport, project: (&str, &str)) -> Vec<Metric> {
     for volume in &report.volumes {
         volumes.add(&[project, ("volume", volume.name.as_str())], volume.size_bytes);
     }
+    let mut metrics = vec![dangling, containers, volumes];
+    metrics.extend(cache(report, project));
+    metrics.extend(whole(report, project));
+    metrics
+}
+
+/// The build cache and the cache mounts.
+fn cache(report: &StatsReport, project: (&str, &str)) -> [Metric; 4] {
     let cache = &report.cache;
     let mut sums = Metric::new("build_cache_bytes", "Build cache of the engine.");
     for (part, bytes) in [
@@ -116,6 +124,11 @@ fn rest(report: &StatsReport, project: (&str, &str)) -> Vec<Metric> {
         mounts.add(&labels, Some(mount.size_bytes));
         due.add(&labels, mount.gc.as_ref().map(|gc| u64::from(gc.due)));
     }
+    [sums, kinds, mounts, due]
+}
+
+/// Sums, the disk, and what they ask for.
+fn whole(report: &StatsReport, project: (&str, &str)) -> [Metric; 5] {
     let mut budgets = Metric::new("budget_ok", "1 where the budget is kept, 0 where it is broken.");
     for verdict in &report.budgets {
         budgets.add(&[project, ("rule", verdict.rule.as_str())], verdict.ok.map(u64::from));
@@ -147,9 +160,7 @@ fn rest(report: &StatsReport, project: (&str, &str)) -> Vec<Metric> {
     }
     let mut taken = Metric::new("stats_timestamp_seconds", "When this was measured, in Unix time.");
     taken.add(&[project], u64::try_from(report.taken.as_second()).ok());
-    vec![
-        dangling, containers, volumes, sums, kinds, mounts, due, sizes, disk, frees, budgets, taken,
-    ]
+    [sizes, disk, frees, budgets, taken]
 }
 
 /// A label's value (exposition format: backslash, quote and line feed are escaped).
