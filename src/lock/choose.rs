@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::job::{Chosen, not_locked};
-use super::{Lock, Named, Selection, find};
-use crate::error::{CommandError, ExitKind};
+use super::job::Chosen;
+use super::{JobError, Lock, Named, Selection, find};
 use crate::targets::target::Target;
 
 /// Reads the locks of `requirements`, else of what is found in the build contexts of `targets`. Paths are relative to
@@ -18,7 +17,7 @@ pub fn choose(
     selection: &Selection,
     targets: &[Target],
     working_dir: &Path,
-) -> Result<Vec<Chosen>, CommandError> {
+) -> Result<Vec<Chosen>, JobError> {
     let named: BTreeSet<Named> = if requirements.is_empty() {
         let named = find(targets.iter().map(|target| Path::new(&target.context))).into_iter();
         let selected = |named: Named| match selection.is_empty() {
@@ -32,22 +31,22 @@ pub fn choose(
         requirements.iter().map(named).collect()
     };
     if named.is_empty() {
-        let message = "there is no requirements*.in and no pyproject.toml with dependencies in the project's build contexts";
-        return Err(CommandError::new(ExitKind::Usage, message)
-            .hint("name the file, as in `doc2md-docker lock api/requirements.txt`"));
+        return Err(JobError::Nothing);
     }
     named.iter().map(|named| read(named, working_dir)).collect()
 }
 
-fn read(named: &Named, working_dir: &Path) -> Result<Chosen, CommandError> {
+fn read(named: &Named, working_dir: &Path) -> Result<Chosen, JobError> {
     let path = &named.path;
     let mut shown = path.strip_prefix(working_dir).unwrap_or(path).display().to_string();
     if !named.selection.is_empty() {
         let names: Vec<&str> = named.selection.names().collect();
         shown = format!("{shown} with {}", names.join(", "));
     }
-    let lock = Lock::read(named).map_err(|error| not_locked(&shown, ExitKind::Usage, error))?;
-    Ok(Chosen { shown, lock })
+    match Lock::read(named) {
+        Ok(lock) => Ok(Chosen { shown, lock }),
+        Err(source) => Err(JobError::Source { shown, source }),
+    }
 }
 
 /// A target with the project's base image and how its builds reach the network: also by certificates and logins. `given`
@@ -55,24 +54,16 @@ fn read(named: &Named, working_dir: &Path) -> Result<Chosen, CommandError> {
 ///
 /// # Errors
 /// No image is given, and the targets have none or several.
-pub fn base_target(given: Option<&str>, targets: &[Target]) -> Result<Target, CommandError> {
+pub fn base_target(given: Option<&str>, targets: &[Target]) -> Result<Target, JobError> {
     let images: BTreeSet<&String> =
         targets.iter().filter_map(|target| target.args.get("BASE_IMAGE")).collect();
     let like = targets.iter().find(|target| target.args.contains_key("BASE_IMAGE"));
     let like = like.or(targets.first()).cloned().unwrap_or_default();
-    let usage = |message: String| {
-        CommandError::new(ExitKind::Usage, message)
-            .hint("name an image with Python and pip: --base-image python:3.12-slim")
-    };
     let image = match (given, images.len()) {
         (Some(image), _) => image.to_owned(),
         (None, 1) => images.into_iter().next().cloned().unwrap_or_default(),
-        (None, 0) => {
-            return Err(usage("no service has the build argument BASE_IMAGE".to_owned()));
-        }
-        (None, count) => {
-            return Err(usage(format!("the services have {count} different BASE_IMAGEs")));
-        }
+        (None, 0) => return Err(JobError::NoBase),
+        (None, count) => return Err(JobError::SeveralBases(count)),
     };
     let mut build_args = like.args;
     build_args.insert("BASE_IMAGE".to_owned(), image);

@@ -1,5 +1,6 @@
 //! One build that locks everything that was chosen: its context, its target, and what is written of its result.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::recipe::{self, Upgrade};
@@ -46,20 +47,18 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     /// Something cannot be locked, or the context cannot be written.
-    pub fn target(&self, base: Target) -> Result<Target, CommandError> {
+    pub fn target(&self, base: Target) -> Result<Target, JobError> {
         for (number, Chosen { shown, lock }) in self.chosen.iter().enumerate() {
             let Upgrade { all, packages } = self.upgrade;
             let is_fresh = *all || !packages.is_empty() || !lock.is_locked();
             let folder = self.context.join(number.to_string());
             let nonce = is_fresh.then_some(self.nonce.as_str());
-            lock.write_context(self.options, &folder, nonce).map_err(|error| {
-                let message = format!("failed to copy {shown} for the build");
-                CommandError::new(ExitKind::Failed, message).caused_by(error)
-            })?;
+            lock.write_context(self.options, &folder, nonce)
+                .map_err(|source| JobError::Copy { shown: shown.clone(), source })?;
         }
         let input = |Chosen { shown, lock }: &Chosen| {
             let input = lock.input(self.options);
-            input.map_err(|error| not_locked(shown, ExitKind::Usage, error))
+            input.map_err(|source| JobError::Source { shown: shown.clone(), source })
         };
         let inputs = self.chosen.iter().map(input).collect::<Result<Vec<_>, _>>()?;
         Ok(Target {
@@ -72,15 +71,74 @@ impl<'a> Job<'a> {
     }
 
     /// Writes the locks that the build made, in their order.
-    pub fn write(&self) -> impl Iterator<Item = Result<(&str, Written), CommandError>> {
+    pub fn write(&self) -> impl Iterator<Item = Result<(&str, Written), JobError>> {
         self.chosen.iter().enumerate().map(|(number, Chosen { shown, lock })| {
             let written = lock.write(self.options, &self.out.join(number.to_string()));
-            let written = written.map_err(|error| not_locked(shown, ExitKind::Failed, error))?;
-            Ok((shown.as_str(), written))
+            match written {
+                Ok(written) => Ok((shown.as_str(), written)),
+                Err(source) => Err(JobError::Result { shown: shown.clone(), source }),
+            }
         })
     }
 }
 
-pub(super) fn not_locked(shown: &str, kind: ExitKind, error: LockError) -> CommandError {
-    CommandError::new(kind, format!("failed to lock {shown}")).caused_by(error)
+/// Why nothing is locked.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The build contexts have no file that could be locked.
+    #[error(
+        "there is no requirements*.in and no pyproject.toml with dependencies in the project's build contexts"
+    )]
+    Nothing,
+    /// No base image is named, and no service has one.
+    #[error("no service has the build argument BASE_IMAGE")]
+    NoBase,
+    /// No base image is named, and the services have this many.
+    #[error("the services have {0} different BASE_IMAGEs")]
+    SeveralBases(usize),
+    /// A file that was chosen cannot be locked.
+    #[error("failed to lock {shown}")]
+    Source {
+        /// The file, as the user would name it.
+        shown: String,
+        /// Why.
+        source: LockError,
+    },
+    /// A file cannot be copied into the build context.
+    #[error("failed to copy {shown} for the build")]
+    Copy {
+        /// The file, as the user would name it.
+        shown: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The lock that a build made cannot be read or written.
+    #[error("failed to lock {shown}")]
+    Result {
+        /// The file, as the user would name it.
+        shown: String,
+        /// Why.
+        source: LockError,
+    },
+}
+
+impl From<JobError> for CommandError {
+    fn from(error: JobError) -> Self {
+        let message = error.to_string();
+        match error {
+            JobError::Nothing => Self::new(ExitKind::Usage, message)
+                .hint("name the file, as in `doc2md-docker lock api/requirements.txt`")
+                .keeping(error),
+            JobError::NoBase | JobError::SeveralBases(_) => Self::new(ExitKind::Usage, message)
+                .hint("name an image with Python and pip: --base-image python:3.12-slim")
+                .keeping(error),
+            JobError::Source { source, .. } => {
+                Self::new(ExitKind::Usage, message).caused_by(source)
+            }
+            JobError::Copy { source, .. } => Self::new(ExitKind::Failed, message).caused_by(source),
+            JobError::Result { source, .. } => {
+                Self::new(ExitKind::Failed, message).caused_by(source)
+            }
+        }
+    }
 }

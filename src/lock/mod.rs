@@ -23,7 +23,7 @@ pub mod torch;
 pub use choose::{base_target, choose};
 pub use error::SourceError;
 pub use find::{Named, find};
-pub use job::{Chosen, Job};
+pub use job::{Chosen, Job, JobError};
 pub use locked::{Lock, LockError, LockOptions, Stale, Written};
 pub use paths::LockPaths;
 pub use project::Selection;
