@@ -59,7 +59,7 @@ pub(crate) struct Inherited {
 
 /// What to do with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     /// Send it.
     Send,
     /// Do not send it, but look at what is below.
@@ -96,24 +96,24 @@ impl Filter {
         is_dir: bool,
         parent: Option<&Inherited>,
         inherited: &mut Inherited,
-    ) -> Verdict {
-        let mut verdict = Verdict::Send;
+    ) -> Decision {
+        let mut verdict = Decision::Send;
         if let Some(side) = &self.include {
             let parent = parent.map(|parent| &parent.include);
             if !side.matcher.matches_below(path, parent, &mut inherited.include) {
                 if is_dir && !side.may_return_below(path) {
-                    return Verdict::Skip;
+                    return Decision::Skip;
                 }
-                verdict = Verdict::Pass;
+                verdict = Decision::Pass;
             }
         }
         if let Some(side) = &self.exclude {
             let parent = parent.map(|parent| &parent.exclude);
             if side.matcher.matches_below(path, parent, &mut inherited.exclude) {
                 if is_dir && !side.may_return_below(path) {
-                    return Verdict::Skip;
+                    return Decision::Skip;
                 }
-                verdict = Verdict::Pass;
+                verdict = Decision::Pass;
             }
         }
         verdict

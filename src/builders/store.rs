@@ -21,8 +21,8 @@ pub(super) fn directory(
         .or_else(|| Some(docker_config::directory(environment, home)?.join("buildx")))
 }
 
-/// The files. Each is read when somebody asks for what it says: a build needs one builder of many. A file that cannot be
-/// read is as good as none, but for a builder's: it is there, with what is wrong with it.
+/// The files. Each is read when its content is asked for: a build needs one builder of many. A file that cannot be read
+/// counts as missing, except a builder's, for which the reason is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
     directory: Option<PathBuf>,
@@ -121,7 +121,7 @@ impl Store {
         self.text(&format!("defaults/{}", &hash[..20])).filter(exists)
     }
 
-    /// The file of a builder. A name that is a path is no builder's.
+    /// The file of a builder; `None` for a name that is a path.
     fn instance(&self, name: &str) -> Option<PathBuf> {
         let is_name = Path::new(name).file_name().is_some_and(|file| file == name);
         self.directory.as_ref().filter(|_| is_name).map(|it| it.join("instances").join(name))

@@ -25,7 +25,7 @@ impl Definition {
         definition
     }
 
-    /// Under which digests Status tells of its operations.
+    /// The digests under which Status reports its operations.
     pub fn vertices(&self) -> impl Iterator<Item = String> {
         self.0.def.iter().flat_map(|op| {
             let digest = digest(op);

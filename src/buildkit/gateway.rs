@@ -105,7 +105,7 @@ impl Gateway {
     }
 }
 
-/// A status with what the engine told besides its message.
+/// A status with the details that the engine sent beside its message.
 fn details(status: &Status) -> bollard_buildkit_proto::google::rpc::Status {
     use bollard_buildkit_proto::google::rpc;
     let plain = rpc::Status {

@@ -7,7 +7,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::types;
 /// A rule (BuildKit `client.PruneInfo`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcPolicy {
-    /// Whether also records go that images hold.
+    /// Whether records that images hold are removed, too.
     pub all: bool,
     /// Records used since then stay.
     pub keep_for: Duration,

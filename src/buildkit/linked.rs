@@ -33,7 +33,7 @@ pub struct Linked {
 /// What was built for one platform.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// The platform; `None` where the result does not tell platforms apart.
+    /// The platform; `None` where the result has one for all platforms.
     pub platform: Option<String>,
     /// How it is made; `None` where it has no files (`FROM scratch` alone).
     pub definition: Option<Definition>,

@@ -10,10 +10,10 @@ use crate::engine::removal::Removal;
 use crate::engine::{Engine, EngineError};
 use crate::inventory::{CacheKind, CacheRecord};
 
-/// A thing that was to go and is still there.
+/// A thing that should have been removed and is still there.
 #[derive(Debug, Clone)]
 pub struct Remaining {
-    /// What.
+    /// The thing.
     pub item: Item,
     /// Why it stayed.
     pub why: String,

@@ -1,4 +1,4 @@
-//! Removing what belongs to one project: a plan of what goes and what stays, and its execution.
+//! Removing what belongs to one project: a plan of what is removed and what is kept, and its execution.
 //!
 //! [`survey`] asks the engine. [`plan`] decides and is pure: the engine's state and whose each thing is
 //! ([`crate::ownership`]) come in as values. [`execute`] carries a plan out and decides nothing. [`space`] knows what removing a

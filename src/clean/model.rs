@@ -36,7 +36,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is to be removed.
+/// What will be removed.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Kinds of things.
@@ -107,13 +107,13 @@ pub struct Item<A = Action> {
     pub name: String,
     /// For what goes: bytes that this frees. For what stays: bytes it takes, where they are known.
     pub bytes: Option<u64>,
-    /// Why it goes or stays.
+    /// Why it is removed or kept.
     pub reason: String,
     /// The same for people.
     pub shown: Shown,
 }
 
-/// How people are told of a thing. Things that differ in their names alone can share a line.
+/// How a thing is shown to people. Things that differ in their names alone can share a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shown {
     /// What it is called on a line of its own.
@@ -122,7 +122,7 @@ pub struct Shown {
     pub sort: Sort,
     /// Services that it is of, as far as they are known.
     pub services: BTreeSet<String>,
-    /// Why it goes or stays, without what holds for this one alone.
+    /// Why it is removed or kept, in words that fit others of its kind, too.
     pub why: String,
 }
 
@@ -159,7 +159,7 @@ impl Sort {
 }
 
 impl<A> Item<A> {
-    /// Adds to why it goes or stays.
+    /// Adds to the reason why it is removed or kept.
     pub(super) fn add_reason(&mut self, more: &str) {
         self.reason.push_str(more);
         self.shown.why.push_str(more);

@@ -5,7 +5,7 @@ use super::model::{Kind, Plan, Request};
 /// What was not asked for, and what it adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// An option, or a command in the place of the one that was given.
+    /// An option, or another command instead of the one that was given.
     pub what: &'static str,
     /// Bytes that it frees beyond the plan.
     pub more_bytes: u64,

@@ -1,4 +1,4 @@
-//! What goes and what stays, with bytes and reasons. Pure: the same state gives the same plan.
+//! What is removed and what is kept, with bytes and reasons. Pure: the same state gives the same plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ impl Planner<'_> {
         self.request.kinds.contains(&kind)
     }
 
-    /// Plans what becomes of a thing other than a cache record, which takes `bytes`.
+    /// Plans whether to remove a thing other than a cache record. It takes `bytes`.
     fn decide(
         &mut self,
         action: Action,
@@ -325,7 +325,7 @@ impl Planner<'_> {
         !lost.is_empty()
     }
 
-    /// Why a record that could go does not.
+    /// Why a record that could be removed is kept.
     fn spared(&self, record: &CacheRecord) -> String {
         match self.request.until {
             Some(until) if last_use(record).is_none_or(|used| used >= until) => {
@@ -401,7 +401,7 @@ fn name_of(record: &CacheRecord) -> &str {
     }
 }
 
-/// Why a record goes or stays.
+/// Why a record is removed or kept.
 struct Why {
     /// As it stands in documents.
     reason: String,

@@ -13,7 +13,7 @@ pub struct SpaceGoal {
     pub reserved: u64,
     /// No more than this stays.
     pub max_used: Option<u64>,
-    /// So much goes that the engine's disk has this free.
+    /// Removes enough for the engine's disk to have this much free.
     pub min_free: Option<u64>,
     /// What that disk has free now.
     pub disk_free: u64,

@@ -16,7 +16,7 @@ struct LayerSpace {
     unpacked: u64,
     /// Bytes of its blob: 0 where the store keeps none.
     blob: u64,
-    /// What tells its record.
+    /// How its record is recognised.
     mark: Option<Mark>,
 }
 
@@ -32,7 +32,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// Puts together what the engine tells.
+    /// Combines what the engine says of images with its records.
     pub fn new(inventory: &Inventory, details: &[ImageDetails]) -> Self {
         let has_blobs = inventory.engine.store == Store::Containerd;
         let mut layers = BTreeMap::new();
@@ -203,7 +203,7 @@ impl Space {
     }
 
     /// Unpacked bytes of the layers of these records, each built on the next, down to the base. Known where an image
-    /// has just these layers: those of steps are told by their records, those below them by their place.
+    /// has just these layers: layers of steps are recognised by their records, those below them by their position.
     pub(super) fn unpacked(&self, records: &[&CacheRecord]) -> Option<Vec<u64>> {
         let of_record = |record: &CacheRecord| self.records.get(&record.id);
         let top = of_record(records.first()?)?;

@@ -38,7 +38,7 @@ impl Observed {
 /// Looks at everything: what is not seen may use what would be removed.
 ///
 /// # Errors
-/// The engine cannot be reached, or does not tell something as a whole.
+/// The engine cannot be reached, or leaves something out of its answer.
 pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed, CommandError> {
     let failed = |error: EngineError| unreachable(connector, error);
     let inventory = engine.inventory(PATIENCE).await.map_err(failed)?;
@@ -56,7 +56,7 @@ pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed,
 /// When the user learns what more could go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offers {
-    /// Never.
+    /// In no case.
     Never,
     /// Where the engine's disk is nearly full.
     WhereShort,
@@ -64,7 +64,7 @@ pub enum Offers {
     Always,
 }
 
-/// What is to be found out.
+/// What a survey should find out.
 pub struct Survey<'a> {
     /// The engine.
     pub connector: &'a Connector,
@@ -95,7 +95,7 @@ pub struct Findings {
 }
 
 impl Survey<'_> {
-    /// Asks the engine and the ledger. `ways` tells how the project's builds ask for the mount that a record is.
+    /// Asks the engine and the ledger. `ways` returns how the project's builds ask for the mount that a record is.
     ///
     /// # Errors
     /// Those of [`observe`].
@@ -175,7 +175,7 @@ impl Findings {
         plan(&self.observed.inventory, &self.observed.details, &self.answer, request)
     }
 
-    /// What more would go, where that is to be said.
+    /// What else could be removed, where the user should be told.
     pub fn offers(&self, request: &Request, plan: &Plan) -> Vec<Offer> {
         match self.with_offers {
             true => offers(request, plan.estimated_bytes(), |request| self.bare_plan(request)),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
-use crate::files::write::{self, Place};
+use crate::files::write::{self, Sink};
 use crate::progress::outcome::TargetOutcome;
 use crate::run::Finished;
 use crate::solve::plan::BuildPlan;
@@ -45,7 +45,7 @@ pub(super) fn check_timeline(
 fn check_files<const N: usize>(files: [(Option<&Path>, &str); N]) -> Result<(), CommandError> {
     for (path, what) in files {
         let Some(path) = path else { continue };
-        Place::find(path).map_err(|error| {
+        Sink::find(path).map_err(|error| {
             let message = format!("{what} cannot be written to {}", path.display());
             CommandError::new(ExitKind::Usage, message).caused_by(error)
         })?;

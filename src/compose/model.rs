@@ -167,7 +167,7 @@ pub struct BuildSection {
 pub enum Ulimit {
     /// The same number for both.
     Single(i64),
-    /// Two numbers.
+    /// A soft and a hard limit.
     Range {
         /// The limit in force.
         soft: i64,

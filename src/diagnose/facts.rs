@@ -46,7 +46,7 @@ pub struct LongIgnoreFile {
 /// Whether a build gets a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Given {
-    /// It does.
+    /// It gets one that has a value.
     Yes,
     /// It does not.
     No,

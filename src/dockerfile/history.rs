@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::alike::Bigrams;
-use super::locate::{Step, steps};
+use super::locate::{SourceStep, steps};
 
 /// How many pairs of entries and instructions are compared with each other at most, a table of 8 bytes for each;
 /// beyond, an instruction is looked for near where the one after it was found.
@@ -72,13 +72,13 @@ pub fn history_lines(source: &str, stage: Option<&str>, history: &[&str]) -> Vec
 
 /// The instructions a stage is made of, those of the stages it builds on first.
 struct Chain<'a> {
-    steps: Vec<&'a Step<'a>>,
+    steps: Vec<&'a SourceStep<'a>>,
     /// Line of the FROM with the base image.
     base: Option<usize>,
 }
 
 impl<'a> Chain<'a> {
-    fn of(all: &'a [Step<'a>], stage: Option<&str>) -> Option<Self> {
+    fn of(all: &'a [SourceStep<'a>], stage: Option<&str>) -> Option<Self> {
         let stages = Stages::new(all);
         let mut wanted = match stage {
             None => stages.len().checked_sub(1)?,
@@ -103,7 +103,7 @@ impl<'a> Chain<'a> {
 
 /// The stages of a Dockerfile, found by name or number.
 pub(super) struct Stages<'a> {
-    all: &'a [Step<'a>],
+    all: &'a [SourceStep<'a>],
     /// Places of the FROMs.
     froms: Vec<usize>,
     /// Indexes of the stages of each name, lower case, in order.
@@ -111,7 +111,7 @@ pub(super) struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    pub(super) fn new(all: &'a [Step<'a>]) -> Self {
+    pub(super) fn new(all: &'a [SourceStep<'a>]) -> Self {
         let froms: Vec<usize> = (0..all.len()).filter(|at| all[*at].keyword == "FROM").collect();
         let mut named: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, from) in froms.iter().enumerate() {
@@ -127,12 +127,12 @@ impl<'a> Stages<'a> {
     }
 
     /// The FROM of a stage.
-    pub(super) fn from(&self, stage: usize) -> &'a Step<'a> {
+    pub(super) fn from(&self, stage: usize) -> &'a SourceStep<'a> {
         &self.all[self.froms[stage]]
     }
 
     /// The other instructions of a stage.
-    pub(super) fn steps(&self, stage: usize) -> &'a [Step<'a>] {
+    pub(super) fn steps(&self, stage: usize) -> &'a [SourceStep<'a>] {
         let end = self.froms.get(stage + 1).copied().unwrap_or(self.all.len());
         &self.all[self.froms[stage] + 1..end]
     }
@@ -149,7 +149,7 @@ impl<'a> Stages<'a> {
 }
 
 /// Image and stage name of a FROM.
-pub(super) fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
+pub(super) fn words<'a>(from: &'a SourceStep) -> (&'a str, Option<&'a str>) {
     let mut words = from.text.split(' ').skip(1).skip_while(|word| word.starts_with("--"));
     let image = words.next().unwrap_or_default();
     let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and(words.next());
@@ -157,7 +157,7 @@ pub(super) fn words<'a>(from: &'a Step) -> (&'a str, Option<&'a str>) {
 }
 
 /// Pairs entries with instructions in their order, so that most are paired, and best alike.
-fn aligned(entries: &[String], steps: &[&Step]) -> Vec<Option<usize>> {
+fn aligned(entries: &[String], steps: &[&SourceStep]) -> Vec<Option<usize>> {
     let entries: Vec<Words> = entries.iter().map(|entry| Words::new(entry)).collect();
     let steps: Vec<Words> = steps.iter().map(|step| Words::new(&step.text)).collect();
     // Files of generators have thousands of lines, of which most are as they were built.

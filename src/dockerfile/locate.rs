@@ -18,7 +18,7 @@ pub type Span = RangeInclusive<usize>;
 const MOST_COMPARED: usize = 1 << 20;
 
 /// One instruction of a Dockerfile.
-pub(super) struct Step<'a> {
+pub(super) struct SourceStep<'a> {
     /// As in `RUN`, upper case.
     pub(super) keyword: &'a str,
     pub(super) lines: Span,
@@ -34,7 +34,7 @@ pub(super) struct Step<'a> {
 
 /// A Dockerfile, parsed once for any number of questions about it.
 pub struct Outline<'a> {
-    steps: Vec<Step<'a>>,
+    steps: Vec<SourceStep<'a>>,
     /// Names of the stages, lower case.
     stages: Vec<Option<String>>,
     /// Indexes of the steps that have a vertex, by stage and number.
@@ -84,7 +84,7 @@ impl<'a> Outline<'a> {
         (!sources.paths.is_empty()).then_some(sources)
     }
 
-    fn step(&self, step_name: &str) -> Option<&Step<'a>> {
+    fn step(&self, step_name: &str) -> Option<&SourceStep<'a>> {
         let (label, text) =
             match step_name.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
                 Some((label, text)) => (Some(label), text.trim()),
@@ -100,7 +100,7 @@ impl<'a> Outline<'a> {
             return numbered;
         }
         self.room.set(self.room.get().checked_sub(self.steps.len())?);
-        let new = |step: &Step<'_>| Bigrams::new(&step.text);
+        let new = |step: &SourceStep<'_>| Bigrams::new(&step.text);
         let bigrams = self.bigrams.get_or_init(|| self.steps.iter().map(new).collect());
         let text = Bigrams::new(&text);
         // ONBUILD of the base image shifts numbers; variables and defaults change the text.
@@ -154,11 +154,11 @@ pub fn stages(source: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
+pub(super) fn steps(source: &str) -> Vec<SourceStep<'_>> {
     // The parser leaves one mark out by itself: of several, its places would not be ours.
     let source = source.trim_start_matches('\u{feff}');
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
-    let mut steps: Vec<Step<'_>> = Vec::new();
+    let mut steps: Vec<SourceStep<'_>> = Vec::new();
     let mut starts = Vec::new();
     let (mut stage, mut next) = (None, 0);
     let mut names: HashSet<String> = HashSet::new();
@@ -199,7 +199,7 @@ pub(super) fn steps(source: &str) -> Vec<Step<'_>> {
         counted = span.start.max(counted);
         starts.push(span.start);
         let copies = copies::written(&instruction);
-        steps.push(Step {
+        steps.push(SourceStep {
             keyword,
             lines: line..=line,
             text: String::new(),

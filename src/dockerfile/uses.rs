@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies::{self, bind, field};
 use super::history::{Stages, words};
-use super::locate::{Step, steps};
+use super::locate::{SourceStep, steps};
 use crate::remote;
 
 /// Bytes of a variable at most; one that holds others can be longer than any path, and is not known then.
@@ -123,7 +123,7 @@ struct Variables {
 
 impl Variables {
     /// Defaults of ARG and values of ENV, then what is given.
-    fn new(steps: &[Step], args: &BTreeMap<String, String>) -> Self {
+    fn new(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Self {
         let mut variables = Self { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
         for step in steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV")) {
             for word in step.text.split(' ').skip(1) {

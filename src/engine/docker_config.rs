@@ -191,7 +191,7 @@ impl DockerConfig {
     }
 }
 
-/// JSON as Go's decoder takes it: `null` is as good as nothing, and what follows the first value is not looked at.
+/// JSON as Go's decoder takes it: `null` counts as absent, and what follows the first value is ignored.
 /// A text of blanks alone is `null`. The error never holds the text.
 pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     let first = serde_json::Deserializer::from_slice(text).into_iter::<Value>().next();

@@ -210,7 +210,7 @@ impl Answers {
     /// Puts the parts together and notes on each thing which containers use it.
     ///
     /// # Errors
-    /// There is no part of what an engine holds.
+    /// Every part of what an engine holds is missing.
     fn linked(
         mut self,
         engine: EngineFacts,

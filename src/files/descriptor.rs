@@ -20,7 +20,7 @@ pub(super) enum Target {
 /// Follows the links that `path` ends in, also where they lead to nothing.
 ///
 /// # Errors
-/// A folder on the way is missing, or the links go round.
+/// A folder on the way is missing, or the links form a circle.
 pub(super) fn follow(path: &Path) -> io::Result<Target> {
     let mut path = path.to_owned();
     for _ in 0..=LINKS {

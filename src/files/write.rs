@@ -24,19 +24,19 @@ pub const NEW_FILE: u32 = 0o666;
 
 /// Where and how a document is written.
 #[derive(Debug)]
-pub enum Place {
+pub enum Sink {
     /// Standard output.
     Stdout,
     /// A device, a FIFO or an open file, which takes bytes as they come.
     Stream(PathBuf),
-    /// A file which has to stay the one it is: its folder takes no other, or it is a mount of its own.
+    /// A file that cannot be replaced by another: its folder cannot be written, or the file is a mount.
     Fixed(PathBuf),
     /// A file, or nothing so far.
     File(PathBuf),
 }
 
-impl Place {
-    /// What stands at `path`, once it is known that it can be written.
+impl Sink {
+    /// What is at `path`, once it is certain that it can be written.
     ///
     /// # Errors
     /// Its folder is missing or cannot be written to; it is a folder or a socket.
@@ -99,16 +99,16 @@ impl Place {
 /// Writes `content` to `path`; `stdout` is where `-` leads. Nobody needs to read all of it: a closed pipe is not an error.
 ///
 /// # Errors
-/// Those of [`Place::find`], and what the file system says. A file is as it was then.
+/// Those of [`Sink::find`], and what the file system says. A file is as it was then.
 pub fn document(path: &Path, content: &[u8], stdout: &mut dyn Write) -> io::Result<()> {
-    let written = match Place::find(path)? {
-        Place::Stdout => stdout.write_all(content).and_then(|()| stdout.flush()),
-        Place::Stream(path) => OpenOptions::new()
+    let written = match Sink::find(path)? {
+        Sink::Stdout => stdout.write_all(content).and_then(|()| stdout.flush()),
+        Sink::Stream(path) => OpenOptions::new()
             .append(true)
             .open(path)
             .and_then(|mut stream| stream.write_all(content)),
-        Place::Fixed(path) => overwrite(&path, content),
-        Place::File(path) => replace(&path, content),
+        Sink::Fixed(path) => overwrite(&path, content),
+        Sink::File(path) => replace(&path, content),
     };
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -301,7 +301,7 @@ mod tests {
             ("socket", "it is a socket"),
             (&long, "File name too long"),
         ] {
-            let error = Place::find(&at(path)).unwrap_err().to_string();
+            let error = Sink::find(&at(path)).unwrap_err().to_string();
             assert!(error.contains(why), "{path}: {error}");
         }
         only(folder.path(), &["dangling", "file", "loop", "socket", "sub"]);

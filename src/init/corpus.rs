@@ -1,4 +1,4 @@
-//! Small projects of many layouts, each with what is to be decided for it: tests/projects.
+//! Small projects of many layouts, each with the decision that is expected for it: tests/projects.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write as _;

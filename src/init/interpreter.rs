@@ -5,7 +5,7 @@ use crate::init::tree::{Tree, join, parent};
 /// Minor versions of Python 3, best first, where several are allowed: wheels are most complete for those in the middle.
 const PREFERRED: &[u32] = &[12, 13, 14, 11, 10, 15, 16, 17, 9, 8];
 
-/// The files of a project demand a Python that there is not.
+/// The files of a project demand a Python that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file} wants Python {wanted}, for which there is no image")]
 pub struct NoPython {
@@ -15,7 +15,7 @@ pub struct NoPython {
     pub wanted: String,
 }
 
-/// The minor version of Python 3 for what lies in `folder`, a folder of the project.
+/// The minor version of Python 3 for the code in `folder`, a folder of the project.
 ///
 /// # Errors
 /// No version fits what the files say.

@@ -34,7 +34,7 @@ impl File {
     }
 }
 
-/// What stands where a file is to be written.
+/// What is already at the path of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Existing {
     /// Nothing.
@@ -74,7 +74,7 @@ impl Action {
 
 /// One file of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct PlannedFile {
     /// What is done.
     pub action: Action,
     /// The file.
@@ -90,8 +90,8 @@ pub struct Step {
 /// What is written, in the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One step for each file.
-    pub steps: Vec<Step>,
+    /// One entry for each file.
+    pub steps: Vec<PlannedFile>,
 }
 
 impl Plan {
@@ -116,13 +116,13 @@ impl Plan {
                 Existing::File(_) => (Action::Refuse, "is there with other content".to_owned()),
                 Existing::Obstacle(what) => (Action::Refuse, what),
             };
-            Step { action, file, why, is_replaceable, old }
+            PlannedFile { action, file, why, is_replaceable, old }
         };
         Self { steps: files.into_iter().map(step).collect() }
     }
 
     /// Files that may not be written.
-    pub fn conflicts(&self) -> impl Iterator<Item = &Step> {
+    pub fn conflicts(&self) -> impl Iterator<Item = &PlannedFile> {
         self.steps.iter().filter(|step| step.action == Action::Refuse)
     }
 
@@ -137,7 +137,7 @@ impl Plan {
     /// One line for each file.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for Step { action, file, why, .. } in &self.steps {
+        for PlannedFile { action, file, why, .. } in &self.steps {
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
             let _ = writeln!(text, "{:<10} {}{why}", action.word(), file.path);
         }

@@ -64,7 +64,7 @@ fn is_docker_file(path: &str) -> bool {
     path.starts_with("Dockerfile.") || path.ends_with(".yml") || path == ".dockerignore"
 }
 
-/// What of the example is not code: Dockerfiles, compose files, the ignore file.
+/// The parts of the example that are not code: Dockerfiles, compose files, the ignore file.
 pub fn docker_files(project: &str) -> Vec<File> {
     files(project).into_iter().filter(|file| is_docker_file(&file.path)).collect()
 }

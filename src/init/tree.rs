@@ -1,4 +1,4 @@
-//! What `init` knows of a folder: the paths in it and the text of the files that tell how the app is built.
+//! What `init` knows of a folder: the paths in it and the text of the files that say how the app is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -41,7 +41,7 @@ pub struct Tree {
     pub has_content: bool,
     /// There are more files than were looked at.
     pub truncated: bool,
-    /// A folder that lies too deep to be looked at.
+    /// A folder that is nested too deeply to be looked at.
     pub too_deep: Option<String>,
 }
 
@@ -162,7 +162,7 @@ impl Tree {
         self.files.contains(path)
     }
 
-    /// Whether any file lies in the folder `path`.
+    /// Whether the folder `path` has any file.
     pub fn has_folder(&self, path: &str) -> bool {
         self.below(path).next().is_some()
     }
@@ -197,7 +197,7 @@ fn decoded(bytes: &[u8]) -> String {
     }
 }
 
-/// Whether the text of a file tells something about the app.
+/// Whether the text of a file says something about the app.
 fn tells(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     const NAMES: [&str; 9] = [
@@ -223,7 +223,7 @@ pub fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
 }
 
-/// The folder a path lies in; the empty path for the folder itself.
+/// The folder of a path; the empty path for the folder itself.
 pub fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use crate::files::{partial, write};
 use crate::init::plan::{Existing, File, Plan};
 
-/// What stands where `path` would be written below `folder`.
+/// What is already at `path` below `folder`.
 ///
 /// # Errors
 /// A file is there that cannot be read.

@@ -8,8 +8,8 @@ use super::model::{Answer, Question};
 use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
 use crate::labels;
 use crate::ownership::records::{
-    self, Build, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind, Step, StepEnd,
-    Verdict,
+    self, Build, BuildStep, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind,
+    StepEnd, Verdict,
 };
 
 /// What is known of the build cache.
@@ -107,15 +107,15 @@ fn image_layers(
     layers.collect()
 }
 
-/// The build that an image's history tells of: steps that wrote layers, each in its second.
+/// The build that an image's history describes: the steps that wrote layers, each with its second.
 fn from_history(service: String, details: &ImageDetails) -> Build {
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<BuildStep> = Vec::new();
     for layer in &details.layers {
         let Some(step) = layer.step.and_then(|step| details.history.get(step)) else { continue };
         let Some(created) = step.created else { continue };
         let second = SignedDuration::from_nanos(999_999_999);
         let inputs = steps.last().map(|step| step.digest.clone()).into_iter().collect();
-        steps.push(Step {
+        steps.push(BuildStep {
             digest: layer.chain_id.clone(),
             name: step.created_by.trim_end_matches(" # buildkit").to_owned(),
             end: StepEnd::Ran,

@@ -1,11 +1,11 @@
-//! Builds as the engine's own history tells them, for attribution.
+//! Builds of the engine's own history, as attribution needs them.
 
 use jiff::Timestamp;
 
 use crate::buildkit::PastBuild;
 use crate::dockerfile;
 use crate::labels;
-use crate::ownership::records::{Build, MountName, Owner, Product, Step, StepEnd};
+use crate::ownership::records::{Build, BuildStep, MountName, Owner, Product, StepEnd};
 use crate::progress::{self, StepState};
 
 /// The project that a build was for.
@@ -22,7 +22,8 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     };
     let namespace = build.frontend_attrs.get("build-arg:BUILDKIT_CACHE_MOUNT_NS");
     let namespace = namespace.map_or("", String::as_str);
-    let mut steps: Vec<Step> = build.trace.steps().map(|step| of_trace(step, namespace)).collect();
+    let mut steps: Vec<BuildStep> =
+        build.trace.steps().map(|step| of_trace(step, namespace)).collect();
     mark_result(&mut steps);
     let service = build.frontend_attrs.get(&format!("label:{}", labels::SERVICE));
     let failed =
@@ -36,7 +37,7 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     Build { owner, product, is_current: false, steps }
 }
 
-fn of_trace(step: &progress::Step, namespace: &str) -> Step {
+fn of_trace(step: &progress::Step, namespace: &str) -> BuildStep {
     let mounts = dockerfile::cache_mounts(&step.label.instruction);
     let time = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok();
     let end = match (step.counts_as_cached(), step.state()) {
@@ -46,7 +47,7 @@ fn of_trace(step: &progress::Step, namespace: &str) -> Step {
             StepEnd::Unfinished
         }
     };
-    Step {
+    BuildStep {
         digest: step.id.clone(),
         name: step.name.clone(),
         end,
@@ -68,7 +69,7 @@ fn of_trace(step: &progress::Step, namespace: &str) -> Step {
 }
 
 /// The result of a build is an instruction that no other one reads; exports read nothing.
-pub(super) fn mark_result(steps: &mut [Step]) {
+pub(super) fn mark_result(steps: &mut [BuildStep]) {
     let read: Vec<String> = steps.iter().flat_map(|step| step.inputs.clone()).collect();
     for step in steps {
         let is_instruction = progress::StepName::parse(&step.name).is_instruction();

@@ -29,7 +29,7 @@ struct Judge<'a> {
 }
 
 /// Where something was made.
-enum Place {
+enum Whereabouts {
     Here,
     Elsewhere(Option<PathBuf>),
 }
@@ -65,8 +65,8 @@ impl Judge<'_> {
             let whose = match self.not_by_compose(container) {
                 Some(reason) => Whose::Kept(reason),
                 None => match self.place(container) {
-                    Place::Here => Whose::Ours("of the project".to_owned()),
-                    Place::Elsewhere(directory) => self.unless_included(
+                    Whereabouts::Here => Whose::Ours("of the project".to_owned()),
+                    Whereabouts::Elsewhere(directory) => self.unless_included(
                         Reason::Elsewhere(directory),
                         "of the project, made elsewhere",
                     ),
@@ -99,8 +99,8 @@ impl Judge<'_> {
     }
 
     /// From which directory a container of compose's was made.
-    fn place(&self, container: &Container) -> Place {
-        let Some(checkout) = &self.project().checkout else { return Place::Here };
+    fn place(&self, container: &Container) -> Whereabouts {
+        let Some(checkout) = &self.project().checkout else { return Whereabouts::Here };
         let resolved = |path: &str| {
             let places = &self.question.evidence.places;
             places.get(path).cloned().unwrap_or_else(|| PathBuf::from(path))
@@ -109,15 +109,15 @@ impl Judge<'_> {
         if let Some(directory) = directory {
             let directory = resolved(directory);
             return match directory == checkout.directory {
-                true => Place::Here,
-                false => Place::Elsewhere(Some(directory)),
+                true => Whereabouts::Here,
+                false => Whereabouts::Elsewhere(Some(directory)),
             };
         }
         let files = container.labels.get(labels::CONFIG_FILES);
         let mut files = files.into_iter().flat_map(|files| files.split(',')).peekable();
         let fits =
             files.peek().is_some() && files.all(|file| checkout.files.contains(&resolved(file)));
-        if fits { Place::Here } else { Place::Elsewhere(None) }
+        if fits { Whereabouts::Here } else { Whereabouts::Elsewhere(None) }
     }
 
     fn is_used_elsewhere(&self) -> bool {
@@ -126,7 +126,7 @@ impl Judge<'_> {
             || containers.any(|container| {
                 self.is_labelled(&container.labels)
                     && self.not_by_compose(container).is_none()
-                    && matches!(self.place(container), Place::Elsewhere(_))
+                    && matches!(self.place(container), Whereabouts::Elsewhere(_))
             })
     }
 

@@ -76,7 +76,7 @@ pub struct Evidence {
     pub own_keys: bool,
 }
 
-/// What recorded builds tell of an image.
+/// What recorded builds say about an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Made {
     /// Directories that it was built from, with links resolved. Empty where only the engine recorded it.

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 
 use super::history::mark_result;
 use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
-use crate::ownership::records::{Build, MountName, Owner, Product, Step, StepEnd};
+use crate::ownership::records::{Build, BuildStep, MountName, Owner, Product, StepEnd};
 
 /// Identifies a step's run: the same in the ledger and in the engine's history.
 pub(super) type Start = (String, Timestamp);
 
 /// The runs of a build's steps.
 pub(super) fn starts(build: &Build) -> impl Iterator<Item = Start> {
-    let started = |step: &Step| Some((step.digest.clone(), step.intervals.first()?.0));
+    let started = |step: &BuildStep| Some((step.digest.clone(), step.intervals.first()?.0));
     build.steps.iter().filter_map(started)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn builds(entry: &Entry, project: &str, is_here: bool) -> impl Iterat
 }
 
 fn of_target(target: &TargetEntry, owner: Owner) -> Build {
-    let mut steps: Vec<Step> = target.steps.iter().map(of_step).collect();
+    let mut steps: Vec<BuildStep> = target.steps.iter().map(of_step).collect();
     mark_result(&mut steps);
     let product = Product {
         service: target.service.clone(),
@@ -38,8 +38,8 @@ fn of_target(target: &TargetEntry, owner: Owner) -> Build {
     Build { owner, product, is_current: false, steps }
 }
 
-fn of_step(step: &StepEntry) -> Step {
-    Step {
+fn of_step(step: &StepEntry) -> BuildStep {
+    BuildStep {
         digest: step.digest.clone(),
         name: step.name.clone(),
         end: match step.result {

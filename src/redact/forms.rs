@@ -90,7 +90,7 @@ fn escaped(value: &str) -> Vec<Vec<u8>> {
 }
 
 /// What a line such as `//registry/:_authToken=VALUE`, `PASSWORD: "VALUE"` or `"private_key": "VALUE",` assigns to a
-/// name that tells.
+/// telling name.
 pub(super) fn assigned(line: &str) -> Option<&str> {
     let at =
         line.find(['=', ':']).filter(|_| !line.starts_with("//")).or_else(|| line.find('='))?;

@@ -26,7 +26,7 @@ pub const REDACTED: &str = "***";
 const SHORTEST: usize = 4;
 /// Shorter values are left out only as words of their own.
 const SHORTEST_ANYWHERE: usize = 6;
-/// Words that configurations are full of are no secrets.
+/// Words that are common in configurations: these are not secrets.
 const COMMON: [&str; 5] = ["true", "false", "none", "null", "default"];
 
 /// What is secret in a run.
@@ -36,7 +36,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The value of a secret: as a whole, each of its lines, and what is assigned in them to a name that tells.
+    /// The value of a secret: as a whole, each of its lines, and what they assign to a telling name.
     pub fn add(&mut self, value: &[u8]) {
         self.values.insert(value.trim_ascii().to_owned());
         for line in value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
@@ -47,7 +47,7 @@ impl Secrets {
         }
     }
 
-    /// A build argument: its value, if its name tells, and passwords in URLs.
+    /// A build argument: its value, if it has a telling name, and passwords in URLs.
     pub fn add_argument(&mut self, name: &str, value: &str) {
         if is_secret(name, value) {
             self.add(value.as_bytes());
@@ -68,7 +68,7 @@ impl fmt::Debug for Secrets {
 }
 
 fn is_secret(name: &str, value: &str) -> bool {
-    // Whether there is authentication is no secret.
+    // Whether there is authentication is not a secret.
     let flag = ["", "true", "false", "0", "1"].contains(&value.to_ascii_lowercase().as_str());
     !flag && names_a_secret(name)
 }
@@ -172,7 +172,7 @@ impl Redactor {
         }
     }
 
-    /// Where values stand, in order and apart: what touches the one before goes with it.
+    /// The ranges of values, in order and apart: one that touches the one before is part of it.
     fn places(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
         let mut places: Vec<(usize, usize)> = Vec::new();
         if let Some(matcher) = &self.0.anywhere {

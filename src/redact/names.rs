@@ -1,6 +1,6 @@
 //! Whether the name of a variable or parameter says that its value is a secret.
 //!
-//! Names are read word by word (`NEXUS_PASS`, `nexusPass`), since what tells is often part of a harmless word: `PATH`,
+//! Names are read word by word (`NEXUS_PASS`, `nexusPass`), since a telling word is often part of a harmless one: `PATH`,
 //! `AUTHOR`, `KEYBOARD`, `PASSENGER`, `TOKENIZER`. A last word that says what of it is meant (`TOKEN_TTL`,
 //! `PASSWORD_FILE`) makes the value harmless, and so do words of what is public or a number (`PUBLIC_KEY`,
 //! `MAX_TOKENS`).
@@ -59,7 +59,7 @@ const KEYS_TO: [&str; 12] = [
     "SIGNING",
     "SSH",
 ];
-/// With them it is no secret, wherever they stand.
+/// With one of these, wherever it stands, a name is not that of a secret.
 const PUBLIC: [&str; 10] =
     ["PUBLIC", "PUB", "MAX", "MIN", "NUM", "CACHE", "SORT", "PRIMARY", "FOREIGN", "PARTITION"];
 /// As the last word: what of the secret is meant, and not itself.

@@ -3,7 +3,7 @@
 use super::REDACTED;
 use super::names::names_a_secret;
 
-/// Parameters of signed URLs, besides those whose name tells.
+/// Parameters of signed URLs, besides those with a telling name.
 const SIGNATURES: [&str; 4] = ["sig", "signature", "x-amz-signature", "x-goog-signature"];
 
 /// `text` with [`REDACTED`] for what is secret in its URLs. A user alone stays, as in `ssh://git@host`, unless the URL
@@ -54,7 +54,7 @@ fn userinfo(url: &str, user_tells: bool) -> usize {
     if let Some((user, _)) = authority.rsplit_once('@') {
         return if user_tells || user.contains(':') { user.len() } else { 0 };
     }
-    // A password with a character that belongs escaped: what stands behind the colon is no port.
+    // A password with a character that belongs escaped: what stands behind the colon is not a port.
     let port = authority.split_once(':').map(|(_, port)| port);
     let is_port = port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     if authority.starts_with('[') || is_port {

@@ -1,4 +1,4 @@
-//! From the engine's error to what the user is told. What the error means is `diagnose`'s business; here is what this
+//! From the engine's error to the message for the user. What the error means is `diagnose`'s business; here is what this
 //! side knows of the build: [`Facts`].
 
 use std::path::Path;

@@ -45,7 +45,7 @@ pub fn report(targets: &BTreeMap<String, TargetOutcome>) -> (String, Result<(), 
     (text, ended)
 }
 
-/// The part of `result.json` that `result.txt` does not tell (BuildKit `frontend/subrequests/lint`).
+/// The part of `result.json` that `result.txt` lacks (BuildKit `frontend/subrequests/lint`).
 #[derive(Deserialize)]
 struct Findings {
     #[serde(default)]

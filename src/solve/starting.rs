@@ -16,9 +16,9 @@ use crate::progress::{SolveStatus, StepName};
 /// of its cores.
 const STARTING: Duration = Duration::from_secs(3);
 /// A step starts when another vertex completes: where nothing has changed for so long, none starts just now, of which
-/// the engine has not told yet.
+/// the engine has not reported yet.
 const QUIET: Duration = Duration::from_secs(1);
-/// How late the engine may tell of a change.
+/// How late the engine may report a change.
 const TOLD: Duration = Duration::from_millis(300);
 /// A cancel waits no longer, whatever starts in the meantime.
 const AT_MOST: Duration = Duration::from_secs(6);
@@ -33,7 +33,7 @@ pub(super) fn loses_cancels(release: &str) -> bool {
     }
 }
 
-/// What of a solve may be about to start.
+/// The steps of a solve that may be about to start.
 #[derive(Debug)]
 pub(super) struct Starting {
     /// When a vertex last started or ended.
@@ -48,7 +48,7 @@ impl Starting {
         Self { changed: now, since: HashMap::new() }
     }
 
-    /// Takes up what the engine tells.
+    /// Takes in a status of the engine.
     pub(super) fn note(&mut self, status: &SolveStatus, now: Instant) {
         for vertex in &status.vertexes {
             self.changed = now;

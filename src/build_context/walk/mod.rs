@@ -12,7 +12,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, OFlags};
 use rustix::io::Errno;
 
-use crate::build_context::filter::{Filter, Inherited, Verdict};
+use crate::build_context::filter::{Decision, Filter, Inherited};
 use crate::build_context::root::{Root, is_missing, open_child, stat_child};
 use crate::build_context::stat::{Kind, Stat, Xattrs, xattrs_of_fd, xattrs_of_path};
 
@@ -94,10 +94,10 @@ pub fn walk(
         };
         let parent = walk.levels.last().and_then(|level| level.inherited.as_ref());
         let verdict = filter.judge(&walk.path, is_dir, parent, &mut inherited);
-        if verdict == Verdict::Skip {
+        if verdict == Decision::Skip {
             continue;
         }
-        let wanted = verdict == Verdict::Send;
+        let wanted = verdict == Decision::Send;
         if is_dir {
             walk.enter_dir(wanted, &mut inherited)?;
         } else if wanted {
@@ -221,7 +221,7 @@ impl Walk<'_> {
         stat.map_err(|e| self.failed(e))
     }
 
-    /// Sends the entry at hand, which is no directory.
+    /// Sends the entry at hand, which is not a directory.
     fn send(&mut self) -> Result<(), WalkError> {
         let Some(stat) = self.stat()? else { return Ok(()) };
         let mut link = Vec::new();

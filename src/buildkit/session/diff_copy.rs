@@ -27,7 +27,7 @@ pub trait DiffCopy: Clone + Send + Sync + 'static {
     /// Its full name.
     const NAME: &'static str;
 
-    /// Answers one call, usually with [`stream`].
+    /// Returns the response to one call, usually made by [`stream`].
     ///
     /// # Errors
     /// The call names something that is not offered.

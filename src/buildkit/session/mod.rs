@@ -100,7 +100,7 @@ impl Session {
         let io = transport::upgrade(connector, "/session", headers).await?;
         let service = TowerToHyperService::new(services.routes.routes().prepare());
         let serving = tokio::spawn(async move {
-            // The engine closes the connection when the run is over; that is no error of ours,
+            // The engine closes the connection when the run is over; that is not an error of ours,
             // and a lost engine shows in every running solve.
             let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())

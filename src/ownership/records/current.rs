@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::input::{Build, ImageLayer, Record, RecordEvidence, RecordKind, Step, StepEnd};
+use super::input::{Build, BuildStep, ImageLayer, Record, RecordEvidence, RecordKind, StepEnd};
 use super::mark::{Likeness, Mark};
 use super::matching::{Maker, describes};
 use super::within;
@@ -53,7 +53,7 @@ pub(super) fn needed<'a>(
 struct OwnRecord<'a> {
     record: &'a Record,
     /// The step that made it.
-    maker: &'a Step,
+    maker: &'a BuildStep,
     mark: Option<Mark>,
 }
 
@@ -64,7 +64,7 @@ impl OwnRecord<'_> {
 }
 
 /// The records that a step made, and those that it found: cache mounts, and a context that was sent before.
-fn ran<'a>(own: &[OwnRecord<'a>], step: &Step) -> Vec<&'a Record> {
+fn ran<'a>(own: &[OwnRecord<'a>], step: &BuildStep) -> Vec<&'a Record> {
     let is_its = |it: &&OwnRecord<'_>| match it.record.kind {
         RecordKind::Regular => {
             it.maker.digest == step.digest
@@ -80,7 +80,7 @@ fn cached<'a>(
     evidence: &RecordEvidence,
     own: &[OwnRecord<'a>],
     build: &Build,
-    step: &Step,
+    step: &BuildStep,
 ) -> Vec<&'a Record> {
     let may_be = |it: &&OwnRecord<'_>| {
         it.maker.digest == step.digest

@@ -74,14 +74,14 @@ pub enum Owner {
 /// A solve that is known to have happened on this engine.
 #[derive(Debug, Clone)]
 pub struct Build {
-    /// Whose.
+    /// Whose build it was.
     pub owner: Owner,
     /// What it made.
     pub product: Product,
     /// Whether its product is one of those that the project has now.
     pub is_current: bool,
     /// Its steps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<BuildStep>,
 }
 
 /// What a build made.
@@ -99,7 +99,7 @@ pub struct Product {
 
 /// A step of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct BuildStep {
     /// Digest of the vertex. It differs between builds wherever a build context is read.
     pub digest: String,
     /// Name as BuildKit gives it, `[stage-0 2/5] RUN make`.
@@ -167,7 +167,7 @@ impl Build {
     }
 }
 
-impl Step {
+impl BuildStep {
     /// The name without its brackets. Stage names and step numbers differ between Dockerfiles that
     /// begin alike.
     pub(super) fn instruction(&self) -> &str {

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::input::{ImageLayer, Record, RecordKind, Step};
+use super::input::{BuildStep, ImageLayer, Record, RecordKind};
 use super::words;
 
 /// Instructions that make layers.
@@ -60,7 +60,7 @@ impl Mark {
     }
 
     /// The mark of a record whose step is known.
-    pub(super) fn of_result(record: &Record, step: &Step) -> Option<Self> {
+    pub(super) fn of_result(record: &Record, step: &BuildStep) -> Option<Self> {
         if record.kind != RecordKind::Regular {
             return None;
         }

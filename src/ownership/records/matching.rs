@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::input::{Build, ImageLayer, Owner, Record, RecordEvidence, RecordKind, Step, StepEnd};
+use super::input::{
+    Build, BuildStep, ImageLayer, Owner, Record, RecordEvidence, RecordKind, StepEnd,
+};
 use super::mark::{Likeness, Mark};
 use super::{Reason, within, words};
 
 /// Who made a record.
 pub(super) enum Maker<'a> {
     /// This step of a build of ours.
-    Step(&'a Step),
+    Step(&'a BuildStep),
     /// One of ours, or somebody's.
     Ambiguous,
 }
@@ -25,7 +27,7 @@ pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, 
     let mut claims: BTreeMap<(&str, Timestamp, &str), Vec<&str>> = BTreeMap::new();
     for record in &evidence.records {
         let Some(created) = record.created_at else { continue };
-        let fits = |step: &&&Step| within(&step.intervals, created) && describes(record, step);
+        let fits = |step: &&&BuildStep| within(&step.intervals, created) && describes(record, step);
         let Some(step) = ours.iter().find(fits) else { continue };
         // A solve of somebody else shares the step where the digest is the same: then there is one record.
         if others.iter().any(|other| fits(&other)) {
@@ -57,7 +59,7 @@ pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, 
 }
 
 /// Steps that ran, of the project or of the others; each once though several targets share it.
-fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&Step> {
+fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();
     let builds = evidence.builds.iter().filter(|build| build.is_ours() == ours);
     builds
@@ -68,7 +70,7 @@ fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&Step> {
 }
 
 /// Whether the record's words fit the step. 20.10 says `fileop target` for everything but RUN.
-pub(super) fn describes(record: &Record, step: &Step) -> bool {
+pub(super) fn describes(record: &Record, step: &BuildStep) -> bool {
     let text = record.description.as_str();
     match record.kind {
         RecordKind::Regular if step.keyword() == "RUN" => words::is_result_of_run(text, step),
@@ -205,7 +207,7 @@ fn groups<'a>(
 pub(super) fn foreign_mount(
     evidence: &RecordEvidence,
     record: &Record,
-    step: &Step,
+    step: &BuildStep,
 ) -> Option<Reason> {
     if record.kind != RecordKind::CacheMount {
         return None;

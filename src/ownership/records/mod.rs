@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use input::{
-    Build, ImageLayer, MountName, Owner, Product, Record, RecordEvidence, RecordKind, Step, StepEnd,
+    Build, BuildStep, ImageLayer, MountName, Owner, Product, Record, RecordEvidence, RecordKind,
+    StepEnd,
 };
 pub use mark::{Likeness, Mark};
 pub use words::{came_as_blob, instruction, is_base_layer};
@@ -36,7 +37,7 @@ pub enum Verdict {
         /// Whether a current build may need it.
         is_current: bool,
     },
-    /// It stays.
+    /// It stays, for this reason.
     Kept(Reason),
 }
 

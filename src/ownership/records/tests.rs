@@ -32,8 +32,8 @@ fn record(
     }
 }
 
-fn step(name: &str, end: StepEnd, start: i64, stop: i64) -> Step {
-    Step {
+fn step(name: &str, end: StepEnd, start: i64, stop: i64) -> BuildStep {
+    BuildStep {
         digest: format!("{name}@{start}"),
         name: name.into(),
         end,
@@ -333,7 +333,7 @@ fn of_a_step_that_was_cached_all_that_it_may_have_been_is_current() {
     assert_eq!(current(&evidence), ["copy", "run"]);
     // Where the Dockerfile says it twice, the layer may be of the other place.
     let twice = evidence.builds[2].steps[0].clone();
-    evidence.builds[2].steps.push(Step { name: "[other 1/1] COPY f /f".into(), ..twice });
+    evidence.builds[2].steps.push(BuildStep { name: "[other 1/1] COPY f /f".into(), ..twice });
     assert_eq!(current(&evidence), ["copy", "copy2", "run"]);
 }
 

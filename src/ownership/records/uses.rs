@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reason;
-use super::input::{Build, Record, RecordEvidence, RecordKind, Step, StepEnd};
+use super::input::{Build, BuildStep, Record, RecordEvidence, RecordKind, StepEnd};
 use super::matching::Maker;
 
 /// The engine lets go of a solve's records a little after its last step.
@@ -16,7 +16,7 @@ pub(super) fn unexplained(
     evidence: &RecordEvidence,
     made: &BTreeMap<&str, Maker>,
     record: &Record,
-    step: &Step,
+    step: &BuildStep,
     exported: bool,
 ) -> Option<Reason> {
     let created = record.created_at?;
@@ -54,7 +54,7 @@ fn replaced_at(
     evidence: &RecordEvidence,
     made: &BTreeMap<&str, Maker>,
     record: &Record,
-    step: &Step,
+    step: &BuildStep,
 ) -> Option<Timestamp> {
     let is_newer = |other: &&Record| {
         other.kind == record.kind
@@ -68,12 +68,12 @@ fn replaced_at(
 fn touches(
     evidence: &RecordEvidence,
     build: &Build,
-    step: &Step,
+    step: &BuildStep,
     exported: bool,
     until: Option<Timestamp>,
 ) -> bool {
     // The newer record was made before its step ended.
-    let in_time = |own: &&Step| {
+    let in_time = |own: &&BuildStep| {
         until.is_none_or(|until| own.intervals.last().is_some_and(|(_, end)| *end < until))
     };
     build.steps.iter().filter(|own| own.name == step.name).filter(in_time).any(|own| {

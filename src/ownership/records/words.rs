@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::input::{Record, Step};
+use super::input::{BuildStep, Record};
 
 /// What records of a RUN's result say before its command.
 const EXEC: &str = "mount / from exec ";
@@ -41,7 +41,7 @@ pub fn came_as_blob(description: &str) -> bool {
 }
 
 /// Whether a record may be the result of this RUN.
-pub(super) fn is_result_of_run(description: &str, step: &Step) -> bool {
+pub(super) fn is_result_of_run(description: &str, step: &BuildStep) -> bool {
     let Some(command) = description.strip_prefix(EXEC) else { return false };
     let command = command.strip_prefix(SHELL).unwrap_or(command);
     // Lines that the Dockerfile continues leave runs of blanks, between flags, too.
@@ -96,7 +96,7 @@ fn fills(pattern: &str, text: &str) -> bool {
 }
 
 /// What a record's step did, in the words that [`plain`] makes of an image's history.
-pub(super) fn of_record(record: &Record, step: &Step) -> String {
+pub(super) fn of_record(record: &Record, step: &BuildStep) -> String {
     let is_run = record.description.starts_with(EXEC);
     if is_run { plain(&written(&record.description)) } else { plain(step.instruction()) }
 }
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::ownership::records::StepEnd;
 
-    fn step(name: &str) -> Step {
-        Step {
+    fn step(name: &str) -> BuildStep {
+        BuildStep {
             digest: String::new(),
             name: name.into(),
             end: StepEnd::Ran,

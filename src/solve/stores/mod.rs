@@ -302,7 +302,7 @@ impl IndexLock {
 
 impl Drop for IndexLock {
     fn drop(&mut self) {
-        // Still locked; a file that stays is no harm.
+        // Still locked; a file that stays does no harm.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -39,11 +39,11 @@ struct Target {
     b_size_bytes: Option<u64>,
     /// What it was given differently, in words.
     changes: Vec<String>,
-    steps: Vec<Step>,
+    steps: Vec<StepPair>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Step {
+struct StepPair {
     stage: Option<String>,
     instruction: String,
     a: Option<Side>,
@@ -147,7 +147,7 @@ fn changes(a: &TargetEntry, b: &TargetEntry) -> Vec<String> {
 }
 
 /// Steps of both in the order of `b`, those that only `a` has at the end.
-fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<Step> {
+fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<StepPair> {
     fn of(target: Option<&TargetEntry>) -> impl Iterator<Item = &StepEntry> {
         target.into_iter().flat_map(|target| &target.steps)
     }
@@ -170,7 +170,7 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<Step> {
     }
     let side =
         |step: &StepEntry| Side { result: step.result, seconds: step.seconds, bytes: step.bytes };
-    let row = |step: &StepEntry, a: Option<&StepEntry>, b: Option<&StepEntry>| Step {
+    let row = |step: &StepEntry, a: Option<&StepEntry>, b: Option<&StepEntry>| StepPair {
         stage: step.stage.clone(),
         instruction: step.instruction.clone(),
         a: a.map(side),
@@ -181,7 +181,8 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<Step> {
             .cloned(),
         files: a.zip(b).and_then(|(a, b)| files(a.files.as_ref()?, b.files.as_ref()?)),
     };
-    let mut rows: Vec<Step> = pairs.iter().map(|(old, step)| row(step, *old, Some(step))).collect();
+    let mut rows: Vec<StepPair> =
+        pairs.iter().map(|(old, step)| row(step, *old, Some(step))).collect();
     rows.extend(before.into_iter().map(|step| row(step, Some(step), None)));
     rows
 }
@@ -238,7 +239,7 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
         for step in &target.steps {
             text.push_str(&changed_files(step, columns));
         }
-        let told = |step: &&Step| {
+        let told = |step: &&StepPair| {
             let sides = [step.a, step.b];
             let worth = |side: &Side| side.seconds >= 0.05;
             sides.iter().flatten().any(worth)
@@ -255,7 +256,7 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
 }
 
 /// Lines on the files of a COPY.
-fn changed_files(step: &Step, columns: usize) -> String {
+fn changed_files(step: &StepPair, columns: usize) -> String {
     let Some(files) = &step.files else { return String::new() };
     let Differences { changed, new, removed } = &files.differences;
     let named = [("changed", changed), ("new", new), ("removed", removed)];
@@ -275,7 +276,7 @@ fn changed_files(step: &Step, columns: usize) -> String {
     lines.iter().map(|line| format::cut(line, columns) + "\n").collect()
 }
 
-fn row(step: &Step) -> Vec<String> {
+fn row(step: &StepPair) -> Vec<String> {
     let told = |side: Option<Side>| match side {
         Some(side) => [result(side.result).to_owned(), format::seconds(side.seconds)],
         None => ["-".to_owned(), String::new()],

@@ -4,14 +4,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Bar, Fate, Lane, Place, Timeline, critical_path};
+use super::{Bar, Fate, Lane, StepIndex, Timeline, critical_path};
 
 /// The schema of what is written.
 pub const SCHEMA: &str = "doc2md-docker/trace/v1";
 
 /// The trace as JSON, its times whole microseconds since the start of the build.
 pub fn document(timeline: &Timeline) -> Value {
-    let critical: Vec<Place> = super::on_path(timeline, &critical_path(timeline));
+    let critical: Vec<StepIndex> = super::on_path(timeline, &critical_path(timeline));
     let mut events = Vec::new();
     for (index, lane) in timeline.lanes.iter().enumerate() {
         let pid = index + 1;
@@ -29,7 +29,7 @@ pub fn document(timeline: &Timeline) -> Value {
         }
         for (step, row) in rows {
             let bar = &lane.steps[step];
-            let args = args(lane, bar, critical.contains(&Place { lane: index, step }));
+            let args = args(lane, bar, critical.contains(&StepIndex { lane: index, step }));
             for interval in &bar.intervals {
                 let title = bar.title();
                 let colour = colour(bar.fate);

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{Ending, Fate, Lane, Place, Timeline};
+use super::{Ending, Fate, Lane, StepIndex, Timeline};
 
 /// Ends and starts this close are taken as one moment, in seconds: the engine reads its clock
 /// more than once between them.
@@ -17,7 +17,7 @@ const CLOSE: f64 = 0.001;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Leg {
     /// Which step.
-    pub place: Place,
+    pub place: StepIndex,
     /// Seconds from the end of the leg before it to its start, in which nothing on the path ran.
     pub waited: f64,
     /// Seconds from then to its end.
@@ -48,8 +48,8 @@ pub fn critical_path(timeline: &Timeline) -> Vec<Leg> {
 
 /// Where the path ends: at the step that ended last of the targets that came to an end of their own, in a
 /// target that failed at its failure. What a failure stopped determined nothing.
-fn last(timeline: &Timeline) -> Option<Place> {
-    let ending = |place: &Place| timeline.lanes[place.lane].ending;
+fn last(timeline: &Timeline) -> Option<StepIndex> {
+    let ending = |place: &StepIndex| timeline.lanes[place.lane].ending;
     let ended = timeline.places().filter(|place| ending(place) != Ending::Cancelled);
     let Some(last) = latest(timeline, ended) else {
         return latest(timeline, timeline.places());
@@ -60,12 +60,12 @@ fn last(timeline: &Timeline) -> Option<Place> {
     Some(latest(timeline, failed).filter(|_| ending(&last) == Ending::Failed).unwrap_or(last))
 }
 
-fn before(timeline: &Timeline, place: Place, seen: &HashSet<Place>) -> Option<Place> {
+fn before(timeline: &Timeline, place: StepIndex, seen: &HashSet<StepIndex>) -> Option<StepIndex> {
     let lane = &timeline.lanes[place.lane];
     let step = &lane.steps[place.step];
     let (start, _) = step.span()?;
-    let fresh = |place: &Place| !seen.contains(place);
-    let here = |step| Place { lane: place.lane, step };
+    let fresh = |place: &StepIndex| !seen.contains(place);
+    let here = |step| StepIndex { lane: place.lane, step };
     // Also one that ended after it: where another target did the step, its time is the other's.
     let inputs = step.inputs.iter().copied().map(here).filter(fresh);
     if let Some(input) = latest(timeline, inputs) {
@@ -73,14 +73,14 @@ fn before(timeline: &Timeline, place: Place, seen: &HashSet<Place>) -> Option<Pl
     }
     // Instructions that read nothing wait for the frontend alone, not for other stages.
     let graph = step.name.is_instruction();
-    let over = |other: &Place| {
+    let over = |other: &StepIndex| {
         let other = timeline.step(*other);
         let over = other.span().is_some_and(|(_, end)| end <= start + CLOSE);
         over && !(graph && other.name.is_instruction())
     };
     let earlier = (0..lane.steps.len()).map(here).filter(fresh).filter(over);
     // The export waits for the step that nothing else reads.
-    let result = |other: &Place| {
+    let result = |other: &StepIndex| {
         let other = other.step;
         lane.steps[other].name.is_instruction()
             && !lane.steps.iter().any(|step| step.inputs.contains(&other))
@@ -91,7 +91,7 @@ fn before(timeline: &Timeline, place: Place, seen: &HashSet<Place>) -> Option<Pl
     latest(timeline, earlier).or_else(|| {
         let waited_for = target_before(timeline, lane)?;
         let steps = timeline.lanes[waited_for].steps.len();
-        let all = (0..steps).map(|step| Place { lane: waited_for, step }).filter(fresh);
+        let all = (0..steps).map(|step| StepIndex { lane: waited_for, step }).filter(fresh);
         latest(timeline, all)
     })
 }
@@ -108,7 +108,7 @@ fn target_before(timeline: &Timeline, lane: &Lane) -> Option<usize> {
 }
 
 /// The step that ended last; of several, the one that started last.
-fn latest(timeline: &Timeline, places: impl Iterator<Item = Place>) -> Option<Place> {
+fn latest(timeline: &Timeline, places: impl Iterator<Item = StepIndex>) -> Option<StepIndex> {
     let spans = places.filter_map(|place| Some((place, timeline.step(place).span()?)));
     spans
         .max_by(|(_, one), (_, other)| {

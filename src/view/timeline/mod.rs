@@ -139,7 +139,7 @@ impl Bar {
 
 /// A step by its target and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct StepIndex {
     /// In [`Timeline::lanes`].
     pub lane: usize,
     /// In [`Lane::steps`].
@@ -184,22 +184,22 @@ impl Timeline {
     }
 
     /// The step at a place.
-    pub fn step(&self, place: Place) -> &Bar {
+    pub fn step(&self, place: StepIndex) -> &Bar {
         &self.lanes[place.lane].steps[place.step]
     }
 
     /// Every place there is.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
+    pub fn places(&self) -> impl Iterator<Item = StepIndex> {
         let lanes = self.lanes.iter().enumerate();
         lanes.flat_map(|(lane, content)| {
-            (0..content.steps.len()).map(move |step| Place { lane, step })
+            (0..content.steps.len()).map(move |step| StepIndex { lane, step })
         })
     }
 
     /// The same step in the first target that has it. The engine does once what several targets
     /// ask for: then it tells each of them of the same start. (The digest would not do: all exports
     /// have the same one, and what each target sends the context for has several.)
-    pub fn first_of(&self, place: Place) -> Place {
+    pub fn first_of(&self, place: StepIndex) -> StepIndex {
         let step = self.step(place);
         let same = |other: &Bar| {
             other.name.instruction == step.name.instruction
@@ -210,7 +210,7 @@ impl Timeline {
         };
         let before = self.lanes.iter().enumerate().take(place.lane);
         let mut found = before.filter_map(|(lane, content)| {
-            content.steps.iter().position(same).map(|step| Place { lane, step })
+            content.steps.iter().position(same).map(|step| StepIndex { lane, step })
         });
         found.next().unwrap_or(place)
     }
@@ -246,7 +246,7 @@ fn shift((first, last): (f64, f64), (from, to): (f64, f64)) -> f64 {
 }
 
 /// Every step of the path, in each target that has it.
-fn on_path(timeline: &Timeline, path: &[Leg]) -> Vec<Place> {
-    let firsts: Vec<Place> = path.iter().map(|leg| timeline.first_of(leg.place)).collect();
+fn on_path(timeline: &Timeline, path: &[Leg]) -> Vec<StepIndex> {
+    let firsts: Vec<StepIndex> = path.iter().map(|leg| timeline.first_of(leg.place)).collect();
     timeline.places().filter(|place| firsts.contains(&timeline.first_of(*place))).collect()
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use super::{Bar, Ending, Fate, Lane, Leg, Place, Timeline, axis, critical_path, on_path};
+use super::{Bar, Ending, Fate, Lane, Leg, StepIndex, Timeline, axis, critical_path, on_path};
 use crate::dockerfile::without_options;
 use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
@@ -26,7 +26,7 @@ const WORTH_DRAWING: f64 = 0.01;
 /// Returns the page.
 pub fn page(timeline: &Timeline) -> String {
     let path = critical_path(timeline);
-    let critical: HashSet<Place> = on_path(timeline, &path).into_iter().collect();
+    let critical: HashSet<StepIndex> = on_path(timeline, &path).into_iter().collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -138,7 +138,7 @@ fn chain(timeline: &Timeline, path: &[Leg]) -> Markup {
     }
 }
 
-fn chart(timeline: &Timeline, critical: &HashSet<Place>) -> Markup {
+fn chart(timeline: &Timeline, critical: &HashSet<StepIndex>) -> Markup {
     let ticks: Vec<_> = axis::ticks(timeline.seconds)
         .into_iter()
         .map(|(at, label)| (percent(at, timeline.seconds), label))
@@ -179,9 +179,9 @@ fn anchor(x: f64) -> &'static str {
 fn lane_section(
     timeline: &Timeline,
     (index, lane): (usize, &Lane),
-    critical: &HashSet<Place>,
+    critical: &HashSet<StepIndex>,
 ) -> Markup {
-    let (rows, small): (Vec<Place>, Vec<Place>) = in_order(index, lane)
+    let (rows, small): (Vec<StepIndex>, Vec<StepIndex>) = in_order(index, lane)
         .into_iter()
         .partition(|place| is_drawn(timeline, timeline.step(*place)));
     let spent = small.iter().map(|place| timeline.step(*place).seconds()).sum();
@@ -204,12 +204,14 @@ fn lane_section(
 }
 
 /// The steps of a target by their start, then by their number; those that never ran come last.
-fn in_order(lane: usize, content: &Lane) -> Vec<Place> {
-    let start =
-        |place: &Place| content.steps[place.step].span().map_or(f64::INFINITY, |(start, _)| start);
-    let number = |place: &Place| content.steps[place.step].name.position.map(|(number, _)| number);
-    let mut places: Vec<Place> =
-        (0..content.steps.len()).map(|step| Place { lane, step }).collect();
+fn in_order(lane: usize, content: &Lane) -> Vec<StepIndex> {
+    let start = |place: &StepIndex| {
+        content.steps[place.step].span().map_or(f64::INFINITY, |(start, _)| start)
+    };
+    let number =
+        |place: &StepIndex| content.steps[place.step].name.position.map(|(number, _)| number);
+    let mut places: Vec<StepIndex> =
+        (0..content.steps.len()).map(|step| StepIndex { lane, step }).collect();
     places.sort_by(|one, other| {
         start(one).total_cmp(&start(other)).then_with(|| number(one).cmp(&number(other)))
     });
@@ -235,7 +237,7 @@ fn ending(lane: &Lane) -> String {
     format!("{word} in {}, {cached} cached, {run} run", cost(end - start))
 }
 
-fn row(timeline: &Timeline, place: Place, critical: &HashSet<Place>) -> Markup {
+fn row(timeline: &Timeline, place: StepIndex, critical: &HashSet<StepIndex>) -> Markup {
     let step = timeline.step(place);
     let on_path = critical.contains(&place);
     let mark = step.span().filter(|_| on_path).map(|span| extent(timeline, span));
@@ -264,7 +266,7 @@ fn row(timeline: &Timeline, place: Place, critical: &HashSet<Place>) -> Markup {
     }
 }
 
-fn card(timeline: &Timeline, place: Place, on_path: bool) -> Markup {
+fn card(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
     let (lane, step) = (&timeline.lanes[place.lane], timeline.step(place));
     let mut facts = vec![match step.span() {
         Some((start, end)) => {
@@ -311,7 +313,7 @@ fn located(lane: &Lane, step: &Bar) -> Option<String> {
     Some(format!("{}:{}", lane.dockerfile.as_deref().unwrap_or("Dockerfile"), step.line?))
 }
 
-fn table(timeline: &Timeline, critical: &HashSet<Place>) -> Markup {
+fn table(timeline: &Timeline, critical: &HashSet<StepIndex>) -> Markup {
     let lanes = timeline.lanes.iter().enumerate();
     html! {
         h2 #steps { "All steps" }
@@ -339,7 +341,7 @@ fn table(timeline: &Timeline, critical: &HashSet<Place>) -> Markup {
     }
 }
 
-fn table_row(timeline: &Timeline, place: Place, on_path: bool) -> Markup {
+fn table_row(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
     let (lane, step) = (&timeline.lanes[place.lane], timeline.step(place));
     html! {
         tr class=(class(step.fate)) {

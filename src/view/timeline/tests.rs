@@ -144,10 +144,10 @@ fn a_shared_step_is_there_for_each_target_and_counts_once() {
     let timeline = timeline(8.0, lanes);
     let totals = timeline.totals();
     assert_eq!((totals.cached, totals.run, totals.work), (0, 4, 9.0));
-    let shared = Place { lane: 1, step: 2 };
-    assert_eq!(timeline.first_of(shared), Place { lane: 0, step: 2 });
+    let shared = StepIndex { lane: 1, step: 2 };
+    assert_eq!(timeline.first_of(shared), StepIndex { lane: 0, step: 2 });
     // Both export, each for itself.
-    let export = Place { lane: 1, step: 5 };
+    let export = StepIndex { lane: 1, step: 5 };
     assert_eq!(timeline.first_of(export), export);
     let path = critical_path(&timeline);
     assert!(on_path(&timeline, &path).contains(&shared));

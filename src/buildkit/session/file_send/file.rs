@@ -9,7 +9,7 @@ use prost::Message;
 use tempfile::NamedTempFile;
 
 use super::{Incoming, Messages};
-use crate::files::write::{self, Place};
+use crate::files::write::{self, Sink};
 
 /// A file whose stream has ended, without its name so far.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Unnamed {
 }
 
 /// Writes the stream beside `path`, whose name the file takes later; a device or FIFO is written to directly.
-/// Answers the bytes written, and the file.
+/// Returns the number of bytes written, and the file.
 pub(super) fn write_file(
     path: &Path,
     messages: &mut Messages,
@@ -36,14 +36,14 @@ pub(super) fn write_file(
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder).map_err(failed)?;
     }
-    let mut stream = match Place::find(path).map_err(failed)? {
-        Place::File(target) => {
+    let mut stream = match Sink::find(path).map_err(failed)? {
+        Sink::File(target) => {
             let mut file = write::beside(&target).map_err(failed)?;
             let bytes = copy(file.as_file_mut(), messages, path)?;
             return Ok((bytes, Some(Unnamed { file, target })));
         }
-        Place::Fixed(target) => OpenOptions::new().write(true).truncate(true).open(target),
-        Place::Stdout | Place::Stream(_) => OpenOptions::new().append(true).open(path),
+        Sink::Fixed(target) => OpenOptions::new().write(true).truncate(true).open(target),
+        Sink::Stdout | Sink::Stream(_) => OpenOptions::new().append(true).open(path),
     }
     .map_err(failed)?;
     Ok((copy(&mut stream, messages, path)?, None))

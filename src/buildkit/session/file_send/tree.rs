@@ -266,7 +266,7 @@ fn make_special(_: &OwnedFd, _: &[u8], _: &WireStat) -> rustix::io::Result<()> {
 fn set_metadata(file: &impl AsFd, stat: &WireStat) -> rustix::io::Result<()> {
     for xattr in &stat.xattrs {
         // Many attributes are not for everyone to set, or not for this file system; as in buildx
-        // that is no failure.
+        // that is not a failure.
         let flags = rustix::fs::XattrFlags::empty();
         let _ = rustix::fs::fsetxattr(file, xattr.name.as_slice(), &xattr.value, flags);
     }

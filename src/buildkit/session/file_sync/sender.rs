@@ -166,7 +166,7 @@ struct Transfer {
 struct Sent {
     batches: Vec<Bytes>,
     /// By id; `None` for what has no content and for what was asked for already.
-    entries: Vec<Option<Place>>,
+    entries: Vec<Option<Offset>>,
     /// Sockets travel as empty files and cannot be opened.
     sockets: HashSet<u32>,
     /// SHA-256 of files that were sent, by id.
@@ -174,7 +174,7 @@ struct Sent {
 }
 
 /// Batch, and where in it the message begins.
-type Place = (u32, u32);
+type Offset = (u32, u32);
 
 /// What a file was when it was listed.
 struct Listed {
@@ -281,7 +281,7 @@ impl Transfer {
         batch: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
         let mut file = root.open_file(&listed.path).map_err(|e| {
-            // Something that is no directory, or a symlink, is where a directory or file was.
+            // Where a directory or a file was, there is something else now, or a symlink.
             let raw = e.raw_os_error();
             let moved = [rustix::io::Errno::LOOP, rustix::io::Errno::NOTDIR];
             if moved.iter().any(|errno| raw == Some(errno.raw_os_error())) {
