@@ -76,6 +76,7 @@ pub mod size;
 pub mod solve;
 pub mod targets;
 pub mod terminal;
+pub mod transfer;
 pub mod unreachable;
 pub mod usage;
 pub mod view;

@@ -257,7 +257,7 @@ impl Variant {
         let context = self.workspace.context(directory)?;
         let mut candidates: BTreeMap<&str, Candidate> = BTreeMap::new();
         for (index, file_use) in uses.iter().enumerate() {
-            let FileUse::Reads { from, paths, exclude } = file_use else { continue };
+            let FileUse::Reads { from, paths, exclude, .. } = file_use else { continue };
             if from.as_deref() != name {
                 continue;
             }

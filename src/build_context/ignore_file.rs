@@ -14,6 +14,15 @@ pub struct IgnoreFile {
     pub path: PathBuf,
     /// Its patterns in order, for [`super::patterns::PatternMatcher::new`].
     pub patterns: Vec<Vec<u8>>,
+    /// The line of each of them, from 1.
+    pub lines: Vec<usize>,
+}
+
+impl IgnoreFile {
+    fn new(path: PathBuf, text: &[u8]) -> Self {
+        let (lines, patterns) = numbered(text).unzip();
+        Self { path, patterns, lines }
+    }
 }
 
 /// The ignore file for the context at `context`: `<dockerfile>.dockerignore` where it exists,
@@ -30,7 +39,7 @@ pub fn find(context: &Path, dockerfile: Option<&Path>) -> io::Result<Option<Igno
     });
     for path in beside.into_iter().chain([context.join(".dockerignore")]) {
         match read::bytes(&path, read::TEXT) {
-            Ok(text) => return Ok(Some(IgnoreFile { path, patterns: parse(&text) })),
+            Ok(text) => return Ok(Some(IgnoreFile::new(path, &text))),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound) => {}
             Err(e) => return Err(e),
         }
@@ -41,10 +50,14 @@ pub fn find(context: &Path, dockerfile: Option<&Path>) -> io::Result<Option<Igno
 /// The patterns of an ignore file: one a line, `#` at the very start comments a line out, white
 /// space around a pattern and a leading slash do not count, a byte order mark is skipped.
 pub fn parse(text: &[u8]) -> Vec<Vec<u8>> {
+    numbered(text).map(|(_, pattern)| pattern).collect()
+}
+
+/// The same, each with its line.
+fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.split(|&b| b == b'\n')
-        .filter(|line| !line.starts_with(b"#"))
-        .filter_map(|line| {
+    (1..).zip(text.split(|&b| b == b'\n')).filter(|(_, line)| !line.starts_with(b"#")).filter_map(
+        |(number, line)| {
             let line = trim_space(line);
             if line.is_empty() {
                 return None;
@@ -62,9 +75,9 @@ pub fn parse(text: &[u8]) -> Vec<Vec<u8>> {
                 };
                 out.extend_from_slice(relative);
             }
-            Some(out)
-        })
-        .collect()
+            Some((number, out))
+        },
+    )
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ struct Page {
 /// Commands in the order of use, in groups.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
-    ("Understand", &["why", "history", "bench", "builders"]),
+    ("Understand", &["why", "context", "history", "bench", "builders"]),
     ("Disk", &["ls", "stats", "clean"]),
     ("Set up", &["completions", "man", "plugin"]),
 ];
@@ -48,6 +48,27 @@ const PAGES: &[Page] = &[
             ("init --example demo", "a small Doc2MD in a new folder"),
         ],
         codes: &[1],
+    },
+    Page {
+        command: "context",
+        examples: &[
+            ("context ls", "what each build sends, the largest paths first"),
+            ("context explain .git", "which pattern decides, and who reads it"),
+        ],
+        codes: &[5],
+    },
+    Page {
+        command: "context ls",
+        examples: &[
+            ("context ls", "what each build sends, by path"),
+            ("context ls -d 2 worker", "one service, two levels deep"),
+        ],
+        codes: &[5],
+    },
+    Page {
+        command: "context explain",
+        examples: &[("context explain models/big.bin", "why it is sent, or not")],
+        codes: &[5],
     },
     Page {
         command: "build",

@@ -6,6 +6,7 @@ pub mod builders;
 pub mod clean;
 pub mod completions;
 pub mod config;
+pub mod context;
 pub mod dev;
 pub mod help;
 pub mod history;
@@ -90,6 +91,10 @@ pub enum Command {
     ///
     /// What changed since the builds before it.
     Why(why::WhyArgs),
+    /// Show what builds send of their contexts, and why.
+    ///
+    /// Which files, by size, which pattern lets them through, which instruction reads them.
+    Context(context::ContextArgs),
     /// Show, compare and remove what earlier builds did.
     History(history::HistoryArgs),
     /// Measure what builds of the project cost.

@@ -6,6 +6,7 @@ pub mod builders;
 pub mod clean;
 pub mod completions;
 pub mod config;
+pub mod context;
 pub mod dev;
 pub mod history;
 pub mod init;
@@ -57,6 +58,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Clean(args) => clean::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Config(args) => config::run(app, args),
+        Command::Context(args) => context::run(app, args),
         Command::Dev(args) => dev::run(app, args).await,
         Command::History(args) => history::run(app, args),
         Command::Init(args) => init::run(app, args),

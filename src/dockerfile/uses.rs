@@ -28,6 +28,8 @@ pub enum FileUse {
         paths: Vec<String>,
         /// `--exclude` patterns.
         exclude: Vec<String>,
+        /// The line that the instruction begins at, from 1.
+        line: usize,
     },
     /// The command of a RUN, in one line, variables replaced.
     Runs(String),
@@ -54,13 +56,15 @@ pub fn file_uses(
     let needed = needed(&stages, last, &variables).into_iter();
     for step in needed.flat_map(|stage| stages.steps(stage)) {
         let text = variables.expand(&step.text);
+        let line = *step.lines.start();
         match step.keyword {
             "COPY" | "ADD" => {
                 let from = flag(&text, "from");
                 let mut paths = copies::words(&text);
                 paths.retain(|path| !remote::is_fetched_by_add(path) && !path.contains('$'));
                 if !paths.is_empty() && !from.as_ref().is_some_and(is_stage) {
-                    uses.push(FileUse::Reads { from, paths, exclude: flags(&text, "exclude") });
+                    let exclude = flags(&text, "exclude");
+                    uses.push(FileUse::Reads { from, paths, exclude, line });
                 }
             }
             "RUN" => {
@@ -68,7 +72,7 @@ pub fn file_uses(
                     let Some((from, path)) = bind(&mount) else { continue };
                     if !path.contains('$') && !from.as_ref().is_some_and(is_stage) {
                         let (paths, exclude) = (vec![path], Vec::new());
-                        uses.push(FileUse::Reads { from, paths, exclude });
+                        uses.push(FileUse::Reads { from, paths, exclude, line });
                     }
                 }
                 let command = text.split(' ').skip(1).skip_while(|word| word.starts_with("--"));
@@ -219,12 +223,13 @@ COPY --from=locks /x /y\n\
 COPY --from=docs --link a /z\n\
 ADD https://example.com/x $ODD /app/\n";
 
-    fn reads(from: Option<&str>, paths: &[&str], exclude: &[&str]) -> FileUse {
+    fn reads(line: usize, from: Option<&str>, paths: &[&str], exclude: &[&str]) -> FileUse {
         let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
         FileUse::Reads {
             from: from.map(str::to_owned),
             paths: owned(paths),
             exclude: owned(exclude),
+            line,
         }
     }
 
@@ -234,15 +239,15 @@ ADD https://example.com/x $ODD /app/\n";
         assert_eq!(
             file_uses(WORKER, Some("Prod"), &args),
             [
-                reads(None, &["workers/full.heavy.lock"], &[]),
-                reads(None, &["workers/full.lock"], &[]),
-                reads(None, &["more.txt"], &[]),
+                reads(6, None, &["workers/full.heavy.lock"], &[]),
+                reads(7, None, &["workers/full.lock"], &[]),
+                reads(9, None, &["more.txt"], &[]),
                 FileUse::Runs("pip install -r /t -r /m".to_owned()),
-                reads(None, &["shared/", "./code"], &["*.md"]),
-                reads(Some("docs"), &["a"], &[]),
+                reads(15, None, &["shared/", "./code"], &["*.md"]),
+                reads(17, Some("docs"), &["a"], &[]),
             ]
         );
-        assert_eq!(file_uses(WORKER, Some("uv"), &args), [reads(None, &["tool"], &[])]);
+        assert_eq!(file_uses(WORKER, Some("uv"), &args), [reads(3, None, &["tool"], &[])]);
         assert_eq!(file_uses(WORKER, Some("no"), &args), []);
         assert_eq!(file_uses("COPY a b\n", None, &args), []);
     }
@@ -271,7 +276,7 @@ ADD https://example.com/x $ODD /app/\n";
         let text =
             format!("FROM x\nENV A0=x\n{}{}", lines.collect::<String>(), uses.collect::<String>());
         let uses = file_uses(&text, None, &BTreeMap::new());
-        assert!(uses.contains(&reads(None, &["ax", &format!("b{}", "x".repeat(64))], &[])));
+        assert!(uses.contains(&reads(102, None, &["ax", &format!("b{}", "x".repeat(64))], &[])));
         // Longer than a path can be, so nobody knows.
         assert!(uses.contains(&FileUse::Runs("$A99 $A99 $A99".to_owned())));
         let bytes = |it: &FileUse| match it {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod builders;
 pub mod ci;
 pub mod clean;
+pub mod context;
 pub mod failure;
 pub mod github;
 pub mod history;

@@ -4,6 +4,7 @@ mod bench;
 mod compose;
 mod compose_fuzz;
 mod config;
+mod context;
 mod conventions;
 mod corpus;
 mod files;
