@@ -91,7 +91,8 @@ mod test_program;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 
@@ -100,11 +101,14 @@ use crate::cli::ColorMode;
 use crate::docker_plugin::Call;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::files::partial;
 use crate::signal::Interrupt;
 use crate::terminal::{ColorChoice, Ui};
 
-/// How long threads may take to remove what they have not finished.
+/// How long threads may take to end that were told to.
 const CLEAN_UP: Duration = Duration::from_millis(400);
+/// How long they may take to remove files that are not complete, on a machine that does much else.
+const REMOVAL: Duration = Duration::from_secs(10);
 
 /// Parses `args`, runs the command and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -226,5 +230,9 @@ fn end(runtime: Runtime) {
         drop(runtime);
         drop(ending);
     });
-    let _ = ended.recv_timeout(CLEAN_UP);
+    let start = Instant::now();
+    while ended.recv_timeout(CLEAN_UP) == Err(RecvTimeoutError::Timeout)
+        && partial::are_unfinished()
+        && start.elapsed() < REMOVAL
+    {}
 }

@@ -6,8 +6,10 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
 use tempfile::{Builder, NamedTempFile, TempDir};
@@ -15,12 +17,86 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 const PREFIX: &str = ".doc2md-docker-";
 const SUFFIX: &str = ".partial";
 
+/// How many files and folders of this process are not complete.
+static UNFINISHED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this process still has files or folders that are not complete. It should not end before they have gone.
+pub fn are_unfinished() -> bool {
+    UNFINISHED.load(Ordering::SeqCst) > 0
+}
+
+/// Counts one of them for as long as it exists.
+#[derive(Debug)]
+struct Unfinished;
+
+impl Unfinished {
+    fn new() -> Self {
+        UNFINISHED.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        UNFINISHED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A file that is not complete: removed when dropped, unless it gets a name.
+#[derive(Debug)]
+pub struct PartialFile {
+    file: NamedTempFile,
+    /// Dropped after it.
+    _unfinished: Unfinished,
+}
+
+impl PartialFile {
+    /// Gives it a name, whatever has it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        self.file.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn close(self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    /// Gives it a name that nothing has.
+    ///
+    /// # Errors
+    /// Something has it, or what else the file system says.
+    pub fn persist_noclobber(self, path: &Path) -> io::Result<()> {
+        self.file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+impl Deref for PartialFile {
+    type Target = NamedTempFile;
+
+    fn deref(&self) -> &NamedTempFile {
+        &self.file
+    }
+}
+
+impl DerefMut for PartialFile {
+    fn deref_mut(&mut self) -> &mut NamedTempFile {
+        &mut self.file
+    }
+}
+
 /// A folder that is not complete: removed when dropped.
 #[derive(Debug)]
 pub struct PartialFolder {
     folder: TempDir,
     /// Held until the folder has gone.
     _lock: File,
+    _unfinished: Unfinished,
 }
 
 impl PartialFolder {
@@ -42,12 +118,13 @@ impl PartialFolder {
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub fn file(folder: &Path, mode: u32) -> io::Result<NamedTempFile> {
+pub fn file(folder: &Path, mode: u32) -> io::Result<PartialFile> {
     loop {
+        let unfinished = Unfinished::new();
         let file = named().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
         // Another run may have swept it before it was locked.
         if lock(file.as_file()) {
-            return Ok(file);
+            return Ok(PartialFile { file, _unfinished: unfinished });
         }
     }
 }
@@ -58,10 +135,11 @@ pub fn file(folder: &Path, mode: u32) -> io::Result<NamedTempFile> {
 /// The folder cannot be written to.
 pub fn folder_in(folder: &Path) -> io::Result<PartialFolder> {
     loop {
+        let unfinished = Unfinished::new();
         let made = named().tempdir_in(folder)?;
         let Ok(lock_file) = File::open(made.path()) else { continue };
         if lock(&lock_file) {
-            return Ok(PartialFolder { folder: made, _lock: lock_file });
+            return Ok(PartialFolder { folder: made, _lock: lock_file, _unfinished: unfinished });
         }
     }
 }
@@ -146,7 +224,7 @@ mod tests {
 
         // A named file is as any other.
         let path = live.path().to_owned();
-        live.persist(at("done")).unwrap();
+        live.persist(&at("done")).unwrap();
         std::fs::write(&path, "of a dead run").unwrap();
         drop(live_folder);
         sweep(folder.path());

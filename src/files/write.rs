@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
-use tempfile::NamedTempFile;
 
 use super::descriptor::{Target, follow};
-use super::partial;
+use super::partial::{self, PartialFile};
 
 /// Mode of a new file, less the umask.
 pub const NEW_FILE: u32 = 0o666;
@@ -120,7 +119,7 @@ pub fn document(path: &Path, content: &[u8], stdout: &mut dyn Write) -> io::Resu
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub fn beside(path: &Path) -> io::Result<NamedTempFile> {
+pub fn beside(path: &Path) -> io::Result<PartialFile> {
     partial::file(folder_of(path), NEW_FILE)
 }
 
@@ -144,16 +143,16 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What the file system says.
-pub fn name(file: NamedTempFile, path: &Path) -> io::Result<()> {
+pub fn name(file: PartialFile, path: &Path) -> io::Result<()> {
     if let Ok(old) = std::fs::metadata(path)
         && old.is_file()
     {
         take_over(&file, &old)?;
     }
-    file.persist(path).map(drop).map_err(|error| error.error)
+    file.persist(path)
 }
 
-fn take_over(file: &NamedTempFile, old: &Metadata) -> io::Result<()> {
+fn take_over(file: &PartialFile, old: &Metadata) -> io::Result<()> {
     let new = file.as_file().metadata()?;
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
         // Only root may give files away; the file is the writer's then.

@@ -3,9 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
-use crate::files::{partial, write};
+use crate::files::partial::{self, PartialFile};
+use crate::files::write;
 use crate::init::plan::{Existing, File, Plan};
 
 /// What is already at `path` below `folder`.
@@ -73,7 +72,7 @@ fn stage(
     folder: &Path,
     plan: &Plan,
     made: &mut Vec<PathBuf>,
-) -> io::Result<Vec<(NamedTempFile, PathBuf)>> {
+) -> io::Result<Vec<(PartialFile, PathBuf)>> {
     plan.to_write()
         .map(|File { path, text, .. }| {
             let path = folder.join(path);

@@ -37,7 +37,7 @@ fn two(project: &Project, ending: &str) {
         .write(
             "Dockerfile.worker",
             format!(
-                "FROM doc2md/base:busybox AS build\n# A comment.\nRUN echo {0}; sleep 1.5; echo {0} > /out\n\
+                "FROM doc2md/base:busybox AS build\n# A comment.\nRUN echo {0}; sleep 6; echo {0} > /out\n\
                  FROM doc2md/base:busybox\nCOPY --from=build /out ./\nRUN {ending}\nRUN echo last\n",
                 project.name()
             ),

@@ -218,7 +218,7 @@ impl Store {
         partial::sweep(&folder);
         let write = || -> io::Result<()> {
             let mut file = unfinished(&folder)?;
-            io::Write::write_all(&mut file, &text)?;
+            io::Write::write_all(file.as_file_mut(), &text)?;
             file.persist_noclobber(&path)?;
             Ok(())
         };
@@ -338,7 +338,7 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
 
 /// A file to write in `folder`, which is made where it is missing: again if another process that
 /// removed the last build of it is faster.
-fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn unfinished(folder: &Path) -> io::Result<partial::PartialFile> {
     // Builds hold paths and arguments of the project: for the user's eyes only.
     let create = || partial::file(folder, 0o600);
     let mut tries = 0;

@@ -6,7 +6,6 @@
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -15,7 +14,7 @@ use tonic::codec::Streaming;
 use super::digest::Hasher;
 use super::messages::{WriteAction, WriteContentRequest, WriteContentResponse};
 use super::{Digest, reading};
-use crate::files::partial;
+use crate::files::partial::{self, PartialFile};
 
 /// How many messages of up to 8 MiB may wait to be written.
 const WAITING_MESSAGES: usize = 2;
@@ -67,7 +66,7 @@ fn receive(
 /// A blob on its way in.
 struct Ingest {
     layout: PathBuf,
-    file: NamedTempFile,
+    file: PartialFile,
     hasher: Hasher,
     written: u64,
     total: u64,
@@ -148,8 +147,7 @@ impl Ingest {
             fs_err::create_dir_all(path.parent().unwrap_or(&self.layout))?;
             // Its name will be taken for its content, also after a power cut.
             file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
+            file.persist(&path)
         };
         store().map_err(|error| not_written(&self.layout, &error))?;
         Ok(digest.to_string())

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
 use prost::Message;
-use tempfile::NamedTempFile;
 
 use super::{Incoming, Messages};
+use crate::files::partial::PartialFile;
 use crate::files::write::{self, Sink};
 
 /// A file whose stream has ended, without its name so far.
 #[derive(Debug)]
 pub(super) struct Unnamed {
-    file: NamedTempFile,
+    file: PartialFile,
     target: PathBuf,
 }
 
