@@ -70,10 +70,10 @@ fn targets_run_at_once() {
 fn identical_builds_run_once() {
     on_every_engine(|engine| {
         // Each run of the step leaves other bytes.
-        let dockerfile = format!("FROM {BUSYBOX}\nRUN head -c 9 /dev/urandom > /f\n");
-        let same = "labels: {a: b}, tags: []";
         let project = Project::new(engine);
         let name = project.name();
+        let dockerfile = format!("FROM {BUSYBOX}\nRUN head -c 9 /dev/urandom > /f # {name}\n");
+        let same = "labels: {a: b}, tags: []";
         project.write("Dockerfile", dockerfile).write(
             "compose.yaml",
             format!(

@@ -210,12 +210,13 @@ fn networks_are_none_or_the_hosts() {
 #[test]
 fn caches_are_not_read_where_they_must_not() {
     on_every_engine(|engine| {
+        let project = project(engine, "target: second", "");
+        let name = project.name();
         let dockerfile = format!(
-            "FROM {BUSYBOX} AS first\nRUN head -c 9 /dev/urandom | md5sum > /a\n\
+            "FROM {BUSYBOX} AS first\nRUN head -c 9 /dev/urandom | md5sum > /a # {name}\n\
              FROM first AS second\nRUN cat /a > /f; head -c 9 /dev/urandom | md5sum >> /f\n\
              FROM second AS third\nRUN exit 9\n"
         );
-        let project = project(engine, "target: second", "");
         project.write("Dockerfile", dockerfile);
         let lines = || -> Vec<String> { built(&project).lines().map(str::to_owned).collect() };
         let first = lines();
