@@ -64,7 +64,8 @@ pub async fn sizes(
     ways: impl Fn(&CacheRecord) -> Ways,
 ) -> Sizes {
     let file = file(wish, &inventory.engine.id);
-    let mut memory = file.as_deref().map(read).unwrap_or_default();
+    let known = file.as_deref().and_then(|file| files::memory::recall(file, SCHEMA, MEMORY_LIMIT));
+    let mut memory: Memory = known.unwrap_or_default();
     let asked = |record| Asked { record, ways: ways(record) };
     let asked: Vec<Asked> = inventory.cache.iter().map(asked).collect();
     let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
@@ -89,7 +90,7 @@ pub async fn sizes(
     }
     if let Some(file) = &file {
         // Without a memory the next one looks again.
-        let _ = write(file, &memory);
+        let _ = files::memory::keep(file, SCHEMA, &memory);
     }
     let sizes = Sizes::new(&mut inventory.cache, &memory, plan.why_not);
     Sizes { disk: sight.disk, ..sizes }
@@ -183,17 +184,4 @@ fn file(wish: &Wish, engine: &str) -> Option<PathBuf> {
     let name: String = engine.chars().filter(char::is_ascii_alphanumeric).collect();
     let directory = wish.directory.as_ref().filter(|_| !name.is_empty())?;
     Some(directory.join(format!("{name}.json")))
-}
-
-/// What is remembered; nothing where the file is missing, damaged or of another schema.
-fn read(path: &Path) -> Memory {
-    let text = files::read::bytes(path, MEMORY_LIMIT).unwrap_or_default();
-    let read: Option<Memory> = serde_json::from_slice(&text).ok();
-    read.filter(|memory| memory.schema == SCHEMA).unwrap_or_default()
-}
-
-/// Written whole or not at all.
-fn write(path: &Path, memory: &Memory) -> std::io::Result<()> {
-    fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    files::write::replace(path, &serde_json::to_vec(memory)?)
 }

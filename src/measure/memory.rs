@@ -17,18 +17,10 @@ pub const SCHEMA: &str = "doc2md-docker/measured/v1";
 const USES_OF_A_LOOK: u64 = 3;
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// [`SCHEMA`].
-    pub schema: String,
     /// By the id of the record.
     pub mounts: BTreeMap<String, Remembered>,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { schema: SCHEMA.to_owned(), mounts: BTreeMap::new() }
-    }
 }
 
 /// A mount that was looked into.

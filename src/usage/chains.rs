@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::{Engine, EngineError};
-use crate::files;
+use crate::files::memory;
 use crate::inventory::Image;
 
 const SCHEMA: &str = "doc2md-docker/chains/v1";
@@ -40,10 +40,9 @@ fn key(chain: &str) -> u64 {
     digest.iter().take(KEY_DIGITS / 2).fold(0, |key, byte| key << 8 | u64::from(*byte))
 }
 
-/// The document.
-#[derive(Debug, Serialize, Deserialize)]
+/// What is remembered.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Memory {
-    schema: String,
     /// By image id.
     images: BTreeMap<String, Remembered>,
 }
@@ -84,7 +83,8 @@ pub(super) async fn of_images(
     file: Option<&Path>,
     images: &[&Image],
 ) -> Result<Chains, EngineError> {
-    let known = file.map(read).unwrap_or_default();
+    let known = file.and_then(|file| memory::recall(file, SCHEMA, MEMORY_LIMIT));
+    let Memory { images: known } = known.unwrap_or_default();
     let is_known = |image: &Image| {
         known.get(&image.id).is_some_and(|remembered| remembered.size == image.size_bytes)
     };
@@ -105,23 +105,9 @@ pub(super) async fn of_images(
     let chains = remembered.values().flat_map(Remembered::keys).collect();
     if let Some(file) = file.filter(|_| !asked.is_empty()) {
         // Without a memory the next one asks again.
-        let _ = write(file, remembered);
+        let _ = memory::keep(file, SCHEMA, &Memory { images: remembered });
     }
     Ok(Chains(chains))
-}
-
-/// What is remembered; nothing where the file is missing, damaged or of another schema.
-fn read(path: &Path) -> BTreeMap<String, Remembered> {
-    let text = files::read::bytes(path, MEMORY_LIMIT).unwrap_or_default();
-    let read: Option<Memory> = serde_json::from_slice(&text).ok();
-    read.filter(|memory| memory.schema == SCHEMA).map(|memory| memory.images).unwrap_or_default()
-}
-
-/// Written whole or not at all.
-fn write(path: &Path, images: BTreeMap<String, Remembered>) -> std::io::Result<()> {
-    fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    let memory = Memory { schema: SCHEMA.to_owned(), images };
-    files::write::replace(path, &serde_json::to_vec(&memory)?)
 }
 
 #[cfg(test)]
@@ -151,8 +137,8 @@ mod tests {
         let file = file(Some(&folder.path().join("builds")), "unix:///a").unwrap();
         let known = image('1', 10);
         let chains = [digest('a'), digest('b')];
-        let remembered = [(known.id.clone(), Remembered::new(&known, &chains))].into();
-        write(&file, remembered).unwrap();
+        let images = [(known.id.clone(), Remembered::new(&known, &chains))].into();
+        memory::keep(&file, SCHEMA, &Memory { images }).unwrap();
         let found = of_images(&no_engine(), Some(&file), &[&known]).await.unwrap();
         assert!(found.contains(&digest('a')) && found.contains(&digest('b')));
         assert!(!found.contains(&digest('c')) && !found.contains(""));
@@ -164,14 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_memory_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.json");
-        for text in ["", "{", r#"{"schema":"other","images":{}}"#, "\u{fffd}"] {
-            std::fs::write(&file, text).unwrap();
-            assert_eq!(read(&file), BTreeMap::new());
-        }
-        assert_eq!(read(Path::new("/nowhere")), BTreeMap::new());
+    fn keys_that_cannot_be_read_are_left_out() {
         let odd = Remembered { size: None, chains: "zz€0000000000000001".to_owned() };
         assert_eq!(odd.keys().count(), 0);
     }
