@@ -34,7 +34,9 @@ where
     let mut attempt = 1;
     loop {
         match ask().await {
-            Err(error) if is_busy(&error) || (attempt < ATTEMPTS && will_pass(about, &error)) => {
+            Err(error)
+                if is_busy(about, &error) || (attempt < ATTEMPTS && will_pass(about, &error)) =>
+            {
                 sleep(wait).await;
                 attempt += 1;
                 wait = RETRY_AT_MOST.min(wait * 2);
@@ -45,9 +47,10 @@ where
 }
 
 /// Whether the engine measures for somebody else: 20.10 does so for one client at a time. The time
-/// box ends the wait.
-fn is_busy(error: &EngineError) -> bool {
-    error.refusal().is_some_and(|(_, message)| message.contains("already running"))
+/// box of such a question ends the wait.
+fn is_busy(about: About, error: &EngineError) -> bool {
+    let is_busy = |(_, message): (u16, &str)| message.contains("already running");
+    about == About::All && error.refusal().is_some_and(is_busy)
 }
 
 /// Whether a refusal passes by itself: what was looked at went meanwhile, or got another name.
@@ -89,11 +92,9 @@ mod tests {
     async fn what_passes_by_itself_is_asked_again() {
         let changed = (500, "consistency error: data changed during operation, retry");
         let missed = (500, "content digest sha256:1: not found");
-        let busy = (409, "a disk usage operation is already running");
         for about in [About::All, About::One] {
             assert_eq!(asked(about, &[changed, missed]).await, (3, true));
             assert_eq!(asked(about, &[changed; 9]).await, (6, false));
-            assert_eq!(asked(about, &[busy; 40]).await, (41, true));
             assert_eq!(asked(about, &[(500, "disk failure"), changed]).await, (1, false));
             assert_eq!(asked(about, &[(409, "image is in use"), changed]).await, (1, false));
         }
@@ -104,5 +105,13 @@ mod tests {
         let gone = (404, "No such image: a");
         assert_eq!(asked(About::One, &[gone, gone]).await, (1, false));
         assert_eq!(asked(About::All, &[gone, gone]).await, (3, true));
+    }
+
+    /// Nothing would end the wait of a removal.
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_a_time_box_waits_for_a_busy_engine() {
+        let busy = (409, "a disk usage operation is already running");
+        assert_eq!(asked(About::All, &[busy; 40]).await, (41, true));
+        assert_eq!(asked(About::One, &[busy; 40]).await, (1, false));
     }
 }
