@@ -1,5 +1,7 @@
 //! `doc2md-docker context`: targets to what builds of them send.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::app::App;
@@ -40,9 +42,8 @@ fn list(app: &App, args: &ListArgs) -> Result<(), CommandError> {
 fn explain(app: &App, args: &ExplainArgs) -> Result<(), CommandError> {
     let working_dir = &app.environment.working_dir;
     // Not resolved: a link is what stands in a context, not what it leads to.
-    let path = glob::clean(working_dir.join(&args.path).as_os_str().as_encoded_bytes());
-    let path = String::from_utf8_lossy(&path).into_owned();
-    let path = Path::new(&path);
+    let path = glob::clean(working_dir.join(&args.path).as_os_str().as_bytes());
+    let path = Path::new(OsStr::from_bytes(&path));
     let mut answers = Vec::new();
     for target in targets(app, &args.services)? {
         let (file, text) = dockerfile(app, &target)?;

@@ -20,7 +20,7 @@ pub struct PathAnswer {
     pub directory: PathBuf,
     /// The path from the top of the directory.
     pub path: String,
-    /// Whether it is sent.
+    /// Whether it is sent, or something in it.
     #[serde(rename = "sent")]
     pub is_sent: bool,
     /// What decides whether it may be.
@@ -69,7 +69,6 @@ fn answer(
     let text = relative.as_os_str().as_encoded_bytes();
     let is_directory = path.is_dir();
     let decision = decision(source, text);
-    let may_be_sent = !decision.as_ref().is_some_and(|decision| decision.leaves_out);
     let mut readers: Vec<Reader> = source
         .coverages()
         .into_iter()
@@ -80,12 +79,17 @@ fn answer(
         .map(|(reader, _)| reader.clone())
         .collect();
     readers.sort_by_key(|reader| reader.line);
+    // Of what is there a walk tells: a directory may be left out and something in it be taken in, a link may lead to it.
+    let is_sent = match path.symlink_metadata() {
+        Ok(_) => source.sends(text)?,
+        Err(_) => !readers.is_empty() && !decision.as_ref().is_some_and(|it| it.leaves_out),
+    };
     Ok(PathAnswer {
         service: target.service.clone(),
         name: source.name.clone(),
         directory: source.directory.clone(),
         path: String::from_utf8_lossy(text).into_owned(),
-        is_sent: may_be_sent && !readers.is_empty(),
+        is_sent,
         decision,
         readers,
     })

@@ -135,25 +135,38 @@ impl Source {
         self.ignore_file.as_ref().map_or(&[], |file| &file.patterns)
     }
 
-    /// Calls `see` with the path and size of each file that `request` lets through.
+    /// Calls `see` with the path of each entry that `request` lets through, and with the size of those that are not
+    /// directories.
     fn walk(
         &self,
         request: &FilterRequest,
-        mut see: impl FnMut(&[u8], u64),
+        mut see: impl FnMut(&[u8], Option<u64>),
     ) -> Result<(), TransferError> {
         let root = self.root()?;
         let directory = || self.directory.clone();
         let filter = Filter::new(&root, request)
             .map_err(|source| TransferError::Filter { directory: directory(), source })?;
         let walked = walk(&root, &filter, &mut |entry| {
-            if entry.stat.kind != Kind::Dir {
-                // A further name of a file is sent as a link to it.
-                let is_content = entry.stat.kind == Kind::File && entry.link.is_empty();
-                see(entry.path, if is_content { entry.stat.size } else { 0 });
-            }
+            // A further name of a file is sent as a link to it.
+            let is_content = entry.stat.kind == Kind::File && entry.link.is_empty();
+            let size = if is_content { entry.stat.size } else { 0 };
+            see(entry.path, (entry.stat.kind != Kind::Dir).then_some(size));
             Ok(())
         });
         walked.map_err(|source| TransferError::Walk { directory: directory(), source })
+    }
+
+    /// Whether a build sends `path`, or something below it.
+    pub(super) fn sends(&self, path: &[u8]) -> Result<bool, TransferError> {
+        let mut is_sent = false;
+        if !self.uses.is_empty() {
+            self.walk(&self.request(true), |sent, _| {
+                let below = sent.strip_prefix(path);
+                is_sent |= path.is_empty()
+                    || below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+            })?;
+        }
+        Ok(is_sent)
     }
 
     /// What each reader covers; nothing of one that cannot be told.
@@ -181,12 +194,15 @@ pub fn look(
 
 fn transfer(target: &Target, source: &Source, depth: usize) -> Result<Transfer, TransferError> {
     let mut let_through = Amount::default();
-    source.walk(&source.request(false), |_, bytes| let_through.add(bytes))?;
+    source.walk(&source.request(false), |_, bytes| {
+        bytes.into_iter().for_each(|bytes| let_through.add(bytes));
+    })?;
     let coverages = source.coverages();
     let mut sent = Amount::default();
     let mut parts: BTreeMap<Vec<u8>, (Amount, BTreeSet<&Reader>)> = BTreeMap::new();
     if !coverages.is_empty() {
         source.walk(&source.request(true), |path, bytes| {
+            let Some(bytes) = bytes else { return };
             sent.add(bytes);
             let (amount, readers) = parts.entry(part(path, depth)).or_default();
             amount.add(bytes);

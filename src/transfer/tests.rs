@@ -118,6 +118,36 @@ fn the_pattern_that_decides_is_the_last_one_that_matches() {
 }
 
 #[test]
+fn what_is_there_is_told_as_it_is_sent() {
+    let folder = tree(&[
+        (".dockerignore", "models\n!models/keep\nempty/x\n"),
+        ("models/keep", "1"),
+        ("models/big", "12"),
+        ("real/a", "1"),
+        ("other/b", "1"),
+        ("empty/x", "1"),
+    ]);
+    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+    let copies = ("Dockerfile", "FROM x\nCOPY models link empty /d/\n");
+    for (path, is_sent) in [
+        ("models", true),
+        ("models/keep", true),
+        ("models/big", false),
+        ("models/new", false),
+        ("link", true),
+        ("real/a", true),
+        ("other", false),
+        ("other/b", false),
+        ("empty", true),
+        ("empty/x", false),
+        ("", true),
+    ] {
+        let answers = explain(&target(folder.path()), copies, &folder.path().join(path)).unwrap();
+        assert_eq!(answers[0].is_sent, is_sent, "{path}: {answers:?}");
+    }
+}
+
+#[test]
 fn a_malformed_pattern_is_an_error() {
     let folder = tree(&[(".dockerignore", "[a\n"), ("a", "1")]);
     let copies = ("Dockerfile", "FROM x\nCOPY . .\n");

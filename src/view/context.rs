@@ -92,11 +92,16 @@ pub fn answers(answers: &[PathAnswer], here: &Path) -> String {
                 shown(&it.file, here),
                 it.line,
                 table::cell(&it.pattern),
-                if it.leaves_out { "leaves it out" } else { "takes it in" }
+                match it.leaves_out {
+                    true if answer.is_sent => "leaves it out, but not all that is in it",
+                    true => "leaves it out",
+                    false => "takes it in",
+                }
             ),
             None => "  no ignore file leaves it out\n".to_owned(),
         };
         match answer.readers.as_slice() {
+            [] if answer.is_sent => text += "  only by a link, or with what is read beside it\n",
             [] => text += "  no COPY, ADD or bind mount on the way to the image reads it\n",
             readers => {
                 for reader in readers {
