@@ -68,7 +68,7 @@ impl Settings {
     /// Reads the text of the file that messages call `name`.
     ///
     /// # Errors
-    /// It is not TOML, or something in it is no setting; with its place.
+    /// It is not TOML, or something in it is not a setting; with its place.
     pub fn read(text: &str, name: &str, root: &Command) -> Result<Self, CommandError> {
         let wrong = |at: usize, message: String| {
             let (line, column) = place(text, at);

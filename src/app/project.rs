@@ -37,7 +37,7 @@ fn directory(args: &ProjectArgs, environment: &Environment) -> PathBuf {
 /// The defaults that the project's file has for options, and the path of that file.
 ///
 /// # Errors
-/// The file cannot be read, or says something that is no setting.
+/// The file cannot be read, or says something that is not a setting.
 pub fn settings(
     args: &ProjectArgs,
     environment: &Environment,

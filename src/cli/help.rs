@@ -429,7 +429,11 @@ mod tests {
         for page in PAGES {
             assert!(!page.examples.is_empty(), "{} has no example", page.command);
             for (line, _) in page.examples {
-                assert!(line.starts_with(page.command), "{line} is no example of {}", page.command);
+                assert!(
+                    line.starts_with(page.command),
+                    "{line} is not an example of {}",
+                    page.command
+                );
                 let words = ["doc2md-docker"].into_iter().chain(line.split(' '));
                 let read = crate::cli::parse(words.map(OsString::from));
                 assert!(read.is_ok(), "{line}: {}", read.unwrap_err());

@@ -10,7 +10,7 @@ use super::build::duration;
 #[derive(Debug, Clone, Args)]
 #[command(
     after_long_help = "A project is known by the labels that compose and this program put on what they make. RUNNING says how many of \
-    its containers run. SIZE is that of its images, layers that they share counted once; the build cache is no project's own \
+    its containers run. SIZE is that of its images, layers that they share counted once; the build cache belongs to no project alone \
     (`stats -v` tells which part of it a project uses). `clean -p NAME` cleans up after one, also where its files are gone."
 )]
 pub struct LsArgs {
