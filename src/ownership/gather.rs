@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::model::{Evidence, Project};
+use super::remembered::Sign;
 use super::{history, remembered};
 use crate::buildkit::{Control, ListedBuilds, PastBuild, PastBuilds, TransportError};
 use crate::engine::{Connector, Engine, EngineError};
@@ -183,27 +184,27 @@ fn take_history(evidence: &mut Evidence, project: &Project, past: &PastBuilds) {
 /// Adds the builds of the ledger that the engine does not remember, and places those that it does: a build that is
 /// counted twice would explain uses that somebody else made.
 fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
-    let mut known: BTreeMap<remembered::Start, Option<Owner>> = BTreeMap::new();
+    let mut known: BTreeMap<Sign, Option<Owner>> = BTreeMap::new();
     for build in &evidence.builds {
-        known.extend(remembered::starts(build).map(|start| (start, None)));
+        known.extend(remembered::signs_of_past(build).into_iter().map(|sign| (sign, None)));
     }
     let mut more = Vec::new();
     // An engine's history does not always tell which image a build made.
-    let mut images: BTreeMap<(remembered::Start, String), BTreeSet<String>> = BTreeMap::new();
+    let mut images: BTreeMap<(Sign, String), BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
         let here = is_here(evidence, project, entry);
         for build in remembered::builds(entry, &project.name, here) {
-            let starts: Vec<remembered::Start> = remembered::starts(&build).collect();
-            // Nobody can say of a build without times whether it is known already.
-            if !starts.is_empty() && !starts.iter().any(|start| known.contains_key(start)) {
+            let signs = remembered::signs(&build);
+            // Nobody can say of a build without signs whether it is known already.
+            if !signs.is_empty() && !signs.iter().any(|sign| known.contains_key(sign)) {
                 more.push(build);
                 continue;
             }
             // Builds of other projects share steps with this one's and say nothing of their directory.
-            for start in starts.into_iter().filter(|_| entry.project == project.name) {
-                let of_service = (start.clone(), build.product.service.clone());
+            for sign in signs.into_iter().filter(|_| entry.project == project.name) {
+                let of_service = (sign.clone(), build.product.service.clone());
                 images.entry(of_service).or_default().extend(build.product.images.clone());
-                known.entry(start).and_modify(|owner| {
+                known.entry(sign).and_modify(|owner| {
                     if owner.is_none() || !here {
                         *owner = Some(build.owner.clone());
                     }
@@ -217,14 +218,10 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
             continue;
         }
         let service = &build.product.service;
-        let made = remembered::starts(&build)
-            .filter_map(|start| images.get(&(start, service.clone())))
-            .flatten()
-            .cloned()
-            .collect::<Vec<_>>();
-        build.product.images.extend(made);
-        let owners: Vec<Owner> =
-            remembered::starts(&build).filter_map(|start| known.get(&start)?.clone()).collect();
+        let signs = remembered::signs_of_past(&build);
+        let made = signs.iter().filter_map(|sign| images.get(&(sign.clone(), service.clone())));
+        build.product.images.extend(made.flatten().cloned());
+        let owners: Vec<Owner> = signs.iter().filter_map(|sign| known.get(sign)?.clone()).collect();
         // A step that two directories asked for at the same moment is as much the other's.
         match owners.iter().find(|owner| **owner != Owner::Ours).or(owners.first()) {
             Some(owner) => {
@@ -295,6 +292,40 @@ mod tests {
         assert_eq!(services(&evidence.builds), [("api", true), ("api", false)]);
         // Of the project, and nobody knows from which directory.
         assert_eq!(services(&evidence.unplaced), [("job", true)]);
+    }
+
+    /// The same build under the name that the engine has for it.
+    fn with_ref(mut entry: Entry, build_ref: &str) -> Entry {
+        entry.targets[0].build_ref = Some(build_ref.to_owned());
+        entry
+    }
+
+    #[test]
+    fn a_build_that_shares_a_step_with_one_of_the_engine_is_another() {
+        let ours = with_ref(entry("/here", "api", 1), "ours");
+        let (project, mut evidence) = evidence(&[with_ref(entry("/there", "web", 1), "theirs")]);
+        evidence.builds[0].owner = Owner::Project("other".into());
+        take_ledger(&mut evidence, &project, std::slice::from_ref(&ours));
+        assert_eq!(services(&evidence.builds), [("web", false), ("api", true)]);
+    }
+
+    #[test]
+    fn a_build_is_known_by_its_ref_though_its_steps_are_those_of_others() {
+        let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 1));
+        let (here, there) = (with_ref(here, "1"), with_ref(there, "2"));
+        let (project, mut evidence) = evidence(&[here.clone(), there.clone()]);
+        take_ledger(&mut evidence, &project, &[here, there]);
+        assert_eq!(services(&evidence.builds), [("api", true), ("api", false)]);
+        assert!(evidence.unplaced.is_empty());
+    }
+
+    #[test]
+    fn a_build_that_ran_no_step_is_known_by_its_ref() {
+        let mut cached = with_ref(entry("/here", "api", 1), "1");
+        cached.targets[0].steps.clear();
+        let (project, mut evidence) = evidence(&[]);
+        take_ledger(&mut evidence, &project, std::slice::from_ref(&cached));
+        assert_eq!(services(&evidence.builds), [("api", true)]);
     }
 
     #[test]

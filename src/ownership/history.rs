@@ -34,7 +34,8 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
         images: build.images.iter().cloned().collect(),
         is_complete: !build.trace.steps().any(failed),
     };
-    Build { owner, product, is_current: false, steps }
+    let build_ref = Some(build.build_ref.clone());
+    Build { build_ref, owner, product, is_current: false, steps }
 }
 
 fn of_trace(step: &progress::Step, namespace: &str) -> BuildStep {

@@ -7,12 +7,32 @@ use super::history::mark_result;
 use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
 use crate::ownership::records::{Build, BuildStep, MountName, Owner, Product, StepEnd};
 
-/// Identifies a step's run: the same in the ledger and in the engine's history.
-pub(super) type Start = (String, Timestamp);
+/// What tells that a build of the ledger and one of the engine's history are the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sign {
+    /// What the engine calls it.
+    Ref(String),
+    /// A step and when it started. Builds that run at the same time share steps: it counts only where the ledger has
+    /// no ref.
+    Start(String, Timestamp),
+}
 
-/// The runs of a build's steps.
-pub(super) fn starts(build: &Build) -> impl Iterator<Item = Start> {
-    let started = |step: &BuildStep| Some((step.digest.clone(), step.intervals.first()?.0));
+/// The signs of a build of the ledger.
+pub(super) fn signs(build: &Build) -> Vec<Sign> {
+    match &build.build_ref {
+        Some(build_ref) => vec![Sign::Ref(build_ref.clone())],
+        None => starts(build).collect(),
+    }
+}
+
+/// The signs of a build of the engine's history, by each of which the ledger may know it.
+pub(super) fn signs_of_past(build: &Build) -> Vec<Sign> {
+    build.build_ref.iter().cloned().map(Sign::Ref).chain(starts(build)).collect()
+}
+
+fn starts(build: &Build) -> impl Iterator<Item = Sign> {
+    let started =
+        |step: &BuildStep| Some(Sign::Start(step.digest.clone(), step.intervals.first()?.0));
     build.steps.iter().filter_map(started)
 }
 
@@ -35,7 +55,7 @@ fn of_target(target: &TargetEntry, owner: Owner) -> Build {
         images: target.image_id.iter().cloned().collect(),
         is_complete: target.outcome == Outcome::Succeeded,
     };
-    Build { owner, product, is_current: false, steps }
+    Build { build_ref: target.build_ref.clone(), owner, product, is_current: false, steps }
 }
 
 fn of_step(step: &StepEntry) -> BuildStep {

@@ -1,13 +1,16 @@
 //! `clean` on every engine: what goes, and that nothing of anybody else does.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::CacheRecord;
 use serde_json::Value;
 
 use crate::clean_alone::inventory;
-use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, Registry, engine, on_every_engine};
+use crate::support::{
+    BUSYBOX, Engine, PrivateEngine, Project, Registry, engine, on_every_engine, text,
+};
 
 /// A project whose containers, networks and volumes go when the test ends, however it does.
 struct Owned(Project);
@@ -247,6 +250,47 @@ fn the_cache_of_one_goes_and_the_other_builds_from_its_own() {
         assert!(made, "{}: {again:?} {done:#}", engine.name);
         let shared_ran = again.iter().any(|name| name.contains("/shared"));
         assert!(!shared_ran, "{}: {again:?}", engine.name);
+    });
+}
+
+/// Engines run a step once for all builds that need it at that moment.
+#[test]
+fn what_a_build_made_beside_one_that_shares_a_step_is_still_its_own() {
+    on_every_engine(|engine| {
+        let (own, registry) = (PrivateEngine::start(&engine.name), Registry::open());
+        let base = if engine.name.ends_with("containerd") {
+            own.remote_base(&registry)
+        } else {
+            own.import_base("busybox");
+            BUSYBOX.to_owned()
+        };
+        let (ours, theirs) = (Project::new(own.engine()), Project::new(own.engine()));
+        for project in [&ours, &theirs] {
+            let name = project.name();
+            let steps = format!("RUN sleep 4 && echo > /shared\nRUN echo {name} > /own\n");
+            project
+                .write("Dockerfile", format!("FROM {base}\n{steps}"))
+                .write("compose.yaml", "services:\n  app:\n    build: .\n");
+        }
+        let tag = format!("{}-app", theirs.name());
+        let mut beside = theirs.docker(&["buildx", "build", "--quiet", "--tag", &tag, "."]);
+        let beside = beside.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        ours.run(&["build"]).success();
+        let beside = beside.wait_with_output().unwrap();
+        assert!(beside.status.success(), "{}: {}", engine.name, text(&beside));
+        let done = json(ours.run(&["clean", "--cache", "--force", "--format", "json"]).success());
+        let removed = done["remove"].as_array().unwrap().iter();
+        let records: Vec<&str> = removed
+            .filter(|it| it["kind"] == "cache")
+            .filter_map(|it| it["name"].as_str())
+            .filter(|name| name.contains(" RUN ") || name.contains("/bin/sh"))
+            .collect();
+        let own = format!("echo {} > /own", ours.name());
+        assert!(records.len() == 1 && records[0].ends_with(&own), "{}: {done:#}", engine.name);
+        let again = theirs.docker(&["buildx", "build", "--progress", "plain", "."]).output();
+        let said = String::from_utf8_lossy(&again.unwrap().stderr).into_owned();
+        let cached = said.lines().filter(|line| line.ends_with(" CACHED")).count();
+        assert!(cached >= 2, "{}: {said}", engine.name);
     });
 }
 

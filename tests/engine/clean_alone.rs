@@ -2,31 +2,24 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::{CacheKind, CacheRecord, Inventory};
 use serde_json::Value;
 
-use crate::support::{BUSYBOX, PrivateEngine, Project, eventually};
+use crate::support::{BUSYBOX, PrivateEngine, Project, eventually, side_by_side};
 
 /// The matrix.
 pub(crate) const ENGINES: [&str; 4] = ["20.10", "26.1", "28.5", "28.5-containerd"];
 
 /// The releases, each a fresh engine; all at the same time.
 pub(crate) fn on_private_engines(test: impl Fn(&PrivateEngine) + Sync) {
-    let failed: Vec<&str> = thread::scope(|scope| {
-        let runs = ENGINES.map(|name| {
-            let test = &test;
-            let run = move || {
-                test(&PrivateEngine::start(name));
-            };
-            (name, scope.spawn(run))
-        });
-        runs.into_iter().filter_map(|(name, run)| run.join().is_err().then_some(name)).collect()
+    let runs = ENGINES.map(|name| {
+        let test = &test;
+        (name.to_owned(), move || test(&PrivateEngine::start(name)))
     });
-    assert!(failed.is_empty(), "failed on: {}", failed.join(", "));
+    side_by_side(runs.into());
 }
 
 pub(crate) fn inventory(project: &Project) -> Inventory {

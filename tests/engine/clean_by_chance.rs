@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::clean::ran;
 use crate::clean_alone::{ENGINES, inventory, on_private_engines};
-use crate::support::{BUSYBOX, PrivateEngine, Project, Registry, text};
+use crate::support::{BUSYBOX, PrivateEngine, Project, Registry, in_short, text};
 
 /// Pairs on each engine, others on each.
 const PAIRS: u64 = 13;
@@ -278,13 +278,13 @@ fn cleaning_one_of_two_random_projects_takes_nothing_of_the_other() {
                 match result {
                     Ok(Cache::Removed(count)) => results.0 += count,
                     Ok(Cache::HeldBack) => results.1 += 1,
-                    Err(_) => results.2.push(*seed),
+                    Err(why) => results.2.push(format!("{seed}: {}", in_short(&*why))),
                 }
             }
         };
         thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(run))));
         let (removed, held_back, failed) = results.into_inner().unwrap();
-        assert!(failed.is_empty(), "{name}: failed with DOC2MD_CLEAN_SEED= one of {failed:?}");
+        assert!(failed.is_empty(), "failed with DOC2MD_CLEAN_SEED=\n{}", failed.join("\n"));
         // Of what a project alone has, most can go. On the containerd store all of it stays where a record that a build
         // is just making does not yet say what it is.
         let cleaned = seeds.len() - held_back;

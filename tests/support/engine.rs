@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use super::{BUSYBOX, PYTHON, Project};
+use super::{BUSYBOX, PYTHON, Project, side_by_side};
 
 /// One engine of the matrix.
 #[derive(Clone, Debug)]
@@ -79,17 +79,11 @@ pub fn engine(name: &str) -> Engine {
 
 /// Runs `test` on all engines at once, and fails with the names of those it failed on.
 pub fn on_every_engine(test: impl Fn(&Engine) + Sync) {
-    let failed: Vec<String> = std::thread::scope(|scope| {
-        let runs: Vec<_> = engines()
-            .into_iter()
-            .map(|engine| {
-                let test = &test;
-                (engine.name.clone(), scope.spawn(move || test(&engine)))
-            })
-            .collect();
-        runs.into_iter().filter_map(|(name, run)| run.join().is_err().then_some(name)).collect()
+    let runs = engines().into_iter().map(|engine| {
+        let test = &test;
+        (engine.name.clone(), move || test(&engine))
     });
-    assert!(failed.is_empty(), "failed on: {}", failed.join(", "));
+    side_by_side(runs.collect());
 }
 
 impl Engine {

@@ -74,6 +74,8 @@ pub enum Owner {
 /// A solve that is known to have happened on this engine.
 #[derive(Debug, Clone)]
 pub struct Build {
+    /// What the engine calls it, where that is known.
+    pub build_ref: Option<String>,
     /// Whose build it was.
     pub owner: Owner,
     /// What it made.

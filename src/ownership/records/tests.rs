@@ -52,7 +52,7 @@ fn build(owner: Owner, end: StepEnd, start: i64) -> Build {
     let (copy, mut run) = (step(COPY, end, start, start + 1), step(RUN, end, start + 2, start + 4));
     run.inputs.push(copy.digest.clone());
     let product = Product { service: "api".into(), is_complete: true, ..Product::default() };
-    Build { owner, product, is_current: false, steps: vec![copy, run] }
+    Build { build_ref: None, owner, product, is_current: false, steps: vec![copy, run] }
 }
 
 /// A build of ours at 0 and what it left: a base, a COPY, a RUN.
