@@ -300,13 +300,14 @@ impl Entry {
 
 impl TargetEntry {
     /// The ref of its build, where the engine's history could tell nothing of its steps that is not here: a busy engine
-    /// may tell the end of a step later than anybody waits for it.
+    /// may tell the end of a step, or all of them, later than anybody waits for it.
     pub fn whole_build(&self) -> Option<&str> {
         let is_whole = |step: &StepEntry| {
             matches!(step.result, StepResult::Ran | StepResult::Cached)
                 && !step.name.contains(REDACTED)
         };
-        self.build_ref.as_deref().filter(|_| self.steps.iter().all(is_whole))
+        let has_steps = !self.steps.is_empty();
+        self.build_ref.as_deref().filter(|_| has_steps && self.steps.iter().all(is_whole))
     }
 
     /// Steps of the Dockerfile that came from the cache, and those that came from it or ran.
