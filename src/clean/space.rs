@@ -4,10 +4,10 @@
 //! its blob is (containerd store); it goes with the last one that holds it. Engines do not say which
 //! record is which layer: `ownership::records` compares them, and sizes tell the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, Store};
-use crate::ownership::records::{Mark, came_as_blob};
+use crate::ownership::records::{Likeness, Mark, came_as_blob};
 
 /// A layer that images have.
 #[derive(Debug)]
@@ -60,31 +60,49 @@ impl Space {
     /// Each layer is that of one record at most: one that says the same words, where there is one, and of those the
     /// one whose size is nearest to what it should be. Words differ where only one of both has values of variables.
     fn match_records(&mut self, records: &[CacheRecord]) {
-        let mut layers: BTreeMap<i64, Vec<(&String, u64, &Mark)>> = BTreeMap::new();
-        for (chain, layer) in &self.layers {
-            if let Some(mark) = &layer.mark {
-                layers.entry(mark.second()).or_default().push((chain, layer.unpacked, mark));
+        let marked = |record: &&CacheRecord| {
+            let is_layer = record.kind == CacheKind::Regular && (self.has_blobs || record.shared);
+            let created = record.created_at.filter(|_| is_layer)?;
+            Mark::of_record(created, &record.description)
+        };
+        let mut records: Vec<(&CacheRecord, Mark)> =
+            records.iter().filter_map(|it| Some((it, marked(&it)?))).collect();
+        let layers = self.layers.iter();
+        let mut layers: Vec<(&String, u64, &Mark)> = layers
+            .filter_map(|(chain, layer)| Some((chain, layer.unpacked, layer.mark.as_ref()?)))
+            .collect();
+        let mut matched = BTreeMap::new();
+        // Thousands can be of one second: those that say the same are found first, and what is left is compared.
+        for likeness in [Likeness::SameWords, Likeness::OtherWords] {
+            let key = |mark: &Mark| match likeness {
+                Likeness::SameWords => (mark.second(), mark.words().map(str::to_owned)),
+                Likeness::OtherWords => (mark.second(), None),
+            };
+            let mut alike: HashMap<_, Vec<(&String, u64, &Mark)>> = HashMap::new();
+            for layer in &layers {
+                alike.entry(key(layer.2)).or_default().push(*layer);
             }
-        }
-        let copies = if self.has_blobs { 2 } else { 1 };
-        let mut pairs = Vec::new();
-        for record in records.iter().filter(|it| it.kind == CacheKind::Regular) {
-            let mark = record.created_at.and_then(|it| Mark::of_record(it, &record.description));
-            let Some(mark) = mark.filter(|_| self.has_blobs || record.shared) else { continue };
-            for (chain, unpacked, layer) in layers.get(&mark.second()).into_iter().flatten() {
-                if let Some(likeness) = mark.likeness(layer) {
-                    let distance = record.size_bytes.abs_diff(copies * unpacked);
-                    pairs.push((likeness, distance, record.id.clone(), (*chain).clone()));
+            let mut pairs = Vec::new();
+            for (record, mark) in &records {
+                for (chain, unpacked, layer) in alike.get(&key(mark)).into_iter().flatten() {
+                    if mark.likeness(layer) == Some(likeness) {
+                        let copies = if self.has_blobs { 2 } else { 1 };
+                        let distance = record.size_bytes.abs_diff(copies * unpacked);
+                        pairs.push((distance, record.id.as_str(), *chain));
+                    }
                 }
             }
-        }
-        pairs.sort();
-        let mut taken = BTreeSet::new();
-        for (.., record, chain) in pairs {
-            if !self.records.contains_key(&record) && taken.insert(chain.clone()) {
-                self.records.insert(record, chain);
+            pairs.sort_unstable();
+            let mut taken = HashSet::new();
+            for (_, record, chain) in pairs {
+                if !matched.contains_key(record) && taken.insert(chain) {
+                    matched.insert(record.to_owned(), chain.clone());
+                }
             }
+            records.retain(|(record, _)| !matched.contains_key(&record.id));
+            layers.retain(|(chain, ..)| !taken.contains(chain));
         }
+        self.records = matched;
     }
 
     /// Sizes of blobs: of a record's what is not its inventory, of the others what is left of the

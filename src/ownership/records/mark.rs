@@ -86,6 +86,11 @@ impl Mark {
         (self.second, self.instructions[0])
     }
 
+    /// What it says, where that is told.
+    pub fn words(&self) -> Option<&str> {
+        self.words.as_deref()
+    }
+
     /// When it was made, in seconds.
     pub fn second(&self) -> i64 {
         self.second
