@@ -24,7 +24,7 @@ pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, 
     let others = steps(evidence, false);
     let mut made = BTreeMap::new();
     // How many records claim a step, by what the records say of themselves: a step makes one of each.
-    let mut claims: BTreeMap<(&str, Timestamp, &str), Vec<&str>> = BTreeMap::new();
+    let mut claims: BTreeMap<(&str, Timestamp, &str), Vec<&Record>> = BTreeMap::new();
     for record in &evidence.records {
         let Some(created) = record.created_at else { continue };
         let fits = |step: &&&BuildStep| within(&step.intervals, created) && describes(record, step);
@@ -36,22 +36,20 @@ pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, 
         }
         let started = step.intervals[0].0;
         let key = (step.digest.as_str(), started, record.description.as_str());
-        claims.entry(key).or_default().push(&record.id);
+        claims.entry(key).or_default().push(record);
         made.insert(record.id.as_str(), Maker::Step(step));
     }
-    for ((_, _, description), ids) in claims {
+    for records in claims.into_values() {
         let makers = ours.iter().filter(|step| {
-            evidence.records.iter().any(|record| {
-                ids.contains(&record.id.as_str())
-                    && record.created_at.is_some_and(|created| within(&step.intervals, created))
-                    && record.description == description
+            records.iter().any(|record| {
+                record.created_at.is_some_and(|created| within(&step.intervals, created))
                     && describes(record, step)
             })
         });
         let distinct: BTreeSet<&str> = makers.map(|step| step.digest.as_str()).collect();
-        if ids.len() > distinct.len() {
-            for id in ids {
-                made.insert(id, Maker::Ambiguous);
+        if records.len() > distinct.len() {
+            for record in records {
+                made.insert(&record.id, Maker::Ambiguous);
             }
         }
     }
