@@ -241,6 +241,8 @@ mod tests {
 
     use super::super::model::Checkout;
     use super::*;
+    use crate::history::StepResult;
+    use crate::redact::REDACTED;
 
     /// A build of `service` from `directory`, whose step ran at `minute`.
     fn entry(directory: &str, service: &str, minute: u32) -> Entry {
@@ -326,6 +328,20 @@ mod tests {
         let (project, mut evidence) = evidence(&[]);
         take_ledger(&mut evidence, &project, std::slice::from_ref(&cached));
         assert_eq!(services(&evidence.builds), [("api", true)]);
+    }
+
+    #[test]
+    fn a_build_is_known_whole_where_each_step_has_its_end() {
+        let whole = with_ref(entry("/here", "api", 1), "1");
+        let (mut without_steps, mut without_end, mut hidden) =
+            (whole.clone(), whole.clone(), whole.clone());
+        without_steps.targets[0].steps.clear();
+        without_end.targets[0].steps[0].result = StepResult::Cancelled;
+        hidden.targets[0].steps[0].name = format!("[2/2] RUN make {REDACTED}");
+        let nameless = entry("/here", "api", 1);
+        let entries = [without_steps, without_end, whole, hidden, nameless];
+        let known = entries.map(|entry| whole_builds(&[entry]).count());
+        assert_eq!(known, [0, 0, 1, 0, 0]);
     }
 
     #[test]
