@@ -4,6 +4,7 @@
 //! run their plans here.
 
 mod copied;
+mod largest;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::solve::plan::BuildPlan;
 use crate::solve::prepare::{self, Prepared, Sources};
 use crate::solve::sessions::SecretFiles;
 use crate::solve::{facts, secrets};
+use crate::transfer::SentPath;
 use crate::unreachable::silent;
 use crate::view::{Progress, Reporter};
 
@@ -65,6 +67,8 @@ pub struct Finished {
     pub trace: RunTrace,
     /// Bytes of build contexts that were sent, content and framing.
     pub sent_bytes: u64,
+    /// What took most of that, the largest first; empty where it was little.
+    pub largest_sent: Vec<SentPath>,
     /// What is secret in it: everything here has been through it.
     pub redactor: Redactor,
     /// How it is remembered, if it is.
@@ -110,6 +114,7 @@ impl Run<'_> {
         let _orderly = interrupt.orderly_part();
         let facts = facts::targets(self.plan, &prepared.jobs);
         let origins = copied::origins(&prepared.jobs);
+        let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
         let expected = past.map(|past| (past, facts::schedule(self.plan, &self.settings)));
         let door = Redaction::new(redactor.clone());
         let shown = Shown { reporter: &mut reporter, door, start: start.clock, expected };
@@ -129,6 +134,7 @@ impl Run<'_> {
             started: start.time,
             trace,
             sent_bytes,
+            largest_sent: largest::of_run(sent_bytes, reports),
             redactor,
             entry: None,
         };

@@ -11,4 +11,4 @@ mod tests;
 
 pub use explain::{Decision, PathAnswer, explain};
 pub use look::{TransferError, look};
-pub use model::{Amount, Part, Reader, Transfer};
+pub use model::{Amount, Part, Reader, SentPath, Transfer};

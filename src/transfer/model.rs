@@ -61,3 +61,12 @@ pub struct Reader {
     /// The paths that it names.
     pub paths: Vec<String>,
 }
+
+/// A file whose content was sent, or a directory with such files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentPath {
+    /// One of a directory ends with a slash.
+    pub path: PathBuf,
+    /// Bytes of content that were sent of it.
+    pub bytes: u64,
+}

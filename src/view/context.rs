@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::terminal::format;
-use crate::transfer::{Amount, PathAnswer, Reader, Transfer};
+use crate::transfer::{Amount, PathAnswer, Reader, SentPath, Transfer};
 use crate::view::table::{self, Column, Shape};
 
 /// Schema of the document of `context ls` (docs/context.schema.json).
@@ -74,6 +74,22 @@ pub fn table(contexts: &[Transfer], here: &Path, columns: usize) -> String {
         }
     };
     contexts.iter().map(context).collect::<Vec<_>>().join("\n")
+}
+
+/// What took most of what a run sent, a line each; nothing where nothing is worth naming.
+pub fn largest(sent_bytes: u64, paths: &[SentPath], here: &Path) -> Option<String> {
+    let named = |sent: &SentPath| {
+        let is_directory = sent.path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let slash = if is_directory { "/" } else { "" };
+        let path = shown(&sent.path, here);
+        format!("  {:>8}  {}{slash}\n", format::bytes(sent.bytes), path.trim_end_matches('/'))
+    };
+    let lines: String = paths.iter().map(named).collect();
+    (!lines.is_empty()).then(|| {
+        let sent = format::bytes(sent_bytes);
+        let what = "`doc2md-docker context ls` shows what reads them";
+        format!("{sent} of build contexts were sent, most of it:\n{lines}{what}")
+    })
 }
 
 /// A few lines for each context that has the path.
@@ -153,6 +169,7 @@ fn readers(readers: &[Reader]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::transfer::{Decision, Part};
     use crate::view::schema_check::faults;
@@ -201,6 +218,24 @@ mod tests {
         ");
         assert_eq!(faults(LS, &document(std::slice::from_ref(&transfer))), None);
         assert!(table(&[transfer], Path::new("/p"), 20).lines().skip(1).all(|it| it.len() <= 40));
+    }
+
+    #[test]
+    fn most_of_what_was_sent_is_named() {
+        let sent = |path: &str, bytes| SentPath { path: path.into(), bytes };
+        let paths = [
+            sent("/p/models/bert.bin", 1_100_000_000),
+            sent("/other/.git/", 80_000_000),
+            sent("/p/a\u{1b}[31m\nb", 3),
+        ];
+        assert_eq!(largest(1_200_000_000, &[], Path::new("/p")), None);
+        insta::assert_snapshot!(largest(1_200_000_000, &paths, Path::new("/p")).unwrap(), @"
+        1.2 GB of build contexts were sent, most of it:
+            1.1 GB  models/bert.bin
+           80.0 MB  /other/.git/
+               3 B  a b
+        `doc2md-docker context ls` shows what reads them
+        ");
     }
 
     #[test]

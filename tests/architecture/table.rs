@@ -271,6 +271,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "redact",
             "signal",
             "solve",
+            "transfer",
             "unreachable",
             "view",
         ],

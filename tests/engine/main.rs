@@ -14,6 +14,7 @@ mod clean_alone;
 mod clean_by_chance;
 mod clean_old;
 mod connect;
+mod context;
 mod conventions;
 mod dev;
 mod doc2md;

@@ -8,7 +8,7 @@ use crate::commands::results;
 use crate::error::CommandError;
 use crate::explain;
 use crate::history::{Entry, StepResult};
-use crate::run::{Memory, Run};
+use crate::run::{Finished, Memory, Run};
 use crate::solve::{self, arguments, findings};
 use crate::targets::{TargetSet, print_json};
 use crate::terminal::Ui;
@@ -49,6 +49,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let memory = if args.check { None } else { Memory::new(&project, environment) };
     let remembered = memory.clone();
     let finished = Run { app, plan: &plan, settings, progress, memory }.carry_out().await?;
+    if !matches!(progress, Progress::RawJson | Progress::Quiet) {
+        say_what_was_sent(app, &finished);
+    }
     let written = results::write(args, &project, &plan, &finished, ui);
     if let Some(error) = view::run_error(&finished.summary) {
         // What failed first is what the run ends with.
@@ -67,6 +70,14 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let (text, ended) = findings::report(&finished.outcome.targets);
     ui.data(&text);
     ended
+}
+
+/// Names what took most of it, where that was much.
+fn say_what_was_sent(app: &App, finished: &Finished) {
+    let here = &app.environment.working_dir;
+    if let Some(lines) = view::context::largest(finished.sent_bytes, &finished.largest_sent, here) {
+        app.ui.say(&lines);
+    }
 }
 
 /// Says in a few lines why steps ran that an earlier build had done.

@@ -171,6 +171,8 @@ struct Sent {
     sockets: HashSet<u32>,
     /// SHA-256 of files that were sent, by id.
     digests: HashMap<u32, [u8; 32]>,
+    /// Files that the engine asked for.
+    asked: HashSet<u32>,
 }
 
 /// Batch, and where in it the message begins.
@@ -190,6 +192,7 @@ impl Sent {
         let message = self.batches.get(batch as usize)?.slice(at as usize..);
         let (header, body) = message.split_at_checked(FRAME_HEADER)?;
         let len = u32::from_be_bytes(header[1..].try_into().ok()?) as usize;
+        self.asked.insert(id);
         let stat = Packet::decode(body.get(..len)?).ok()?.stat?;
         Some(Listed {
             path: stat.path,
@@ -204,9 +207,8 @@ impl Transfer {
     /// What was listed, once it is complete.
     fn kept(&self, dir_name: String, wanted: Vec<Vec<u8>>) -> SentList {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let (batches, digests) =
-            (std::mem::take(&mut sent.batches), std::mem::take(&mut sent.digests));
-        SentList { dir_name, wanted, batches, digests }
+        let Sent { batches, digests, asked, .. } = std::mem::take(&mut *sent);
+        SentList { dir_name, wanted, batches, digests, asked }
     }
 
     fn send(&self, batch: Bytes) -> Result<(), Stop> {

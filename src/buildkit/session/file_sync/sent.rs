@@ -1,6 +1,6 @@
 //! What a transfer listed, kept after it for whoever wants to know what a build read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{Buf, Bytes};
@@ -23,6 +23,7 @@ pub struct SentList {
     pub wanted: Vec<Vec<u8>>,
     pub(super) batches: Vec<Bytes>,
     pub(super) digests: HashMap<u32, [u8; 32]>,
+    pub(super) asked: HashSet<u32>,
 }
 
 /// One entry.
@@ -38,6 +39,8 @@ pub struct SentEntry {
     pub mtime: i64,
     /// SHA-256 of the content, where it was sent and is small.
     pub digest: Option<[u8; 32]>,
+    /// Whether its content was sent: the engine did not have it.
+    pub is_content_sent: bool,
 }
 
 impl SentList {
@@ -55,6 +58,7 @@ impl SentList {
         // The list ends with an empty STAT.
         packets.map_while(|packet| packet.stat).zip(0..).map(|(stat, id)| SentEntry {
             digest: self.digests.get(&id).copied(),
+            is_content_sent: self.asked.contains(&id),
             path: stat.path,
             mode: stat.mode,
             size: stat.size.cast_unsigned(),
