@@ -16,7 +16,7 @@ pub fn unreachable(
     match ConnectError::find(&error) {
         Some(found) => found.clone().into(),
         None => {
-            let message = format!("failed to talk to the engine at {}", connector.description());
+            let message = format!("failed to talk to {}", connector.peer());
             let error = CommandError::new(ExitKind::EngineUnreachable, message).caused_by(error);
             match error.causes.iter().any(|cause| diagnose::says_full(cause)) {
                 true => error.hint(diagnose::FREE_SPACE),
@@ -29,8 +29,8 @@ pub fn unreachable(
 /// An engine that was waited for in vain.
 pub fn silent(connector: &Connector, waited: Duration) -> CommandError {
     let message = format!(
-        "timed out: the engine at {} was silent for {}",
-        connector.description(),
+        "timed out: {} was silent for {}",
+        connector.peer(),
         format::seconds(waited.as_secs_f64())
     );
     CommandError::new(ExitKind::EngineUnreachable, message)

@@ -9,7 +9,7 @@ mod project;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
-use crate::builders;
+use crate::builders::{self, Choice, Destination};
 use crate::cli::project::ProjectArgs;
 use crate::cli::{GlobalArgs, ProgressMode};
 use crate::compose::Project;
@@ -103,25 +103,69 @@ impl App {
         Ok(builders::Catalog::new(self.connector_settings(), self.connector()?))
     }
 
-    /// Where somebody chose another builder than the engine: one sentence, if it was not by `--builder`.
+    /// Where builds for `platforms` go, and the choice that leads there. Warns where one is not followed.
     ///
     /// # Errors
-    /// `--builder` names another one, or none.
-    pub fn other_builder(&self) -> Result<Option<String>, CommandError> {
-        let option = self.global.builder.as_deref().filter(|name| !name.is_empty());
-        let choice = match self.builders()?.choose(option) {
-            Ok(choice) if choice.is_engine => return Ok(None),
+    /// `--builder` names a builder that cannot be used, or none; the address of one cannot be understood.
+    pub fn destination(
+        &self,
+        platforms: &[String],
+    ) -> Result<(Destination, Option<Choice>), CommandError> {
+        let option = self.builder_option();
+        let catalog = self.builders()?;
+        let choice = match catalog.choose(option) {
+            Ok(choice) => choice,
             // Whoever asks for nothing is not stopped by another program's file.
-            Err(error) if option.is_none() => return Ok(Some(self.not_used(&error.to_string())?)),
-            choice => choice?,
+            Err(error) if option.is_none() => {
+                self.ui.warn(&self.not_used(&error.to_string())?);
+                return Ok((Destination::OwnEngine, None));
+            }
+            Err(error) => return Err(error.into()),
         };
-        if option.is_some() {
-            let message = format!("builds go to docker engines, not to {choice}");
-            return Err(CommandError::new(ExitKind::Usage, message).hint(
-                "-H, --context and DOCKER_HOST choose the engine; `builders` lists builders",
-            ));
+        match catalog.destination(&choice, platforms)? {
+            Some(destination) => Ok((destination, Some(choice))),
+            None if option.is_some() => {
+                let message = format!("builds do not go to {choice}: its driver is not supported");
+                Err(CommandError::new(ExitKind::Usage, message)
+                    .hint("those of the drivers docker and remote are; `builders` lists builders"))
+            }
+            None => {
+                self.ui.warn(&self.not_used(&format!("not used: {choice}"))?);
+                Ok((Destination::OwnEngine, None))
+            }
         }
-        Ok(Some(self.not_used(&format!("not used: {choice}"))?))
+    }
+
+    /// Makes sure that `--builder` names nothing but the engine, for commands that work on engines.
+    ///
+    /// # Errors
+    /// It names another builder, or none.
+    pub fn only_the_engine(&self) -> Result<(), CommandError> {
+        let Some(option) = self.builder_option() else { return Ok(()) };
+        let choice = self.builders()?.choose(Some(option))?;
+        if choice.is_engine {
+            return Ok(());
+        }
+        let message = format!("this command works on docker engines, not on {choice}");
+        Err(CommandError::new(ExitKind::Usage, message)
+            .hint("-H, --context and DOCKER_HOST choose the engine; `builders` lists builders"))
+    }
+
+    /// Warns where another builder than the engine is chosen that the run does not go to.
+    ///
+    /// # Errors
+    /// Those of [`Self::connector`].
+    pub fn warn_of_other_builder(&self) -> Result<(), CommandError> {
+        match self.builders()?.choose(self.builder_option()) {
+            Ok(choice) if choice.is_engine => {}
+            Ok(choice) => self.ui.warn(&self.not_used(&format!("not used: {choice}"))?),
+            Err(error) => self.ui.warn(&self.not_used(&error.to_string())?),
+        }
+        Ok(())
+    }
+
+    fn builder_option(&self) -> Option<&str> {
+        self.global.builder.as_deref().filter(|name| !name.is_empty())
     }
 
     fn not_used(&self, what: &str) -> Result<String, CommandError> {

@@ -29,7 +29,7 @@ pub enum ChosenBy {
 
 impl ChosenBy {
     /// As it stands behind the name.
-    fn clause(self) -> &'static str {
+    pub fn clause(self) -> &'static str {
         match self {
             Self::Option => ", which --builder names",
             Self::BuildxBuilder => ", which BUILDX_BUILDER names",

@@ -8,12 +8,13 @@ mod probe;
 mod store;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
 pub use probe::{Probe, Reach, probe};
 pub use store::Store;
 
-use crate::engine::{Connector, ConnectorSettings};
+use crate::engine::{ConnectError, Connector, ConnectorSettings, TlsFiles};
 
 /// What there is to choose from.
 #[derive(Debug, Clone)]
@@ -56,6 +57,40 @@ impl Catalog {
         choice::choose(&self.store, &criteria)
     }
 
+    /// Where a build for `platforms` goes that has this choice; `None` where this program cannot reach builders of the kind.
+    ///
+    /// # Errors
+    /// The address of a node cannot be understood, or files for TLS cannot be used.
+    pub fn destination(
+        &self,
+        choice: &Choice,
+        platforms: &[String],
+    ) -> Result<Option<Destination>, ConnectError> {
+        if choice.is_engine {
+            return Ok(Some(Destination::OwnEngine));
+        }
+        let builder = &choice.builder;
+        let Some(node) = builder.node_for(platforms) else { return Ok(None) };
+        let name = match choice.by {
+            ChosenBy::BuildkitHost => "BuildKit of BUILDKIT_HOST".to_owned(),
+            _ => format!("the builder `{}`, node `{}`,", builder.name, node.name),
+        };
+        let connector = match builder.driver {
+            // What is set for the user's engine is not for another one.
+            Driver::Docker => {
+                node.engine(&ConnectorSettings { host: None, ..self.settings.clone() })?
+            }
+            Driver::Remote => node.buildkit(&name)?,
+            Driver::DockerContainer | Driver::Kubernetes | Driver::Other(_) => return Ok(None),
+        };
+        Ok(Some(match builder.driver {
+            Driver::Docker => Destination::Engine(connector),
+            _ => {
+                Destination::Buildkit { connector, name: format!("{}/{}", builder.name, node.name) }
+            }
+        }))
+    }
+
     /// The builders within engines: the name of each, and whether it is the user's engine.
     pub fn engines(&self) -> Vec<(String, bool)> {
         let mut others = vec![choice::DEFAULT.to_owned()];
@@ -68,6 +103,22 @@ impl Catalog {
     }
 }
 
+/// Where a build goes.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// The user's engine.
+    OwnEngine,
+    /// Another docker engine.
+    Engine(Connector),
+    /// BuildKit by itself.
+    Buildkit {
+        /// How it is reached.
+        connector: Connector,
+        /// `BUILDER/NODE`.
+        name: String,
+    },
+}
+
 /// A builder: nodes of one kind under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
@@ -77,6 +128,16 @@ pub struct Builder {
     pub driver: Driver,
     /// Its nodes, in the order in which buildx asks them.
     pub nodes: Vec<Node>,
+}
+
+impl Builder {
+    /// The node for builds for `platforms`: the first that was given all of them, else the first.
+    fn node_for(&self, platforms: &[String]) -> Option<&Node> {
+        let fits = |node: &&Node| {
+            !platforms.is_empty() && platforms.iter().all(|it| node.platforms.contains(it))
+        };
+        self.nodes.iter().find(fits).or_else(|| self.nodes.first())
+    }
 }
 
 /// How the nodes of a builder are reached.
@@ -128,4 +189,40 @@ pub struct Node {
     pub platforms: Vec<String>,
     /// Options of its driver.
     pub options: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// How the engine is reached that the endpoint means: a docker context, an address, or without one the user's engine.
+    ///
+    /// # Errors
+    /// Those of [`Connector::resolve`].
+    fn engine(&self, user: &ConnectorSettings) -> Result<Connector, ConnectError> {
+        if self.endpoint.is_empty() {
+            return Connector::resolve(user);
+        }
+        let is_address = self.endpoint.contains("://");
+        let named = Some(self.endpoint.clone());
+        Connector::resolve(&ConnectorSettings {
+            host: named.clone().filter(|_| is_address),
+            context: named.filter(|_| !is_address),
+            ..user.clone()
+        })
+    }
+
+    /// How BuildKit at the node's address is reached, which messages call `name`.
+    ///
+    /// # Errors
+    /// The address cannot be understood, or files for TLS cannot be used.
+    pub fn buildkit(&self, name: &str) -> Result<Connector, ConnectError> {
+        let option = |name: &str| self.options.get(name).filter(|value| !value.is_empty());
+        let file = |name: &str| option(name).map(PathBuf::from);
+        let files = TlsFiles {
+            ca: file("cacert"),
+            certificate: file("cert"),
+            key: file("key"),
+            server_name: option("servername").cloned(),
+        };
+        let files = Some(files).filter(|files| *files != TlsFiles::default());
+        Connector::to_buildkit(name, &self.endpoint, files.as_ref())
+    }
 }

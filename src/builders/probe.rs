@@ -1,12 +1,11 @@
 //! Asks the nodes of a builder what they are: the one part of the room that asks anybody.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Driver, Node};
 use crate::buildkit::{About, Control};
-use crate::engine::{ConnectError, Connector, ConnectorSettings, Engine, TlsFiles};
+use crate::engine::{ConnectError, ConnectorSettings, Engine};
 
 /// What a node is found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,34 +54,20 @@ pub async fn probe(
     }
 }
 
-/// The engine that a node's endpoint means: a docker context, an address, or without one the user's engine.
-fn engine_of(node: &Node, engine: &ConnectorSettings) -> Result<Connector, String> {
-    if node.endpoint.is_empty() {
-        return Connector::resolve(engine).map_err(|error| error.message);
-    }
-    let is_address = node.endpoint.contains("://");
-    let named = Some(node.endpoint.clone());
-    let settings = ConnectorSettings {
-        host: named.clone().filter(|_| is_address),
-        context: named.filter(|_| !is_address),
-        ..engine.clone()
-    };
-    Connector::resolve(&settings).map_err(|error| error.message)
-}
-
 async fn in_engine(
     node: &Node,
     engine: &ConnectorSettings,
     with_cache: bool,
 ) -> Result<Probe, String> {
-    let connector = engine_of(node, engine)?;
+    let connector = node.engine(engine).map_err(|error| error.message)?;
     let control = Control::connect(&connector).await.map_err(|error| reason(&error))?;
-    running(&control, with_cache).await
+    let about = control.about().await.map_err(|error| error.message)?;
+    running(&control, about, with_cache).await
 }
 
 /// buildx calls the container after its node (`driver/docker-container`).
 async fn in_container(node: &Node, engine: &ConnectorSettings) -> Result<Probe, String> {
-    let connector = engine_of(node, engine)?;
+    let connector = node.engine(engine).map_err(|error| error.message)?;
     let containers = Engine::new(&connector).containers().await.map_err(|error| reason(&error))?;
     let name = format!("buildx_buildkit_{}", node.name);
     let Some(container) = containers.iter().find(|container| container.name == name) else {
@@ -95,28 +80,17 @@ async fn in_container(node: &Node, engine: &ConnectorSettings) -> Result<Probe, 
 }
 
 async fn at_address(node: &Node, with_cache: bool) -> Result<Probe, String> {
-    let option = |name: &str| node.options.get(name).filter(|value| !value.is_empty());
-    let file = |name: &str| option(name).map(PathBuf::from);
-    let files = TlsFiles {
-        ca: file("cacert"),
-        certificate: file("cert"),
-        key: file("key"),
-        server_name: option("servername").cloned(),
-    };
-    let files = Some(files).filter(|files| *files != TlsFiles::default());
-    let connector =
-        Connector::to_buildkit(&node.endpoint, files.as_ref()).map_err(|error| error.message)?;
-    let control = Control::native(&connector).await.map_err(|error| reason(&error))?;
-    running(&control, with_cache).await
+    let connector = node.buildkit("BuildKit").map_err(|error| error.message)?;
+    let (control, about) = Control::introduce(&connector).await.map_err(|error| reason(&error))?;
+    running(&control, about, with_cache).await
 }
 
-async fn running(control: &Control, with_cache: bool) -> Result<Probe, String> {
-    let About { version, platforms } = control.about().await.map_err(|error| error.message)?;
+async fn running(control: &Control, about: About, with_cache: bool) -> Result<Probe, String> {
     let cache_bytes = match with_cache {
         true => Some(control.cache_bytes().await.map_err(|error| error.message)?),
         false => None,
     };
-    Ok(Probe::Running(Reach { version, platforms, cache_bytes }))
+    Ok(Probe::Running(Reach { version: about.version, platforms: about.platforms, cache_bytes }))
 }
 
 /// The innermost thing that an error says.

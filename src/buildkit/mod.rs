@@ -14,6 +14,7 @@ pub mod session;
 mod solve;
 mod subrequest;
 mod transport;
+mod watched;
 
 pub use control::{About, Control, ListedBuilds, PastBuild, PastBuilds};
 pub use definition::{Definition, vertices};

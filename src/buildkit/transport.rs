@@ -13,7 +13,8 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::engine::{Connector, LONGEST_REFUSAL, message_in};
+use super::watched::{Reason, Watched};
+use crate::engine::{ConnectError, Connector, LONGEST_REFUSAL, message_in};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -58,6 +59,26 @@ pub enum TransportError {
     /// The gRPC channel could not be set up.
     #[error("speak gRPC with the engine")]
     Grpc(#[from] tonic::transport::Error),
+    /// Something is there, but the first question has no answer of BuildKit's.
+    #[error("{0}")]
+    NotBuildkit(String),
+}
+
+impl TransportError {
+    /// Why the first question failed. The reason that the dialler gave goes before gRPC's words for it.
+    pub(super) fn unanswered(status: &tonic::Status, reason: &Reason) -> Self {
+        if let Some(found) = reason.get().or_else(|| ConnectError::find(status)) {
+            return Self::Dial(found.clone().into());
+        }
+        let mut innermost: &(dyn std::error::Error + 'static) = status;
+        while let Some(cause) = innermost.source() {
+            innermost = cause;
+        }
+        Self::NotBuildkit(match innermost.downcast_ref::<tonic::Status>() {
+            Some(status) => status.message().to_owned(),
+            None => innermost.to_string(),
+        })
+    }
 }
 
 /// Dials the engine and upgrades the connection to HTTP/2 on `path`.
@@ -116,12 +137,17 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
 }
 
 /// How often a connection without traffic is asked whether it is alive, and how long it may take to answer: a machine
-/// that is gone tells nobody.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+/// that is gone tells nobody. grpc-go ends a connection that asks too often, but counts anew whenever it sends something
+/// (`internal/transport/http2_server.go`, `resetPingStrikes`), and BuildKit looks after a session every 5 s.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
 
-/// A gRPC channel to what speaks BuildKit's gRPC itself. Opened at once, see [`channel`].
-pub(super) async fn native(connector: &Connector) -> Result<Channel, TransportError> {
-    let connector = connector.clone();
+/// A gRPC channel to what speaks BuildKit's gRPC itself. Opened at once, see [`channel`]. A connection that fails leaves its
+/// `reason`.
+pub(super) async fn native(
+    connector: &Connector,
+    reason: &Reason,
+) -> Result<Channel, TransportError> {
+    let (connector, reason) = (connector.clone(), reason.clone());
     let endpoint = Endpoint::from_shared(format!("http://{}", connector.authority()))?
         .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -131,12 +157,13 @@ pub(super) async fn native(connector: &Connector) -> Result<Channel, TransportEr
     let mut first = Some(connector.dial().await?);
     let dial = tower::service_fn(move |_: Uri| {
         let opened = first.take();
-        let connector = connector.clone();
+        let (connector, reason) = (connector.clone(), reason.clone());
         async move {
-            match opened {
-                Some(stream) => Ok(TokioIo::new(stream)),
-                None => connector.dial().await.map(TokioIo::new),
-            }
+            let stream = match opened {
+                Some(stream) => stream,
+                None => connector.dial().await?,
+            };
+            std::io::Result::Ok(TokioIo::new(Watched::new(stream, reason)))
         }
     });
     Ok(endpoint.connect_with_connector(dial).await?)

@@ -22,7 +22,7 @@ use crate::engine::{Connector, Engine, EngineError};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
-use crate::run::{Memory, Run};
+use crate::run::{Memory, Place, Run};
 use crate::solve;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
@@ -135,6 +135,7 @@ impl Builds<'_> {
             },
             progress: self.progress,
             memory: Some(Memory::at(self.ledger.clone(), project)),
+            place: Place::Engine,
         };
         let finished = run.carry_out().await?;
         match view::run_error(&finished.summary) {

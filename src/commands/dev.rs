@@ -6,9 +6,10 @@ use crate::compose::Project;
 use crate::dev::words::{self, Request};
 use crate::dev::{ComposeCli, Development};
 use crate::error::CommandError;
-use crate::run::{Memory, Run};
+use crate::run::{Memory, Place, Run};
 use crate::solve;
 use crate::solve::executor::RunSettings;
+use crate::solve::site::Load;
 use crate::targets::TargetOptions;
 use crate::view;
 
@@ -61,6 +62,8 @@ async fn build(app: &App, services: &[String], project: &Project) -> Result<(), 
         settings: RunSettings::default(),
         progress: app.progress()?,
         memory: Memory::new(project, &app.environment),
+        // Compose starts them there.
+        place: Place::Builder(Load::Asked),
     };
     let finished = run.carry_out().await?;
     view::run_error(&finished.summary).map_or(Ok(()), Err)

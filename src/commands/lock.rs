@@ -5,9 +5,10 @@ use crate::cli::lock::LockArgs;
 use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::Upgrade;
 use crate::lock::{self, Chosen, Job, LockOptions, Selection, Torch, TorchChoice};
-use crate::run::Run;
+use crate::run::{Place, Run};
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
+use crate::solve::site::Load;
 use crate::targets::TargetOptions;
 use crate::terminal::Ui;
 use crate::view;
@@ -39,7 +40,9 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let job = Job::new(&chosen, &options, &upgrade, scratch.path());
     let plan = BuildPlan::new(vec![job.target(base)?])?;
     let (settings, progress) = (RunSettings::default(), app.progress()?);
-    let finished = Run { app, plan: &plan, settings, progress, memory: None }.carry_out().await?;
+    let place = Place::Builder(Load::IfThere);
+    let run = Run { app, plan: &plan, settings, progress, memory: None, place };
+    let finished = run.carry_out().await?;
     if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);
     }

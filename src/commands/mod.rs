@@ -38,9 +38,15 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
     if let Some(limit) = limit {
         app.interrupt.limit(limit);
     }
-    // Nothing but the engine's own builder takes builds: another one is refused, whatever is asked of it.
-    if app.global.builder.is_some() && !matches!(command, Command::Builders(_)) {
-        app.other_builder()?;
+    match command {
+        Command::Builders(_) => {}
+        // Where it cannot go, nothing else is looked at.
+        Command::Build(_) | Command::Dev(_) | Command::Lock(_) => {
+            if app.global.builder.is_some() {
+                app.destination(&[])?;
+            }
+        }
+        _ => app.only_the_engine()?,
     }
     tokio::select! {
         // A command that stops by itself has more to tell.

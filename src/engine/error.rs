@@ -36,6 +36,12 @@ pub enum EngineError {
         /// What came back to the first question.
         why: String,
     },
+    /// Loading an image ended with an error in the engine's answer.
+    #[error("load the image into the engine: {message}")]
+    Load {
+        /// The engine's message.
+        message: String,
+    },
     /// A push ended with an error in its stream.
     #[error("push {reference}: {message}")]
     Push {

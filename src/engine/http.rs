@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::inventory::ApiVersion;
 
 use super::error::{failed, message_in};
-use super::transport::{self, Allowance, HttpClient};
+use super::transport::{self, Allowance, Body, HttpClient};
 use super::{Connector, EngineError, HttpError};
 
 /// The newest API version whose answers this program has been written for.
@@ -118,14 +118,16 @@ impl Http {
         Ok(body.await.map_err(failed(operation))?.to_bytes())
     }
 
-    /// POST of `path` with a header; `take` gets the body of a successful answer piece by piece, and may refuse it.
+    /// POST of `body` to `path` with a header; `take` gets the body of a successful answer piece by piece, and may refuse it.
     pub(super) async fn post_streaming(
         &self,
         path: &str,
         (name, value): (HeaderName, HeaderValue),
+        body: Body,
         take: &mut impl FnMut(Bytes) -> Result<(), HttpError>,
     ) -> Result<(), HttpError> {
         let mut request = request(Method::POST, path);
+        *request.body_mut() = body;
         request.headers_mut().insert(name, value);
         let response = self.versioned(request).await?;
         if response.status().is_success() {

@@ -10,6 +10,7 @@ mod error;
 mod http;
 mod images;
 mod info;
+mod load;
 mod networks;
 mod observe;
 mod patience;

@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bollard::auth::DockerCredentials;
+use bollard::body_full;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -23,7 +24,9 @@ const LONGEST_LINE: usize = 1 << 20;
 /// A line of progress, as far as it matters.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+pub(super) struct Line {
+    /// What is for people to read, as it is.
+    pub(super) stream: Option<String>,
     error_detail: Option<Detail>,
     error: Option<String>,
 }
@@ -34,7 +37,7 @@ struct Detail {
 }
 
 impl Line {
-    fn error(self) -> Option<String> {
+    pub(super) fn error(self) -> Option<String> {
         self.error_detail.and_then(|detail| detail.message).or(self.error)
     }
 }
@@ -73,7 +76,10 @@ impl Engine {
                 refused = refused.take().or_else(|| line?.error());
             })
         };
-        let pushed = self.http().post_streaming(&path, (LOGIN, login), &mut take).await;
+        let pushed = self
+            .http()
+            .post_streaming(&path, (LOGIN, login), body_full(Bytes::new()), &mut take)
+            .await;
         pushed.and_then(|()| take(Bytes::from_static(b"\n"))).map_err(failed(operation))?;
         match refused {
             Some(message) => Err(EngineError::Push { reference: reference.to_owned(), message }),
@@ -92,10 +98,14 @@ fn split_tag(reference: &str) -> (&str, &str) {
 
 /// Pieces of a stream to its lines.
 #[derive(Default)]
-struct Lines(Vec<u8>);
+pub(super) struct Lines(Vec<u8>);
 
 impl Lines {
-    fn push(&mut self, piece: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), HttpError> {
+    pub(super) fn push(
+        &mut self,
+        piece: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), HttpError> {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             self.0.extend_from_slice(part);
             if part.ends_with(b"\n") {

@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: usize = 256 << 20;
 
 /// The body of a request as bollard has it.
-type Body =
+pub(super) type Body =
     Either<Full<Bytes>, StreamBody<Pin<Box<dyn Sequence<Item = io::Result<Frame<Bytes>>> + Send>>>>;
 
 /// A client of one engine. Cheap to clone; clones share connections.

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::engine::{Connector, Engine, EngineError};
+use crate::builders::Destination;
+use crate::buildkit::About;
+use crate::engine::Connector;
 use crate::error::CommandError;
-use crate::history::Entry;
 use crate::history::record::TargetFacts;
-use crate::inventory::EngineFacts;
+use crate::history::{EngineInfo, Entry};
 use crate::progress::estimate::{Past, Schedule};
 use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
@@ -29,6 +30,7 @@ use crate::solve::executor::{self, RunOutcome, RunSettings};
 use crate::solve::plan::BuildPlan;
 use crate::solve::prepare::{self, Prepared, Sources};
 use crate::solve::sessions::SecretFiles;
+use crate::solve::site::{DockerEngine, Load, NodeSite, Site};
 use crate::solve::{facts, secrets};
 use crate::transfer::SentPath;
 use crate::unreachable::silent;
@@ -53,6 +55,17 @@ pub struct Run<'a> {
     pub progress: Progress,
     /// Where builds are remembered, if they are.
     pub memory: Option<Memory>,
+    /// Where it goes.
+    pub place: Place,
+}
+
+/// Where a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// To the builder that is chosen; its images are loaded into the user's engine.
+    Builder(Load),
+    /// To the user's engine, whichever builder is chosen.
+    Engine,
 }
 
 /// A run that came to its end, whether or not its targets were built.
@@ -98,18 +111,18 @@ impl Run<'_> {
         // Read beside the build: no build waits for what earlier ones took.
         let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
         let past = wanted.map(Memory::past);
-        let connector = self.app.connector()?;
-        if let Some(notice) = self.app.other_builder()? {
-            ui.warn(&notice);
-        }
-        let engine = Engine::new(connector);
+        let site = self.site()?;
         // Inline Dockerfiles stand there until the end.
-        let scratch = prepare::scratch_directory(self.plan)?;
-        let asked = self.memory.as_ref().map(|_| memory::ask(&engine));
-        let prepared = tokio::select! {
-            prepared = self.prepare((connector, &engine), scratch.as_ref(), secret_files) => prepared?,
-            error = self.stopped(connector, start.clock) => return Err(error),
+        let scratch = prepare::scratch_directory(self.plan, &site)?;
+        let asked = match &site {
+            Site::Engine(engine) if self.memory.is_some() => Some(memory::ask(&engine.engine)),
+            _ => None,
         };
+        let prepared = tokio::select! {
+            prepared = self.prepare(&site, scratch.as_ref(), secret_files) => prepared?,
+            error = self.stopped(site.connector(), start.clock) => return Err(error),
+        };
+        let about = prepared.about.clone();
         // From here on steps may run, which have to be cancelled.
         let _orderly = interrupt.orderly_part();
         let facts = facts::targets(self.plan, &prepared.jobs);
@@ -118,7 +131,7 @@ impl Run<'_> {
         let expected = past.map(|past| (past, facts::schedule(self.plan, &self.settings)));
         let door = Redaction::new(redactor.clone());
         let shown = Shown { reporter: &mut reporter, door, start: start.clock, expected };
-        let (mut outcome, sent_bytes) = self.execute(prepared, &engine, shown).await;
+        let (mut outcome, sent_bytes) = self.execute(prepared, shown).await;
         for target in outcome.targets.values_mut() {
             progress::redaction::outcome_out(&redactor, target);
         }
@@ -138,10 +151,43 @@ impl Run<'_> {
             redactor,
             entry: None,
         };
-        if let Some(asked) = asked {
-            finished.entry = self.remember(&finished, facts, &origins, asked).await;
+        if self.memory.is_some() {
+            let builder = match (asked, about) {
+                (Some(asked), _) => memory::engine_info(asked).await,
+                (None, about) => builder_info(about.unwrap_or_default()),
+            };
+            finished.entry = self.remember(&finished, facts, &origins, builder);
         }
         Ok(finished)
+    }
+
+    /// Where it goes. Says so, where that is not the user's engine.
+    fn site(&self) -> Result<Site, CommandError> {
+        let engine = self.app.connector()?;
+        let Place::Builder(load) = self.place else {
+            self.app.warn_of_other_builder()?;
+            return Ok(Site::Engine(DockerEngine::new(engine)));
+        };
+        let mut platforms: Vec<String> = Vec::new();
+        for platform in self.plan.steps.iter().flat_map(|step| &step.target.platforms) {
+            if !platforms.contains(platform) {
+                platforms.push(platform.clone());
+            }
+        }
+        let (destination, choice) = self.app.destination(&platforms)?;
+        let site = match destination {
+            Destination::OwnEngine => return Ok(Site::Engine(DockerEngine::new(engine))),
+            Destination::Engine(other) => Site::Engine(DockerEngine::new(&other)),
+            Destination::Buildkit { connector, name } => {
+                let engine = DockerEngine::new(engine);
+                Site::Node(NodeSite { connector, name, engine, load })
+            }
+        };
+        if !matches!(self.progress, Progress::Quiet | Progress::RawJson) {
+            let by = choice.map(|choice| choice.by.clause()).unwrap_or_default();
+            self.app.ui.say(&format!("building on {}{by}", site.connector().peer()));
+        }
+        Ok(site)
     }
 
     /// Ends when the run is to stop before anything is built.
@@ -163,7 +209,7 @@ impl Run<'_> {
     /// Makes everything ready for the executor.
     async fn prepare(
         &self,
-        engine: (&Connector, &Engine),
+        site: &Site,
         scratch: Option<&TempDir>,
         secret_files: SecretFiles,
     ) -> Result<Prepared, CommandError> {
@@ -172,31 +218,28 @@ impl Run<'_> {
         if let Some(scratch) = scratch {
             interrupt.remove_at_exit(scratch);
         }
-        let requests =
-            prepare::requests(self.plan, scratch, environment, |warning| ui.warn(warning))?;
+        let warn = |warning: &str| ui.warn(warning);
+        let requests = prepare::requests(self.plan, scratch, environment, warn)?;
         let sources = Sources {
             environment,
             docker_config: self.app.docker_config(),
             secret_files,
             stdout: ui.stdout_stream(),
+            scratch,
+            warn: &warn,
         };
-        prepare::prepare(self.plan, requests, engine, sources).await
+        prepare::prepare(self.plan, requests, site, sources).await
     }
 
     /// Runs the jobs while they are shown. Returns how they ended and how many bytes of build contexts were sent.
-    async fn execute(
-        &self,
-        prepared: Prepared,
-        engine: &Engine,
-        shown: Shown<'_>,
-    ) -> (RunOutcome, u64) {
-        let Prepared { control, jobs, sessions } = prepared;
+    async fn execute(&self, prepared: Prepared, shown: Shown<'_>) -> (RunOutcome, u64) {
+        let Prepared { control, surroundings, jobs, sessions, .. } = prepared;
         let token = self.app.interrupt.token().clone();
         let (events, incoming) = mpsc::channel::<Event>(WAITING);
         let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
         let run = async {
             let outcome =
-                executor::run(&control, engine, jobs, &self.settings, &events, token).await;
+                executor::run(&control, &surroundings, jobs, &self.settings, &events, token).await;
             drop(events);
             outcome
         };
@@ -205,18 +248,18 @@ impl Run<'_> {
     }
 
     /// Keeps the run in the history; that it cannot be kept is a warning.
-    async fn remember(
+    fn remember(
         &self,
         finished: &Finished,
         mut facts: BTreeMap<String, TargetFacts>,
         origins: &BTreeMap<String, copied::Origin>,
-        asked: JoinHandle<Result<EngineFacts, EngineError>>,
+        engine: EngineInfo,
     ) -> Option<Entry> {
         copied::add(origins, &finished.trace, &mut facts);
         let ended = memory::Ended {
             redactor: &finished.redactor,
             started: finished.started,
-            engine: memory::engine_info(asked).await,
+            engine,
             trace: &finished.trace,
             summary: &finished.summary,
             targets: &facts,
@@ -229,6 +272,12 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// BuildKit by itself, as it is remembered: by its worker, which keeps its id and its cache.
+fn builder_info(about: About) -> EngineInfo {
+    let version = about.version.unwrap_or_default();
+    EngineInfo { id: about.worker, version, store: "buildkit".to_owned() }
 }
 
 /// An error and its causes in one line.

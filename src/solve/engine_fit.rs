@@ -35,16 +35,8 @@ pub async fn fit(
     refuse_newer(engine, pairs).await?;
     if pairs.iter().any(|(_, request)| wants_host_gateway(request)) {
         let gateway = control.host_gateway().await;
-        for (target, request) in pairs.iter_mut().filter(|(_, request)| wants_host_gateway(request))
-        {
-            let Some(gateway) = &gateway else {
-                let why = "this engine does not tell the address of host-gateway";
-                return Err(unsupported(target, "extra_hosts", why).into());
-            };
-            if let Some(hosts) = request.options.frontend_attrs.get_mut("add-hosts") {
-                *hosts = hosts.replace(&format!("={HOST_GATEWAY}"), &format!("={gateway}"));
-            }
-        }
+        let missing = || "this engine does not tell the address of host-gateway".to_owned();
+        fill_host_gateway(pairs, gateway.as_deref(), missing)?;
     }
     let needs_store = |target: &Target, request: &SolveRequest| {
         !request.push.is_empty() || needs_containerd_store(target, request).is_some()
@@ -60,6 +52,24 @@ pub async fn fit(
                 "{what} needs the containerd image store, which this engine does not use (https://docs.docker.com/engine/storage/containerd/)"
             );
             return Err(unsupported(target, key, why).into());
+        }
+    }
+    Ok(())
+}
+
+/// Puts the address in where `host-gateway` stands.
+///
+/// # Errors
+/// It is wanted and not known; `missing` says so.
+pub(super) fn fill_host_gateway(
+    pairs: &mut [(&Target, &mut SolveRequest)],
+    gateway: Option<&str>,
+    missing: impl Fn() -> String,
+) -> Result<(), RequestError> {
+    for (target, request) in pairs.iter_mut().filter(|(_, request)| wants_host_gateway(request)) {
+        let gateway = gateway.ok_or_else(|| unsupported(target, "extra_hosts", missing()))?;
+        if let Some(hosts) = request.options.frontend_attrs.get_mut("add-hosts") {
+            *hosts = hosts.replace(&format!("={HOST_GATEWAY}"), &format!("={gateway}"));
         }
     }
     Ok(())
@@ -82,7 +92,7 @@ async fn refuse_newer(
 }
 
 /// A key of `target` that came with BuildKit 0.10 or soon after.
-fn newer_key(target: &Target) -> Option<&'static str> {
+pub(super) fn newer_key(target: &Target) -> Option<&'static str> {
     // Another frontend brings its own abilities, but not those of the engine's runner.
     let own_frontend = !target.args.contains_key("BUILDKIT_SYNTAX");
     if own_frontend && !target.contexts.is_empty() {
@@ -100,14 +110,14 @@ fn unsupported(target: &Target, key: &'static str, why: impl Into<String>) -> Re
     RequestError::Unsupported { target: target.name.clone(), key, why: why.into() }
 }
 
-fn wants_host_gateway(request: &SolveRequest) -> bool {
+pub(super) fn wants_host_gateway(request: &SolveRequest) -> bool {
     let hosts = request.options.frontend_attrs.get("add-hosts");
     hosts.is_some_and(|hosts| hosts.contains(&format!("={HOST_GATEWAY}")))
 }
 
 /// The key that only the containerd store can honour, and what it asks for: the same refusals as
 /// those of buildx's docker driver, and image layouts, whose scheme other engines do not know.
-fn needs_containerd_store(
+pub(super) fn needs_containerd_store(
     target: &Target,
     request: &SolveRequest,
 ) -> Option<(&'static str, &'static str)> {

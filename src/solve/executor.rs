@@ -20,7 +20,9 @@ use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
 use crate::solve::failure;
 use crate::solve::job::Job;
-use crate::solve::starting::{self, Starting};
+use crate::solve::loading;
+use crate::solve::site::Surroundings;
+use crate::solve::starting::Starting;
 use crate::solve::stores;
 
 /// How long statuses of an ended solve may still come in.
@@ -60,7 +62,7 @@ pub struct RunOutcome {
 /// Runs `jobs`. `interrupt` cancels the run.
 pub async fn run(
     control: &Control,
-    engine: &Engine,
+    surroundings: &Surroundings,
     jobs: Vec<Job>,
     settings: &RunSettings,
     events: &mpsc::Sender<Event>,
@@ -69,7 +71,7 @@ pub async fn run(
     let needed = jobs.iter().flat_map(|job| &job.contexts).map(|(_, index)| *index).collect();
     let mut run = Run {
         control,
-        engine,
+        surroundings,
         settings,
         events,
         cancel: CancellationToken::new(),
@@ -87,7 +89,7 @@ pub async fn run(
 
 struct Run<'a> {
     control: &'a Control,
-    engine: &'a Engine,
+    surroundings: &'a Surroundings,
     settings: &'a RunSettings,
     events: &'a mpsc::Sender<Event>,
     cancel: CancellationToken,
@@ -151,7 +153,7 @@ impl Run<'_> {
             }
             let Some(job) = self.waiting[index].take() else { continue };
             let _ = self.events.send(Event::TargetStarted { target: job.name.clone() }).await;
-            let (control, engine) = (self.control.clone(), self.engine.clone());
+            let (control, around) = (self.control.clone(), self.surroundings.clone());
             let (events, cancel) = (self.events.clone(), self.cancel.clone());
             let given = |(name, needed): &(String, usize)| {
                 Some((name.clone(), Arc::clone(self.results.get(needed)?)))
@@ -160,7 +162,7 @@ impl Run<'_> {
             let is_needed = self.needed.contains(&index);
             self.running.spawn(async move {
                 let solve = Solve { control: &control, job: &job, contexts, is_needed };
-                let ended = build(&solve, &engine, &events, &cancel).await;
+                let ended = build(&solve, &around, &events, &cancel).await;
                 (index, job, ended)
             });
         }
@@ -219,7 +221,7 @@ struct Solve<'a> {
 /// Solves one job and forwards its statuses. Returns its result where others build on it.
 async fn build(
     solve: &Solve<'_>,
-    engine: &Engine,
+    around: &Surroundings,
     events: &mpsc::Sender<Event>,
     cancel: &CancellationToken,
 ) -> (TargetOutcome, Option<Linked>) {
@@ -242,7 +244,7 @@ async fn build(
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
         solved = solve.carry_out() => Some(solved),
-        () = cancelled(cancel, engine, &steps) => None,
+        () = cancelled(cancel, around, &steps) => None,
     };
     if matches!(solved, Some(Err(_))) {
         refused.cancel();
@@ -262,13 +264,14 @@ async fn build(
             let result = solved.result.take();
             // A push can take minutes; dropping it ends it.
             let outcome = tokio::select! {
-                outcome = finish_image(engine, job, solved) => outcome,
+                outcome = finish_image(around, job, solved) => outcome,
                 () = cancel.cancelled() => TargetOutcome::Cancelled,
             };
             (outcome, result)
         }
         Some(Err(error)) => {
-            (TargetOutcome::Failed(failure::explain(job, &error, failed, &output)), None)
+            let failure = failure::explain(job, &error, failed, &output);
+            (TargetOutcome::Failed(around.name_lost(failure)), None)
         }
     }
 }
@@ -307,20 +310,12 @@ async fn forward(
 }
 
 /// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
-async fn cancelled(cancel: &CancellationToken, engine: &Engine, steps: &Mutex<Starting>) {
+async fn cancelled(cancel: &CancellationToken, around: &Surroundings, steps: &Mutex<Starting>) {
     cancel.cancelled().await;
     // Until the engine has said which release it is, it is one that loses cancels.
     tokio::select! {
-        () = keeps_cancels(engine) => {}
+        () = around.keep_cancels() => {}
         () = nothing_starts(steps) => {}
-    }
-}
-
-/// Ends when the engine says that it is of a release that loses no cancel; never otherwise.
-async fn keeps_cancels(engine: &Engine) {
-    match engine.version().await {
-        Ok(release) if !starting::loses_cancels(&release) => {}
-        _ => std::future::pending().await,
     }
 }
 
@@ -385,8 +380,8 @@ impl Solve<'_> {
     }
 }
 
-/// Looks at the image the engine made, and pushes it where its exporter could not.
-async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutcome {
+/// Loads the image where it was built elsewhere, looks at it, and pushes it where its exporter could not.
+async fn finish_image(around: &Surroundings, job: &Job, solved: Solved) -> TargetOutcome {
     let Solved { build_ref, response, .. } = solved;
     if let Err(message) = settle(job, &response).await {
         return TargetOutcome::Failed(BuildFailure::new(FailureKind::Engine, message));
@@ -401,21 +396,37 @@ async fn finish_image(engine: &Engine, job: &Job, solved: Solved) -> TargetOutco
         size_bytes: None,
         exporter_response: response,
     };
-    // buildx writes it as BUILDER/NODE/REF; the engine's own builder is called `default`.
-    let build_ref = format!("default/default/{build_ref}");
+    let build_ref = format!("{}/{build_ref}", around.builder());
     image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
+    let Some(engine) = &around.engine else { return TargetOutcome::Built(image) };
+    for archive in &job.archives {
+        if let Err(failure) = loading::load(engine, archive).await {
+            return TargetOutcome::Failed(failure);
+        }
+    }
     if job.loads_image {
         // By its digest: the name may be another build's by now. Engines with graph drivers and those with the containerd
         // store call an image by different ones.
         let digests = ["containerimage.digest", "containerimage.config.digest"];
         let digests: Vec<String> =
             digests.iter().filter_map(|key| image.exporter_response.get(*key).cloned()).collect();
+        let mut is_there = false;
         for digest in digests {
             // A failed look leaves the summary without a size; the image is built all the same.
             if let Ok(Some(facts)) = engine.image(&digest).await {
                 image.id = facts.id;
                 image.size_bytes = facts.size_bytes;
+                is_there = true;
                 break;
+            }
+        }
+        if !job.archives.is_empty() {
+            let loaded = match is_there {
+                true => loading::verify(engine, &image.references).await,
+                false => Err(loading::not_there(&image.id)),
+            };
+            if let Err(failure) = loaded {
+                return TargetOutcome::Failed(failure);
             }
         }
     }

@@ -158,6 +158,7 @@ mod tests {
             contexts: Vec::new(),
             options: Default::default(),
             references: Vec::new(),
+            archives: Vec::new(),
             loads_image: true,
             push: Vec::new(),
             logins: Default::default(),

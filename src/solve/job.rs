@@ -1,6 +1,7 @@
 //! One solve with all that its run and the account of its failure need.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::buildkit::SolveOptions;
@@ -27,6 +28,8 @@ pub struct Job {
     pub references: Vec<String>,
     /// The result is an image in the engine.
     pub loads_image: bool,
+    /// Archives that it gets there from: they are loaded after the build.
+    pub archives: Vec<PathBuf>,
     /// References to push after the build through the Engine API.
     pub push: Vec<String>,
     /// Logins for those pushes.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::timeout;
 
+use crate::buildkit::session::Opening;
 use crate::buildkit::session::auth::CredentialStore;
-use crate::buildkit::{self, Control};
+use crate::buildkit::{self, About, Control};
 use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
 use crate::engine::docker_config::DockerConfig;
@@ -21,25 +24,31 @@ use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::job::Job;
 use crate::solve::names;
+use crate::solve::node_fit::{self, Images};
 use crate::solve::plan::{BuildPlan, PlannedBuild};
 use crate::solve::request::{self, RequestContext, SolveRequest};
 use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
+use crate::solve::site::{DockerEngine, Load, NodeSite, Site, Surroundings};
 use crate::solve::stores::{self, StoreError};
 use crate::targets::spec::{Secret, SecretLocation};
 use crate::targets::target::Target;
-use crate::unreachable::unreachable;
+use crate::unreachable::{silent, unreachable};
 
-/// A directory for Dockerfiles that stand in the compose file, where one does.
+/// How long an engine may take to answer that images are to be loaded into.
+const ENGINE_ANSWER: Duration = Duration::from_secs(20);
+
+/// A directory for Dockerfiles that stand in the compose file, and for images on their way from a builder to an engine,
+/// where there are any. Nobody else can look into it.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn scratch_directory(plan: &BuildPlan) -> Result<Option<TempDir>, CommandError> {
-    if plan.steps.iter().all(|step| step.target.dockerfile_inline.is_none()) {
+pub fn scratch_directory(plan: &BuildPlan, site: &Site) -> Result<Option<TempDir>, CommandError> {
+    let is_inline = |step: &PlannedBuild| step.target.dockerfile_inline.is_some();
+    if matches!(site, Site::Engine(_)) && !plan.steps.iter().any(is_inline) {
         return Ok(None);
     }
     tempfile::Builder::new().prefix("doc2md-docker-").tempdir().map(Some).map_err(|error| {
-        CommandError::new(ExitKind::Failed, "make a temporary directory for an inline Dockerfile")
-            .caused_by(error)
+        CommandError::new(ExitKind::Failed, "make a temporary directory").caused_by(error)
     })
 }
 
@@ -98,28 +107,36 @@ pub struct Sources<'a> {
     pub secret_files: SecretFiles,
     /// Where an export to standard output goes.
     pub stdout: Box<dyn Write + Send>,
+    /// See [`scratch_directory`].
+    pub scratch: Option<&'a Path>,
+    /// Where warnings go.
+    pub warn: &'a dyn Fn(&str),
 }
 
 /// A run that can begin. The sessions stay open until it is dropped.
 pub struct Prepared {
     /// The connection that solves go over.
     pub control: Control,
+    /// What is around it.
+    pub surroundings: Surroundings,
+    /// What BuildKit says of itself, where it is not within an engine.
+    pub about: Option<About>,
     /// What is solved, in the order of the plan.
     pub jobs: Vec<Job>,
     /// What serves them.
     pub sessions: Sessions,
 }
 
-/// Opens connection and sessions, turns requests to what this engine understands, and makes the directories that they
-/// write to.
+/// Opens connection and sessions, turns requests to what this engine or builder understands, and makes the directories that
+/// they write to.
 ///
 /// # Errors
-/// The engine cannot be reached or cannot do what a target asks, a secret or an agent cannot be served, or a directory
+/// It cannot be reached or cannot do what a target asks, a secret or an agent cannot be served, or a directory
 /// cannot be made.
 pub async fn prepare(
     plan: &BuildPlan,
     mut requests: Vec<SolveRequest>,
-    (connector, engine): (&Connector, &Engine),
+    site: &Site,
     sources: Sources<'_>,
 ) -> Result<Prepared, CommandError> {
     let variables = &sources.environment.variables;
@@ -130,19 +147,44 @@ pub async fn prepare(
         environment: variables.clone(),
         stdout: Some(sources.stdout),
     };
-    let (control, sessions) = open(connector, &requests, providers).await?;
     let targets = plan.steps.iter().map(|step| &step.target);
-    let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
-    engine_fit::fit(engine, &control, &mut pairs).await.map_err(|error| match error {
-        FitError::Engine(error) => unreachable(connector, error),
-        FitError::Unsupported(error) => error.into(),
-    })?;
+    let opened = match site {
+        Site::Engine(engine) => {
+            let (control, sessions) = open(&engine.connector, &requests, providers).await?;
+            let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
+            let fitted = engine_fit::fit(&engine.engine, &control, &mut pairs).await;
+            fitted.map_err(|error| match error {
+                FitError::Engine(error) => unreachable(&engine.connector, error),
+                FitError::Unsupported(error) => error.into(),
+            })?;
+            let surroundings = Surroundings::of_engine(engine.engine.clone());
+            Opened { control, sessions, surroundings, about: None }
+        }
+        Site::Node(node) => {
+            let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
+            let (control, about, engine) =
+                introduce(node, &mut pairs, sources.scratch, sources.warn).await?;
+            let sessions = Sessions::open(Opening::Tunnel(&control), &requests, providers).await;
+            let sessions = sessions.map_err(|error| refused(&node.connector, error))?;
+            let surroundings = Surroundings::of_node(node, &about, engine);
+            Opened { control, sessions, surroundings, about: Some(about) }
+        }
+    };
     for (step, request) in plan.steps.iter().zip(&requests) {
         stores::prepare(&step.target, &request.stores)
             .map_err(|error| store_error(ExitKind::Failed, error))?;
     }
+    let Opened { control, sessions, surroundings, about } = opened;
     let jobs = jobs(plan, requests, &sessions, &logins);
-    Ok(Prepared { control, jobs, sessions })
+    Ok(Prepared { control, surroundings, about, jobs, sessions })
+}
+
+/// What was opened, and what is known of it.
+struct Opened {
+    control: Control,
+    sessions: Sessions,
+    surroundings: Surroundings,
+    about: Option<About>,
 }
 
 /// Opens everything the run needs from the engine, at the same time.
@@ -151,14 +193,77 @@ async fn open(
     requests: &[SolveRequest],
     providers: Providers,
 ) -> Result<(Control, Sessions), CommandError> {
+    let opening = Opening::Upgrade(connector);
     let (control, sessions) =
-        tokio::join!(Control::connect(connector), Sessions::open(connector, requests, providers),);
+        tokio::join!(Control::connect(connector), Sessions::open(opening, requests, providers));
     let control = control.map_err(|error| unreachable(connector, error))?;
-    let sessions = sessions.map_err(|error| match error {
+    let sessions = sessions.map_err(|error| refused(connector, error))?;
+    Ok((control, sessions))
+}
+
+fn refused(connector: &Connector, error: SessionsError) -> CommandError {
+    match error {
         SessionsError::Transport(error) => unreachable(connector, error),
         error => CommandError::new(ExitKind::Usage, error.to_string()).keeping(error),
-    })?;
-    Ok((control, sessions))
+    }
+}
+
+/// Asks a node what it is, and fits the requests to it. Returns the engine that images are loaded into, where there is one.
+async fn introduce(
+    node: &NodeSite,
+    pairs: &mut [(&Target, &mut SolveRequest)],
+    scratch: Option<&Path>,
+    warn: &dyn Fn(&str),
+) -> Result<(Control, About, Option<Engine>), CommandError> {
+    let is_wanted = pairs.iter().any(|(_, request)| {
+        request.loads_image && (node.load == Load::Asked || request.push.is_empty())
+    });
+    let look = async {
+        match is_wanted {
+            true => Some(is_there(&node.engine).await),
+            false => None,
+        }
+    };
+    let (introduced, engine) = tokio::join!(Control::introduce(&node.connector), look);
+    let (control, about) = introduced.map_err(|error| node.unreachable(error))?;
+    let absent = match engine {
+        Some(Err(error)) if node.load == Load::Asked && !about.is_bound_to_engine => {
+            return Err(error);
+        }
+        Some(Err(error)) => Some(error),
+        _ => None,
+    };
+    let wants_gateway = pairs.iter().any(|(_, request)| engine_fit::wants_host_gateway(request));
+    let host_gateway = if wants_gateway { control.host_gateway().await } else { None };
+    let facts = node_fit::Node {
+        peer: node.connector.peer(),
+        about: &about,
+        host_gateway: host_gateway.as_deref(),
+        load: node.load,
+        archives: scratch.filter(|_| absent.is_none()),
+    };
+    match (node_fit::fit(pairs, &facts)?, absent) {
+        (Images::InCache, Some(error)) => warn(&format!(
+            "the images stay in the cache of the builder, since there is no engine to load them into: {error}; \
+             --push sends them to a registry"
+        )),
+        (Images::InItsEngine, _) => {
+            warn(&format!("the images stay in the docker engine of {}", node.connector.peer()));
+        }
+        _ => {}
+    }
+    let loads = pairs.iter().any(|(_, request)| !request.archives.is_empty());
+    let engine = loads.then(|| node.engine.engine.clone());
+    Ok((control, about, engine))
+}
+
+/// Whether the engine answers.
+async fn is_there(engine: &DockerEngine) -> Result<(), CommandError> {
+    match timeout(ENGINE_ANSWER, engine.engine.version()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(unreachable(&engine.connector, error)),
+        Err(_) => Err(silent(&engine.connector, ENGINE_ANSWER)),
+    }
 }
 
 /// What the executor runs, in the order of the plan.
@@ -186,6 +291,7 @@ fn jobs(
             options,
             references,
             loads_image: request.loads_image,
+            archives: request.archives,
             push: request.push,
             logins: Arc::clone(logins),
             context_place: context_place(&step.target),

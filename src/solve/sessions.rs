@@ -22,9 +22,8 @@ use crate::buildkit::session::file_send::{Destination, ExportReport, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
 use crate::buildkit::session::secrets::{self, SecretError, SecretStore};
 use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
-use crate::buildkit::session::{Services, Session};
+use crate::buildkit::session::{Opening, Services, Session};
 use crate::buildkit::{SolveOptions, TransportError};
-use crate::engine::Connector;
 use crate::engine::docker_config::DockerConfig;
 use crate::solve::request::{Export, SolveRequest};
 use crate::solve::stores::EXPORT_STORE;
@@ -86,7 +85,7 @@ impl Sessions {
     /// # Errors
     /// The engine cannot be reached or refused, or a secret or agent is not there.
     pub async fn open(
-        connector: &Connector,
+        at: Opening<'_>,
         requests: &[SolveRequest],
         mut providers: Providers,
     ) -> Result<Self, SessionsError> {
@@ -111,7 +110,7 @@ impl Sessions {
         }));
         let open = services.into_iter().map(async |(key, services)| {
             let key = format!("doc2md-docker-{key}");
-            Session::open(connector, &key, services).await
+            Session::open(at, &key, services).await
         });
         let mut sessions = try_join_all(open).await?;
         let common_sessions = sessions.split_off(firsts.len());

@@ -33,6 +33,17 @@ pub(super) fn loses_cancels(release: &str) -> bool {
     }
 }
 
+/// The same of BuildKit by its own release, such as `v0.13.2`. One that says none (`v0.0.0+unknown`) is taken for one.
+pub(super) fn buildkit_loses_cancels(release: &str) -> bool {
+    let mut numbers =
+        release.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(0), Some(minor)) => matches!(minor, 0 | 12..=14),
+        (Some(_), _) => false,
+        _ => true,
+    }
+}
+
 /// The steps of a solve that may be about to start.
 #[derive(Debug)]
 pub(super) struct Starting {
@@ -105,6 +116,22 @@ mod tests {
             ("dev", false),
         ] {
             assert_eq!(loses_cancels(release), loses, "{release}");
+        }
+    }
+
+    #[test]
+    fn so_it_is_by_the_release_of_buildkit() {
+        for (release, loses) in [
+            ("v0.11.6", false),
+            ("v0.12.0", true),
+            ("0.14.1", true),
+            ("v0.15.0", false),
+            ("v0.33-dev", false),
+            ("v1.2.0", false),
+            ("v0.0.0+unknown", true),
+            ("", true),
+        ] {
+            assert_eq!(buildkit_loses_cancels(release), loses, "{release}");
         }
     }
 

@@ -259,6 +259,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &[
             "app",
             "build_context",
+            "builders",
             "buildkit",
             "compose",
             "dockerfile",

@@ -166,11 +166,19 @@ fn a_damaged_docker_configuration_is_a_warning() {
 #[test]
 fn another_builder_is_not_ignored_in_silence() {
     let folder = Folder::new("services: {a: {build: .}}");
-    for (name, value) in [("BUILDX_BUILDER", "big"), ("BUILDKIT_HOST", "tcp://big:1234")] {
-        let said = stderr(&folder.run(&["build"], &[(name, OsStr::new(value))]));
-        let lines: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
-        assert_eq!(lines.len(), 1, "{said}");
-        assert!(lines[0].contains("docker engine at unix:///nowhere/docker.sock"), "{said}");
+    let said = stderr(&folder.run(&["build"], &[("BUILDX_BUILDER", OsStr::new("big"))]));
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("BUILDX_BUILDER")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(lines[0].contains("docker engine at unix:///nowhere/docker.sock"), "{said}");
+    let output = folder.run(&["build"], &[("BUILDKIT_HOST", OsStr::new("unix:///nowhere/b.sock"))]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let at = "BuildKit of BUILDKIT_HOST at unix:///nowhere/b.sock";
+    assert!(said.starts_with(&format!("building on {at}\n")), "{said}");
+    assert!(said.contains(&format!("cannot reach {at}: there is no such socket")), "{said}");
+    let output = folder.run(&["build"], &[("BUILDKIT_HOST", OsStr::new("nonsense://x"))]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for name in ["BUILDX_BUILDER", "BUILDKIT_HOST"] {
         let said = stderr(&folder.run(&["build"], &[(name, OsStr::new(""))]));
         assert!(!said.contains(name), "{said}");
     }

@@ -94,21 +94,21 @@ fn another_builder_is_refused_or_told_of() {
         project
             .write("compose.yaml", "services: {app: {build: .}}")
             .write("Dockerfile", format!("FROM {BUSYBOX}\nLABEL of={}\n", project.name()));
-        let address = ["--driver", "remote", "tcp://127.0.0.1:9"];
-        buildx(engine, &project, &[&["create", "--name", "far", "--use"], &address[..]].concat());
+        let create = ["create", "--name", "box", "--use", "--driver", "docker-container"];
+        buildx(engine, &project, &create);
         let used = ours(&project, &["build"], &[]);
-        let notice = "not used: the builder `far` (remote), which `docker buildx use` chose; the build goes to";
+        let notice = "not used: the builder `box` (docker-container), which `docker buildx use` chose; the build goes to";
         assert!(used.status.success() && text(&used).contains(notice), "{}", text(&used));
-        for args in [&["build"][..], &["stats"], &["clean", "--dry-run"]] {
-            let refused = ours(&project, &[&["--builder", "far"], args].concat(), &[]);
+        for args in [&["build"][..], &["stats"], &["clean", "--dry-run"], &["bench"]] {
+            let refused = ours(&project, &[&["--builder", "box"], args].concat(), &[]);
             assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", text(&refused));
-            let said = "not to the builder `far` (remote), which --builder names";
+            let said = "the builder `box` (docker-container), which --builder names";
             assert!(text(&refused).contains(said), "{}", text(&refused));
         }
-        let unknown = ours(&project, &["--builder", "fra", "build"], &[]);
+        let unknown = ours(&project, &["--builder", "bxo", "build"], &[]);
         assert_eq!(unknown.status.code(), Some(2), "{}", text(&unknown));
-        assert!(text(&unknown).contains("builders are: default, far"), "{}", text(&unknown));
-        let own = ours(&project, &["--builder", "default", "build"], &[("BUILDX_BUILDER", "far")]);
+        assert!(text(&unknown).contains("builders are: default, box"), "{}", text(&unknown));
+        let own = ours(&project, &["--builder", "default", "build"], &[("BUILDX_BUILDER", "box")]);
         assert!(own.status.success() && !text(&own).contains("not used"), "{}", text(&own));
     });
 }

@@ -46,7 +46,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// Whether a process runs that has `mark` among its arguments. Steps run on this host, so they are seen.
-fn runs(mark: &str) -> bool {
+pub(crate) fn runs(mark: &str) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
     processes.flatten().any(|process| {
         let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

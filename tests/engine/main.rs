@@ -8,6 +8,7 @@ mod support;
 
 mod bench;
 mod builders;
+mod builds_elsewhere;
 mod check;
 mod clean;
 mod clean_alone;

@@ -1,55 +1,190 @@
 //! A real engine that looks like BuildKit itself: behind the upgrade of `/grpc` stands BuildKit's own server, so a proxy
-//! that upgrades each connection and passes bytes on is a BuildKit with an address.
+//! that upgrades each connection and passes bytes on is a BuildKit with an address. Its connections can be cut, and they
+//! can freeze.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// BuildKit at a TCP port, as long as the test runs.
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use super::Authority;
+
+/// What happens to bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Passing,
+    /// Nothing passes, and nobody is told.
+    Frozen,
+    /// Connections that are open end.
+    Cut,
+}
+
+/// BuildKit at an address, as long as the test runs.
 pub struct BuildkitStandIn {
-    port: u16,
+    address: String,
+    line: watch::Sender<Line>,
+    _end: oneshot::Sender<()>,
+    _folder: Option<TempDir>,
 }
 
 impl BuildkitStandIn {
-    /// In front of the engine at `socket`.
+    /// At a port, in front of the engine at `socket`.
     pub fn start(socket: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let socket: PathBuf = socket.to_owned();
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let socket = socket.clone();
-                std::thread::spawn(move || drop(pass_on(client, &socket)));
+        Self::at_port(socket, None)
+    }
+
+    /// The same for clients with a certificate of `authority`, which vouches for the name `name` here.
+    pub fn with_tls(socket: &Path, authority: &Authority, name: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        let ca = authority.pem();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = Arc::new(ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let (certificate, key) = authority.issue(name);
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(
+                chain.collect(),
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+            );
+        Self::at_port(socket, Some(TlsAcceptor::from(Arc::new(config.unwrap()))))
+    }
+
+    /// At a unix socket.
+    pub fn on_socket(socket: &Path) -> Self {
+        let folder = TempDir::with_prefix("d2m-buildkit-").unwrap();
+        let path = folder.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let engine = socket.to_owned();
+        let (line, end) = run(async move |line| {
+            let listener = UnixListener::from_std(listener).unwrap();
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass_on(client, engine.clone(), line.clone()));
             }
         });
-        Self { port }
+        let address = format!("unix://{}", path.display());
+        Self { address, line, _end: end, _folder: Some(folder) }
+    }
+
+    fn at_port(socket: &Path, tls: Option<TlsAcceptor>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        let engine = socket.to_owned();
+        let (line, end) = run(async move |line| {
+            let listener = TcpListener::from_std(listener).unwrap();
+            while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).unwrap();
+                let (engine, line, tls) = (engine.clone(), line.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        Some(tls) => pass_on(tls.accept(client).await?, engine, line).await,
+                        None => pass_on(client, engine, line).await,
+                    }
+                });
+            }
+        });
+        Self { address, line, _end: end, _folder: None }
     }
 
     /// Its address.
     pub fn address(&self) -> String {
-        format!("tcp://127.0.0.1:{}", self.port)
+        self.address.clone()
+    }
+
+    /// Ends every connection; new ones end at once.
+    pub fn cut(&self) {
+        self.line.send_replace(Line::Cut);
+    }
+
+    /// From now on nothing passes, and connections stay open.
+    pub fn freeze(&self) {
+        self.line.send_replace(Line::Frozen);
     }
 }
 
-fn pass_on(mut client: TcpStream, socket: &Path) -> std::io::Result<()> {
-    let mut engine = UnixStream::connect(socket)?;
-    engine.write_all(
-        b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
-    )?;
+/// Runs `serve` on a thread of its own, until the sender is dropped.
+fn run(
+    serve: impl AsyncFnOnce(watch::Receiver<Line>) + Send + 'static,
+) -> (watch::Sender<Line>, oneshot::Sender<()>) {
+    let (line, watched) = watch::channel(Line::Passing);
+    let (end, ended) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                () = serve(watched) => {}
+                _ = ended => {}
+            }
+        });
+    });
+    (line, end)
+}
+
+async fn pass_on(
+    client: impl AsyncRead + AsyncWrite,
+    engine: PathBuf,
+    line: watch::Receiver<Line>,
+) -> io::Result<()> {
+    let mut engine = UnixStream::connect(engine).await?;
+    engine
+        .write_all(
+            b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        )
+        .await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        engine.read_exact(&mut byte)?;
-        answer.push(byte[0]);
+        answer.push(engine.read_u8().await?);
     }
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
-    let (mut from_engine, mut to_client) = (engine.try_clone()?, client.try_clone()?);
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from_engine, &mut to_client);
-        let _ = to_client.shutdown(std::net::Shutdown::Both);
-    });
-    let copied = std::io::copy(&mut client, &mut engine);
-    let _ = engine.shutdown(std::net::Shutdown::Both);
-    copied.map(drop)
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_engine, to_engine) = engine.into_split();
+    tokio::select! {
+        () = copy(from_client, to_engine, line.clone()) => {}
+        () = copy(from_engine, to_client, line) => {}
+    }
+    Ok(())
+}
+
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut line: watch::Receiver<Line>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let state = *line.borrow_and_update();
+        match state {
+            Line::Cut => return,
+            Line::Frozen => drop(line.changed().await),
+            Line::Passing => tokio::select! {
+                _ = line.changed() => {}
+                read = from.read(&mut buffer) => match read {
+                    Ok(count @ 1..) => {
+                        if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                    _ => return,
+                },
+            },
+        }
+    }
 }

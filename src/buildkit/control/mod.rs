@@ -16,6 +16,7 @@ use super::linked::{self, Linked};
 use super::solve::{self, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, TransportError};
+use super::watched::Reason;
 use crate::engine::Connector;
 use crate::progress::{SolveStatus, StatusBounds};
 
@@ -26,8 +27,15 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the first status of a solve that failed at once may be on its way.
 const STATUS_GRACE: Duration = Duration::from_millis(200);
 
+/// How long BuildKit may take to be reached and to answer the first question, which costs it nothing.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+
 /// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
 const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
+/// Label of a worker whose results can become images and files of every kind. BuildKit within a docker engine has it on the
+/// containerd store alone: with a graph driver it makes images of that engine and nothing else.
+const SNAPSHOTTER_LABEL: &str = "org.mobyproject.buildkit.worker.snapshotter";
 
 /// What BuildKit tells of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub struct About {
     pub version: Option<String>,
     /// Platforms that it builds for, the machine's own first.
     pub platforms: Vec<String>,
+    /// Id of its first worker, which stays the same.
+    pub worker: String,
+    /// Whether it can make images of a docker engine with a graph driver only, in which it runs.
+    pub is_bound_to_engine: bool,
 }
 
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
@@ -56,14 +68,24 @@ impl Control {
         Ok(Self { channel, client })
     }
 
-    /// Opens the connection to what speaks BuildKit's gRPC itself.
+    /// Opens the connection to what speaks BuildKit's gRPC itself, and asks it what it is, in [`FIRST_ANSWER`] at most.
     ///
     /// # Errors
-    /// It could not be reached.
-    pub async fn native(connector: &Connector) -> Result<Self, TransportError> {
-        let channel = transport::native(connector).await?;
-        let client = solve::client(channel.clone());
-        Ok(Self { channel, client })
+    /// It could not be reached, or what answers is not BuildKit.
+    pub async fn introduce(connector: &Connector) -> Result<(Self, About), TransportError> {
+        let opened = async {
+            let reason = Reason::default();
+            let channel = transport::native(connector, &reason).await?;
+            let client = solve::client(channel.clone());
+            let control = Self { channel, client };
+            let about = control.ask_about().await;
+            let about = about.map_err(|status| TransportError::unanswered(&status, &reason))?;
+            Ok((control, about))
+        };
+        tokio::time::timeout(FIRST_ANSWER, opened).await.unwrap_or_else(|_| {
+            let why = format!("no answer within {} s", FIRST_ANSWER.as_secs());
+            Err(TransportError::NotBuildkit(why))
+        })
     }
 
     /// What BuildKit tells of itself.
@@ -71,11 +93,18 @@ impl Control {
     /// # Errors
     /// What answers is not BuildKit, or no longer there.
     pub async fn about(&self) -> Result<About, SolveError> {
+        Ok(self.ask_about().await?)
+    }
+
+    async fn ask_about(&self) -> Result<About, tonic::Status> {
         let mut client = self.client.clone();
         let workers = client.list_workers(pb::ListWorkersRequest::default()).await?.into_inner();
         // BuildKit before 0.11 (Docker before 23) has no such method.
         let info = client.info(pb::InfoRequest {}).await.ok();
         let version = info.and_then(|info| info.into_inner().buildkit_version);
+        let worker = workers.record.first().map(|worker| worker.id.clone()).unwrap_or_default();
+        let mut labels = workers.record.iter().map(|worker| &worker.labels);
+        let is_bound_to_engine = !labels.any(|labels| labels.contains_key(SNAPSHOTTER_LABEL));
         let mut platforms: Vec<String> = Vec::new();
         for platform in workers.record.into_iter().flat_map(|worker| worker.platforms) {
             let parts = [platform.os, platform.architecture, platform.variant];
@@ -84,7 +113,8 @@ impl Control {
                 platforms.push(name);
             }
         }
-        Ok(About { version: version.map(|it| it.version), platforms })
+        let version = version.map(|it| it.version);
+        Ok(About { version, platforms, worker, is_bound_to_engine })
     }
 
     /// The sum of its build cache.
@@ -113,6 +143,11 @@ impl Control {
             response.map(|response| response.into_inner().exporter_response.into_iter().collect())
         };
         solved.map_err(SolveError::from)
+    }
+
+    /// The channel, for a session within it.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// A solve of the house's own, whose answer does not matter.

@@ -1,6 +1,7 @@
 //! The session: the engine calls back on it for files, credentials, secrets and exports.
 //!
-//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server. The engine may
+//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server; BuildKit that stands by itself takes
+//! the session's bytes within a call of its Control API (`tunnel.rs`). The engine may
 //! ask for everything that a session serves, for every solve that uses it: `build::sessions` decides
 //! who shares one. A method that is not announced in the headers counts as unsupported by the engine.
 
@@ -13,15 +14,18 @@ mod health;
 mod packet;
 pub mod secrets;
 pub mod ssh;
+mod tunnel;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 
 use self::diff_copy::{DiffCopy, Served};
+use super::Control;
 use super::transport::{self, CONNECTION_WINDOW, HEADER_LIMIT, STREAM_WINDOW, TransportError};
 use crate::engine::Connector;
 
@@ -66,11 +70,21 @@ impl Services {
     }
 }
 
+/// Where a session is opened.
+#[derive(Clone, Copy)]
+pub enum Opening<'a> {
+    /// In a connection of its own to a docker engine, which is upgraded.
+    Upgrade(&'a Connector),
+    /// Within the connection to BuildKit: behind an address may be several, and it has to be the one that solves.
+    Tunnel(&'a Control),
+}
+
 /// An open session. Dropping it closes the connection; running solves that need it then fail, but
 /// only after seconds, so cancel them first.
 pub struct Session {
     id: String,
-    serving: JoinHandle<()>,
+    _serving: AbortOnDropHandle<()>,
+    _passing: Option<AbortOnDropHandle<()>>,
 }
 
 impl Session {
@@ -80,7 +94,7 @@ impl Session {
     /// # Errors
     /// The engine could not be reached or refused the upgrade.
     pub async fn open(
-        connector: &Connector,
+        at: Opening<'_>,
         shared_key: &str,
         services: Services,
     ) -> Result<Self, TransportError> {
@@ -97,20 +111,17 @@ impl Session {
         for method in &services.methods {
             put("x-docker-expose-session-grpc-method", method);
         }
-        let io = transport::upgrade(connector, "/session", headers).await?;
-        let service = TowerToHyperService::new(services.routes.routes().prepare());
-        let serving = tokio::spawn(async move {
-            // The engine closes the connection when the run is over; that is not an error of ours,
-            // and a lost engine shows in every running solve.
-            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_header_list_size(HEADER_LIMIT)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .serve_connection(io, service)
-                .await;
-        });
-        Ok(Self { id, serving })
+        let (serving, passing) = match at {
+            Opening::Upgrade(connector) => {
+                let io = transport::upgrade(connector, "/session", headers).await?;
+                (serve(io, services), None)
+            }
+            Opening::Tunnel(control) => {
+                let (io, passing) = tunnel::open(control.channel(), headers);
+                (serve(TokioIo::new(io), services), Some(AbortOnDropHandle::new(passing)))
+            }
+        };
+        Ok(Self { id, _serving: AbortOnDropHandle::new(serving), _passing: passing })
     }
 
     /// The id solves refer to the session by.
@@ -119,8 +130,21 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+/// Serves a session on its one connection.
+fn serve(
+    io: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    services: Services,
+) -> JoinHandle<()> {
+    let service = TowerToHyperService::new(services.routes.routes().prepare());
+    tokio::spawn(async move {
+        // The engine closes the connection when the run is over; that is not an error of ours,
+        // and a lost engine shows in every running solve.
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEADER_LIMIT)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .serve_connection(io, service)
+            .await;
+    })
 }

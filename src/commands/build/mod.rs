@@ -8,7 +8,8 @@ use crate::commands::results;
 use crate::error::CommandError;
 use crate::explain;
 use crate::history::{Entry, StepResult};
-use crate::run::{Finished, Memory, Run};
+use crate::run::{Finished, Memory, Place, Run};
+use crate::solve::site::Load;
 use crate::solve::{self, arguments, findings};
 use crate::targets::{TargetSet, print_json};
 use crate::terminal::Ui;
@@ -48,7 +49,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     // A check builds nothing that could be told of later.
     let memory = if args.check { None } else { Memory::new(&project, environment) };
     let remembered = memory.clone();
-    let finished = Run { app, plan: &plan, settings, progress, memory }.carry_out().await?;
+    let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
+    let run = Run { app, plan: &plan, settings, progress, memory, place };
+    let finished = run.carry_out().await?;
     if !matches!(progress, Progress::RawJson | Progress::Quiet) {
         say_what_was_sent(app, &finished);
     }

@@ -48,6 +48,11 @@ impl ConnectError {
         self
     }
 
+    /// Says whose settings it is about.
+    pub(super) fn about(self, name: &str) -> Self {
+        Self { message: format!("cannot reach {name}: {}", self.message), ..self }
+    }
+
     /// Finds the failed connection attempt behind an error of bollard, tonic or hyper, which all
     /// wrap what the dialer answered. `None` when a connection existed and failed later.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {

@@ -70,6 +70,15 @@ pub struct TlsFiles {
     pub server_name: Option<String>,
 }
 
+/// What listens at an address: hints name its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// A docker engine.
+    Engine,
+    /// BuildKit itself.
+    Buildkit,
+}
+
 /// How to reach an engine. Cheap to clone; every call of [`Connector::dial`] opens a new stream.
 #[derive(Clone)]
 pub struct Connector {
@@ -83,8 +92,9 @@ struct Inner {
     server_name: Option<String>,
     /// Address and, where that is not the command line, who named it.
     description: String,
-    /// What is there, for messages: `the engine at tcp://build:2376 (DOCKER_HOST)`.
+    /// See [`Connector::peer`].
     peer: String,
+    listener: Listener,
     /// See [`Connector::notices`].
     notices: Vec<String>,
     context: String,
@@ -168,13 +178,17 @@ impl Connector {
     }
 
     /// A connector to what speaks BuildKit's gRPC itself at `address`: `unix://` or `tcp://`. With `files` it is reached
-    /// over TLS: `ca`, `certificate` and `key`, and the name in its certificate.
+    /// over TLS: `ca`, `certificate` and `key`, and the name in its certificate. Messages call it `name`.
     ///
     /// # Errors
     /// The address cannot be understood, or the files cannot be used.
-    pub fn to_buildkit(address: &str, files: Option<&TlsFiles>) -> Result<Self, ConnectError> {
+    pub fn to_buildkit(
+        name: &str,
+        address: &str,
+        files: Option<&TlsFiles>,
+    ) -> Result<Self, ConnectError> {
         let shown = redact::address(address);
-        let wrong = |what: &str| settings_error(format!("address of BuildKit `{shown}` {what}"));
+        let wrong = |what: &str| settings_error(format!("the address `{shown}` of {name} {what}"));
         let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
         if !matches!(host, Host::Unix(_) | Host::Tcp { .. }) {
             return Err(wrong("is neither unix:// nor tcp://"));
@@ -186,11 +200,13 @@ impl Connector {
         };
         let config = files
             .map(|files| tls::config_of(&identity(files), tls::Trust::CaFileOrSystem))
-            .transpose()?;
+            .transpose()
+            .map_err(|error| error.about(name))?;
         let mut connector = Self::new(host, config, None, ConnectorSettings::default());
         if let Some(inner) = Arc::get_mut(&mut connector.inner) {
             inner.server_name = files.and_then(|files| files.server_name.clone());
-            inner.peer = format!("BuildKit at {}", inner.description);
+            inner.peer = format!("{name} at {}", inner.description);
+            inner.listener = Listener::Buildkit;
         }
         Ok(connector)
     }
@@ -279,6 +295,7 @@ impl Connector {
                 tls,
                 server_name: None,
                 peer: format!("the engine at {description}"),
+                listener: Listener::Engine,
                 description,
                 notices: Vec::new(),
                 context,
@@ -290,6 +307,11 @@ impl Connector {
     /// The engine's address and who named it, for messages: `tcp://build:2376 (DOCKER_HOST)`.
     pub fn description(&self) -> &str {
         &self.inner.description
+    }
+
+    /// What is there, for messages: `the engine at tcp://build:2376 (DOCKER_HOST)`.
+    pub fn peer(&self) -> &str {
+        &self.inner.peer
     }
 
     /// The engine's address as the docker CLI writes it, the key of `proxies` in its configuration.
@@ -370,10 +392,14 @@ impl Connector {
             Some(config) => {
                 let config = Arc::clone(config);
                 let name = self.inner.server_name.as_deref().unwrap_or(name);
-                Ok(Box::new(tls::handshake(tcp, name, config, &self.inner.peer).await?))
+                Ok(Box::new(tls::handshake(tcp, name, config, self.tls_peer()).await?))
             }
             None => Ok(Box::new(tcp)),
         }
+    }
+
+    fn tls_peer(&self) -> tls::Peer {
+        tls::Peer { name: self.inner.peer.as_str().into(), listener: self.inner.listener }
     }
 
     fn failed(&self, kind: ConnectErrorKind, why: impl fmt::Display) -> ConnectError {
@@ -381,6 +407,17 @@ impl Connector {
     }
 
     fn explain_unix(&self, path: &Path, error: &io::Error) -> ConnectError {
+        if self.inner.listener == Listener::Buildkit {
+            return match error.kind() {
+                io::ErrorKind::NotFound => self
+                    .failed(ConnectErrorKind::NotThere, "there is no such socket")
+                    .hint(START_BUILDKIT),
+                io::ErrorKind::PermissionDenied => self
+                    .failed(ConnectErrorKind::PermissionDenied, "permission denied on the socket")
+                    .hint("buildkitd's option --group gives a group the right to use it"),
+                _ => self.explain_any(error),
+            };
+        }
         match error.kind() {
             io::ErrorKind::NotFound => {
                 let mut failed = self
@@ -409,7 +446,12 @@ impl Connector {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => self
                 .failed(ConnectErrorKind::Refused, "connection refused")
-                .hint("is the engine running, and does it listen on this address and port?"),
+                .hint(match self.inner.listener {
+                    Listener::Engine => {
+                        "is the engine running, and does it listen on this address and port?"
+                    }
+                    Listener::Buildkit => START_BUILDKIT,
+                }),
             io::ErrorKind::TimedOut => self
                 .failed(ConnectErrorKind::TimedOut, "no answer")
                 .hint("is the machine up, and does its firewall let this port through?"),
@@ -438,6 +480,9 @@ impl Connector {
         .find(|socket| socket != tried && socket.exists())
     }
 }
+
+/// Where nothing listens.
+const START_BUILDKIT: &str = "is buildkitd running, and does it listen on this address?";
 
 /// Which addresses there are.
 const ADDRESS_HINT: &str = "addresses are unix:///path, tcp://host:port and ssh://user@host";

@@ -23,6 +23,7 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
+use super::Listener;
 use super::error::{ConnectError, ConnectErrorKind};
 use crate::files::read;
 
@@ -148,61 +149,95 @@ fn broken(message: String) -> ConnectError {
     ConnectError::new(ConnectErrorKind::Tls, message)
 }
 
+/// Who is at the other end, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// As a message calls it.
+    pub(crate) name: Arc<str>,
+    /// Whose settings are named.
+    pub(crate) listener: Listener,
+}
+
 /// Shakes hands over `tcp`.
 pub(crate) async fn handshake(
     tcp: TcpStream,
     name: &str,
     config: Arc<ClientConfig>,
-    peer: &str,
+    peer: Peer,
 ) -> Result<TlsIo, ConnectError> {
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| broken(format!("`{name}` cannot stand in a certificate")))?;
     match TlsConnector::from(config).connect(server_name, tcp).await {
-        Ok(stream) => Ok(TlsIo { stream, peer: peer.into() }),
-        Err(error) => Err(explain(&error, peer)),
+        Ok(stream) => Ok(TlsIo { stream, peer }),
+        Err(error) => Err(explain(&error, &peer)),
     }
 }
 
 /// What a failed handshake means.
-fn explain(error: &io::Error, peer: &str) -> ConnectError {
+fn explain(error: &io::Error, peer: &Peer) -> ConnectError {
     let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    let failed = broken(format!("cannot reach {peer}: TLS: {error}"));
-    match reason {
-        Some(TlsError::InvalidMessage(_)) => {
-            failed.hint("the other side does not speak TLS: unset DOCKER_TLS_VERIFY, or check the port (2376 with TLS)")
-        }
+    let failed = broken(format!("cannot reach {}: TLS: {error}", peer.name));
+    let hint = match reason {
+        Some(TlsError::InvalidMessage(_)) => [
+            "the other side does not speak TLS: unset DOCKER_TLS_VERIFY, or check the port (2376 with TLS)",
+            "the other side does not speak TLS: check the port, or make the builder without `cacert`, `cert` and `key`",
+        ],
         Some(TlsError::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => {
-            failed.hint("ca.pem is not the authority that signed the engine's certificate")
-        }
+        )) => [
+            "ca.pem is not the authority that signed the engine's certificate",
+            "`cacert` of the builder is not the authority that signed the certificate of this address",
+        ],
         Some(TlsError::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => failed.hint("the engine's certificate is for another name: its subject alternative names must hold this host or address"),
+        )) => [
+            "the engine's certificate is for another name: its subject alternative names must hold this host or address",
+            "the certificate is for another name: `servername` of the builder says which one to expect",
+        ],
         Some(TlsError::InvalidCertificate(
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. },
-        )) => failed.hint("renew the engine's certificate, or set this machine's clock right"),
-        Some(TlsError::AlertReceived(_)) => {
-            failed.hint("the engine does not accept our certificate: check cert.pem and key.pem")
-        }
-        _ => failed,
-    }
+        )) => [
+            "renew the engine's certificate, or set this machine's clock right",
+            "renew its certificate, or set this machine's clock right",
+        ],
+        Some(TlsError::AlertReceived(_)) => [
+            "the engine does not accept our certificate: check cert.pem and key.pem",
+            "it does not accept our certificate: check `cert` and `key` of the builder",
+        ],
+        _ => return failed,
+    };
+    let [engine, buildkit] = hint;
+    failed.hint(match peer.listener {
+        Listener::Engine => engine,
+        Listener::Buildkit => buildkit,
+    })
 }
 
 /// A TLS stream whose late refusals are explained: with TLS 1.3 the engine judges our certificate
 /// only after the handshake, so its refusal arrives with the first read.
 pub(crate) struct TlsIo {
     stream: TlsStream<TcpStream>,
-    peer: Arc<str>,
+    peer: Peer,
 }
 
 impl TlsIo {
     fn late(&self, error: io::Error) -> io::Error {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
             Some(TlsError::AlertReceived(_)) => explain(&error, &self.peer).into(),
+            _ => error,
+        }
+    }
+}
+
+impl TlsIo {
+    /// Whoever refuses us closes the connection, and that may show in a write before anybody reads why.
+    fn refused(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
+        let mut byte = [0];
+        match Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Err(reason)) => self.late(reason),
             _ => error,
         }
     }
@@ -226,11 +261,12 @@ impl AsyncWrite for TlsIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        written.map_err(|error| self.late(error))
+        written.map_err(|error| self.refused(cx, error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        flushed.map_err(|error| self.refused(cx, error))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -60,6 +60,8 @@ pub struct SolveRequest {
     pub push: Vec<String>,
     /// The result is an image in the engine.
     pub loads_image: bool,
+    /// Archives among the exports that the user's engine loads afterwards, see [`crate::solve::node_fit`].
+    pub archives: Vec<PathBuf>,
     /// References in full that another build gives to its image, see [`crate::solve::names`].
     pub lost_names: Vec<String>,
 }
