@@ -180,7 +180,7 @@ fn a_build_there_is_the_same_as_on_the_engine() {
         assert_eq!(shown("web"), seen);
     }
     // Only files that changed travel.
-    project.write("big", [vec![b'x'; 3 << 20], b"y".to_vec()].concat());
+    project.write("big", [vec![b'x'; 3 << 20], project.name().into()].concat());
     let (said, _) = built(&project, &["--builder", "tls", "build", "lone"]);
     assert!(said.contains("1 cached, 2 run"), "{said}");
 }
@@ -378,12 +378,10 @@ fn what_is_not_there_or_not_right_says_so() {
     let strangers = tls_options(&project, &other, "buildkit.test");
     // Our side is a stranger's, and the authority the right one.
     let stranger = [&right[..1], &strangers[1..]].concat();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent_address = format!("tcp://{}", silent.local_addr().unwrap());
     let engine_itself = format!("unix://{}", engine.socket().display());
     let (tls, plain) = (tls.address(), plain.address());
     let none: &[String] = &[];
-    let cases: [(&str, &str, &[String], &[&str]); 9] = [
+    let cases: [(&str, &str, &[String], &[&str]); 8] = [
         ("port", "tcp://127.0.0.1:9", none, &["connection refused", "is buildkitd running"]),
         ("socket", "unix:///nowhere/b.sock", none, &["no such socket", "is buildkitd running"]),
         ("name", &tls, &wrong_name, &["`servername` of the builder"]),
@@ -392,7 +390,6 @@ fn what_is_not_there_or_not_right_says_so() {
         ("no-tls", &tls, none, &["does it expect TLS?"]),
         ("tls", &plain, &right, &["does not speak TLS"]),
         ("engine", &engine_itself, none, &["is it BuildKit that listens there"]),
-        ("silent", &silent_address, none, &["no answer within 20 s"]),
     ];
     for (name, address, options, _) in &cases {
         create_unseen(&project, name, address, options);
@@ -424,9 +421,12 @@ fn ours_plainly(project: &Project, args: &[&str]) -> Output {
 #[test]
 fn a_connection_that_ends_in_the_middle_of_a_build_says_so() {
     let engine = engine("28.5-containerd");
-    let runs = ["cut", "frozen"].map(|name| {
+    let runs = ["cut", "frozen", "silent"].map(|name| {
         let engine = &engine;
         (name.to_owned(), move || {
+            if name == "silent" {
+                return no_answer_at_all(engine);
+            }
             let project = Project::new(engine);
             let nap = format!("7{}", project.name().replace(|it: char| !it.is_ascii_digit(), ""));
             std::fs::create_dir(project.home().join("tmp")).unwrap();
@@ -460,6 +460,18 @@ fn a_connection_that_ends_in_the_middle_of_a_build_says_so() {
         })
     });
     side_by_side(runs.into());
+}
+
+/// What listens takes connections, and that is all.
+fn no_answer_at_all(engine: &Engine) {
+    let project = Project::new(engine);
+    project
+        .write("compose.yaml", "services: {app: {build: .}}")
+        .write("Dockerfile", "FROM scratch\n");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    create_unseen(&project, "far", &format!("tcp://{}", silent.local_addr().unwrap()), &[]);
+    let output = ours_plainly(&project, &["--builder", "far", "build"]);
+    fails(&output, &["the builder `far`, node `far0`, at tcp://", "no answer within 20 s"]);
 }
 
 fn ended(child: Child) -> Output {
