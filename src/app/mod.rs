@@ -127,7 +127,7 @@ impl App {
             None if option.is_some() => {
                 let message = format!("builds do not go to {choice}: its driver is not supported");
                 Err(CommandError::new(ExitKind::Usage, message)
-                    .hint("those of the drivers docker and remote are; `builders` lists builders"))
+                    .hint("those of the drivers docker, docker-container and remote are; `builders` lists builders"))
             }
             None => {
                 self.ui.warn(&self.not_used(&format!("not used: {choice}"))?);

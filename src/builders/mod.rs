@@ -81,7 +81,8 @@ impl Catalog {
                 node.engine(&ConnectorSettings { host: None, ..self.settings.clone() })?
             }
             Driver::Remote => node.buildkit(&name)?,
-            Driver::DockerContainer | Driver::Kubernetes | Driver::Other(_) => return Ok(None),
+            Driver::DockerContainer => node.in_container(&name, &self.settings)?,
+            Driver::Kubernetes | Driver::Other(_) => return Ok(None),
         };
         Ok(Some(match builder.driver {
             Driver::Docker => Destination::Engine(connector),
@@ -207,6 +208,24 @@ impl Node {
             context: named.filter(|_| !is_address),
             ..user.clone()
         })
+    }
+
+    /// How BuildKit in the node's container is reached, which messages call `name`. buildx calls the container after the
+    /// node (`driver/docker-container`).
+    ///
+    /// # Errors
+    /// Those of [`Connector::resolve`].
+    pub fn in_container(
+        &self,
+        name: &str,
+        user: &ConnectorSettings,
+    ) -> Result<Connector, ConnectError> {
+        Ok(Connector::to_container(name, &self.engine(user)?, &self.container()))
+    }
+
+    /// The name of its container, if it is in one.
+    fn container(&self) -> String {
+        format!("buildx_buildkit_{}", self.name)
     }
 
     /// How BuildKit at the node's address is reached, which messages call `name`.

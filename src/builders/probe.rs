@@ -42,7 +42,7 @@ pub async fn probe(
     let asked = async {
         match driver {
             Driver::Docker => in_engine(node, engine, with_cache).await,
-            Driver::DockerContainer => in_container(node, engine).await,
+            Driver::DockerContainer => in_container(node, engine, with_cache).await,
             Driver::Remote => at_address(node, with_cache).await,
             Driver::Kubernetes | Driver::Other(_) => Ok(Probe::NotAsked),
         }
@@ -65,18 +65,24 @@ async fn in_engine(
     running(&control, about, with_cache).await
 }
 
-/// buildx calls the container after its node (`driver/docker-container`).
-async fn in_container(node: &Node, engine: &ConnectorSettings) -> Result<Probe, String> {
+/// A container that is not running is not started to be asked.
+async fn in_container(
+    node: &Node,
+    engine: &ConnectorSettings,
+    with_cache: bool,
+) -> Result<Probe, String> {
     let connector = node.engine(engine).map_err(|error| error.message)?;
     let containers = Engine::new(&connector).containers().await.map_err(|error| reason(&error))?;
-    let name = format!("buildx_buildkit_{}", node.name);
+    let name = node.container();
     let Some(container) = containers.iter().find(|container| container.name == name) else {
         return Ok(Probe::Stopped("no container".to_owned()));
     };
     if !container.is_running() {
         return Ok(Probe::Stopped(container.state.clone()));
     }
-    Ok(Probe::Running(Reach::default()))
+    let inside = node.in_container("BuildKit", engine).map_err(|error| error.message)?;
+    let (control, about) = Control::introduce(&inside).await.map_err(|error| reason(&error))?;
+    running(&control, about, with_cache).await
 }
 
 async fn at_address(node: &Node, with_cache: bool) -> Result<Probe, String> {

@@ -33,6 +33,8 @@ pub struct BuildArgs {
     #[arg(long, help_heading = RESULT)]
     pub push: bool,
     /// Load the images into the engine: what a build does anyway.
+    ///
+    /// From another builder images that are pushed are loaded only with it, and without an engine it is an error.
     #[arg(long, help_heading = RESULT, hide_short_help = true)]
     pub load: bool,
     /// Of `docker build`; see `--set TARGET.output=VALUE`.

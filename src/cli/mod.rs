@@ -151,9 +151,9 @@ pub struct GlobalArgs {
     /// Docker context that names it [env: DOCKER_CONTEXT].
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "host")]
     pub context: Option<String>,
-    /// Builder that a build is to go to [env: BUILDX_BUILDER].
+    /// Builder that builds go to [env: BUILDX_BUILDER].
     ///
-    /// Of those that buildx has, only the engine's own takes builds yet.
+    /// One of buildx's, with the driver docker, docker-container or remote, or the name of a docker context.
     #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub builder: Option<String>,
     /// How progress is shown [env: BUILDKIT_PROGRESS].

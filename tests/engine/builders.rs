@@ -94,21 +94,23 @@ fn another_builder_is_refused_or_told_of() {
         project
             .write("compose.yaml", "services: {app: {build: .}}")
             .write("Dockerfile", format!("FROM {BUSYBOX}\nLABEL of={}\n", project.name()));
-        let create = ["create", "--name", "box", "--use", "--driver", "docker-container"];
-        buildx(engine, &project, &create);
-        let used = ours(&project, &["build"], &[]);
-        let notice = "not used: the builder `box` (docker-container), which `docker buildx use` chose; the build goes to";
+        let folder = project.home().join("buildx/instances");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = r#"{"Name":"pods","Driver":"kubernetes","Nodes":[{"Name":"pods0","Endpoint":"kubernetes:///pods"}]}"#;
+        std::fs::write(folder.join("pods"), file).unwrap();
+        let used = ours(&project, &["build"], &[("BUILDX_BUILDER", "pods")]);
+        let notice = "not used: the builder `pods` (kubernetes), which BUILDX_BUILDER names; the build goes to";
         assert!(used.status.success() && text(&used).contains(notice), "{}", text(&used));
         for args in [&["build"][..], &["stats"], &["clean", "--dry-run"], &["bench"]] {
-            let refused = ours(&project, &[&["--builder", "box"], args].concat(), &[]);
+            let refused = ours(&project, &[&["--builder", "pods"], args].concat(), &[]);
             assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", text(&refused));
-            let said = "the builder `box` (docker-container), which --builder names";
+            let said = "the builder `pods` (kubernetes), which --builder names";
             assert!(text(&refused).contains(said), "{}", text(&refused));
         }
-        let unknown = ours(&project, &["--builder", "bxo", "build"], &[]);
+        let unknown = ours(&project, &["--builder", "pdos", "build"], &[]);
         assert_eq!(unknown.status.code(), Some(2), "{}", text(&unknown));
-        assert!(text(&unknown).contains("builders are: default, box"), "{}", text(&unknown));
-        let own = ours(&project, &["--builder", "default", "build"], &[("BUILDX_BUILDER", "box")]);
+        assert!(text(&unknown).contains("builders are: default, pods"), "{}", text(&unknown));
+        let own = ours(&project, &["--builder", "default", "build"], &[("BUILDX_BUILDER", "pods")]);
         assert!(own.status.success() && !text(&own).contains("not used"), "{}", text(&own));
     });
 }

@@ -348,6 +348,61 @@ fn results_go_where_they_are_asked_to() {
     );
 }
 
+/// A container, removed at the end.
+struct Container<'a>(&'a Engine, String);
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        drop(self.0.docker(&["rm", "--force", "--volumes", &self.1]).output());
+    }
+}
+
+#[test]
+fn buildkit_in_a_container_is_reached_through_its_engine() {
+    let builder = engine("28.5-containerd");
+    on_every_engine(|engine| {
+        let buildkit = BuildkitStandIn::start(builder.socket());
+        let project = project(engine);
+        let name = format!("box{}", project.name());
+        let build = ["--builder", &name, "build"];
+        buildx(&project, &["create", "--name", &name, "--driver", "docker-container"]);
+        let missing = ours(&project, &build);
+        let node = format!("the builder `{name}`, node `{name}0`");
+        fails(&missing, &[&node, "there is no container", "--bootstrap"]);
+        // What passes on to BuildKit there, and is not up at once.
+        let container = Container(engine, format!("buildx_buildkit_{name}0"));
+        let create = ["create", "--name", &container.1, "--network=host", BUSYBOX, "sleep", "1000"];
+        engine.docker_ok(&create);
+        let port = buildkit.address().rsplit(':').next().unwrap().to_owned();
+        let buildctl = project.home().join("buildctl");
+        let script = format!(
+            "if [ $1 = debug ]; then [ -e /up ] && exit 0; touch /up; exit 1; fi\n\
+             echo a word of warning >&2\nexec nc 127.0.0.1 {port}\n"
+        );
+        crate::support::program::script(&buildctl, &script);
+        let to = format!("{}:/bin/buildctl", container.1);
+        engine.docker_ok(&["cp", buildctl.to_str().unwrap(), &to]);
+        let (said, _) = built(&project, &build);
+        let first = format!("building on {node}, in container `{}`", container.1);
+        assert!(said.starts_with(&first), "{said}");
+        let image = format!("{}-web", project.name());
+        let seen = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/web"]);
+        assert!(seen.starts_with("9\nagent\n"), "{seen}");
+        let (said, _) = built(&project, &build);
+        ran_nothing(&said);
+        let inspect = ours(&project, &["builders", "inspect", &name, "--format", "json"]);
+        let told: Value = serde_json::from_slice(&inspect.stdout).unwrap();
+        let node = &told["builders"][0]["nodes"][0];
+        assert!(node["cache_bytes"].as_u64().is_some(), "{told:#}");
+        assert_eq!(node["platforms"][0], "linux/amd64", "{told:#}");
+        // Without a program that reaches BuildKit it says what is wrong.
+        let broken =
+            "printf '#!/bin/sh\\necho error: no buildkitd here >&2\\nexit 1\\n' >/bin/buildctl";
+        engine.docker_ok(&["exec", &container.1, "sh", "-c", broken]);
+        fails(&ours(&project, &build), &["the builder `", "no buildkitd here"]);
+    });
+}
+
 /// Fails with code 3 and one error that holds all of `parts`.
 #[track_caller]
 fn fails(output: &Output, parts: &[&str]) {

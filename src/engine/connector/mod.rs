@@ -6,6 +6,7 @@
 
 mod context;
 mod error;
+mod exec;
 mod host;
 mod permission;
 mod ssh;
@@ -95,6 +96,8 @@ struct Inner {
     /// See [`Connector::peer`].
     peer: String,
     listener: Listener,
+    /// The container of the engine at this address that streams go to, if they do.
+    container: Option<String>,
     /// See [`Connector::notices`].
     notices: Vec<String>,
     context: String,
@@ -211,9 +214,41 @@ impl Connector {
         Ok(connector)
     }
 
+    /// A connector to BuildKit in `container` of the engine behind `engine`. Messages call it `name`.
+    pub fn to_container(name: &str, engine: &Self, container: &str) -> Self {
+        let inner = &*engine.inner;
+        let description = format!("container `{container}` of {}", inner.peer);
+        Self {
+            inner: Arc::new(Inner {
+                host: inner.host.clone(),
+                tls: inner.tls.clone(),
+                server_name: inner.server_name.clone(),
+                peer: format!("{name} in {description}"),
+                description,
+                listener: Listener::Buildkit,
+                container: Some(container.to_owned()),
+                notices: Vec::new(),
+                context: inner.context.clone(),
+                settings: inner.settings.clone(),
+            }),
+        }
+    }
+
+    /// The engine that the container is in.
+    fn around(&self) -> Self {
+        let inner = &*self.inner;
+        let mut engine =
+            Self::new(inner.host.clone(), inner.tls.clone(), None, inner.settings.clone());
+        if let Some(of_engine) = Arc::get_mut(&mut engine.inner) {
+            of_engine.server_name.clone_from(&inner.server_name);
+        }
+        engine
+    }
+
     /// What HTTP/2 calls the other side: the name that its certificate or its address has.
     pub fn authority(&self) -> String {
         match (&self.inner.server_name, &self.inner.host) {
+            _ if self.inner.container.is_some() => "localhost".to_owned(),
             (Some(name), _) => name.clone(),
             (None, Host::Tcp { name, port, .. }) if name.contains(':') => {
                 format!("[{name}]:{port}")
@@ -296,6 +331,7 @@ impl Connector {
                 server_name: None,
                 peer: format!("the engine at {description}"),
                 listener: Listener::Engine,
+                container: None,
                 description,
                 notices: Vec::new(),
                 context,
@@ -347,6 +383,9 @@ impl Connector {
 
     async fn open(&self) -> Result<Box<dyn Stream>, ConnectError> {
         let inner = &*self.inner;
+        if let Some(container) = &inner.container {
+            return exec::open(&self.around(), container, &inner.peer).await;
+        }
         match &inner.host {
             Host::Unix(path) => self.open_unix(path).await,
             Host::NamedPipe(_) => Err(self
