@@ -543,7 +543,8 @@ fn an_interrupt_ends_the_steps_there() {
         .write("Dockerfile", format!("FROM {BUSYBOX}\nRUN sleep {nap}\n"));
     let buildkit = BuildkitStandIn::start(engine.socket());
     create_unseen(&project, "far", &buildkit.address(), &[]);
-    let mut build = command(&project, &["--builder", "far", "build"]).spawn().unwrap();
+    let mut build =
+        command(&project, &["--builder", "far", "build"]).stderr(Stdio::null()).spawn().unwrap();
     eventually("the step runs", || runs(&nap).then_some(()));
     let id = rustix::process::Pid::from_child(&build);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
