@@ -165,6 +165,14 @@ const PAGES: &[Page] = &[
         codes: &[1, 5],
     },
     Page {
+        command: "history logs",
+        examples: &[
+            ("history logs", "what the steps of the last build said"),
+            ("history logs latest~1 worker", "of one service, one build before"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
         command: "history rm",
         examples: &[
             ("history rm latest", "forget the last build"),

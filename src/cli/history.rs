@@ -28,6 +28,8 @@ pub enum HistoryAction {
     /// Put the steps of two builds side by side, and what changed between them.
     #[command(visible_alias = "diff")]
     Compare(CompareArgs),
+    /// Print the output of the steps of one build, as long as the engine keeps it.
+    Logs(LogsArgs),
     /// Forget builds.
     #[command(visible_alias = "remove")]
     Rm(RemoveArgs),
@@ -65,6 +67,17 @@ pub struct ShowArgs {
     /// Write the same in Chrome's trace event format.
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
+}
+
+/// Arguments of `history logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Which build: id, latest, latest~N.
+    #[arg(value_name = "BUILD", default_value = "latest")]
+    pub build: String,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
 }
 
 /// Arguments of `history compare`.

@@ -4,12 +4,16 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::cli::history::{
-    CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, RemoveArgs, ShowArgs,
+    CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, LogsArgs, RemoveArgs,
+    ShowArgs,
 };
 use crate::commands::results::{check_timeline, write_timeline};
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
+use crate::run::replay;
+use crate::solve;
+use crate::targets::TargetOptions;
 use crate::terminal::Ui;
 use crate::view::history;
 use crate::view::timeline::Timeline;
@@ -18,13 +22,14 @@ use crate::view::timeline::Timeline;
 ///
 /// # Errors
 /// A build that is not there or not clear, or a ledger that cannot be read.
-pub fn run(app: &App, args: &HistoryArgs) -> Result<(), CommandError> {
+pub async fn run(app: &App, args: &HistoryArgs) -> Result<(), CommandError> {
     let history = History::open(app)?;
     match &args.action {
         None => history.list(&ListArgs::default()),
         Some(HistoryAction::Ls(args)) => history.list(args),
         Some(HistoryAction::Show(args)) => history.show(args),
         Some(HistoryAction::Compare(args)) => history.compare(args),
+        Some(HistoryAction::Logs(args)) => history.logs(app, args).await,
         Some(HistoryAction::Rm(args)) => history.remove(args),
     }
 }
@@ -103,6 +108,15 @@ impl<'a> History<'a> {
             HistoryFormat::Table => history::comparison(&comparison, columns),
         });
         Ok(())
+    }
+
+    async fn logs(&self, app: &App, args: &LogsArgs) -> Result<(), CommandError> {
+        let entry = self.read(&self.builds()?, &args.build)?;
+        let plan = || {
+            let set = app.targets(&app.project().ok()?, TargetOptions::default()).ok()?;
+            solve::checked_plan(&set, None).ok()
+        };
+        replay(app, &entry, &args.services, plan().as_ref()).await
     }
 
     fn remove(&self, args: &RemoveArgs) -> Result<(), CommandError> {

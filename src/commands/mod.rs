@@ -66,7 +66,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Config(args) => config::run(app, args),
         Command::Context(args) => context::run(app, args),
         Command::Dev(args) => dev::run(app, args).await,
-        Command::History(args) => history::run(app, args),
+        Command::History(args) => history::run(app, args).await,
         Command::Init(args) => init::run(app, args),
         Command::Lock(args) => lock::run(app, args).await,
         Command::Ls(args) => ls::run(app, args).await,

@@ -6,6 +6,7 @@
 mod copied;
 mod largest;
 mod memory;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ use crate::unreachable::silent;
 use crate::view::{Progress, Reporter};
 
 pub use memory::Memory;
+pub use replay::replay;
 
 /// Events that may wait to be shown: a status may have 16 MiB.
 const WAITING: usize = 32;

@@ -137,6 +137,8 @@ pub struct Ui {
     size: Size,
     unicode: bool,
     dumb: bool,
+    /// Whether what is said is the data.
+    says_on_stdout: bool,
     /// Set where GitHub Actions reads commands from the log.
     workflow_token: Arc<OnceLock<String>>,
     /// What must not be printed.
@@ -166,6 +168,7 @@ impl Ui {
             size,
             unicode: env.unicode,
             dumb: env.dumb,
+            says_on_stdout: false,
             workflow_token: Arc::default(),
             redactor: Arc::default(),
         }
@@ -175,8 +178,14 @@ impl Ui {
         lock(&self.streams.0)
     }
 
+    /// Where what is said goes.
     fn stderr(&self) -> MutexGuard<'_, Stream> {
-        lock(&self.streams.1)
+        if self.says_on_stdout { self.stdout() } else { lock(&self.streams.1) }
+    }
+
+    /// The same for a command whose data is what others say beside it: the log of a build.
+    pub fn onto_stdout(&self) -> Self {
+        Self { says_on_stdout: true, ..self.clone() }
     }
 
     /// From now on what `redactor` knows is not printed; credentials in URLs never are.

@@ -268,6 +268,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "error",
             "history",
             "inventory",
+            "nearest",
             "progress",
             "redact",
             "signal",

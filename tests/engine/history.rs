@@ -186,3 +186,51 @@ fn builds_are_forgotten_by_name_and_all_at_once() {
         assert!(engine.image_id(&format!("{}-app", project.name())).is_some());
     });
 }
+
+#[test]
+fn logs_of_builds_are_printed_as_long_as_the_engine_keeps_them() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name().to_owned();
+        project
+            .write(
+                "compose.yaml",
+                "services: {a: {build: {context: ., target: a}}, b: {build: {context: ., target: b, secrets: [word]}}}\n\
+                 secrets: {word: {environment: SECRET_WORD}}\n",
+            )
+            .write(
+                "Dockerfile",
+                format!(
+                    "FROM {BUSYBOX} AS a\nRUN for i in $(seq 200); do echo {name} line $i; done\n\
+                     FROM {BUSYBOX} AS b\nRUN --mount=type=secret,id=word echo {name} $(cat /run/secrets/word); false\n"
+                ),
+            );
+        let run = |args: &[&str]| {
+            project.command(args).env("SECRET_WORD", "hunter2-of-the-test").output().unwrap()
+        };
+        let built = run(&["build", "--keep-going", "--quiet"]);
+        assert_eq!(built.status.code(), Some(1), "{}: {}", engine.name, text(&built));
+
+        let logs = run(&["history", "logs"]);
+        if engine.name == "20.10" {
+            assert_eq!(logs.status.code(), Some(1), "{}", text(&logs));
+            assert!(text(&logs).contains("does not keep the log of a's build"), "{}", text(&logs));
+            return;
+        }
+        assert!(logs.status.success(), "{}: {}", engine.name, text(&logs));
+        let all = String::from_utf8(logs.stdout).unwrap();
+        for line in ["line 1\n", "line 100\n", "line 200\n"] {
+            assert!(all.contains(&format!("{name} {line}")), "{}: {all}", engine.name);
+        }
+        // What the failed one said is there, too, but for its secret.
+        assert!(all.contains(&format!("{name} ***")), "{}: {all}", engine.name);
+        assert!(!all.contains("hunter2"), "{}: {all}", engine.name);
+        assert!(String::from_utf8(logs.stderr).unwrap().is_empty());
+
+        let one = String::from_utf8(run(&["history", "logs", "latest", "b"]).stdout).unwrap();
+        assert!(one.contains("***") && !one.contains("line 100"), "{}: {one}", engine.name);
+        let none = run(&["history", "logs", "latest", "bb"]);
+        assert_eq!(none.status.code(), Some(2), "{}", text(&none));
+        assert!(text(&none).contains("did you mean `b`?"), "{}", text(&none));
+    });
+}

@@ -7,6 +7,7 @@ use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use prost::Message as _;
+use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::Control;
@@ -71,7 +72,7 @@ impl Control {
     /// # Errors
     /// The connection was lost.
     pub async fn past_builds(&self) -> Result<Option<ListedBuilds>, tonic::Status> {
-        let records = self.records().await?;
+        let records = self.records("").await?;
         let ended = |record: &pb::BuildHistoryRecord| record.completed_at.is_some();
         Ok(records.map(|it| ListedBuilds(it.into_values().filter(ended).collect())))
     }
@@ -100,10 +101,37 @@ impl Control {
         }
     }
 
+    /// Sends what BuildKit keeps of an ended build, with all output of its steps, until that is told or the receiver goes.
+    /// Returns whether it knows the build: it forgets old ones, and before 0.11 all.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn replay(
+        &self,
+        build_ref: &str,
+        to: &mpsc::Sender<SolveStatus>,
+    ) -> Result<bool, tonic::Status> {
+        // It waits for one that it does not know.
+        if self.records(build_ref).await?.is_none_or(|found| !found.contains_key(build_ref)) {
+            return Ok(false);
+        }
+        let request = pb::StatusRequest { r#ref: build_ref.to_owned() };
+        let mut stream = self.client.clone().status(request).await?.into_inner();
+        let mut bounds = StatusBounds::default();
+        while let Some(message) = stream.message().await? {
+            let mut status = SolveStatus::from(message);
+            bounds.apply(&mut status);
+            if to.send(status).await.is_err() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes the ended builds of a project from what the engine remembers, as `docker buildx history rm`
     /// does. What cannot be removed stays: it is only a memory.
     pub async fn forget_builds_of(&self, project: &str) {
-        let Ok(Some(records)) = self.records().await else { return };
+        let Ok(Some(records)) = self.records("").await else { return };
         let is_own = |record: &pb::BuildHistoryRecord| {
             record.frontend_attrs.get(PROJECT_ATTR).is_some_and(|name| name == project)
         };
@@ -116,13 +144,19 @@ impl Control {
         }
     }
 
-    /// The builds by their refs; `None` where the engine has no such question.
+    /// The builds by their refs, or the one of `build_ref` unless that is empty; `None` where the engine has no such
+    /// question.
     async fn records(
         &self,
+        build_ref: &str,
     ) -> Result<Option<BTreeMap<String, pb::BuildHistoryRecord>>, tonic::Status> {
         // The record of a failure holds its Dockerfile, in base64: engines up to 26.1 send it however long it is.
         let mut client = self.client.clone().max_decoding_message_size(RECORD_LIMIT);
-        let request = pb::BuildHistoryRequest { early_exit: true, ..Default::default() };
+        let request = pb::BuildHistoryRequest {
+            early_exit: true,
+            r#ref: build_ref.to_owned(),
+            ..Default::default()
+        };
         let is_unknown = |status: &tonic::Status| status.code() == Code::Unimplemented;
         let mut events = match client.listen_build_history(request).await {
             Ok(events) => events.into_inner(),
