@@ -99,11 +99,16 @@ pub(super) async fn solve(
             Err(status) => gateway.end(Err(status)).await.map(|()| None),
         }
     };
-    let linked = tokio::select! {
-        ended = &mut solved => return Err(ended_early(ended)),
-        linked = ask => linked?,
+    let mut ask = std::pin::pin!(ask);
+    let (response, linked) = tokio::select! {
+        // The end of a build that succeeded may be told before the answer to the message that ended it.
+        ended = &mut solved => (ended?, ask.await?),
+        linked = &mut ask => {
+            let linked = linked?;
+            (solved.await?, linked)
+        }
     };
-    let response = solved.await?.into_inner().exporter_response.into_iter().collect();
+    let response = response.into_inner().exporter_response.into_iter().collect();
     let linked =
         linked.ok_or_else(|| Status::internal("the engine took a failed build for a good one"))?;
     Ok((response, linked))
