@@ -158,7 +158,7 @@ fn a_build_there_is_the_same_as_on_the_engine() {
     assert!(reference.starts_with("tcp/tcp0/"), "{reference}");
     let shown = |image: &str| {
         let image = format!("{}-{image}", project.name());
-        engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/seen", "/web"])
+        engine.said_in(&[], &image, &["cat", "/seen", "/web"])
     };
     let seen = shown("web");
     assert!(seen.starts_with("9\nagent\n9\nagent\n"), "{seen}");
@@ -246,7 +246,7 @@ fn images_are_loaded_into_whichever_engine_the_user_has() {
             assert!(digests.iter().any(|it| it.as_str() == Some(&id)), "{id}: {facts}");
         }
         let image = format!("{}-web", project.name());
-        let seen = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/web"]);
+        let seen = engine.file_of(&image, "/web");
         assert!(seen.starts_with("9\nagent\n"), "{seen}");
         // The summary has the size that the engine tells.
         assert!(!said.contains(" - "), "{said}");
@@ -309,7 +309,7 @@ fn results_go_where_they_are_asked_to() {
     assert!(pushed.status.success(), "{}", text(&pushed));
     assert!(!text(&pushed).contains("warning"), "{}", text(&pushed));
     engine.docker_ok(&["pull", &image]);
-    let made = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/made"]);
+    let made = engine.file_of(&image, "/made");
     assert_eq!(made.trim(), project.name());
     engine.docker_ok(&["image", "rm", &image]);
     // Both at once.
@@ -386,7 +386,7 @@ fn buildkit_in_a_container_is_reached_through_its_engine() {
         let first = format!("building on {node}, in container `{}`", container.1);
         assert!(said.starts_with(&first), "{said}");
         let image = format!("{}-web", project.name());
-        let seen = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/web"]);
+        let seen = engine.file_of(&image, "/web");
         assert!(seen.starts_with("9\nagent\n"), "{seen}");
         let (said, _) = built(&project, &build);
         ran_nothing(&said);

@@ -12,7 +12,7 @@ fn made(project: &Project, engine: &Engine, variables: &[(&str, &str)]) -> Strin
     command.envs(variables.iter().copied());
     assert_cmd::Command::from_std(command).assert().success();
     let image = format!("{}-app", project.name());
-    engine.docker_ok(&["run", "--rm", &image, "cat", "/made"])
+    engine.file_of(&image, "/made")
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_dockerfile_in_lower_case_is_built() {
             .write("context/ignored", "");
         assert_eq!(made(&project, engine, &[]), "lower");
         let image = format!("{}-app", project.name());
-        let all = engine.docker_ok(&["run", "--rm", &image, "ls", "/all"]);
+        let all = engine.said_in(&[], &image, &["ls", "/all"]);
         assert!(!all.contains("ignored\n") && !all.ends_with("ignored"), "{all}");
     });
 }

@@ -34,7 +34,7 @@ fn parallel_limits_how_many_run() {
         let most = |project: &Project| {
             let met = ["a", "b", "c"].map(|service| {
                 let image = format!("{}-{service}", project.name());
-                engine.docker_ok(&["run", "--rm", &image, "cat", "/met"])
+                engine.file_of(&image, "/met")
             });
             met.iter()
                 .flat_map(|met| met.lines())
@@ -110,7 +110,7 @@ fn a_service_is_built_before_those_on_top_of_it() {
         }
         project.run(&["build", "app"]).success();
         let image = format!("{}-app", project.name());
-        assert_eq!(engine.docker_ok(&["run", "--rm", &image, "cat", "/h"]), project.name());
+        assert_eq!(engine.file_of(&image, "/h"), project.name());
         // Nothing changed: the second run finds the first one's base image.
         let said = stderr(&project.run(&["--progress", "plain", "build"]).success());
         assert!(

@@ -28,7 +28,7 @@ fn ended<'a>(said: &'a str, name: &str) -> &'a str {
 #[track_caller]
 fn reads(project: &Project, service: &str, command: &str) -> String {
     let image = format!("{}-{service}", project.name());
-    project.engine().docker_ok(&["run", "--rm", &image, "sh", "-c", command])
+    project.engine().said_in(&[], &image, &["sh", "-c", command])
 }
 
 #[test]

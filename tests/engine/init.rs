@@ -23,9 +23,7 @@ fn build(project: &Project, base: &str) -> String {
 /// Runs a command in an image of the project, without network.
 fn in_image(project: &Project, service: &str, command: &[&str]) -> String {
     let image = format!("{}-{service}", project.name());
-    let mut args = vec!["run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", &image];
-    args.extend(command);
-    project.engine().docker_ok(&args)
+    project.engine().said_in(&["--read-only", "--tmpfs=/tmp"], &image, command)
 }
 
 #[test]

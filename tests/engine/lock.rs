@@ -170,9 +170,11 @@ fn torch_is_of_the_build_that_is_asked_for_and_installs_from_there() {
     assert!(light.contains("\npygments==2") && !light.contains("index-url"), "{light}");
     project.run(&["build"]).success();
     let image = format!("{}-app", project.name());
-    let show = ["run", "--rm", "--network=none", &image, "/venv/bin/python", "-c"];
     let version = "import torch, pygments; print(torch.version)";
-    assert_eq!(project.engine().docker_ok(&[&show[..], &[version]].concat()), "99.0+cpu");
+    assert_eq!(
+        project.engine().said_in(&[], &image, &["/venv/bin/python", "-c", version]),
+        "99.0+cpu"
+    );
 
     // It stays, and another one is another resolution.
     assert_eq!(lock(&["--check"]).0, Some(0));

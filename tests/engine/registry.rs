@@ -31,7 +31,7 @@ fn a_push_without_a_login_arrives() {
         project.run(&["build", "--push"]).success();
         engine.docker_ok(&["image", "rm", "--force", &image]);
         engine.docker_ok(&["pull", "--quiet", &image]);
-        let made = engine.docker_ok(&["run", "--rm", &image, "cat", "/made"]);
+        let made = engine.file_of(&image, "/made");
         assert_eq!(made, project.name());
         engine.docker_ok(&["image", "rm", "--force", &image]);
     });
@@ -126,7 +126,7 @@ fn inline_cache_round(engine: &Engine, registry: &Registry) -> (String, bool) {
         format!("FROM {BUSYBOX}\nRUN echo {}; head -c 9 /dev/urandom > /made\n", project.name()),
     );
     let build = || stderr(project.run(&["--progress", "plain", "build", "--push"]).success());
-    let made = || engine.docker_ok(&["run", "--rm", &image, "md5sum", "/made"]);
+    let made = || engine.said_in(&[], &image, &["md5sum", "/made"]);
     let first = build();
     let before = made();
     engine.docker_ok(&["image", "rm", "--force", &image]);

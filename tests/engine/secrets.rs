@@ -24,15 +24,15 @@ const PROBE: &str = "RUN --mount=type=secret,id=id0 --mount=type=secret,id=id1 -
      if [ -S \"$SSH_AUTH_SOCK\" ]; then echo agent; else echo none; fi >>/seen; echo";
 
 fn seen(engine: &Engine, image: &str) -> Vec<String> {
-    let seen = engine.docker_ok(&["run", "--rm", "--network=none", image, "cat", "/seen"]);
+    let seen = engine.file_of(image, "/seen");
     seen.lines().map(str::to_owned).collect()
 }
 
 fn md5(engine: &Engine, values: &BTreeSet<String>) -> BTreeMap<String, String> {
     let script: String = values.iter().map(|_| "printf %s \"$1\" | md5sum; shift;").collect();
-    let mut args = vec!["run", "--rm", "--network=none", BUSYBOX, "sh", "-c", &script, "sh"];
+    let mut args = vec!["sh", "-c", &script, "sh"];
     args.extend(values.iter().map(String::as_str));
-    let sums = engine.docker_ok(&args);
+    let sums = engine.said_in(&[], BUSYBOX, &args);
     values
         .iter()
         .cloned()
@@ -408,7 +408,7 @@ fn dependencies_do_not_get_the_secrets_of_those_on_top() {
             );
         project.run(&["build", "app"]).success();
         let image = format!("{name}-app");
-        let below = engine.docker_ok(&["run", "--rm", "--network=none", &image, "cat", "/below"]);
+        let below = engine.file_of(&image, "/below");
         assert_eq!(below.lines().collect::<Vec<_>>(), ["none"; 4], "{}", engine.name);
         assert_ne!(seen(engine, &image)[0], "none", "{}", engine.name);
     }

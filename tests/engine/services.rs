@@ -22,7 +22,7 @@ fn image(project: &Project) -> String {
 #[track_caller]
 fn built(project: &Project) -> String {
     project.run(&["build"]).success();
-    project.engine().docker_ok(&["run", "--rm", &image(project), "cat", "/f"])
+    project.engine().file_of(&image(project), "/f")
 }
 
 #[track_caller]
@@ -70,15 +70,9 @@ fn secrets_reach_their_step_and_nothing_else() {
             [("one", "file-secret-1shell-secret"), ("two", "file-secret-2dotenv-secret")]
         {
             let image = format!("{}-{service}", project.name());
-            let expected = engine.docker_ok(&[
-                "run",
-                "--rm",
-                BUSYBOX,
-                "sh",
-                "-c",
-                &format!("printf %s {digest} | md5sum"),
-            ]);
-            assert_eq!(engine.docker_ok(&["run", "--rm", &image, "cat", "/f"]), expected);
+            let sum = format!("printf %s {digest} | md5sum");
+            let expected = engine.said_in(&[], BUSYBOX, &["sh", "-c", &sum]);
+            assert_eq!(engine.file_of(&image, "/f"), expected);
             let history = engine.docker_ok(&["history", "--no-trunc", &image]);
             assert!(!history.contains("secret-") && !history.contains("-secret"), "{history}");
         }
@@ -112,7 +106,7 @@ fn the_ssh_agent_answers_a_step() {
         agent.kill().unwrap();
         agent.wait().unwrap();
         assert!(output.status.success(), "{}: {output:?}", engine.name);
-        let answer = engine.docker_ok(&["run", "--rm", &image(&project), "cat", "/f"]);
+        let answer = engine.file_of(&image(&project), "/f");
         assert_eq!(answer, "12", "{}", engine.name);
     });
 }

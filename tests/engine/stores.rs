@@ -38,7 +38,7 @@ fn services(services: &[(&str, &str)]) -> String {
 fn built(project: &Project) -> String {
     project.run(&["build"]).success();
     let image = format!("{}-app", project.name());
-    project.engine().docker_ok(&["run", "--rm", &image, "cat", "/f"])
+    project.engine().file_of(&image, "/f")
 }
 
 /// The same with buildx, which has no part in the compose file.
@@ -48,7 +48,7 @@ fn built_by_buildx(project: &Project, args: &[&str]) -> String {
     let all = [&["buildx", "build", "--tag", &image, "."], args].concat();
     let output = project.docker(&all).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
-    project.engine().docker_ok(&["run", "--rm", &image, "cat", "/f"])
+    project.engine().file_of(&image, "/f")
 }
 
 #[track_caller]
