@@ -25,6 +25,11 @@ impl Definition {
         definition
     }
 
+    /// The message as it was received, to read from.
+    pub(super) fn wire(&self) -> &ops::Definition {
+        &self.0
+    }
+
     /// The digests under which Status reports its operations.
     pub fn vertices(&self) -> impl Iterator<Item = String> {
         self.0.def.iter().flat_map(|op| {
@@ -52,7 +57,7 @@ pub fn vertices<'a>(definitions: impl IntoIterator<Item = &'a Definition>) -> BT
     definitions.into_iter().flat_map(Definition::vertices).collect()
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 

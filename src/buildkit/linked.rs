@@ -68,6 +68,11 @@ impl SolveOptions {
 const NO_FILES: &str = "docker-image://scratch";
 
 impl Linked {
+    /// How it is made, for each platform.
+    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.states.iter().filter_map(|state| state.definition.as_ref())
+    }
+
     /// A result of which nothing is built.
     pub(super) fn not_kept(states: Vec<State>) -> Self {
         Self { states, _kept: None }

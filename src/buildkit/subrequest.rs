@@ -1,4 +1,4 @@
-//! Questions to the frontend, such as `frontend.lint`: a solve whose answer is metadata.
+//! Questions to the frontend, such as `frontend.lint`: a solve whose answer is metadata, or a build graph that is not built.
 //!
 //! The engine hands a frontend's metadata only to a frontend, so we act as one for a moment: a Solve without a frontend
 //! opens the build, its gateway asks, and dropping the Solve ends it.
@@ -44,6 +44,13 @@ pub(super) async fn ask_linked(
     };
     let (answer, states) = open(channel, &options, in_build).await?;
     Ok((text(answer), Linked::not_kept(states)))
+}
+
+/// What a build would be made of, without building: nothing runs but what the frontend itself reads.
+pub(super) async fn graph(channel: Channel, options: SolveOptions) -> Result<Linked, Status> {
+    let in_build = async |mut gateway: Gateway| gateway.ask(options.clone(), false).await;
+    let answer = open(channel, &options, in_build).await?;
+    Ok(Linked::not_kept(linked::states(&answer)))
 }
 
 async fn open<T>(

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::why::WhyFormat;
+
 /// Headings of its help.
 const CACHE: &str = "Cache";
 const RESULT: &str = "Result";
@@ -91,6 +93,17 @@ pub struct BuildArgs {
     /// Print the resolved targets as JSON and stop.
     #[arg(long, help_heading = RUN)]
     pub print: bool,
+    /// Tell what would run, and why; build nothing.
+    ///
+    /// From the build graphs that the engine makes, the files as they are, and the history.
+    #[arg(long, help_heading = RUN, conflicts_with_all = ["print", "check", "push"])]
+    pub dry_run: bool,
+    /// With --dry-run: exit with 4 where something would run.
+    #[arg(long, help_heading = RUN, hide_short_help = true, requires = "dry_run")]
+    pub exit_code: bool,
+    /// How --dry-run is printed.
+    #[arg(long, help_heading = RUN, hide_short_help = true, value_enum, value_name = "FORMAT", default_value_t = WhyFormat::Text, requires = "dry_run")]
+    pub format: WhyFormat,
     /// Check the Dockerfiles instead of building.
     #[arg(long, help_heading = RUN)]
     pub check: bool,

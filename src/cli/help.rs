@@ -33,7 +33,7 @@ const CODES: &[(u8, &str)] = &[
     (1, "a build failed or timed out; something was not removed or not written"),
     (2, "wrong use of the command line or a setting; nobody is there to answer"),
     (3, "the engine cannot be reached, went away or did not answer"),
-    (4, "a budget is broken; `lock --check` found locks that do not fit"),
+    (4, "a budget, `lock --check` or `build --dry-run --exit-code` says no"),
     (5, "a compose file or a Dockerfile is invalid"),
     (130, "interrupted; the first Ctrl-C cancels, the second ends it at once"),
 ];
@@ -83,8 +83,9 @@ const PAGES: &[Page] = &[
                 "keep the cache in a directory; --cache-from type=local,src=cache reads it",
             ),
             ("build --timeline build.html", "a page that shows what took the time"),
+            ("build --dry-run", "what would run now, and why"),
         ],
-        codes: &[1, 3, 5],
+        codes: &[1, 3, 4, 5],
     },
     Page {
         command: "dev",
@@ -128,8 +129,9 @@ const PAGES: &[Page] = &[
         examples: &[
             ("why", "the last build"),
             ("why worker --build latest~1", "one service of the build before"),
+            ("why --next", "what would run now"),
         ],
-        codes: &[1, 5],
+        codes: &[1, 3, 5],
     },
     Page {
         command: "history",

@@ -53,7 +53,18 @@ pub fn parse_with(
     let name = args.first().and_then(|name| Path::new(name).file_name()?.to_str());
     let mut command = help::in_groups(command, name.unwrap_or("doc2md-docker"));
     let matches = command.try_get_matches_from_mut(args).map_err(synonyms::explain)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let parsed = |matches, command: &mut clap::Command| {
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(command))
+    };
+    let mut cli = parsed(matches, &mut command)?;
+    if let Command::Why(why) = &cli.command
+        && let Some(args) = why.as_dry_run()
+    {
+        // With the defaults that a build has.
+        let matches = command.try_get_matches_from_mut(args)?;
+        cli.command = parsed(matches, &mut command)?.command;
+    }
+    Ok(cli)
 }
 
 /// Builds, explains, measures and cleans the images of a compose project with BuildKit.

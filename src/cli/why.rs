@@ -15,9 +15,27 @@ pub struct WhyArgs {
     /// Which build.
     #[arg(long, value_name = "BUILD", default_value = "latest")]
     pub build: String,
+    /// Of the build that `build` would make now, as `build --dry-run` does.
+    #[arg(long, conflicts_with = "build")]
+    pub next: bool,
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = WhyFormat::Text)]
     pub format: WhyFormat,
+}
+
+impl WhyArgs {
+    /// The command line that means the same, where the next build is meant.
+    pub fn as_dry_run(&self) -> Option<Vec<String>> {
+        if !self.next {
+            return None;
+        }
+        let format = match self.format {
+            WhyFormat::Text => "--format=text",
+            WhyFormat::Json => "--format=json",
+        };
+        let fixed = ["doc2md-docker", "build", "--dry-run", format, "--"].map(str::to_owned);
+        Some(fixed.into_iter().chain(self.services.iter().cloned()).collect())
+    }
 }
 
 /// How causes are printed.

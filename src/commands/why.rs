@@ -36,7 +36,7 @@ fn only(explanation: &mut Explanation, services: &[String]) -> Result<(), Comman
                 explanation.targets.iter().map(|target| target.service.as_str()).collect();
             return Err(CommandError::new(
                 ExitKind::Usage,
-                format!("build {} has no service {service:?} of its own", explanation.build),
+                format!("{} has no service {service:?} of its own", explanation.name()),
             )
             .hint(format!("it built {}", built.join(", "))));
         }

@@ -1,8 +1,11 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
+use std::collections::HashMap;
+
 use crate::explain::cause::{self, Cause, Reason};
 use crate::history::copied::Differences;
-use crate::history::{CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
+use crate::history::record::base_of;
+use crate::history::{BaseImage, CopiedFiles, Entry, Inputs, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
 /// A target among the builds before it.
@@ -10,29 +13,45 @@ pub(super) struct Chain<'a> {
     target: &'a TargetEntry,
     /// Its instructions.
     pub(super) steps: Vec<&'a StepEntry>,
+    /// Which of them ran, be it to their end or not.
+    pub(super) ran: Vec<bool>,
     /// The target in earlier builds, the newest first.
     before: Vec<Before<'a>>,
 }
+
+/// By the digest of a step those that it had in the sessions of an earlier build, as far as that can be told.
+pub type Digests = HashMap<String, Vec<String>>;
 
 struct Before<'a> {
     entry: &'a Entry,
     target: &'a TargetEntry,
     steps: Vec<&'a StepEntry>,
+    digests: Digests,
 }
 
 impl<'a> Chain<'a> {
-    pub(super) fn new(target: &'a TargetEntry, earlier: &[&'a Entry]) -> Self {
+    pub(super) fn new(
+        target: &'a TargetEntry,
+        earlier: &[&'a Entry],
+        digests: &dyn Fn(&Entry) -> Digests,
+    ) -> Self {
         let before = earlier.iter().filter_map(|entry| {
             let target = entry.targets.iter().find(|it| it.name == target.name)?;
             let steps = instructions(target);
-            (!steps.is_empty()).then_some(Before { entry, target, steps })
+            let is_known = !steps.is_empty();
+            is_known.then(|| Before { entry, target, steps, digests: digests(entry) })
         });
-        Self { target, steps: instructions(target), before: before.collect() }
+        let before = before.collect();
+        let steps = instructions(target);
+        let is_run =
+            |step: &&StepEntry| matches!(step.result, StepResult::Ran | StepResult::Failed);
+        let ran = steps.iter().map(is_run).collect();
+        Self { target, steps, ran, before }
     }
 
     /// Whether a step ran, be it to its end or not.
     pub(super) fn ran(&self, index: usize) -> bool {
-        matches!(self.steps[index].result, StepResult::Ran | StepResult::Failed)
+        self.ran[index]
     }
 
     /// Why the step at `index` ran.
@@ -120,8 +139,35 @@ impl<'a> Chain<'a> {
             })
     }
 
+    /// The newest run of a step in the builds before, with the same text.
+    pub(super) fn last_run(&self, index: usize) -> Option<&'a StepEntry> {
+        self.before.iter().find_map(|before| {
+            let old = before.counterpart(self.steps[index])?;
+            (old.result == StepResult::Ran && key(old) == key(self.steps[index])).then_some(old)
+        })
+    }
+
+    /// The runs that the result of a step can be of, the newest first: those that were asked for the same, else those of the
+    /// same text. Empty where none is remembered.
+    pub(super) fn runs(&self, index: usize) -> Vec<&'a StepEntry> {
+        let (step, below) = (self.steps[index], self.ancestors(index));
+        let runs = |is_it: &dyn Fn(&Before<'a>, &StepEntry) -> bool| -> Vec<&'a StepEntry> {
+            let run = |before: &Before<'a>| {
+                let old = before.counterpart(step)?;
+                (old.result == StepResult::Ran && is_it(before, old)).then_some(old)
+            };
+            self.before.iter().filter_map(run).collect()
+        };
+        let same = runs(&|before, _| self.had_result(before, index, &below));
+        // What a copy of another stage reads can be equal although that stage is another one.
+        match same.is_empty() {
+            true => runs(&|_, old| key(old) == key(step) && same_files(old, step)),
+            false => same,
+        }
+    }
+
     /// Steps that the one at `index` reads: those it names, else the one before it in its stage.
-    fn parents(&self, index: usize) -> Vec<usize> {
+    pub(super) fn parents(&self, index: usize) -> Vec<usize> {
         let step = self.steps[index];
         let named = |(at, other): (usize, &&StepEntry)| {
             (at != index && step.inputs.contains(&other.digest)).then_some(at)
@@ -157,30 +203,34 @@ impl<'a> Chain<'a> {
     /// The newest earlier build in which the step had its result from the same sources.
     fn built_before(&self, index: usize) -> Option<&Before<'a>> {
         let below = self.ancestors(index);
-        self.before.iter().find(|before| {
-            let same = |at: usize| {
-                let step = self.steps[at];
-                before.counterpart(step).is_some_and(|old| {
-                    self.is_same_operation(before, old, step)
-                        && has_ended(old)
-                        && same_files(old, step)
-                })
-            };
-            same(index) && below.iter().all(|at| same(*at))
+        self.before.iter().find(|before| self.had_result(before, index, &below))
+    }
+
+    /// Whether the step and all `below` it had their results from the same sources there.
+    fn had_result(&self, before: &Before<'a>, index: usize, below: &[usize]) -> bool {
+        std::iter::once(&index).chain(below).all(|at| {
+            let step = self.steps[*at];
+            before.counterpart(step).is_some_and(|old| {
+                self.is_same_operation(before, old, step) && has_ended(old) && same_files(old, step)
+            })
         })
     }
 
     /// Whether a step was asked to do the same. A digest says so. That of a step above a build context differs with every
     /// session, though: then the text says so, where nothing differs that stands in no text.
     fn is_same_operation(&self, before: &Before<'_>, old: &StepEntry, step: &StepEntry) -> bool {
+        // Operations do not always name the digest of a base image.
+        if self.is_moved_base(before, step) {
+            return false;
+        }
         let (was, is) = (&before.target.inputs, &self.target.inputs);
         let given_the_same = || {
             was.dockerfile_digest == is.dockerfile_digest
                 && was.args == is.args
-                && was.bases == is.bases
+                && !self.target.inputs.bases.iter().any(|base| moved(base, was).is_some())
                 && was.platforms == is.platforms
         };
-        old.digest == step.digest || key(old) == key(step) && given_the_same()
+        before.is_digest(old, step) || key(old) == key(step) && given_the_same()
     }
 
     /// Whether of every step that reads a context it is known which files.
@@ -199,15 +249,20 @@ impl<'a> Chain<'a> {
         })
     }
 
+    /// Whether the step begins a stage with another image than before.
+    fn is_moved_base(&self, before: &Before<'_>, step: &StepEntry) -> bool {
+        let Some((reference, _)) = base_of(&step.name) else { return false };
+        let is_it = |base: &&BaseImage| base.reference == reference;
+        let base = self.target.inputs.bases.iter().find(is_it);
+        base.is_some_and(|base| moved(base, &before.target.inputs).is_some())
+    }
+
     /// A base image that is another one than before.
     fn moved_base(&self, before: &Before<'_>) -> Option<Reason> {
-        let old = &before.target.inputs.bases;
         self.target.inputs.bases.iter().find_map(|base| {
-            let was = old.iter().find(|it| it.reference == base.reference)?;
-            let moved = was.digest != base.digest && was.digest.is_some() && base.digest.is_some();
-            moved.then(|| Reason::Base {
+            Some(Reason::Base {
                 reference: base.reference.clone(),
-                from: was.digest.clone(),
+                from: moved(base, &before.target.inputs)?.digest.clone(),
                 to: base.digest.clone(),
             })
         })
@@ -267,16 +322,28 @@ impl<'a> Chain<'a> {
 }
 
 impl<'a> Before<'a> {
+    /// Whether `step` had the digest of `old` there.
+    fn is_digest(&self, old: &StepEntry, step: &StepEntry) -> bool {
+        let known = self.digests.get(&step.digest);
+        old.digest == step.digest || known.is_some_and(|digests| digests.contains(&old.digest))
+    }
+
     /// What a step was: the same, else the same instruction, else what stood in its place.
     fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
         let find =
             |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
         let place =
             |step: &StepEntry| (step.stage.clone(), step.position.map(|(number, _)| number));
-        find(&|old| old.digest == step.digest)
+        find(&|old| self.is_digest(old, step))
             .or_else(|| find(&|old| key(old) == key(step)))
             .or_else(|| find(&|old| place(old) == place(step)))
     }
+}
+
+/// What `base` was in an earlier build, where that is known to be another image.
+fn moved<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
+    let was = before.bases.iter().find(|it| it.reference == base.reference)?;
+    (was.digest != base.digest && was.digest.is_some() && base.digest.is_some()).then_some(was)
 }
 
 /// The stage and the text of a step.
@@ -288,7 +355,7 @@ fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
     target.steps.iter().filter(|step| step.is_instruction()).collect()
 }
 
-fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usize) -> Reason {
+pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usize) -> Reason {
     if step.stage == parent.stage {
         Reason::EarlierStep { because_of_step }
     } else {

@@ -5,31 +5,48 @@
 
 mod cause;
 mod chain;
+mod forecast;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use crate::history::{BuildId, Entry, StepResult, copied};
+use crate::history::{BuildId, Entry, StepEntry, StepResult, TargetEntry, copied};
 use chain::Chain;
 
 pub use cause::{Cause, Change, PathChange, Reason};
+pub use chain::Digests;
+pub use forecast::{Known, forecast};
 
 /// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.
 pub fn by_history(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
-    copied::recall(&mut build, &others);
-    let files = others.clone();
-    others.iter_mut().for_each(|other| copied::recall(other, &files));
+    recall(&mut build, &mut others);
     explain(&build, &others)
+}
+
+/// Lets each build know what the others know of its files.
+fn recall(build: &mut Entry, others: &mut [Entry]) {
+    copied::recall(build, others);
+    let files = others.to_vec();
+    others.iter_mut().for_each(|other| copied::recall(other, &files));
 }
 
 /// Why the steps of one build ran.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The build.
-    pub build: BuildId,
+    /// The build; `None` of one that has not been made.
+    pub build: Option<BuildId>,
     /// Its targets, without those that another one's build made, too.
     pub targets: Vec<Target>,
+}
+
+impl Explanation {
+    /// What it explains.
+    pub fn name(&self) -> String {
+        self.build.as_ref().map_or("the next build".to_owned(), |build| format!("build {build}"))
+    }
 }
 
 /// Why the steps of one target ran.
@@ -65,6 +82,11 @@ pub struct Step {
 }
 
 impl Target {
+    /// The steps that ran, or would.
+    pub fn runs(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.cached == Some(false))
+    }
+
     /// The step that made the one at `index` run, by whatever many steps in between: itself, where it is the first.
     pub fn root(&self, index: usize) -> usize {
         let mut at = index;
@@ -83,27 +105,18 @@ impl Target {
 /// Explains `build` by the builds `earlier`, the newest first. Of these count the ones of the same directory on the same
 /// engine.
 pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
-    let here = |it: &&Entry| {
-        it.project_directory == build.project_directory
-            && it.engine.id == build.engine.id
-            && it.started < build.started
-    };
-    let here: Vec<&Entry> = earlier.iter().filter(here).collect();
+    let here = here(build, earlier);
     let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
-        let chain = Chain::new(target, &here);
-        let steps = chain.steps.iter().enumerate().map(|(index, step)| Step {
-            index,
-            stage: step.stage.clone(),
-            instruction: step.instruction.clone(),
-            file: target.dockerfile.as_deref().map(|file| shown(file, build)),
-            line: step.line,
-            cached: match step.result {
+        let chain = Chain::new(target, &here, &|_| HashMap::new());
+        let steps = chain.steps.iter().enumerate().map(|(index, entry)| Step {
+            cached: match entry.result {
                 StepResult::Cached => Some(true),
                 StepResult::Ran | StepResult::Failed => Some(false),
                 StepResult::Cancelled | StepResult::NotRun => None,
             },
-            duration_seconds: step.seconds,
+            duration_seconds: entry.seconds,
             cause: chain.ran(index).then(|| chain.cause(index)),
+            ..step(index, entry, target, build)
         });
         Target {
             target: target.name.clone(),
@@ -111,7 +124,31 @@ pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
             steps: steps.collect(),
         }
     });
-    Explanation { build: build.id.clone(), targets: targets.collect() }
+    Explanation { build: Some(build.id.clone()), targets: targets.collect() }
+}
+
+/// The builds before `build` of the same directory on the same engine.
+fn here<'a>(build: &Entry, earlier: &'a [Entry]) -> Vec<&'a Entry> {
+    let here = |it: &&Entry| {
+        it.project_directory == build.project_directory
+            && it.engine.id == build.engine.id
+            && it.started < build.started
+    };
+    earlier.iter().filter(here).collect()
+}
+
+/// A step of which nothing is known but what it is.
+fn step(index: usize, entry: &StepEntry, target: &TargetEntry, build: &Entry) -> Step {
+    Step {
+        index,
+        stage: entry.stage.clone(),
+        instruction: entry.instruction.clone(),
+        file: target.dockerfile.as_deref().map(|file| shown(file, build)),
+        line: entry.line,
+        cached: None,
+        duration_seconds: 0.0,
+        cause: None,
+    }
 }
 
 /// A Dockerfile below the project's directory by its path in there.

@@ -107,6 +107,9 @@ pub struct TargetEntry {
     /// What the engine's own history calls the build; absent where no solve was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_ref: Option<String>,
+    /// Ids of the sessions that served it, by directory; of all that are not named under the empty name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sessions: BTreeMap<String, String>,
     /// When its solve was sent; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,

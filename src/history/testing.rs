@@ -35,6 +35,7 @@ pub(crate) fn build(number: u32, outcome: Outcome, steps: Vec<StepEntry>) -> Ent
             outcome,
             error: (outcome == Outcome::Failed).then(|| "exit code: 1".to_owned()),
             build_ref: None,
+            sessions: Default::default(),
             started: Some(started),
             finished: Some(started + SignedDuration::from_secs_f64(seconds)),
             seconds: Some(seconds),

@@ -133,7 +133,7 @@ fn from_history(service: String, details: &ImageDetails) -> Build {
     Build { build_ref: None, owner: Owner::Ours, product, is_current: false, steps }
 }
 
-fn record(record: &CacheRecord) -> Record {
+pub(super) fn record(record: &CacheRecord) -> Record {
     Record {
         id: record.id.clone(),
         parents: record.parents.clone(),

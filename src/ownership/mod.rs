@@ -17,7 +17,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::inventory::Inventory;
+use crate::history::StepEntry;
+use crate::inventory::{CacheRecord, Inventory};
 use crate::labels;
 
 pub use gather::{Depth, Memory, gather, recall, recall_over};
@@ -25,6 +26,21 @@ pub use judge::judge;
 pub use model::{
     Answer, Checkout, Evidence, Include, Made, Names, Project, Question, Reason, Whose,
 };
+
+/// What an engine has in its build cache, to ask for what a remembered step made.
+pub struct Kept(Vec<records::Record>);
+
+impl Kept {
+    /// What `cache` has.
+    pub fn new(cache: &[CacheRecord]) -> Self {
+        Self(cache.iter().map(cache::record).collect())
+    }
+
+    /// Whether the result of `run` is there, as far as that can be told.
+    pub fn has(&self, run: &StepEntry) -> bool {
+        records::have_result(&self.0, &remembered::step(run))
+    }
+}
 
 /// Names of the projects whose labels the engine's things carry.
 pub fn projects(inventory: &Inventory) -> BTreeSet<&str> {

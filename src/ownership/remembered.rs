@@ -47,7 +47,7 @@ pub(super) fn builds(entry: &Entry, project: &str, is_here: bool) -> impl Iterat
 }
 
 fn of_target(target: &TargetEntry, owner: Owner) -> Build {
-    let mut steps: Vec<BuildStep> = target.steps.iter().map(of_step).collect();
+    let mut steps: Vec<BuildStep> = target.steps.iter().map(step).collect();
     mark_result(&mut steps);
     let product = Product {
         service: target.service.clone(),
@@ -58,7 +58,7 @@ fn of_target(target: &TargetEntry, owner: Owner) -> Build {
     Build { build_ref: target.build_ref.clone(), owner, product, is_current: false, steps }
 }
 
-fn of_step(step: &StepEntry) -> BuildStep {
+pub(super) fn step(step: &StepEntry) -> BuildStep {
     BuildStep {
         digest: step.digest.clone(),
         name: step.name.clone(),

@@ -1,10 +1,12 @@
 //! Which files each COPY and ADD of a run covered: the steps it took, what their text names, and what
-//! was sent for it.
+//! was sent for it, or would be.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::build_context::coverage::{Coverage, Paths};
+use crate::build_context::root::Root;
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
 use crate::dockerfile::{CopySources, Outline};
 use crate::history::CopiedFiles;
@@ -23,6 +25,54 @@ pub(super) struct Origin {
     directories: BTreeMap<Option<String>, String>,
 }
 
+/// The entries of a directory that a build reads.
+pub(super) trait Listing {
+    /// What the engine calls the directory.
+    fn directory(&self) -> &str;
+    /// Paths that are wanted of it; everything where empty.
+    fn wanted(&self) -> &[Vec<u8>];
+    /// What was sent of it, or would be.
+    fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_>;
+}
+
+impl Listing for SentList {
+    fn directory(&self) -> &str {
+        &self.dir_name
+    }
+
+    fn wanted(&self) -> &[Vec<u8>] {
+        &self.wanted
+    }
+
+    fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {
+        Box::new(SentList::entries(self).map(|entry| Covered {
+            mtime: entry.mtime,
+            path: entry.path,
+            mode: entry.mode,
+            size: entry.size,
+            digest: entry.digest,
+        }))
+    }
+}
+
+impl Origin {
+    /// Where the directory is that the engine calls `name`.
+    pub(super) fn directory(&self, name: &str) -> Option<&Path> {
+        self.sync.directory(name)
+    }
+
+    /// All directories that sources can come from.
+    pub(super) fn roots(&self) -> impl Iterator<Item = Root> {
+        let paths = self.directories.values().filter_map(|name| self.directory(name));
+        paths.filter_map(|path| Root::open(path).ok())
+    }
+
+    /// What was sent.
+    pub(super) fn sent(&self) -> Vec<Arc<SentList>> {
+        self.sync.lists()
+    }
+}
+
 /// The origins of `jobs`, by target name.
 pub(super) fn origins(jobs: &[Job]) -> BTreeMap<String, Origin> {
     let origin = |job: &Job| {
@@ -37,13 +87,14 @@ pub(super) fn origins(jobs: &[Job]) -> BTreeMap<String, Origin> {
 }
 
 /// What was read, so that targets with the same sources read it once.
-type AlreadyRead = HashMap<(*const SentList, CopySources), CopiedFiles>;
+type AlreadyRead<L> = HashMap<(*const L, CopySources), CopiedFiles>;
 
-/// Puts the files of every COPY and ADD of `run` into `targets`.
-pub(super) fn add(
+/// Puts the files of every COPY and ADD of `run` into `targets`. `listings` are those of a target.
+pub(super) fn add<L: Listing>(
     origins: &BTreeMap<String, Origin>,
     run: &RunTrace,
     targets: &mut BTreeMap<String, TargetFacts>,
+    listings: impl Fn(&str, &Origin) -> Vec<Arc<L>>,
 ) {
     let mut known = AlreadyRead::new();
     for target in run.targets() {
@@ -53,8 +104,8 @@ pub(super) fn add(
         };
         let Some((_, text)) = &facts.dockerfile else { continue };
         let outline = Outline::new(text);
-        let lists = origin.sync.lists();
-        let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(&list.wanted))).collect();
+        let lists = listings(name, origin);
+        let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(list.wanted()))).collect();
         for step in target.trace.steps().filter(|step| step.label.is_instruction()) {
             let Some(sources) = outline.copy_sources(&step.name) else { continue };
             if let Some(files) = files(origin, &lists, sources, &mut known) {
@@ -64,29 +115,23 @@ pub(super) fn add(
     }
 }
 
-fn files(
+fn files<L: Listing>(
     origin: &Origin,
-    lists: &[(&Arc<SentList>, Option<Paths>)],
+    lists: &[(&Arc<L>, Option<Paths>)],
     sources: CopySources,
-    known: &mut AlreadyRead,
+    known: &mut AlreadyRead<L>,
 ) -> Option<CopiedFiles> {
     let directory = origin.directories.get(&sources.from)?;
-    let root = origin.sync.directory(directory)?;
+    let root = origin.directory(directory)?;
     let coverage = Coverage::new(root, &sources.paths, &sources.exclude)?;
     let (list, _) = lists.iter().find(|(list, wanted)| {
-        list.dir_name == *directory && coverage.is_part_of(wanted.as_ref())
+        list.directory() == directory && coverage.is_part_of(wanted.as_ref())
     })?;
     let read = || {
         let mut collector = Collector::default();
-        for entry in list.entries().filter(|entry| coverage.covers(&entry.path)) {
-            collector.add(Covered {
-                mtime: entry.mtime,
-                path: entry.path,
-                mode: entry.mode,
-                size: entry.size,
-                digest: entry.digest,
-            });
-        }
+        list.entries()
+            .filter(|entry| coverage.covers(&entry.path))
+            .for_each(|it| collector.add(it));
         collector.finish()
     };
     Some(known.entry((Arc::as_ptr(list), sources)).or_insert_with(read).clone())

@@ -20,6 +20,8 @@ use crate::redact::Redactor;
 
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;
+/// Builds read to foresee what would run: enough to find a state that somebody went back to.
+const FORECAST: usize = 40;
 /// One build in so many looks for what is too much: listing every project costs more than a build.
 const RETAIN_EVERY: i64 = 16;
 
@@ -61,23 +63,17 @@ impl Memory {
         self.store.newest(&self.project, BUILDS).map(|(entries, _)| entries).unwrap_or_default()
     }
 
+    /// The builds that a forecast is made by, the newest first; none where they cannot be read.
+    pub(super) fn read(&self) -> Vec<Entry> {
+        self.store.newest(&self.project, FORECAST).map(|(entries, _)| entries).unwrap_or_default()
+    }
+
     /// Keeps a run that has ended.
     ///
     /// # Errors
     /// The state directory cannot be written.
     pub(super) fn keep(&self, run: &Ended<'_>) -> Result<Entry, StoreError> {
-        let id = BuildId::new(run.started, &buildkit::new_ref());
-        let entry = record::record(&record::Run {
-            id: &id,
-            project: &self.project,
-            project_directory: &self.directory,
-            engine: &run.engine,
-            started: run.started,
-            trace: run.trace,
-            summary: run.summary,
-            targets: run.targets,
-            redactor: run.redactor,
-        });
+        let entry = entry(Some(self), run);
         self.store.append(&entry)?;
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
             self.store.retain(&self.project, Limits::default())?;
@@ -102,6 +98,21 @@ pub(super) struct Ended<'a> {
     pub(super) targets: &'a BTreeMap<String, TargetFacts>,
 }
 
+/// A run as it is kept in `memory`; in none it has no project.
+pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
+    record::record(&record::Run {
+        id: &BuildId::new(run.started, &buildkit::new_ref()),
+        project: memory.map_or("", |it| &it.project),
+        project_directory: memory.map_or("", |it| &it.directory),
+        engine: &run.engine,
+        started: run.started,
+        trace: run.trace,
+        summary: run.summary,
+        targets: run.targets,
+        redactor: run.redactor,
+    })
+}
+
 /// Asks the engine what it is, while it builds.
 pub(super) fn ask(engine: &Engine) -> JoinHandle<Result<EngineFacts, EngineError>> {
     let engine = engine.clone();
@@ -114,6 +125,11 @@ pub(super) async fn engine_info(asked: JoinHandle<Result<EngineFacts, EngineErro
         asked.abort();
     }
     let Ok(Ok(facts)) = asked.await else { return EngineInfo::default() };
+    info(facts)
+}
+
+/// The engine as it is remembered.
+pub(super) fn info(facts: EngineFacts) -> EngineInfo {
     let store = match facts.store {
         ImageStore::Containerd => "containerd".to_owned(),
         _ => facts.driver,

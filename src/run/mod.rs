@@ -3,8 +3,11 @@
 //! What the engine is asked for is in [`crate::solve`], how it looks in [`crate::view`]. `build`, `dev`, `lock` and `bench`
 //! run their plans here.
 
+mod bases;
 mod copied;
+mod forecast;
 mod largest;
+mod listed;
 mod memory;
 mod replay;
 
@@ -125,9 +128,10 @@ impl Run<'_> {
             error = self.stopped(site.connector(), start.clock) => return Err(error),
         };
         let about = prepared.about.clone();
+        let engine = prepared.surroundings.engine.clone();
         // From here on steps may run, which have to be cancelled.
         let _orderly = interrupt.orderly_part();
-        let facts = facts::targets(self.plan, &prepared.jobs);
+        let mut facts = facts::targets(self.plan, &prepared.jobs);
         let origins = copied::origins(&prepared.jobs);
         let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
         let expected = past.map(|past| (past, facts::schedule(self.plan, &self.settings)));
@@ -158,6 +162,7 @@ impl Run<'_> {
                 (Some(asked), _) => memory::engine_info(asked).await,
                 (None, about) => builder_info(about.unwrap_or_default()),
             };
+            bases::look_up(&finished.trace, engine.as_ref(), &mut facts).await;
             finished.entry = self.remember(&finished, facts, &origins, builder);
         }
         Ok(finished)
@@ -257,7 +262,7 @@ impl Run<'_> {
         origins: &BTreeMap<String, copied::Origin>,
         engine: EngineInfo,
     ) -> Option<Entry> {
-        copied::add(origins, &finished.trace, &mut facts);
+        copied::add(origins, &finished.trace, &mut facts, |_, origin| origin.sent());
         let ended = memory::Ended {
             redactor: &finished.redactor,
             started: finished.started,

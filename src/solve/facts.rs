@@ -8,6 +8,7 @@ use crate::progress::estimate::Schedule;
 use crate::solve::executor::RunSettings;
 use crate::solve::job::Job;
 use crate::solve::plan::BuildPlan;
+use crate::solve::sessions;
 
 /// What is known of the targets of `plan` besides their progress, by name.
 pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> {
@@ -17,17 +18,24 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
         let of_step = TargetFacts {
             service: target.service.clone(),
             build_ref: Some(job.options.build_ref.clone()),
+            sessions: sessions::of_directories(&job.options),
             dockerfile: job.dockerfile.clone(),
             context: target.context.clone(),
             stage: target.target.clone(),
             platforms: target.platforms.clone(),
             args: target.args.clone(),
             no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
+            images: BTreeMap::new(),
             files: BTreeMap::new(),
         };
         for other in &step.also_serves {
             let service = other.name.clone();
-            let of_other = TargetFacts { service, build_ref: None, ..of_step.clone() };
+            let of_other = TargetFacts {
+                service,
+                build_ref: None,
+                sessions: BTreeMap::new(),
+                ..of_step.clone()
+            };
             facts.insert(other.name.clone(), of_other);
         }
         facts.insert(target.name.clone(), of_step);

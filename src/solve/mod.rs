@@ -7,6 +7,7 @@ pub mod executor;
 pub mod facts;
 mod failure;
 pub mod findings;
+pub mod graphs;
 pub mod job;
 mod loading;
 pub mod metadata;

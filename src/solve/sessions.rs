@@ -153,6 +153,14 @@ impl Sessions {
     }
 }
 
+/// The sessions that serve a solve: by directory, and under the empty name the one that serves all others.
+pub(super) fn of_directories(options: &SolveOptions) -> BTreeMap<String, String> {
+    let named = options.frontend_attrs.iter().filter_map(|(key, session)| {
+        Some((key.strip_prefix(LOCAL_SESSION)?.to_owned(), session.clone()))
+    });
+    std::iter::once((String::new(), options.session.clone())).chain(named).collect()
+}
+
 /// What the session of `request` serves, and what its exporters will have written.
 fn serve(
     request: &SolveRequest,

@@ -27,9 +27,27 @@ pub fn document(explanation: &Explanation) -> String {
     super::history::document(&Document { schema: SCHEMA, explanation })
 }
 
+/// What is said of a build that was made, or would be.
+struct Words {
+    nothing: &'static str,
+    some: &'static str,
+    /// Before the time that steps took.
+    time: &'static str,
+    follow: &'static str,
+}
+
+const PAST: Words = Words { nothing: "no step ran", some: "ran", time: "", follow: "followed" };
+const FORECAST: Words = Words {
+    nothing: "nothing would run",
+    some: "would run",
+    time: "last time ",
+    follow: "would follow",
+};
+
 /// The causes in lines no longer than `columns`.
 pub fn text(explanation: &Explanation, columns: usize) -> String {
-    let targets = explanation.targets.iter().map(|target| lines(target, columns));
+    let words = if explanation.build.is_some() { &PAST } else { &FORECAST };
+    let targets = explanation.targets.iter().map(|target| lines(target, words, columns));
     targets.collect::<Vec<_>>().join("\n")
 }
 
@@ -53,7 +71,7 @@ fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
             format::cut(&table::cell(&without_options(&step.instruction)), columns / 3);
         let place = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
         let time = format::seconds(step.duration_seconds);
-        let followed = chain.followed().map(|text| format!("; {text}")).unwrap_or_default();
+        let followed = chain.followed(&PAST).map(|text| format!("; {text}")).unwrap_or_default();
         format!("{name}: {instruction}{place} ran, {time}, {}{followed}", because(step))
     };
     let mut lines: Vec<String> = chains.iter().take(BRIEF).map(line).collect();
@@ -75,14 +93,15 @@ impl Chain<'_> {
     }
 
     /// `3 steps followed, 0.4s`.
-    fn followed(&self) -> Option<String> {
+    fn followed(&self, words: &Words) -> Option<String> {
         let seconds = self.rest.iter().map(|step| step.duration_seconds).sum();
         let steps = match self.rest.len() {
             0 => return None,
             1 => "1 step".to_owned(),
             count => format!("{count} steps"),
         };
-        Some(format!("{steps} followed, {}", format::seconds(seconds)))
+        let Words { follow, time, .. } = words;
+        Some(format!("{steps} {follow}, {time}{}", format::seconds(seconds)))
     }
 }
 
@@ -96,19 +115,21 @@ fn chains(target: &Target) -> Vec<Chain<'_>> {
     ran.iter().filter(is_first).map(|first| Chain { first, rest: rest(first.index) }).collect()
 }
 
-fn lines(target: &Target, columns: usize) -> String {
+fn lines(target: &Target, words: &Words, columns: usize) -> String {
     let Shades { bold, faint, .. } = SHADES;
     let chains = chains(target);
     let name = table::cell(&target.service);
     let all = target.steps.len();
     if chains.is_empty() {
         let cached = target.steps.iter().filter(|step| step.cached == Some(true)).count();
-        return format!("{bold}{name}{bold:#}: no step ran, {cached} of {all} from the cache\n");
+        let nothing = words.nothing;
+        return format!("{bold}{name}{bold:#}: {nothing}, {cached} of {all} from the cache\n");
     }
     let ran: usize = chains.iter().map(|chain| 1 + chain.rest.len()).sum();
     let seconds = chains.iter().map(Chain::seconds).sum();
     let time = format::seconds(seconds);
-    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} steps ran, {time}\n");
+    let Words { some, time: when, .. } = words;
+    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} steps {some}, {when}{time}\n");
     for chain in chains {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
@@ -116,7 +137,7 @@ fn lines(target: &Target, columns: usize) -> String {
         let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
         text += &format!("      {}\n", format::cut(&because(step), columns.saturating_sub(6)));
-        if let Some(followed) = chain.followed() {
+        if let Some(followed) = chain.followed(words) {
             text += &format!("      {faint}{followed}{faint:#}\n");
         }
     }

@@ -24,6 +24,7 @@ mod exports;
 mod faults;
 mod fidelity;
 mod files;
+mod forecast;
 mod history;
 mod identity;
 mod init;

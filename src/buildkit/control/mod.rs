@@ -173,6 +173,14 @@ impl Control {
         solved.map_err(SolveError::from)
     }
 
+    /// The build graph of `options`, of which nothing is built.
+    ///
+    /// # Errors
+    /// The frontend failed, or the connection was lost.
+    pub async fn graph(&self, options: SolveOptions) -> Result<Linked, SolveError> {
+        Ok(subrequest::graph(self.channel.clone(), options).await?)
+    }
+
     /// The address that `host-gateway` stands for; `None` where the engine does not tell one (20.10).
     pub async fn host_gateway(&self) -> Option<String> {
         let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;

@@ -4,8 +4,9 @@ mod settings;
 
 use crate::app::App;
 use crate::cli::build::BuildArgs;
+use crate::cli::why::WhyFormat;
 use crate::commands::results;
-use crate::error::CommandError;
+use crate::error::{CommandError, ExitKind};
 use crate::explain;
 use crate::history::{Entry, StepResult};
 use crate::run::{Finished, Memory, Place, Run};
@@ -51,6 +52,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let remembered = memory.clone();
     let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
     let run = Run { app, plan: &plan, settings, progress, memory, place };
+    if args.dry_run {
+        return foresee(run, args).await;
+    }
     let finished = run.carry_out().await?;
     if !matches!(progress, Progress::RawJson | Progress::Quiet) {
         say_what_was_sent(app, &finished);
@@ -73,6 +77,23 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let (text, ended) = findings::report(&finished.outcome.targets);
     ui.data(&text);
     ended
+}
+
+/// Tells what would run.
+async fn foresee(run: Run<'_>, args: &BuildArgs) -> Result<(), CommandError> {
+    let ui = &run.app.ui;
+    let explanation = run.foresee().await?;
+    ui.data(&match args.format {
+        WhyFormat::Json => view::why::document(&explanation),
+        WhyFormat::Text => view::why::text(&explanation, ui.data_columns()),
+    });
+    let count = explanation.targets.iter().map(|target| target.runs().count()).sum();
+    match count {
+        0 => Ok(()),
+        _ if !args.exit_code => Ok(()),
+        1 => Err(CommandError::new(ExitKind::Policy, "1 step would run")),
+        count => Err(CommandError::new(ExitKind::Policy, format!("{count} steps would run"))),
+    }
 }
 
 /// Names what took most of it, where that was much.

@@ -45,6 +45,8 @@ pub struct TargetFacts {
     pub service: String,
     /// What the engine's own history calls its build.
     pub build_ref: Option<String>,
+    /// Ids of the sessions that serve it, by directory; of all that are not named under the empty name.
+    pub sessions: BTreeMap<String, String>,
     /// The Dockerfile as far as it is known here: name to show and text.
     pub dockerfile: Option<(String, String)>,
     /// Build context.
@@ -57,6 +59,8 @@ pub struct TargetFacts {
     pub args: BTreeMap<String, String>,
     /// The layer cache was not to be read.
     pub no_cache: bool,
+    /// Ids that the engine's own images have of which it builds, by reference.
+    pub images: BTreeMap<String, String>,
     /// What its COPYs and ADDs covered, by id of the step.
     pub files: BTreeMap<String, CopiedFiles>,
 }
@@ -112,6 +116,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         outcome: Outcome::Cancelled,
         error: None,
         build_ref: facts.build_ref.clone().filter(|_| trace.started.is_some()),
+        sessions: facts.sessions.clone(),
         started: trace.started.map(at),
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
@@ -211,6 +216,7 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
         if bases.iter().any(|base| base.reference == reference) {
             continue;
         }
+        let digest = digest.or_else(|| facts.images.get(&reference).cloned());
         bases.push(BaseImage { reference, digest });
     }
     Inputs {

@@ -56,6 +56,19 @@ pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, 
     made
 }
 
+/// Whether `records` have the result of a run of `step`. Of steps whose results nobody tells apart they are taken to.
+pub fn have_result(records: &[Record], step: &BuildStep) -> bool {
+    let is_told = matches!(step.keyword(), "RUN" | "COPY" | "ADD" | "WORKDIR");
+    // A linked copy is a record of other words.
+    if !is_told || step.intervals.is_empty() || step.instruction().contains("--link") {
+        return true;
+    }
+    records.iter().any(|record| {
+        let made = record.created_at.filter(|made| within(&step.intervals, *made));
+        made.is_some() && describes(record, step)
+    })
+}
+
 /// Steps that ran, of the project or of the others; each once though several targets share it.
 fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();

@@ -1,0 +1,185 @@
+//! What would run, if a build were made now: its steps as they are announced, and the builds before it.
+
+use std::collections::HashSet;
+
+use super::cause::{Cause, Reason};
+use super::chain::{Chain, Digests, follows};
+use super::{Explanation, Step, Target, here, recall, step};
+use crate::history::{Entry, StepEntry};
+use crate::progress::StepName;
+
+/// What is known of a build that has not been made, besides its steps.
+pub struct Known<'a> {
+    /// By the digest of a step those that it had in the sessions of an earlier build.
+    pub digests: &'a dyn Fn(&Entry) -> Digests,
+    /// Digests of steps that are not to come from the cache.
+    pub uncached: HashSet<String>,
+    /// Whether the engine still has what a run of a step made, as far as it tells.
+    pub is_kept: &'a dyn Fn(&StepEntry) -> bool,
+}
+
+/// What of `build` would run, and why. None of its steps has.
+pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> Explanation {
+    recall(&mut build, &mut others);
+    let here = here(&build, &others);
+    let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
+        let mut chain = Chain::new(target, &here, known.digests);
+        let causes = causes(&mut chain, known);
+        let foreseen = |(index, cause): (usize, Option<Cause>)| Step {
+            cached: Some(cause.is_none()),
+            duration_seconds: match cause {
+                Some(_) => chain.last_run(index).map_or(0.0, |run| run.seconds),
+                None => 0.0,
+            },
+            cause,
+            ..step(index, chain.steps[index], target, &build)
+        };
+        let steps = causes.into_iter().enumerate().map(foreseen).collect();
+        Target { target: target.name.clone(), service: target.service.clone(), steps }
+    });
+    Explanation { build: None, targets: targets.collect() }
+}
+
+/// Why each step would run; `None` for one that would come from the cache.
+fn causes(chain: &mut Chain<'_>, known: &Known<'_>) -> Vec<Option<Cause>> {
+    let mut causes = vec![None; chain.steps.len()];
+    let mut is_gone = vec![None; chain.steps.len()];
+    // What a step reads stands before it.
+    for index in 0..chain.steps.len() {
+        if known.uncached.contains(&chain.steps[index].digest) {
+            causes[index] = Some(Reason::Requested.certain());
+        } else {
+            match cause(chain, index) {
+                Some(Cause { reason: reason @ Reason::RecordGone { .. }, .. }) => {
+                    is_gone[index] = is_lost(chain, index, known).then(|| reason.likely());
+                }
+                other => causes[index] = other.map(|cause| doubted(cause, &causes)),
+            }
+        }
+        chain.ran[index] = causes[index].is_some();
+    }
+    add_what_is_gone(chain, &mut causes, is_gone);
+    causes
+}
+
+fn cause(chain: &Chain<'_>, index: usize) -> Option<Cause> {
+    let is_base = StepName::parse(&chain.steps[index].name).is_base();
+    let cause = chain.cause(index);
+    match cause.reason {
+        // A base image is there or is fetched: no step runs for it.
+        Reason::Base { .. } | Reason::RecordGone { .. } => (!is_base).then_some(cause),
+        _ if is_base => None,
+        // What another stage makes may be the same again, and a copy of it then comes from the cache.
+        Reason::Stage { .. } => Some(Cause { certain: false, ..cause }),
+        _ => Some(cause),
+    }
+}
+
+/// What follows from a step is no surer than what makes that step run.
+fn doubted(cause: Cause, causes: &[Option<Cause>]) -> Cause {
+    let below = cause.reason.because_of_step().and_then(|step| causes[step].as_ref());
+    let certain = cause.certain && below.is_none_or(|below| below.certain);
+    Cause { certain, ..cause }
+}
+
+/// Whether the result of a step is no longer in the cache of the engine: runs that made it are remembered, and what they made
+/// is gone.
+fn is_lost(chain: &Chain<'_>, index: usize, known: &Known<'_>) -> bool {
+    let runs = chain.runs(index);
+    !runs.is_empty() && !runs.into_iter().any(known.is_kept)
+}
+
+/// A result that is gone is made again where something needs it: the end of the target, or a step that runs.
+fn add_what_is_gone(
+    chain: &mut Chain<'_>,
+    causes: &mut [Option<Cause>],
+    is_gone: Vec<Option<Cause>>,
+) {
+    let parents: Vec<Vec<usize>> = (0..causes.len()).map(|it| chain.parents(it)).collect();
+    let mut is_needed: Vec<bool> =
+        (0..causes.len()).map(|step| !parents.iter().any(|of| of.contains(&step))).collect();
+    for index in (0..causes.len()).rev() {
+        if is_needed[index] && (causes[index].is_some() || is_gone[index].is_some()) {
+            parents[index].iter().for_each(|parent| is_needed[*parent] = true);
+        }
+    }
+    for (index, gone) in is_gone.into_iter().enumerate() {
+        if causes[index].is_some() || !is_needed[index] {
+            continue;
+        }
+        let ran = parents[index].iter().find(|parent| chain.ran[**parent]);
+        causes[index] = match ran {
+            Some(parent) => {
+                let (step, parent_step) = (chain.steps[index], chain.steps[*parent]);
+                Some(follows(step, parent_step, *parent).likely())
+            }
+            None => gone,
+        };
+        chain.ran[index] = causes[index].is_some();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::history::testing::{build, step as entry};
+    use crate::history::{Outcome, StepResult};
+
+    const STEPS: [&str; 3] = ["[1/3] FROM docker.io/library/a", "[2/3] RUN one", "[3/3] RUN two"];
+
+    fn steps(number: u32, result: StepResult) -> Entry {
+        let mut steps: Vec<StepEntry> = STEPS.map(|name| entry(name, result, 1.5)).into();
+        for index in 1..steps.len() {
+            steps[index].inputs = vec![steps[index - 1].digest.clone()];
+        }
+        build(number, Outcome::Succeeded, steps)
+    }
+
+    fn foreseen(next: Entry, others: &[Entry], kept: &[&str]) -> Vec<Option<(Reason, bool)>> {
+        let is_kept = |run: &StepEntry| kept.contains(&run.instruction.as_str());
+        let uncached = HashSet::new();
+        let known = Known { digests: &|_| Digests::new(), uncached, is_kept: &is_kept };
+        let explanation = forecast(next, others.to_vec(), &known);
+        assert_eq!(explanation.build, None);
+        let steps = explanation.targets[0].steps.iter();
+        steps.map(|step| step.cause.clone().map(|cause| (cause.reason, cause.certain))).collect()
+    }
+
+    #[test]
+    fn what_is_kept_would_not_run() {
+        let (next, before) = (steps(2, StepResult::NotRun), [steps(1, StepResult::Ran)]);
+        assert_eq!(foreseen(next.clone(), &before, &["RUN one", "RUN two"]), [None, None, None]);
+        // Nothing needs what the last step stands on.
+        assert_eq!(foreseen(next.clone(), &before, &["RUN two"]), [None, None, None]);
+        let built = before[0].id.clone();
+        let gone = Reason::RecordGone { built };
+        let last = foreseen(next.clone(), &before, &["RUN one"]);
+        assert_eq!(last, [None, None, Some((gone.clone(), false))]);
+        let follows = Reason::EarlierStep { because_of_step: 1 };
+        let all = foreseen(next, &before, &[]);
+        assert_eq!(all, [None, Some((gone, false)), Some((follows, false))]);
+    }
+
+    #[test]
+    fn an_unknown_project_would_run_everything_but_its_base() {
+        let first = foreseen(steps(2, StepResult::NotRun), &[], &[]);
+        let follows = Reason::EarlierStep { because_of_step: 1 };
+        assert_eq!(first, [None, Some((Reason::FirstBuild, true)), Some((follows, true))]);
+    }
+
+    #[test]
+    fn a_step_took_what_it_took_last_time() {
+        let mut next = steps(3, StepResult::NotRun);
+        next.targets[0].steps[2] = entry("[3/3] RUN three", StepResult::NotRun, 0.0);
+        let mut cached = steps(2, StepResult::Cached);
+        cached.targets[0].steps[1].seconds = 0.0;
+        let others = [cached, steps(1, StepResult::Ran)];
+        let uncached = [next.targets[0].steps[1].digest.clone()].into();
+        let known = Known { digests: &|_| Digests::new(), uncached, is_kept: &|_| true };
+        let explanation = forecast(next, others.to_vec(), &known);
+        let steps = &explanation.targets[0].steps;
+        assert_eq!(steps[1].cause, Some(Reason::Requested.certain()));
+        assert_eq!([steps[1].duration_seconds, steps[2].duration_seconds], [1.5, 0.0]);
+    }
+}

@@ -1,0 +1,179 @@
+//! A plan of which nothing is built: its build graphs are asked for, its directories looked through, and the history says
+//! what of it would run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::{Memory, Run, bases, builder_info, copied, listed, memory};
+use crate::app::App;
+use crate::buildkit::{self, Definition, Linked, LocalSource};
+use crate::error::{CommandError, ExitKind};
+use crate::explain::{self, Digests, Explanation, Known};
+use crate::history::record::TargetFacts;
+use crate::history::{EngineInfo, Entry, StepEntry};
+use crate::ownership::Kept;
+use crate::progress::outcome::{BuildFailure, TargetOutcome};
+use crate::progress::{Event, Redaction, RunTrace, SolveStatus};
+use crate::redact::Redactor;
+use crate::solve::graphs::graphs;
+use crate::solve::job::Job;
+use crate::solve::prepare::{self, Prepared};
+use crate::solve::site::Site;
+use crate::solve::{facts, secrets};
+use crate::view;
+
+/// The build graphs of a run, by target.
+type Graphs = BTreeMap<String, Arc<Linked>>;
+
+impl Run<'_> {
+    /// Tells what would run, and why. Builds nothing.
+    ///
+    /// # Errors
+    /// The engine cannot be reached, a target cannot be built as it is, or Ctrl-C came first.
+    pub async fn foresee(self) -> Result<Explanation, CommandError> {
+        let start = Instant::now();
+        let App { environment, ui, .. } = self.app;
+        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
+        let redactor = Redactor::new(&secrets);
+        ui.hide(redactor.clone());
+        let site = self.site()?;
+        let scratch = prepare::scratch_directory(self.plan, &site)?;
+        let foreseen = async {
+            let prepared = self.prepare(&site, scratch.as_ref(), secret_files).await?;
+            self.look_ahead(&site, &prepared, &redactor).await
+        };
+        tokio::select! {
+            foreseen = foreseen => foreseen,
+            error = self.stopped(site.connector(), start) => Err(error),
+        }
+    }
+
+    async fn look_ahead(
+        &self,
+        site: &Site,
+        prepared: &Prepared,
+        redactor: &Redactor,
+    ) -> Result<Explanation, CommandError> {
+        let (graphs, (engine, cache)) =
+            tokio::join!(graphs(&prepared.control, &prepared.jobs), cache_of(site, prepared));
+        let mut trace = self.planned();
+        let graphs = match graphs {
+            Ok(graphs) => graphs,
+            Err((target, failure)) => return Err(self.failed(trace, target, failure, redactor)),
+        };
+        announce(&mut trace, &prepared.jobs, &graphs, redactor);
+        let mut facts = facts::targets(self.plan, &prepared.jobs);
+        let origins = copied::origins(&prepared.jobs);
+        let listings = listed::all(&origins, &local_sources(&graphs));
+        copied::add(&origins, &trace, &mut facts, |name, _| {
+            listings.get(name).cloned().unwrap_or_default()
+        });
+        bases::look_up(&trace, prepared.surroundings.engine.as_ref(), &mut facts).await;
+        let ended = memory::Ended {
+            redactor,
+            started: Timestamp::now(),
+            engine,
+            trace: &trace,
+            summary: &trace.summary(Duration::ZERO),
+            targets: &facts,
+        };
+        let others = self.memory.as_ref().map(Memory::read).unwrap_or_default();
+        let mut entry = memory::entry(self.memory.as_ref(), &ended);
+        listed::read_contents(&mut entry, &others, &origins);
+        let uncached = definitions(&graphs).flat_map(Definition::uncached).collect();
+        let digests = |earlier: &Entry| digests(&graphs, &facts, earlier);
+        let is_kept = |run: &StepEntry| cache.as_ref().is_none_or(|cache| cache.has(run));
+        let known = Known { digests: &digests, uncached, is_kept: &is_kept };
+        Ok(explain::forecast(entry, others, &known))
+    }
+
+    /// A run that has not begun.
+    fn planned(&self) -> RunTrace {
+        let mut trace = RunTrace::default();
+        trace.apply(&Event::Planned { targets: self.plan.targets() }, Duration::ZERO);
+        trace
+    }
+
+    /// The error of a target whose build graph cannot be had: that of a build of it.
+    fn failed(
+        &self,
+        mut trace: RunTrace,
+        target: String,
+        failure: BuildFailure,
+        redactor: &Redactor,
+    ) -> CommandError {
+        let outcome = TargetOutcome::Failed(failure);
+        let mut door = Redaction::new(redactor.clone());
+        for event in door.pass(Event::TargetFinished { target, outcome }) {
+            trace.apply(&event, Duration::ZERO);
+        }
+        let summary = trace.summary(Duration::ZERO);
+        view::run_error(&summary).unwrap_or_else(|| CommandError::new(ExitKind::Failed, "failed"))
+    }
+}
+
+/// What the engine says of itself, and what is in its build cache where it tells that.
+async fn cache_of(site: &Site, prepared: &Prepared) -> (EngineInfo, Option<Kept>) {
+    let Site::Engine(engine) = site else {
+        return (builder_info(prepared.about.clone().unwrap_or_default()), None);
+    };
+    let (facts, records) = tokio::join!(engine.engine.facts(), engine.engine.cache_records());
+    (facts.map(memory::info).unwrap_or_default(), records.ok().map(|it| Kept::new(&it)))
+}
+
+/// Has `trace` know the steps of each target, without those that belong to another one.
+fn announce(trace: &mut RunTrace, jobs: &[Job], graphs: &Graphs, redactor: &Redactor) {
+    let mut door = Redaction::new(redactor.clone());
+    for job in jobs {
+        let Some(graph) = graphs.get(&job.name) else { continue };
+        let vertexes = graph.definitions().flat_map(Definition::announced).collect();
+        let mut status = SolveStatus { vertexes, ..SolveStatus::default() };
+        let below = job.contexts.iter().filter_map(|(_, index)| graphs.get(&jobs[*index].name));
+        status.leave_out(&buildkit::vertices(below.flat_map(|it| it.definitions())));
+        let target = job.name.clone();
+        let events =
+            [Event::TargetStarted { target: target.clone() }, Event::Status { target, status }];
+        for event in events.into_iter().flat_map(|event| door.pass(event).collect::<Vec<_>>()) {
+            trace.apply(&event, Duration::ZERO);
+        }
+    }
+}
+
+fn definitions(graphs: &Graphs) -> impl Iterator<Item = &Definition> {
+    graphs.values().flat_map(|graph| graph.definitions())
+}
+
+fn local_sources(graphs: &Graphs) -> BTreeMap<String, Vec<LocalSource>> {
+    let of = |graph: &Linked| graph.definitions().flat_map(Definition::local_sources).collect();
+    graphs.iter().map(|(name, graph)| (name.clone(), of(graph))).collect()
+}
+
+/// The digests that the steps of `graphs` had in the sessions of an earlier build. A directory was served by a session of its
+/// own where the engine knows how to ask for one.
+fn digests(graphs: &Graphs, now: &BTreeMap<String, TargetFacts>, earlier: &Entry) -> Digests {
+    let before = |target: &str| earlier.targets.iter().find(|it| it.name == target);
+    let mut digests = Digests::new();
+    for asks_by_name in [true, false] {
+        let session = |source: &LocalSource| {
+            let is_there =
+                |facts: &TargetFacts| facts.sessions.values().any(|id| *id == source.session);
+            let served = now.iter().filter(|(_, facts)| is_there(facts));
+            let mut sessions = served.filter_map(|(target, _)| Some(&before(target)?.sessions));
+            let sessions = sessions.find(|sessions| !sessions.is_empty())?;
+            let named = sessions.get(&source.name).filter(|_| asks_by_name);
+            named.or_else(|| sessions.get("")).cloned()
+        };
+        for definition in definitions(graphs) {
+            for (digest, other) in definition.with_sessions(&session) {
+                let known = digests.entry(digest).or_default();
+                if !known.contains(&other) {
+                    known.push(other);
+                }
+            }
+        }
+    }
+    digests
+}

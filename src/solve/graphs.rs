@@ -1,0 +1,50 @@
+//! The build graphs of a run that is not carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+
+use crate::buildkit::{Control, Linked};
+use crate::diagnose::OutputHints;
+use crate::progress::outcome::BuildFailure;
+use crate::solve::failure;
+use crate::solve::job::Job;
+
+/// Asks for the graph of each job, by name. Nothing is built.
+///
+/// # Errors
+/// The first target that has none, and why.
+pub async fn graphs(
+    control: &Control,
+    jobs: &[Job],
+) -> Result<BTreeMap<String, Arc<Linked>>, (String, BuildFailure)> {
+    let mut graphs: BTreeMap<String, Arc<Linked>> = BTreeMap::new();
+    // Those that others stand on first: the plan has no circles.
+    while graphs.len() < jobs.len() {
+        let is_known = |index: &usize| graphs.contains_key(&jobs[*index].name);
+        let is_ready = |job: &&Job| {
+            !graphs.contains_key(&job.name) && job.contexts.iter().all(|(_, index)| is_known(index))
+        };
+        let ready: Vec<&Job> = jobs.iter().filter(is_ready).collect();
+        if ready.is_empty() {
+            break;
+        }
+        let asked = ready.into_iter().map(async |job| {
+            let mut options = job.options.clone();
+            for (name, index) in &job.contexts {
+                if let Some(result) = graphs.get(&jobs[*index].name) {
+                    options.link(name, result);
+                }
+            }
+            let graph = control.graph(options).await.map_err(|error| {
+                let failure = failure::explain(job, &error, None, &OutputHints::default());
+                (job.name.clone(), failure)
+            })?;
+            Ok((job.name.clone(), Arc::new(graph)))
+        });
+        let found = try_join_all(asked).await?;
+        graphs.extend(found);
+    }
+    Ok(graphs)
+}
