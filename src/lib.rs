@@ -19,6 +19,7 @@
 //! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
 //!   looked into for their true size, and what is remembered of it; [`sight`]: what a look sees; [`size`]: sizes as
 //!   people write them.
+//! - [`doctor`]: what is wrong with an engine and around it.
 //! - [`transfer`]: what builds would send of their contexts, and why.
 //! - [`scope`]: which project `clean` and `stats` mean; [`projects`]: those that an engine has something of.
 //! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
@@ -49,6 +50,7 @@ pub mod dev;
 pub mod diagnose;
 pub mod docker_plugin;
 pub mod dockerfile;
+pub mod doctor;
 pub mod engine;
 pub mod environment;
 pub mod error;

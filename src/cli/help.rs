@@ -22,7 +22,7 @@ struct Page {
 /// Commands in the order of use, in groups.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
-    ("Understand", &["why", "context", "history", "bench", "builders"]),
+    ("Understand", &["why", "context", "history", "bench", "builders", "doctor"]),
     ("Disk", &["ls", "stats", "clean"]),
     ("Set up", &["completions", "man", "plugin"]),
 ];
@@ -208,6 +208,14 @@ const PAGES: &[Page] = &[
         command: "builders inspect",
         examples: &[("builders inspect big", "one by its name")],
         codes: &[3],
+    },
+    Page {
+        command: "doctor",
+        examples: &[
+            ("doctor", "what is wrong, and what to do"),
+            ("doctor --bundle report.json", "the same for a report"),
+        ],
+        codes: &[1, 3],
     },
     Page {
         command: "ls",

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod dev;
+pub mod doctor;
 pub mod help;
 pub mod history;
 pub mod init;
@@ -116,6 +117,10 @@ pub enum Command {
     ///
     /// Nodes, BuildKit's release, platforms, cache, and which one is chosen.
     Builders(builders::BuildersArgs),
+    /// Look at the engine and around it, and say what is wrong.
+    ///
+    /// Engine, BuildKit, disk, garbage collection, clock, builder, logins, registries, history; each with one thing to do.
+    Doctor(doctor::DoctorArgs),
     /// List the projects that the engine has something of.
     #[command(visible_alias = "list")]
     Ls(ls::LsArgs),
@@ -142,7 +147,12 @@ impl Command {
     pub fn has_settings(&self) -> bool {
         !matches!(
             self,
-            Self::Init(_) | Self::Completions(_) | Self::Man(_) | Self::Plugin(_) | Self::Dev(_)
+            Self::Init(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+                | Self::Plugin(_)
+                | Self::Dev(_)
+                | Self::Doctor(_)
         )
     }
 }

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod dev;
+pub mod doctor;
 pub mod history;
 pub mod init;
 pub mod lock;
@@ -39,7 +40,7 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
         app.interrupt.limit(limit);
     }
     match command {
-        Command::Builders(_) => {}
+        Command::Builders(_) | Command::Doctor(_) => {}
         // Where it cannot go, nothing else is looked at.
         Command::Build(_) | Command::Dev(_) | Command::Lock(_) => {
             if app.global.builder.is_some() {
@@ -69,6 +70,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::History(args) => history::run(app, args).await,
         Command::Init(args) => init::run(app, args),
         Command::Lock(args) => lock::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
         Command::Ls(args) => ls::run(app, args).await,
         Command::Man(args) => man::run(app, args),
         Command::Plugin(args) => plugin::run(app, args),

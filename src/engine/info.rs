@@ -1,5 +1,6 @@
 //! What the engine tells about itself.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::failed;
@@ -26,6 +27,10 @@ pub(super) struct InfoRow {
     #[serde(rename = "NCPU")]
     ncpu: Option<i64>,
     mem_total: Option<i64>,
+    cgroup_version: Option<String>,
+    security_options: Option<Vec<String>>,
+    system_time: Option<String>,
+    warnings: Option<Vec<String>>,
 }
 
 /// The machine an engine runs on.
@@ -39,6 +44,14 @@ pub struct Machine {
     pub operating_system: String,
     /// Linux release.
     pub kernel: String,
+    /// Version of the control groups, `1` or `2`; empty where the engine does not tell.
+    pub cgroup_version: String,
+    /// Whether the engine runs without the rights of root.
+    pub is_rootless: bool,
+    /// The time by its clock.
+    pub time: Option<Timestamp>,
+    /// What the engine itself warns of.
+    pub warnings: Vec<String>,
 }
 
 impl Engine {
@@ -54,7 +67,31 @@ impl Engine {
             memory_bytes: info.mem_total.and_then(positive),
             operating_system: info.operating_system.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
+            cgroup_version: info.cgroup_version.unwrap_or_default(),
+            is_rootless: info
+                .security_options
+                .unwrap_or_default()
+                .iter()
+                .any(|option| option.split(',').any(|part| part == "name=rootless")),
+            time: info.system_time.and_then(|time| time.parse().ok()),
+            warnings: info.warnings.unwrap_or_default(),
         })
+    }
+
+    /// Asks the engine whether the registry of an image answers it. Nobody logs in: that it refuses is an answer.
+    ///
+    /// # Errors
+    /// The registry, or the engine, cannot be reached.
+    pub async fn reaches_registry_of(&self, image: &str) -> Result<(), EngineError> {
+        let path = format!("/distribution/{image}/json");
+        let asked = self.http().get("ask a registry", &path).await;
+        match asked.map(|_: serde::de::IgnoredAny| ()) {
+            Err(error) => match error.refusal() {
+                Some((401 | 403 | 404, _)) => Ok(()),
+                _ => Err(error),
+            },
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Whether images live in the containerd store, which can hold several platforms, attestations, and push from

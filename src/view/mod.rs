@@ -6,6 +6,7 @@ pub mod builders;
 pub mod ci;
 pub mod clean;
 pub mod context;
+pub mod doctor;
 pub mod failure;
 pub mod github;
 pub mod history;

@@ -148,6 +148,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "diagnose",
             "docker_plugin",
             "dockerfile",
+            "doctor",
             "engine",
             "environment",
             "error",
@@ -199,6 +200,16 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "dockerfile", may: &["files", "remote"], never: PURE },
     Room { place: "engine", may: &["error", "files", "inventory", "redact"], never: CLIENT },
     // It is where the environment is read.
+    Room {
+        place: "doctor",
+        may: &["buildkit", "engine", "inventory", "sight", "terminal"],
+        never: PURE,
+    },
+    Room {
+        place: "doctor/gather.rs",
+        may: &["buildkit", "engine", "inventory", "measure"],
+        never: SERVICE,
+    },
     Room { place: "environment.rs", may: &["error"], never: SURROUNDINGS },
     Room { place: "error.rs", may: &[], never: PURE },
     Room { place: "explain", may: &["history", "progress"], never: PURE },
@@ -375,6 +386,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "builders",
             "clean",
             "dockerfile",
+            "doctor",
             "error",
             "explain",
             "history",

@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod conventions;
 mod corpus;
+mod doctor;
 mod files;
 mod help;
 mod init;

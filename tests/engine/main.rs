@@ -19,6 +19,7 @@ mod context;
 mod conventions;
 mod dev;
 mod doc2md;
+mod doctor;
 mod executor;
 mod exports;
 mod faults;
