@@ -12,6 +12,7 @@ mod history;
 mod locate;
 mod mounts;
 mod parse_error;
+pub mod syntax;
 mod uses;
 
 pub use args::{declared_args, is_predefined_arg};

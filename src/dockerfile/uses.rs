@@ -119,7 +119,7 @@ fn flag(text: &str, name: &str) -> Option<String> {
 }
 
 /// What variables stand for.
-struct Variables {
+pub(super) struct Variables {
     values: BTreeMap<String, String>,
     /// Bytes that they may still add.
     room: Cell<usize>,
@@ -128,17 +128,26 @@ struct Variables {
 impl Variables {
     /// Defaults of ARG and values of ENV, then what is given.
     fn new(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Self {
+        let steps = steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV"));
+        let words = steps.flat_map(|step| step.text.split(' ').skip(1));
+        let definitions = words.filter_map(|word| word.split_once('='));
+        let unquoted = definitions
+            .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()));
+        Self::of(unquoted, args)
+    }
+
+    /// Names and what they are set to, in order, then what is given.
+    pub(super) fn of(
+        definitions: impl IntoIterator<Item = (String, String)>,
+        args: &BTreeMap<String, String>,
+    ) -> Self {
         let mut variables = Self { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
-        for step in steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV")) {
-            for word in step.text.split(' ').skip(1) {
-                if let Some((name, value)) = word.split_once('=') {
-                    let value = variables.expand(value.trim_matches(['"', '\'']));
-                    if value.len() <= LONGEST_VALUE {
-                        variables.values.insert(name.to_owned(), value);
-                    } else {
-                        variables.values.remove(name);
-                    }
-                }
+        for (name, value) in definitions {
+            let value = variables.expand(&value);
+            if value.len() <= LONGEST_VALUE {
+                variables.values.insert(name, value);
+            } else {
+                variables.values.remove(&name);
             }
         }
         variables.values.extend(args.clone());
@@ -153,7 +162,7 @@ impl Variables {
     }
 
     /// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+value}` replaced; what is not known stays.
-    fn expand(&self, text: &str) -> String {
+    pub(super) fn expand(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         let mut has_brace = true;

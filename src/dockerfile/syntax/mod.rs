@@ -1,0 +1,115 @@
+//! A Dockerfile in its parts: instructions with their flags and words, the commands of each RUN, stages and what they
+//! stand on; every part with its place.
+//!
+//! For those who look for faults. [`super::locate`] finds instructions by the names of steps and needs less.
+
+mod instruction;
+mod lines;
+mod shell;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::uses::Variables;
+use lines::Char;
+
+pub use instruction::{Body, Instruction};
+pub use shell::{Joint, ShellCommand};
+pub use stages::Stage;
+
+/// Words of one text.
+#[derive(Debug, Clone, Default)]
+pub struct Word {
+    /// Without quotes and escapes.
+    pub value: String,
+    /// Where it stands in the text, with its quotes.
+    pub span: Range<usize>,
+    chars: Vec<Char>,
+}
+
+impl Word {
+    fn new(chars: Vec<Char>, span: Range<usize>) -> Self {
+        Self { value: chars.iter().map(|(_, char)| char).collect(), span, chars }
+    }
+
+    /// The part that begins with the first `prefix` in it and is as long.
+    pub fn part(&self, prefix: &str) -> Option<Range<usize>> {
+        let at = self.value.find(prefix)?;
+        let first = self.value[..at].chars().count();
+        let last = first + prefix.chars().count();
+        let (end, char) = self.chars.get(last.checked_sub(1)?)?;
+        Some(self.chars.get(first)?.0..end + char.len_utf8())
+    }
+}
+
+/// A Dockerfile.
+pub struct Syntax {
+    /// In order.
+    pub instructions: Vec<Instruction>,
+    /// In order.
+    pub stages: Vec<Stage>,
+    text: String,
+    variables: Variables,
+}
+
+impl Syntax {
+    /// Takes `source` apart. `args` are the build arguments that are given.
+    pub fn new(source: &str, args: &BTreeMap<String, String>) -> Self {
+        let text = source.trim_start_matches('\u{feff}').to_owned();
+        let (logical, escape) = lines::logical(&text);
+        let mut instructions: Vec<Instruction> = logical
+            .into_iter()
+            .filter_map(|line| Instruction::read(&text, &line, escape))
+            .collect();
+        let mut places = Lines::new(&text);
+        for instruction in &mut instructions {
+            instruction.line = places.line(instruction.span.start);
+            instruction.last_line = places.line(instruction.span.end);
+        }
+        let definitions = instructions.iter().flat_map(Instruction::definitions);
+        let variables = Variables::of(definitions, args);
+        let stages = stages::stages(&mut instructions, &variables);
+        Self { instructions, stages, text, variables }
+    }
+
+    /// The text that places are places of: without a byte order mark.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// `text` with the variables replaced that are known.
+    pub fn expand(&self, text: &str) -> String {
+        self.variables.expand(text)
+    }
+
+    /// Line and column of a place, from 1; columns in characters.
+    pub fn place(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// Counts lines on the way through a text.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, line: 1 }
+    }
+
+    /// The line of a place that is not before the last one.
+    fn line(&mut self, at: usize) -> usize {
+        let at = at.max(self.at);
+        self.line += self.text[self.at..at].matches('\n').count();
+        self.at = at;
+        self.line
+    }
+}
