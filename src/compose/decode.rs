@@ -9,6 +9,7 @@ use super::model::{
     BuildSection, Dependency, Resource, Secret, SecretUse, Service, Ulimit, not_utf8,
 };
 use super::node::{Map, Node, Value};
+use super::runtime::runtime;
 
 /// What decoding needs besides the tree.
 pub(super) struct Decoder<'a> {
@@ -35,6 +36,7 @@ impl Decoder<'_> {
             profiles: list(node, "profiles"),
             depends_on: self.dependencies(node)?,
             build,
+            runtime: runtime(node),
         })
     }
 

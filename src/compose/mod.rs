@@ -21,6 +21,7 @@ mod merge;
 mod model;
 mod node;
 mod paths;
+mod runtime;
 mod scalar;
 mod schema;
 mod scope;
@@ -33,7 +34,9 @@ use indexmap::IndexSet;
 
 pub use config::Config;
 pub use error::{ComposeError, Origin, Place};
-pub use model::{BuildSection, Dependency, Project, Resource, Secret, SecretUse, Service, Ulimit};
+pub use model::{
+    BuildSection, Dependency, Project, Resource, Runtime, Secret, SecretUse, Service, Ulimit,
+};
 pub use scalar::parse_bool;
 
 use decode::Decoder;

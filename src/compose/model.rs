@@ -83,6 +83,20 @@ pub struct Service {
     pub depends_on: BTreeMap<String, Dependency>,
     /// `build:`.
     pub build: Option<BuildSection>,
+    /// How it runs, as far as that says what its image should have.
+    #[serde(skip)]
+    pub runtime: Runtime,
+}
+
+/// What of a service's own settings matters to its image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Runtime {
+    /// `read_only:`.
+    pub is_read_only: bool,
+    /// `user:`.
+    pub user: Option<String>,
+    /// Whether it asks for a GPU, in any of compose's ways.
+    pub wants_gpu: bool,
 }
 
 impl Service {

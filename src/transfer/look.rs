@@ -192,6 +192,34 @@ pub fn look(
     sources.iter().map(|source| transfer(target, source, depth)).collect()
 }
 
+/// Calls `see` with every file of the build context that a build of `target` sends: its path, its size, and the lines of the
+/// instructions that read it. Returns the lines of all that read something of the context.
+///
+/// # Errors
+/// Those of [`look`].
+pub fn files(
+    target: &Target,
+    dockerfile: (&str, &str),
+    mut see: impl FnMut(&[u8], u64, &[usize]),
+) -> Result<Vec<usize>, TransferError> {
+    let sources = sources(target, dockerfile)?;
+    let Some(source) =
+        sources.iter().find(|source| source.name.is_empty() && !source.uses.is_empty())
+    else {
+        return Ok(Vec::new());
+    };
+    let coverages = source.coverages();
+    source.walk(&source.request(true), |path, bytes| {
+        let Some(bytes) = bytes else { return };
+        let covering = coverages.iter().filter(|(_, coverage)| {
+            coverage.as_ref().is_some_and(|coverage| coverage.covers(path))
+        });
+        let lines: Vec<usize> = covering.map(|(reader, _)| reader.line).collect();
+        see(path, bytes, &lines);
+    })?;
+    Ok(coverages.iter().map(|(reader, _)| reader.line).collect())
+}
+
 fn transfer(target: &Target, source: &Source, depth: usize) -> Result<Transfer, TransferError> {
     let mut let_through = Amount::default();
     source.walk(&source.request(false), |_, bytes| {

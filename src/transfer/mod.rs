@@ -10,5 +10,5 @@ mod model;
 mod tests;
 
 pub use explain::{Decision, PathAnswer, explain};
-pub use look::{TransferError, look};
+pub use look::{TransferError, files, look};
 pub use model::{Amount, Part, Reader, SentPath, Transfer};
