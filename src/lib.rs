@@ -20,7 +20,8 @@
 //!   looked into for their true size, and what is remembered of it; [`sight`]: what a look sees; [`size`]: sizes as
 //!   people write them.
 //! - [`doctor`]: what is wrong with an engine and around it.
-//! - [`transfer`]: what builds would send of their contexts, and why.
+//! - [`transfer`]: what builds would send of their contexts, and why; [`check`]: what of Dockerfiles and contexts costs
+//!   builds time or disk.
 //! - [`scope`]: which project `clean` and `stats` mean; [`projects`]: those that an engine has something of.
 //! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
@@ -41,6 +42,7 @@ pub mod bench;
 pub mod build_context;
 pub mod builders;
 pub mod buildkit;
+pub mod check;
 pub mod clean;
 pub mod cli;
 pub mod commands;

@@ -22,7 +22,7 @@ struct Page {
 /// Commands in the order of use, in groups.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
-    ("Understand", &["why", "context", "history", "bench", "builders", "doctor"]),
+    ("Understand", &["why", "context", "check", "history", "bench", "builders", "doctor"]),
     ("Disk", &["ls", "stats", "clean"]),
     ("Set up", &["completions", "man", "plugin"]),
 ];
@@ -33,7 +33,7 @@ const CODES: &[(u8, &str)] = &[
     (1, "a build failed or timed out; something was not removed or not written"),
     (2, "wrong use of the command line or a setting; nobody is there to answer"),
     (3, "the engine cannot be reached, went away or did not answer"),
-    (4, "a budget, `lock --check` or `build --dry-run --exit-code` says no"),
+    (4, "a budget, `check`, `lock --check` or `build --dry-run --exit-code` says no"),
     (5, "a compose file or a Dockerfile is invalid"),
     (130, "interrupted; the first Ctrl-C cancels, the second ends it at once"),
 ];
@@ -69,6 +69,19 @@ const PAGES: &[Page] = &[
         command: "context explain",
         examples: &[("context explain models/big.bin", "why it is sent, or not")],
         codes: &[5],
+    },
+    Page {
+        command: "check",
+        examples: &[
+            ("check", "what costs builds of this project time or disk"),
+            ("check --fix --dry-run", "the changes that are safe, as a diff"),
+            (
+                "check --severity error --format github",
+                "in CI: annotations, exit code 4 for errors only",
+            ),
+            ("check --format sarif worker > check.sarif", "one service, for code scanning"),
+        ],
+        codes: &[1, 4, 5],
     },
     Page {
         command: "build",

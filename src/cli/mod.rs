@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod builders;
+pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod config;
@@ -107,6 +108,10 @@ pub enum Command {
     ///
     /// Which files, by size, which pattern lets them through, which instruction reads them.
     Context(context::ContextArgs),
+    /// Find what costs builds time or disk.
+    ///
+    /// In Dockerfiles and build contexts, each with its place, its cost and the change to make.
+    Check(check::CheckArgs),
     /// Show, compare and remove what earlier builds did.
     History(history::HistoryArgs),
     /// Measure what builds of the project cost.

@@ -61,7 +61,7 @@ fn explain(app: &App, args: &ExplainArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn targets(app: &App, services: &[String]) -> Result<Vec<Target>, CommandError> {
+pub(super) fn targets(app: &App, services: &[String]) -> Result<Vec<Target>, CommandError> {
     let options = TargetOptions { services: services.to_vec(), ..TargetOptions::default() };
     let mut targets = app.targets(&app.project()?, options)?.targets;
     targets.retain(|target| {
@@ -76,7 +76,7 @@ fn targets(app: &App, services: &[String]) -> Result<Vec<Target>, CommandError> 
 }
 
 /// The Dockerfile of a target: the name to show, and its text.
-fn dockerfile(app: &App, target: &Target) -> Result<(String, String), CommandError> {
+pub(super) fn dockerfile(app: &App, target: &Target) -> Result<(String, String), CommandError> {
     let Some((file, text)) = dockerfile_source::of_target(target) else {
         let message = format!("cannot read the Dockerfile of service {}", target.service);
         return Err(CommandError::new(ExitKind::Invalid, message)
@@ -86,6 +86,6 @@ fn dockerfile(app: &App, target: &Target) -> Result<(String, String), CommandErr
     Ok((shown.map_or(file.clone(), |path| path.display().to_string()), text))
 }
 
-fn invalid(error: TransferError) -> CommandError {
+pub(super) fn invalid(error: TransferError) -> CommandError {
     CommandError::new(ExitKind::Invalid, "failed to look through a build context").caused_by(error)
 }

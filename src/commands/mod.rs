@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod builders;
+pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod config;
@@ -42,7 +43,7 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Builders(_) | Command::Doctor(_) => {}
         // Where it cannot go, nothing else is looked at.
-        Command::Build(_) | Command::Dev(_) | Command::Lock(_) => {
+        Command::Build(_) | Command::Check(_) | Command::Dev(_) | Command::Lock(_) => {
             if app.global.builder.is_some() {
                 app.destination(&[])?;
             }
@@ -62,6 +63,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Bench(args) => bench::run(app, args).await,
         Command::Build(args) => build::run(app, args).await,
         Command::Builders(args) => builders::run(app, args).await,
+        Command::Check(args) => check::run(app, args).await,
         Command::Clean(args) => clean::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Config(args) => config::run(app, args),

@@ -124,6 +124,24 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["build_context", "dockerfile", "engine", "files", "progress", "sight"],
         never: CLIENT,
     },
+    // What is sent, what was recorded, what compose says: as plain values.
+    Room {
+        place: "check",
+        may: &[
+            "build_context",
+            "compose",
+            "dockerfile",
+            "files",
+            "history",
+            "image_reference",
+            "redact",
+            "targets",
+            "transfer",
+        ],
+        never: PURE,
+    },
+    // Rules know values only.
+    Room { place: "check/rules", may: &["dockerfile", "image_reference", "redact"], never: PURE },
     Room { place: "clean", may: &["engine", "inventory", "labels", "ownership"], never: PURE },
     Room {
         place: "clean/survey.rs",
@@ -140,6 +158,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "build_context",
             "builders",
             "buildkit",
+            "check",
             "clean",
             "cli",
             "compose",
@@ -384,6 +403,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &[
             "bench",
             "builders",
+            "check",
             "clean",
             "dockerfile",
             "doctor",

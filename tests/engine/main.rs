@@ -10,6 +10,7 @@ mod bench;
 mod builders;
 mod builds_elsewhere;
 mod check;
+mod check_rules;
 mod clean;
 mod clean_alone;
 mod clean_by_chance;
