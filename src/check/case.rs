@@ -18,6 +18,11 @@ pub(super) struct Case<'a> {
     pub(super) stage: usize,
     /// The stages that are needed for it.
     pub(super) needed: BTreeSet<usize>,
+    /// Where ARG and ENV, USER, WORKDIR, COPY and ADD stand: files of generators have thousands of instructions.
+    settings: Vec<usize>,
+    users: Vec<usize>,
+    directories: Vec<usize>,
+    copies: Vec<usize>,
 }
 
 /// What is wrong, and what to change.
@@ -32,7 +37,22 @@ impl<'a> Case<'a> {
         let syntax = Syntax::new(&service.text, &service.args);
         let stage = syntax.stage(service.stage.as_deref())?;
         let needed = syntax.needed(stage);
-        Some(Self { project, service, syntax, stage, needed })
+        let places = |keywords: &[&str]| -> Vec<usize> {
+            let all = syntax.instructions.iter().enumerate();
+            let of = |it: &Instruction| !it.is_onbuild && keywords.contains(&it.keyword.as_str());
+            all.filter(|(_, it)| of(it)).map(|(index, _)| index).collect()
+        };
+        Some(Self {
+            settings: places(&["ARG", "ENV"]),
+            users: places(&["USER"]),
+            directories: places(&["WORKDIR"]),
+            copies: places(&["COPY", "ADD"]),
+            project,
+            service,
+            syntax,
+            stage,
+            needed,
+        })
     }
 
     /// The instructions of the stages that are needed, in order, those for other builds left out.
@@ -58,11 +78,38 @@ impl<'a> Case<'a> {
         &self.syntax.instructions[index]
     }
 
-    /// The instructions that stand before another one in its image.
-    pub(super) fn before(&self, index: usize) -> Vec<usize> {
-        let Some(stage) = self.at(index).stage else { return Vec::new() };
-        let steps = self.syntax.steps(stage);
-        steps.into_iter().filter(|step| *step < index).collect()
+    /// Those of `list`, which is in order, that stand before an instruction in its image.
+    pub(super) fn earlier<'s>(
+        &'s self,
+        list: &'s [usize],
+        index: usize,
+    ) -> impl DoubleEndedIterator<Item = usize> + 's {
+        let end = list.partition_point(|step| *step < index);
+        let stage = self.at(index).stage;
+        list[..end].iter().copied().filter(move |step| self.stands_on(stage, self.at(*step).stage))
+    }
+
+    /// Whether a stage is another one, or stands on it.
+    fn stands_on(&self, stage: Option<usize>, other: Option<usize>) -> bool {
+        let Some(other) = other else { return false };
+        let mut next = stage;
+        while let Some(stage) = next {
+            if stage == other {
+                return true;
+            }
+            next = self.syntax.stages[stage].parent;
+        }
+        false
+    }
+
+    /// The ARGs and ENVs before an instruction.
+    pub(super) fn settings(&self, index: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        self.earlier(&self.settings, index)
+    }
+
+    /// The COPYs and ADDs before an instruction.
+    pub(super) fn copies(&self, index: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        self.earlier(&self.copies, index)
     }
 
     /// The base image of a stage, whatever stages are in between.
@@ -73,25 +120,23 @@ impl<'a> Case<'a> {
 
     /// What an environment variable is set to for an instruction, as far as the Dockerfile says.
     pub(super) fn environment(&self, index: usize, name: &str) -> Option<String> {
-        let before = self.before(index).into_iter().rev();
-        let settings = before.flat_map(|step| self.at(step).settings());
+        let settings = self.settings(index).rev().flat_map(|step| self.at(step).settings());
         let value = settings.filter(|(known, _, _)| known == name).find_map(|(_, value, _)| value);
         value.map(|value| self.syntax.expand(&value))
     }
 
     /// The user that an instruction runs as, where the Dockerfile says one.
     pub(super) fn user(&self, index: usize) -> Option<String> {
-        let users = self.before(index).into_iter().rev().map(|step| self.at(step));
-        let user = users.filter(|it| it.keyword == "USER").find_map(|it| it.words().first());
+        let mut users = self.earlier(&self.users, index).rev();
+        let user = users.find_map(|step| self.at(step).words().first());
         user.map(|word| self.syntax.expand(&word.value))
     }
 
     /// The directory that an instruction works in.
     pub(super) fn directory(&self, index: usize) -> String {
         let mut directory = "/".to_owned();
-        for step in self.before(index) {
-            let it = self.at(step);
-            if let Some(word) = it.words().first().filter(|_| it.keyword == "WORKDIR") {
+        for step in self.earlier(&self.directories, index) {
+            if let Some(word) = self.at(step).words().first() {
                 directory = join(&directory, &self.syntax.expand(&word.value));
             }
         }

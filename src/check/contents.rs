@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::subject::{Contents, Kind, Notable, Read};
+use crate::redact::names_a_secret;
 
 /// Texts that are read at most, and their size.
 const MOST_TEXTS: usize = 64;
@@ -195,7 +196,9 @@ fn is_secret(path: &str, name: &str, end: &str, read: impl Fn() -> Option<String
         return true;
     }
     if is_env {
-        return !is_example;
+        // `.env.production` of a frontend is for everybody, unless it names a secret.
+        let has_secrets = || read().is_some_and(|text| text.lines().any(sets_a_secret));
+        return !is_example && (lower == ".env" || has_secrets());
     }
     if !matches!(end, "pem" | "key") {
         return false;
@@ -209,6 +212,12 @@ fn is_secret(path: &str, name: &str, end: &str, read: impl Fn() -> Option<String
                 && !["ca", "cert", "chain", "bundle", "pub"].iter().any(|it| lower.contains(it))
         }
     }
+}
+
+/// `NAME=value` where the name says that the value is a secret.
+fn sets_a_secret(line: &str) -> bool {
+    let setting = line.trim().trim_start_matches("export ").split_once('=');
+    setting.is_some_and(|(name, value)| names_a_secret(name.trim()) && !value.trim().is_empty())
 }
 
 /// The line of the ignore file whose pattern means this and misses it, since it holds at the top only.

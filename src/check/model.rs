@@ -1,6 +1,7 @@
 //! Findings, in plain values.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -129,24 +130,20 @@ impl Edit {
 
 /// Files in order, their lines in order; findings of several services at one place become one.
 pub fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut all: Vec<Finding> = Vec::new();
+    let mut all: BTreeMap<(Spot, String, Source), Finding> = BTreeMap::new();
     for finding in findings {
-        let is_same = |other: &&mut Finding| {
-            (&other.rule, &other.spot, other.source)
-                == (&finding.rule, &finding.spot, finding.source)
-        };
-        match all.iter_mut().find(is_same) {
+        let key = (finding.spot.clone(), finding.rule.clone(), finding.source);
+        match all.get_mut(&key) {
             Some(other) => {
                 other.services.extend(finding.services);
                 other.services.sort();
                 other.services.dedup();
                 other.cost = other.cost.clone().or(finding.cost);
             }
-            None => all.push(finding),
+            None => drop(all.insert(key, finding)),
         }
     }
-    all.sort_by(|a, b| (&a.spot, &a.rule).cmp(&(&b.spot, &b.rule)));
-    all
+    all.into_values().collect()
 }
 
 impl Cost {

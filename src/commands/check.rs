@@ -3,6 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::build_context::glob;
@@ -25,6 +28,8 @@ use crate::view::Progress;
 use crate::view::check as report;
 use crate::view::ci::Ci;
 
+/// How long the engine may take for its own checks.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// One change can make way for another; not for ever.
 const MOST_PASSES: usize = 4;
 
@@ -42,6 +47,9 @@ pub async fn run(app: &App, args: &CheckArgs) -> Result<(), CommandError> {
         let (file, text) = dockerfile(app, &target)?;
         found.push((target, file, text));
     }
+    if let Ci::GitHub { token, .. } = app.ci() {
+        app.ui.guard_workflow(&token);
+    }
     // Changes show lines as they are.
     let hidden = hidden(&found);
     app.ui.hide(hidden.clone());
@@ -50,14 +58,15 @@ pub async fn run(app: &App, args: &CheckArgs) -> Result<(), CommandError> {
         findings = fixed(app, args, &project, &mut found, findings)?;
     }
     let left_out = match by_buildkit(app, &project, args, &found).await {
-        Ok(of_buildkit) => {
+        Ok((of_buildkit, left_out)) => {
             findings.extend(of_buildkit);
             findings = check::in_order(findings);
-            None
+            left_out
         }
         Err(error) if error.kind == ExitKind::Interrupted => return Err(error),
-        Err(error) => Some(error.message.lines().next().unwrap_or_default().to_owned()),
+        Err(error) => Some(error.message),
     };
+    let left_out = left_out.map(|why| why.lines().next().unwrap_or_default().to_owned());
     // A run hides what it knows of, and nothing else.
     app.ui.hide(hidden);
     if let Some(why) = &left_out {
@@ -100,26 +109,28 @@ fn own(app: &App, project: &Project, found: &[Found]) -> Result<Vec<Finding>, Co
     Ok(check::findings(&subject))
 }
 
-/// What the Dockerfile frontend of the engine finds.
+/// What the Dockerfile frontend of the engine finds, and why it did not look at a Dockerfile.
 async fn by_buildkit(
     app: &App,
     project: &Project,
     args: &CheckArgs,
     found: &[Found],
-) -> Result<Vec<Finding>, CommandError> {
+) -> Result<(Vec<Finding>, Option<String>), CommandError> {
     let services = args.services.clone();
     let options = TargetOptions { services, check: true, ..TargetOptions::default() };
     let mut set = targets::from_compose(project, &options)?;
     set.group.retain(|name| found.iter().any(|(target, _, _)| target.name == *name));
     let plan = solve::checked_plan(&set, None)?;
     if plan.steps.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
-    let settings = RunSettings { parallel: None, keep_going: true, deadline: None };
+    // Nobody waits for ever for what is an addition.
+    let deadline = Some(Instant::now() + PATIENCE);
+    let settings = RunSettings { parallel: None, keep_going: true, deadline };
     let place = Place::Builder(Load::IfThere);
     let run = Run { app, plan: &plan, settings, progress: Progress::Silent, memory: None, place };
     let finished = run.carry_out().await?;
-    let mut findings = Vec::new();
+    let (mut findings, mut left_out) = (Vec::new(), None);
     for (target, file, _) in found {
         match finished.outcome.targets.get(&target.name) {
             Some(TargetOutcome::Built(answer)) => {
@@ -127,13 +138,11 @@ async fn by_buildkit(
                 let of_target = json.and_then(|json| check::of_lint(json, &target.service, file));
                 findings.extend(of_target.unwrap_or_default());
             }
-            Some(TargetOutcome::Failed(failure)) => {
-                return Err(CommandError::new(ExitKind::Failed, failure.message.clone()));
-            }
-            _ => return Err(CommandError::new(ExitKind::Failed, "they were stopped")),
+            Some(TargetOutcome::Failed(failure)) => left_out = Some(failure.message.clone()),
+            _ => left_out = Some("they were stopped".to_owned()),
         }
     }
-    Ok(findings)
+    Ok((findings, left_out))
 }
 
 /// Shows the changes that are safe, and makes them unless only asked to show. Returns what is left to find.
@@ -154,8 +163,10 @@ fn fixed(
         }
         let shown: String = repairs.iter().map(|repair| repair.difference.as_str()).collect();
         match args.format {
-            CheckFormat::Table => app.ui.data(&format!("{shown}\n")),
-            // Standard output is a document.
+            CheckFormat::Table if !matches!(app.ci(), Ci::GitHub { .. }) => {
+                app.ui.data(&format!("{shown}\n"))
+            }
+            // Standard output is a document, or read by a runner that takes some lines for commands.
             _ => app.ui.say(shown.trim_end()),
         }
         if args.dry_run {

@@ -11,6 +11,7 @@ use doc2md_docker::build_context::ignore_file;
 use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
 use doc2md_docker::builders::Catalog;
 use doc2md_docker::buildkit::SolveError;
+use doc2md_docker::check::{self, subject};
 use doc2md_docker::compose::{LoadRequest, load};
 use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile};
 use doc2md_docker::dockerfile::{self as text_of, Outline, Place};
@@ -93,6 +94,8 @@ pub(crate) fn dockerfile(input: &[u8]) {
         drop(text_of::cache_mounts(instruction));
     }
     drop(text_of::declared_args(&text));
+    let services = vec![subject::Service { text: text.clone(), ..subject::Service::default() }];
+    drop(check::findings(&subject::Project { services, ..subject::Project::default() }));
     drop(text_of::stages(&text));
     drop(text_of::file_uses(&text, None, &BTreeMap::new()));
     drop(text_of::context_fingerprint(&text, Some("x")));

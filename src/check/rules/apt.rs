@@ -3,7 +3,7 @@
 use crate::check::case::{Case, Words, cache_targets};
 use crate::check::install::Tool;
 use crate::check::model::{Edit, Finding, Severity};
-use crate::dockerfile::syntax::ShellCommand;
+use crate::dockerfile::syntax::{Instruction, ShellCommand};
 
 fn is_apt(command: &ShellCommand) -> bool {
     matches!(command.program(), "apt" | "apt-get" | "aptitude")
@@ -72,7 +72,11 @@ const CLEANING: [&str; 18] = [
 /// A cache mount for apt's packages on an image that removes them.
 pub(super) fn docker_clean(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut told = Vec::new();
+    let is_off =
+        |text: &str| text.contains("docker-clean") || text.contains("Keep-Downloaded-Packages");
+    let text = |it: &Instruction| &case.syntax.text()[it.span.clone()];
+    let mut known: Vec<usize> =
+        case.instructions().filter(|(_, it)| is_off(text(it))).map(|(index, _)| index).collect();
     for (index, it, installed) in case.installing() {
         let base = it.stage.map_or("", |stage| case.base(stage));
         let (repository, tag) = base.split_once(':').unwrap_or((base, ""));
@@ -80,17 +84,13 @@ pub(super) fn docker_clean(case: &Case<'_>) -> Vec<Finding> {
         let mount = cache_targets(it).into_iter().find(|(target, _)| target == "/var/cache/apt");
         let Some((_, word)) = mount else { continue };
         let is_apt = installed.iter().any(|install| install.tool == Tool::Apt);
-        let is_off =
-            |text: &str| text.contains("docker-clean") || text.contains("Keep-Downloaded-Packages");
-        let before = case.before(index);
-        let text = |index: usize| &case.syntax.text()[case.at(index).span.clone()];
-        let is_known =
-            before.iter().chain([&index]).any(|it| is_off(text(*it)) || told.contains(it));
+        let is_known = known.contains(&index) || case.earlier(&known, index).next().is_some();
         if !is_apt || !CLEANING.contains(&repository) || tag.contains("alpine") || is_known {
             continue;
         }
         // Of steps on top of each other the first one is enough.
-        told.push(index);
+        known.push(index);
+        known.sort_unstable();
         let words = Words {
             message: "the base image's docker-clean removes packages after each install, so the cache mount at \
                       /var/cache/apt stays empty"

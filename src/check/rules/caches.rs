@@ -13,10 +13,7 @@ pub(super) fn no_cache_mount(case: &Case<'_>) -> Vec<Finding> {
             .iter()
             .filter(|install| !install.tool.is_system() && case.without_mount(it, install.tool))
             .filter(|install| !is_of_tools(install, &case.syntax))
-            .filter(|install| {
-                install.option(&["--dry-run", "--no-deps-only", "--offline"]).is_none()
-            })
-            .filter(|install| install.reads_files || !install.names().is_empty())
+            .filter(|install| downloads(install))
             .collect();
         let Some(first) = missing.first() else { continue };
         let is_off = missing.iter().any(|install| !off_switches(install).is_empty());
@@ -41,6 +38,23 @@ pub(super) fn no_cache_mount(case: &Case<'_>) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Whether an install fetches anything: what lies here already needs no cache.
+fn downloads(install: &Install<'_>) -> bool {
+    let is_offline = install.option(&["--dry-run", "--offline", "--no-index"]).is_some();
+    // The project itself brings what it depends on.
+    let is_file = |word: &&Word| word.value.starts_with(['/', '.']) && !is_project(&word.value);
+    let names = install.names();
+    let has_names = names.iter().any(|word| !is_file(word));
+    let is_alone =
+        install.option(&["--no-deps"]).is_some() && names.iter().all(|it| is_project(&it.value));
+    !is_offline && (install.reads_files || has_names && !is_alone)
+}
+
+/// `.` and `.[extra]`.
+fn is_project(name: &str) -> bool {
+    name == "." || name.starts_with(".[")
 }
 
 /// Edits that add the mounts, where it is certain that they fit.

@@ -84,8 +84,10 @@ fn needs_git(case: &Case<'_>, contents: &Contents) -> bool {
         "dynamic-versioning",
     ];
     let in_texts = contents.texts.values().any(|text| words.iter().any(|word| text.contains(word)));
+    // Go stamps revisions by itself, and a Makefile may do anything.
+    let asks = |program: &str| matches!(program, "git" | "go" | "make" | "goreleaser");
     let runs_git = case.instructions().any(|(_, it)| {
-        it.commands().iter().any(|command| command.program() == "git") || it.text.contains("$(git ")
+        it.commands().iter().any(|command| asks(command.program())) || it.text.contains("$(git ")
     });
     in_texts || runs_git
 }

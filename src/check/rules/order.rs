@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::check::case::{Case, Words, join};
 use crate::check::install::{Install, Tool, installs};
 use crate::check::model::{Finding, Severity};
-use crate::dockerfile::syntax::Instruction;
+use crate::dockerfile::syntax::{Instruction, Word};
 
 /// A COPY of code, and behind it the first install of what lists name: every change of the code installs again.
 pub(super) fn code_before_requirements(case: &Case<'_>) -> Vec<Finding> {
@@ -51,7 +51,8 @@ fn is_repeated(
         return false;
     }
     match install.tool {
-        Tool::Apt | Tool::Apk | Tool::Dnf => is_all,
+        // `apt-get install ./x.deb` needs what was copied.
+        Tool::Apt | Tool::Apk | Tool::Dnf => is_all && !install.names().iter().any(is_path),
         Tool::Pip | Tool::Uv if !install.requirements().is_empty() => {
             !installs_project(case, install)
         }
@@ -59,10 +60,13 @@ fn is_repeated(
     }
 }
 
+fn is_path(word: &&Word) -> bool {
+    word.value.starts_with(['.', '/', '$'])
+}
+
 /// Whether a list of packages names the project itself, which needs its code.
 fn installs_project(case: &Case<'_>, install: &Install<'_>) -> bool {
-    let is_path = |value: &str| value.starts_with('.') || value.starts_with('/');
-    let by_name = install.names().iter().any(|word| is_path(&word.value));
+    let by_name = install.names().iter().any(is_path);
     let texts = case.service.contents.iter().flat_map(|contents| &contents.texts);
     let named = install.requirements();
     let mut read = texts.filter(|(path, _)| {
@@ -186,7 +190,7 @@ pub(super) fn changing_argument(case: &Case<'_>) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     for (index, it, installed) in case.installing() {
         let Some(install) = installed.first() else { continue };
-        for step in case.before(index) {
+        for step in case.settings(index) {
             let setting = case.at(step);
             for (name, value, word) in setting.settings() {
                 let is_given = case.service.args.contains_key(&name);
@@ -254,6 +258,9 @@ pub(super) fn heavy_with_light(case: &Case<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Copies that are looked at for where a file comes from.
+const MOST_COPIES: usize = 1000;
+
 /// The file of the build context that stands at `path` for the instruction at `index`; `path` where that is not known.
 pub(super) fn origin(case: &Case<'_>, index: usize, path: &str) -> String {
     for (from, source, target) in case.syntax.binds(case.at(index)) {
@@ -261,7 +268,7 @@ pub(super) fn origin(case: &Case<'_>, index: usize, path: &str) -> String {
             return join("/", &source);
         }
     }
-    for step in case.before(index).into_iter().rev() {
+    for step in case.copies(index).rev().take(MOST_COPIES) {
         let it = case.at(step);
         let is_copy =
             matches!(it.keyword.as_str(), "COPY" | "ADD") && it.flag("from").next().is_none();

@@ -1,5 +1,7 @@
 //! Python's packages and interpreters.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::check::case::{Case, Words, join};
 use crate::check::install::{Install, Tool, name};
 use crate::check::model::{Edit, Finding, Severity};
@@ -132,6 +134,7 @@ fn conda_installer(it: &Instruction) -> Option<&Word> {
 /// Environments and packages that are copied to another path than they were made at.
 pub(super) fn moved(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut made: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for (index, it) in case.instructions().filter(|(_, it)| it.keyword == "COPY") {
         let Some(stage) =
             it.flag("from").next().and_then(|(from, _)| case.syntax.stage(Some(from)))
@@ -144,7 +147,8 @@ pub(super) fn moved(case: &Case<'_>) -> Vec<Finding> {
         if path.contains('$') || target.contains('$') || path == target {
             continue;
         }
-        let is_venv = is_venv(case, stage, &path);
+        let is_venv =
+            made.entry(stage).or_insert_with(|| environments(case, stage)).contains(&path);
         let versions = python_of(&path).zip(python_of(&target)).filter(|(from, to)| from != to);
         let message = match (is_venv, versions) {
             (true, _) => format!(
@@ -164,7 +168,7 @@ pub(super) fn moved(case: &Case<'_>) -> Vec<Finding> {
         let words = Words { message, change };
         findings.push(case.finding(
             "environment-moved",
-            Severity::Error,
+            Severity::Warning,
             source.span.clone(),
             words,
         ));
@@ -172,35 +176,33 @@ pub(super) fn moved(case: &Case<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a step of the stage makes an environment at `path`.
-fn is_venv(case: &Case<'_>, stage: usize, path: &str) -> bool {
-    let steps = case.syntax.steps(stage);
-    let mut is_made = false;
-    for step in steps {
-        let directory = case.directory(step);
-        for command in case.at(step).commands() {
+/// Paths at which steps of a stage make environments; none where one may be moved.
+fn environments(case: &Case<'_>, stage: usize) -> Vec<String> {
+    let mut made = Vec::new();
+    for step in case.syntax.steps(stage) {
+        let it = case.at(step);
+        for command in it.commands() {
             let words: Vec<&str> = command.words.iter().map(|word| word.value.as_str()).collect();
-            if words.iter().any(|word| matches!(*word, "--relocatable")) {
-                return false;
+            if words.contains(&"--relocatable") {
+                return Vec::new();
             }
+            let module = |it: &[&str]| it[0] == "-m" && matches!(it[1], "venv" | "virtualenv");
             let makes = match command.program() {
                 "virtualenv" => true,
                 "uv" => words.contains(&"venv"),
-                program => {
-                    program.starts_with("python")
-                        && words
-                            .windows(2)
-                            .any(|it| it[0] == "-m" && matches!(it[1], "venv" | "virtualenv"))
-                }
+                program => program.starts_with("python") && words.windows(2).any(module),
             };
-            let named =
-                words.iter().skip(1).map(|word| join(&directory, &case.syntax.expand(word)));
-            is_made |= makes && named.into_iter().any(|it| it == path);
-            let syncs = matches!(command.program(), "uv") && words.contains(&"sync");
-            is_made |= syncs && path == join(&directory, ".venv");
+            let syncs = command.program() == "uv" && words.contains(&"sync");
+            if makes {
+                let named = words.iter().skip(1).filter(|word| !word.starts_with('-'));
+                let directory = case.directory(step);
+                made.extend(named.map(|word| join(&directory, &case.syntax.expand(word))));
+            } else if syncs {
+                made.push(join(&case.directory(step), ".venv"));
+            }
         }
     }
-    is_made
+    made
 }
 
 /// The Python of a `site-packages`.
@@ -232,7 +234,9 @@ pub(super) fn no_bytecode(case: &Case<'_>) -> Vec<Finding> {
         "the code runs as another user"
     };
     let mut findings = Vec::new();
-    for (_, it, installed) in case.installing().filter(|(index, _, _)| reaches(case, *index)) {
+    let stages = installed_in(case);
+    let is_in = |it: &Instruction| it.stage.is_some_and(|stage| stages.contains(&stage));
+    for (index, _, installed) in case.installing().filter(|(_, it, _)| is_in(it)) {
         for install in &installed {
             // An install by the user that runs the code leaves files that this user may write.
             let without = match install.tool {
@@ -240,9 +244,8 @@ pub(super) fn no_bytecode(case: &Case<'_>) -> Vec<Finding> {
                 Tool::Pip => install.option(&["--no-compile"]).is_some(),
                 _ => false,
             };
-            let is_own = !case.service.runtime.is_read_only
-                && case.user(index_of(case, it)) == user
-                && user.is_some();
+            let is_own =
+                !case.service.runtime.is_read_only && user.is_some() && case.user(index) == user;
             if !without || is_own {
                 continue;
             }
@@ -259,10 +262,6 @@ pub(super) fn no_bytecode(case: &Case<'_>) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn index_of(case: &Case<'_>, it: &Instruction) -> usize {
-    case.syntax.instructions.iter().position(|other| other.span == it.span).unwrap_or_default()
 }
 
 fn fix_of(syntax: &Syntax, install: &Install<'_>) -> (String, Vec<Edit>, std::ops::Range<usize>) {
@@ -282,22 +281,19 @@ fn fix_of(syntax: &Syntax, install: &Install<'_>) -> (String, Vec<Edit>, std::op
     }
 }
 
-/// Whether what an instruction installs is in the image: in its own stages, or in an environment that is copied.
-fn reaches(case: &Case<'_>, index: usize) -> bool {
-    let Some(stage) = case.at(index).stage else { return false };
-    let own = case.syntax.chain(case.stage);
-    if own.contains(&stage) {
-        return true;
-    }
-    let copies = case.instructions().filter(|(_, it)| {
-        it.keyword == "COPY" && it.stage.is_some_and(|stage| own.contains(&stage))
-    });
-    copies.into_iter().any(|(_, it)| {
+/// The stages whose packages are in the image: its own ones, and those of which it copies an environment.
+fn installed_in(case: &Case<'_>) -> BTreeSet<usize> {
+    let own: BTreeSet<usize> = case.syntax.chain(case.stage).into_iter().collect();
+    let mut all = own.clone();
+    let is_environment = |word: &Word| {
+        ["venv", "site-packages", "/usr/local"].iter().any(|it| word.value.contains(it))
+    };
+    for (_, it) in case.instructions().filter(|(_, it)| it.keyword == "COPY") {
+        let is_own = it.stage.is_some_and(|stage| own.contains(&stage));
         let from = it.flag("from").next().and_then(|(from, _)| case.syntax.stage(Some(from)));
-        let is_there = from.is_some_and(|from| case.syntax.chain(from).contains(&stage));
-        let is_environment = |word: &Word| {
-            ["venv", "site-packages", "/usr/local"].iter().any(|it| word.value.contains(it))
-        };
-        is_there && it.words().iter().any(is_environment)
-    })
+        if let Some(from) = from.filter(|_| is_own && it.words().iter().any(is_environment)) {
+            all.extend(case.syntax.chain(from));
+        }
+    }
+    all
 }

@@ -52,6 +52,8 @@ pub struct Syntax {
     /// In order.
     pub stages: Vec<Stage>,
     text: String,
+    /// Where lines begin.
+    lines: Vec<usize>,
     variables: Variables,
 }
 
@@ -64,15 +66,16 @@ impl Syntax {
             .into_iter()
             .filter_map(|line| Instruction::read(&text, &line, escape))
             .collect();
-        let mut places = Lines::new(&text);
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines: Vec<usize> = [0].into_iter().chain(ends.map(|(at, _)| at + 1)).collect();
         for instruction in &mut instructions {
-            instruction.line = places.line(instruction.span.start);
-            instruction.last_line = places.line(instruction.span.end);
+            instruction.line = line_of(&lines, instruction.span.start);
+            instruction.last_line = line_of(&lines, instruction.span.end);
         }
         let definitions = instructions.iter().flat_map(Instruction::definitions);
         let variables = Variables::of(definitions, args);
         let stages = stages::stages(&mut instructions, &variables);
-        Self { instructions, stages, text, variables }
+        Self { instructions, stages, text, lines, variables }
     }
 
     /// The text that places are places of: without a byte order mark.
@@ -87,29 +90,13 @@ impl Syntax {
 
     /// Line and column of a place, from 1; columns in characters.
     pub fn place(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let line = line_of(&self.lines, at);
+        let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 
-/// Counts lines on the way through a text.
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-    line: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, at: 0, line: 1 }
-    }
-
-    /// The line of a place that is not before the last one.
-    fn line(&mut self, at: usize) -> usize {
-        let at = at.max(self.at);
-        self.line += self.text[self.at..at].matches('\n').count();
-        self.at = at;
-        self.line
-    }
+/// The line of a place, from 1, by where lines begin.
+fn line_of(lines: &[usize], at: usize) -> usize {
+    lines.partition_point(|start| *start <= at).max(1)
 }
