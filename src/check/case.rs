@@ -181,7 +181,7 @@ impl<'a> Case<'a> {
         Cost {
             builds: Some(took.len()),
             recorded_builds: Some(self.service.recorded.len()),
-            seconds: Some(took[took.len() / 2]),
+            seconds: Some((took[(took.len() - 1) / 2] + took[took.len() / 2]) / 2.0),
             total_seconds: Some(took.iter().sum()),
             bytes: None,
         }

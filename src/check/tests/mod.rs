@@ -92,8 +92,15 @@ fn a_cost_is_the_median_of_the_builds_in_which_a_step_ran() {
     let services = vec![Service { recorded, ..service(text) }];
     let all = findings(&Project { services, ..Project::default() });
     let cost = &all.iter().find(|it| it.rule == "code-before-requirements").unwrap().cost;
+    // A step is known by its line while the file is as it was, and by its words afterwards.
     assert_eq!((cost.builds, cost.recorded_builds), (Some(3), Some(4)));
     assert_eq!((cost.seconds, cost.total_seconds), (Some(22.0), Some(64.0)));
+    // Of an even number the middle of the two in the middle; without the export for what writes nothing more.
+    let recorded = vec![build(Some(3), 10.0, 1.0), build(Some(3), 30.0, 1.0)];
+    let services = vec![Service { recorded, ..service(text) }];
+    let all = findings(&Project { services, ..Project::default() });
+    let cost = &all.iter().find(|it| it.rule == "no-cache-mount").unwrap().cost;
+    assert_eq!((cost.seconds, cost.total_seconds), (Some(20.0), Some(40.0)));
     assert_eq!(checked(text)[0].cost, Cost::default());
 }
 
