@@ -19,6 +19,7 @@
 //! - [`usage`]: what a project takes on disk, as plain data, and budgets on it; [`measure`]: which cache mounts are
 //!   looked into for their true size, and what is remembered of it; [`sight`]: what a look sees; [`size`]: sizes as
 //!   people write them.
+//! - [`cache_mounts`]: cache mounts kept in a folder, from engine to engine.
 //! - [`doctor`]: what is wrong with an engine and around it.
 //! - [`transfer`]: what builds would send of their contexts, and why; [`check`]: what of Dockerfiles and contexts costs
 //!   builds time or disk.
@@ -42,6 +43,7 @@ pub mod bench;
 pub mod build_context;
 pub mod builders;
 pub mod buildkit;
+pub mod cache_mounts;
 pub mod check;
 pub mod clean;
 pub mod cli;

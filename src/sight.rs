@@ -1,6 +1,7 @@
 //! What a look into an engine's cache mounts sees, as plain types: the mounts, what they hold, the disk.
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::dockerfile::Beginning;
 
@@ -24,6 +25,14 @@ pub struct Mount {
     pub sharing: Sharing,
     /// What it begins with.
     pub beginning: Beginning,
+}
+
+impl Mount {
+    /// Where a step that moves it sees it. Engines that tell of no ids (Docker 20.10) tell of this.
+    pub fn place(&self) -> String {
+        let digest = Sha256::digest(format!("{}\n{:?}", self.id, self.beginning));
+        format!("/mounts/{}", &hex::encode(digest)[..16])
+    }
 }
 
 /// What a look into mounts saw.
@@ -69,4 +78,46 @@ pub struct Content {
     pub bytes: u64,
     /// When its directory was made, where the file system knows.
     pub born: Option<Timestamp>,
+}
+
+/// What an entry of a mount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// One more name of a file that came before.
+    HardLink,
+    /// A file that was not sent.
+    LeftOut,
+    /// A device, a socket or a pipe.
+    Other,
+}
+
+/// A file, folder or link in a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permissions, with those for other users and groups.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// When it was changed: seconds and nanoseconds since 1970.
+    pub modified: (i64, u32),
+    /// When it was read: seconds since 1970.
+    pub accessed: i64,
+    /// Bytes of content.
+    pub size: u64,
+    /// Bytes on the disk.
+    pub disk_bytes: u64,
+    /// Where it is in the mount: names with slashes between; empty for the mount itself.
+    pub path: Vec<u8>,
+    /// What a link says; the first name of a hard link.
+    pub target: Vec<u8>,
 }

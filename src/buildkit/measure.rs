@@ -4,27 +4,21 @@
 //! somebody asks and keeps that (`cache/refs.go`, `size`). So a small program (`helpers/measure.rs`) is put into an
 //! empty file system and run with the mounts, read-only and without a network. The step fails when it is done:
 //! of a step that failed the engine keeps neither result nor cache key, and of an internal build no history.
-//!
-//! A mount is reached by its id, its sharing mode and the directory it began with. All three have to be those of the
-//! builds that use it: for another directory, or for a mount that somebody holds in another mode, BuildKit makes
-//! a new one (`solver/llbsolver/mounts`, `getRefCacheDir`).
 
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1 as wire;
 use bollard_buildkit_proto::pb;
 use jiff::Timestamp;
-use prost::Message as _;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::control::Control;
 use super::solve::SolveError;
-use crate::dockerfile::Beginning;
+use super::step::Step;
 use crate::progress::SolveStatus;
-use crate::sight::{Content, Disk, Mount, Sharing, Sight};
+use crate::sight::{Content, Disk, Mount, Sight};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [
@@ -33,10 +27,6 @@ const HELPERS: [(&str, &str, &[u8]); 2] = [
 ];
 /// Where the program is put. Records of the cache that such a step made bear its name.
 pub const PROGRAM: &str = "/doc2md-docker-measure";
-/// An input that is not there (BuildKit `pb.Empty`), and an output that nobody wants (`pb.SkipOutput`).
-const NONE: i64 = -1;
-/// No time of its own (BuildKit `client/llb`, `marshalTime`).
-const NO_TIME: i64 = -1;
 
 /// The path of the mount with this index.
 pub fn place(index: usize) -> String {
@@ -107,118 +97,19 @@ impl Control {
     }
 }
 
-/// The build: the program in an empty file system, the directories that mounts begin with, the step.
+/// The build: the program with the mounts.
 fn definition(go_name: &str, program: &[u8], mounts: &[Mount], once: &str) -> pb::Definition {
-    let mut graph = Graph::new(go_name);
-    let program = pb::file_action::Action::Mkfile(pb::FileActionMkFile {
-        path: PROGRAM.to_owned(),
-        mode: 0o755,
-        data: program.to_vec(),
-        owner: None,
-        timestamp: NO_TIME,
-    });
-    let root = graph.input(file(program));
-    let mut all = vec![pb::Mount { input: root, dest: "/".to_owned(), ..Default::default() }];
-    for (index, mount) in mounts.iter().enumerate() {
-        let (input, selector) = match mount.beginning {
-            Beginning::Directory { uid, gid, mode } => {
-                (graph.input(file(directory(uid, gid, mode))), "/cache")
-            }
-            Beginning::Empty | Beginning::Other => (NONE, ""),
-        };
-        all.push(pb::Mount { input, selector: selector.to_owned(), ..cache_mount(index, mount) });
-    }
-    let mut args = vec![PROGRAM.to_owned()];
-    args.extend((0..mounts.len()).map(place));
-    // Builds that run at the same time share a step that is the same to the byte, and its output.
-    let env = vec![format!("ONCE={once}")];
-    let meta = pb::Meta { args, env, cwd: "/".to_owned(), ..Default::default() };
-    graph.end_with(pb::op::Op::Exec(pb::ExecOp {
-        meta: Some(meta),
-        mounts: all,
-        network: pb::NetMode::None.into(),
-        ..Default::default()
-    }))
-}
-
-/// A build graph that is being put together: operations without inputs, and a step that has them all.
-struct Graph {
-    platform: pb::Platform,
-    ops: Vec<Vec<u8>>,
-    inputs: Vec<pb::Input>,
-}
-
-impl Graph {
-    fn new(go_name: &str) -> Self {
-        let (architecture, os) = (go_name.to_owned(), "linux".to_owned());
-        let platform = pb::Platform { architecture, os, ..Default::default() };
-        Self { platform, ops: Vec::new(), inputs: Vec::new() }
-    }
-
-    /// Adds an operation, unless it is there already. Returns its number among the inputs of the step.
-    fn input(&mut self, op: pb::op::Op) -> i64 {
-        let op = self.encoded(Vec::new(), op);
-        let digest = digest(&op);
-        let at = self.inputs.iter().position(|input| input.digest == digest).unwrap_or_else(|| {
-            self.ops.push(op);
-            self.inputs.push(pb::Input { digest, index: 0 });
-            self.inputs.len() - 1
-        });
-        i64::try_from(at).unwrap_or(i64::MAX)
-    }
-
-    /// The graph whose result is that of the step.
-    fn end_with(mut self, step: pb::op::Op) -> pb::Definition {
-        let step = self.encoded(self.inputs.clone(), step);
-        let inputs = vec![pb::Input { digest: digest(&step), index: 0 }];
-        let result = pb::Op { inputs, ..Default::default() };
-        self.ops.extend([step, result.encode_to_vec()]);
-        pb::Definition { def: self.ops, ..Default::default() }
-    }
-
-    fn encoded(&self, inputs: Vec<pb::Input>, op: pb::op::Op) -> Vec<u8> {
-        let platform = Some(self.platform.clone());
-        pb::Op { inputs, op: Some(op), platform, ..Default::default() }.encode_to_vec()
-    }
-}
-
-/// The mount with this index, read-only.
-fn cache_mount(index: usize, mount: &Mount) -> pb::Mount {
-    let sharing = match mount.sharing {
-        Sharing::Shared => pb::CacheSharingOpt::Shared,
-        Sharing::Private => pb::CacheSharingOpt::Private,
-        Sharing::Locked => pb::CacheSharingOpt::Locked,
+    let step = Step {
+        go_name,
+        path: PROGRAM,
+        program,
+        args: (0..mounts.len()).map(place).collect(),
+        mounts: mounts.iter().enumerate().map(|(index, mount)| (place(index), mount)).collect(),
+        is_read_only: true,
+        socket: None,
+        once,
     };
-    pb::Mount {
-        dest: place(index),
-        output: NONE,
-        readonly: true,
-        mount_type: pb::MountType::Cache.into(),
-        cache_opt: Some(pb::CacheOpt { id: mount.id.clone(), sharing: sharing.into() }),
-        ..Default::default()
-    }
-}
-
-/// What the Dockerfile frontend makes for `uid=`, `gid=` and `mode=` (`dockerfile2llb`, `setCacheUIDGID`).
-fn directory(uid: u32, gid: u32, mode: u32) -> pb::file_action::Action {
-    let user = |id| pb::UserOpt { user: Some(pb::user_opt::User::ById(id)) };
-    pb::file_action::Action::Mkdir(pb::FileActionMkDir {
-        path: "/cache".to_owned(),
-        mode: i32::try_from(mode & 0o777).unwrap_or(0o755),
-        make_parents: false,
-        owner: Some(pb::ChownOpt { user: Some(user(uid)), group: Some(user(gid)) }),
-        timestamp: NO_TIME,
-    })
-}
-
-fn file(action: pb::file_action::Action) -> pb::op::Op {
-    let action =
-        pb::FileAction { input: NONE, secondary_input: NONE, output: 0, action: Some(action) };
-    pb::op::Op::File(pb::FileOp { actions: vec![action] })
-}
-
-fn digest(op: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(op)))
+    step.definition()
 }
 
 /// Reads what the program wrote; `None` where that is nothing.
@@ -249,7 +140,14 @@ fn read(output: &str, mounts: usize) -> Option<Sight> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use prost::Message as _;
+
+    use super::super::step::digest;
     use super::*;
+    use crate::dockerfile::Beginning;
+    use crate::sight::Sharing;
+
+    const NONE: i64 = -1;
 
     #[test]
     fn what_came_in_time_is_read_and_nothing_else() {

@@ -23,7 +23,7 @@ struct Page {
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Build", &["init", "build", "dev", "lock", "config"]),
     ("Understand", &["why", "context", "check", "history", "bench", "builders", "doctor"]),
-    ("Disk", &["ls", "stats", "clean"]),
+    ("Disk", &["ls", "stats", "cache", "clean"]),
     ("Set up", &["completions", "man", "plugin"]),
 ];
 
@@ -82,6 +82,35 @@ const PAGES: &[Page] = &[
             ("check --format sarif worker > check.sarif", "one service, for code scanning"),
         ],
         codes: &[1, 4, 5],
+    },
+    Page {
+        command: "cache",
+        examples: &[
+            ("cache save --to cache", "what the mounts hold, into a folder"),
+            ("cache restore --from cache", "and back, on an engine that has nothing"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache ls",
+        examples: &[("cache ls worker", "the mounts of one service, and what they hold")],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache save",
+        examples: &[
+            ("cache save --to type=local,dest=cache", "all mounts of the project"),
+            ("cache save --to cache --max-size 2GB worker", "without what nothing uses any more"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache restore",
+        examples: &[
+            ("cache restore --from type=local,src=cache", "mounts that hold nothing yet"),
+            ("cache restore --from cache --merge", "keep what they hold, add the rest"),
+        ],
+        codes: &[1, 3, 5],
     },
     Page {
         command: "build",

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod builders;
+pub mod cache;
 pub mod check;
 pub mod clean;
 pub mod completions;
@@ -134,6 +135,10 @@ pub enum Command {
     /// Images, containers, volumes and build cache.
     #[command(visible_aliases = ["df", "du"])]
     Stats(stats::StatsArgs),
+    /// Save cache mounts, and restore them on another engine.
+    ///
+    /// What `RUN --mount=type=cache` keeps, for runners that begin with nothing.
+    Cache(cache::CacheArgs),
     /// Remove what belongs to the project.
     ///
     /// Containers, networks, images, volumes, build cache; nothing of anybody else.

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod builders;
+pub mod cache;
 pub mod check;
 pub mod clean;
 pub mod completions;
@@ -63,6 +64,7 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Bench(args) => bench::run(app, args).await,
         Command::Build(args) => build::run(app, args).await,
         Command::Builders(args) => builders::run(app, args).await,
+        Command::Cache(args) => cache::run(app, args).await,
         Command::Check(args) => check::run(app, args).await,
         Command::Clean(args) => clean::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),

@@ -6,6 +6,7 @@
 mod alike;
 mod args;
 mod copies;
+mod declared;
 mod excerpt;
 mod fingerprint;
 mod history;
@@ -17,6 +18,7 @@ mod uses;
 
 pub use args::{declared_args, is_predefined_arg};
 pub use copies::CopySources;
+pub use declared::{DeclaredMount, declared_mounts};
 pub use excerpt::{Place, excerpt};
 pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};

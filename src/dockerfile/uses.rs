@@ -85,7 +85,7 @@ pub fn file_uses(
 }
 
 /// Indexes of the stages that `last` needs, itself included.
-fn needed(stages: &Stages<'_>, last: usize, variables: &Variables) -> BTreeSet<usize> {
+pub(super) fn needed(stages: &Stages<'_>, last: usize, variables: &Variables) -> BTreeSet<usize> {
     let mut needed = BTreeSet::new();
     let mut open = vec![last];
     while let Some(stage) = open.pop() {
@@ -106,7 +106,7 @@ fn needed(stages: &Stages<'_>, last: usize, variables: &Variables) -> BTreeSet<u
 }
 
 /// Values of the flag `--name=` of an instruction.
-fn flags(text: &str, name: &str) -> Vec<String> {
+pub(super) fn flags(text: &str, name: &str) -> Vec<String> {
     let words = text.split(' ').skip(1).take_while(|word| word.starts_with("--"));
     let value = |word: &str| {
         word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
@@ -126,8 +126,27 @@ pub(super) struct Variables {
 }
 
 impl Variables {
+    /// These values and no other.
+    pub(super) fn known(values: BTreeMap<String, String>) -> Self {
+        Self { values, room: Cell::new(MOST_ADDED) }
+    }
+
+    /// Gives a variable a value, unless that is longer than any path.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        if value.len() <= LONGEST_VALUE {
+            self.values.insert(name.to_owned(), value);
+        } else {
+            self.values.remove(name);
+        }
+    }
+
+    /// What they are.
+    pub(super) fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
     /// Defaults of ARG and values of ENV, then what is given.
-    fn new(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Self {
         let steps = steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV"));
         let words = steps.flat_map(|step| step.text.split(' ').skip(1));
         let definitions = words.filter_map(|word| word.split_once('='));
@@ -144,11 +163,7 @@ impl Variables {
         let mut variables = Self { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
         for (name, value) in definitions {
             let value = variables.expand(&value);
-            if value.len() <= LONGEST_VALUE {
-                variables.values.insert(name, value);
-            } else {
-                variables.values.remove(&name);
-            }
+            variables.set(&name, value);
         }
         variables.values.extend(args.clone());
         variables

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod builders;
+pub mod cache;
 pub mod check;
 pub mod ci;
 pub mod clean;

@@ -124,6 +124,21 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["build_context", "dockerfile", "engine", "files", "progress", "sight"],
         never: CLIENT,
     },
+    // Archives, manifests and what Dockerfiles ask for: values.
+    Room {
+        place: "cache_mounts",
+        may: &["dockerfile", "files", "inventory", "sight"],
+        never: PURE,
+    },
+    // Each works on one mount, at its end of a line to a step of the engine.
+    Room { place: "cache_mounts/list.rs", may: &["buildkit"], never: SERVICE },
+    Room { place: "cache_mounts/save.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
+    Room { place: "cache_mounts/restore.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
+    Room {
+        place: "cache_mounts/transfer.rs",
+        may: &["buildkit", "engine", "sight"],
+        never: SERVICE,
+    },
     // What is sent, what was recorded, what compose says: as plain values.
     Room {
         place: "check",
@@ -158,6 +173,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "build_context",
             "builders",
             "buildkit",
+            "cache_mounts",
             "check",
             "clean",
             "cli",
@@ -403,6 +419,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &[
             "bench",
             "builders",
+            "cache_mounts",
             "check",
             "clean",
             "dockerfile",

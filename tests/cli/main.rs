@@ -1,6 +1,7 @@
 //! Tests of the command line and of compose loading: no engine is needed.
 
 mod bench;
+mod cache;
 mod check;
 mod compose;
 mod compose_fuzz;

@@ -9,6 +9,7 @@ mod support;
 mod bench;
 mod builders;
 mod builds_elsewhere;
+mod cache;
 mod check;
 mod check_rules;
 mod clean;

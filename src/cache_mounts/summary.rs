@@ -1,0 +1,182 @@
+//! What tells whether a mount changed, without reading its files: names, kinds, owners, permissions, sizes, links, and
+//! when files were changed. Not when folders were: a lock file that comes and goes changes nothing that is worth a copy.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::sight::{Entry, EntryKind};
+
+/// Counts and sums up entries.
+#[derive(Default)]
+pub struct Summary {
+    hash: Sha256,
+    counts: Counts,
+    entries: u64,
+    /// Files with the time of their last use and their size; only where somebody asks for the least used ones.
+    ages: Option<Vec<(i64, u64)>>,
+}
+
+/// What a mount holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files; one with several names counts once.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that all of it takes on the disk.
+    pub disk_bytes: u64,
+    /// When something in it was last read or changed, in seconds since 1970.
+    pub last_used: Option<i64>,
+    /// Devices, pipes and sockets, which are not kept.
+    pub others: u64,
+}
+
+impl Summary {
+    /// One that also knows which files were used the longest ago.
+    pub fn with_ages() -> Self {
+        Self { ages: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Adds an entry.
+    pub fn add(&mut self, entry: &Entry) {
+        let is_file = match (entry.kind, entry.target.is_empty()) {
+            (EntryKind::Other, _) => {
+                self.counts.others += 1;
+                return;
+            }
+            (EntryKind::File | EntryKind::LeftOut, true) => true,
+            _ => false,
+        };
+        if !entry.path.is_empty() {
+            self.entries += 1;
+        }
+        let kind = match entry.kind {
+            EntryKind::Folder => b'd',
+            EntryKind::Link => b'l',
+            _ if is_file => b'f',
+            _ => b'h',
+        };
+        self.hash.update([kind]);
+        for number in [entry.mode, entry.uid, entry.gid] {
+            self.hash.update(number.to_le_bytes());
+        }
+        if kind != b'd' {
+            self.hash.update(entry.modified.0.to_le_bytes());
+            self.hash.update(entry.modified.1.to_le_bytes());
+        }
+        let size = if matches!(kind, b'f') { entry.size } else { 0 };
+        self.hash.update(size.to_le_bytes());
+        for text in [&entry.path, &entry.target] {
+            self.hash.update((text.len() as u64).to_le_bytes());
+            self.hash.update(text);
+        }
+        if kind != b'h' {
+            self.counts.disk_bytes += entry.disk_bytes;
+        }
+        if is_file {
+            self.counts.files += 1;
+            self.counts.bytes += entry.size;
+            let used = entry.accessed.max(entry.modified.0);
+            self.counts.last_used = self.counts.last_used.max(Some(used));
+            if let Some(ages) = &mut self.ages {
+                ages.push((used, entry.size));
+            }
+        }
+    }
+
+    /// Whether there is nothing but the mount itself.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The second from which on files were used that have `most` bytes together; the smallest there is where all of them
+    /// do. Files of one second go together.
+    pub fn since(&mut self, most: u64) -> i64 {
+        let Some(ages) = &mut self.ages else { return i64::MIN };
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        let mut sum = 0_u64;
+        let over = ages.iter().find(|(_, size)| {
+            sum = sum.saturating_add(*size);
+            sum > most
+        });
+        over.map_or(i64::MIN, |(used, _)| used.saturating_add(1))
+    }
+
+    /// Equal for equal contents, as far as they are seen from outside.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex::encode(self.hash.clone().finalize()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, size: u64, used: i64) -> Entry {
+        Entry {
+            kind: EntryKind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            modified: (used, 5),
+            accessed: 0,
+            size,
+            disk_bytes: 4096,
+            path: path.into(),
+            target: Vec::new(),
+        }
+    }
+
+    fn digest(entries: &[Entry]) -> String {
+        let mut summary = Summary::default();
+        entries.iter().for_each(|entry| summary.add(entry));
+        summary.digest()
+    }
+
+    #[test]
+    fn whatever_is_seen_from_outside_counts() {
+        let one = file("a", 1, 7);
+        let same = digest(std::slice::from_ref(&one));
+        assert_eq!(digest(&[Entry { accessed: 99, disk_bytes: 1, ..one.clone() }]), same);
+        for other in [
+            Entry { size: 2, ..one.clone() },
+            Entry { mode: 0o600, ..one.clone() },
+            Entry { uid: 1, ..one.clone() },
+            Entry { modified: (7, 6), ..one.clone() },
+            Entry { path: "b".into(), ..one.clone() },
+            Entry { kind: EntryKind::Link, target: "x".into(), ..one.clone() },
+        ] {
+            assert_ne!(digest(std::slice::from_ref(&other)), same, "{other:?}");
+        }
+        // What was left out is still what was there.
+        assert_eq!(digest(&[Entry { kind: EntryKind::LeftOut, ..one.clone() }]), same);
+        let folder =
+            |seconds| Entry { kind: EntryKind::Folder, modified: (seconds, 0), ..file("d", 0, 0) };
+        assert_eq!(digest(&[folder(1)]), digest(&[folder(2)]));
+        assert_eq!(
+            digest(&[one.clone(), Entry { kind: EntryKind::Other, ..file("p", 0, 1) }]),
+            same
+        );
+    }
+
+    #[test]
+    fn the_least_used_go_first() {
+        let mut summary = Summary::with_ages();
+        for (path, size, used) in [("a", 10, 1), ("b", 20, 3), ("c", 5, 3), ("d", 7, 2)] {
+            summary.add(&file(path, size, used));
+        }
+        for (most, since) in
+            [(100, i64::MIN), (42, i64::MIN), (41, 2), (32, 2), (31, 3), (25, 3), (24, 4), (0, 4)]
+        {
+            assert_eq!(summary.since(most), since, "{most}");
+        }
+        assert_eq!(
+            summary.counts(),
+            Counts { files: 4, bytes: 42, disk_bytes: 4 * 4096, last_used: Some(3), others: 0 }
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! Runs one step of the engine for all mounts, and tells what became of each. The part of the room that asks an engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::list::{Content, list};
+use super::restore::{self, Existing, RestoreError, Restored};
+use super::save::{self, Saved};
+use super::{CacheMount, Manifest, SavedMount};
+use crate::buildkit::mover::{self, Access, Connection, End, MoveError, Moving};
+use crate::buildkit::{Control, SolveError, TransportError};
+use crate::engine::Connector;
+use crate::sight::Mount;
+
+/// Why nothing was moved at all.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The engine cannot be reached.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Its step could not be run.
+    #[error(transparent)]
+    Step(#[from] SolveError),
+    /// There is no program for its machine.
+    #[error("there is no program for the engine's machine ({0})")]
+    Architecture(String),
+}
+
+/// An engine to move mounts from and to.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// How it is reached.
+    pub connector: &'a Connector,
+    /// The kernel's name of its machine.
+    pub architecture: &'a str,
+    /// Ends everything; mounts and folders are as they were then.
+    pub cancel: &'a CancellationToken,
+}
+
+/// Why a mount was not moved although others were.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// Saving or listing.
+    #[error(transparent)]
+    Move(#[from] MoveError),
+    /// Restoring.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The step did not come to it.
+    #[error("the engine's step did not come to it")]
+    Skipped,
+}
+
+impl Site<'_> {
+    /// What each mount holds. One that is not there would be made.
+    ///
+    /// # Errors
+    /// No mount could be looked into.
+    pub async fn list(
+        &self,
+        mounts: &[&CacheMount],
+    ) -> Result<Vec<Result<Content, MountError>>, TransferError> {
+        self.read(mounts, |_, line| list(line).map_err(MountError::from)).await
+    }
+
+    /// Saves each mount into `folder`, beside what `manifest` knows of it.
+    ///
+    /// # Errors
+    /// No mount could be saved.
+    pub async fn save(
+        &self,
+        mounts: &[&CacheMount],
+        folder: &Path,
+        manifest: &Manifest,
+        max_bytes: Option<u64>,
+    ) -> Result<Vec<Result<Saved, MountError>>, TransferError> {
+        let known = |mount: &&CacheMount| {
+            let slug = mount.slug();
+            let saved = manifest.mounts.get(&slug).cloned();
+            (slug, saved)
+        };
+        let known: Arc<Vec<(String, Option<SavedMount>)>> =
+            Arc::new(mounts.iter().map(known).collect());
+        let folder: Arc<PathBuf> = Arc::new(folder.to_owned());
+        self.read(mounts, move |index, line| {
+            let (slug, saved) = &known[index];
+            Ok(save::save(line, &folder, slug, saved.as_ref(), max_bytes)?)
+        })
+        .await
+    }
+
+    /// Restores each mount from its archive in `folder`.
+    ///
+    /// # Errors
+    /// No mount could be restored.
+    pub async fn restore(
+        &self,
+        mounts: &[(&CacheMount, &SavedMount)],
+        folder: &Path,
+        existing: Existing,
+    ) -> Result<Vec<Result<Restored, MountError>>, TransferError> {
+        let saved: Arc<Vec<SavedMount>> =
+            Arc::new(mounts.iter().map(|(_, saved)| (*saved).clone()).collect());
+        let folder: Arc<PathBuf> = Arc::new(folder.to_owned());
+        let mounts: Vec<&CacheMount> = mounts.iter().map(|(mount, _)| *mount).collect();
+        self.run(&mounts, Access::Write, move |index, line| {
+            Ok(restore::restore(line, &folder, &saved[index], existing)?)
+        })
+        .await
+    }
+
+    /// Reads mounts. One that a dead run has half exchanged is completed, or taken back, before that.
+    async fn read<T: Send + 'static>(
+        &self,
+        mounts: &[&CacheMount],
+        work: impl Fn(usize, &mut Connection) -> Result<T, MountError> + Clone + Send + 'static,
+    ) -> Result<Vec<Result<T, MountError>>, TransferError> {
+        let mut results = self.run(mounts, Access::Read, work.clone()).await?;
+        let is_half = |result: &Result<T, MountError>| matches!(result, Err(MountError::Move(error)) if error.is_half_restored());
+        let half: Vec<usize> = (0..results.len()).filter(|at| is_half(&results[*at])).collect();
+        let chosen: Vec<&CacheMount> = half.iter().map(|at| mounts[*at]).collect();
+        self.run(&chosen, Access::Write, |_, line| Ok(line.receive()?.finish(|| End::Abandon)?))
+            .await?;
+        let places = half.clone();
+        let again =
+            self.run(&chosen, Access::Read, move |index, line| work(places[index], line)).await?;
+        for (at, result) in half.into_iter().zip(again) {
+            results[at] = result;
+        }
+        Ok(results)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        mounts: &[&CacheMount],
+        access: Access,
+        work: impl Fn(usize, &mut Connection) -> Result<T, MountError> + Clone + Send + 'static,
+    ) -> Result<Vec<Result<T, MountError>>, TransferError> {
+        if mounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        if mover::go_name(self.architecture).is_none() {
+            return Err(TransferError::Architecture(self.architecture.to_owned()));
+        }
+        let control = Control::connect(self.connector).await?;
+        let asked: Vec<Mount> = mounts.iter().map(|mount| mount.mount.clone()).collect();
+        let moving = Moving {
+            connector: self.connector,
+            architecture: self.architecture,
+            mounts: &asked,
+            access,
+            cancel: self.cancel,
+        };
+        let work = move |index, mut line: Connection| {
+            let done = line.begin().map_err(MountError::from).and_then(|()| work(index, &mut line));
+            match &done {
+                Ok(_) => line.quit(),
+                // The step puts back what it began.
+                Err(_) => drop(line),
+            }
+            done
+        };
+        let done = control.move_mounts(&moving, work).await?;
+        Ok(done.into_iter().map(|it| it.unwrap_or(Err(MountError::Skipped))).collect())
+    }
+}

@@ -1,0 +1,192 @@
+//! `doc2md-docker cache`: services to their cache mounts, a step of the engine to a report.
+
+mod mounts;
+mod place;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::app::App;
+use crate::cache_mounts::manifest::{self, Manifest, SavedMount};
+use crate::cache_mounts::report::{MountReport, Status};
+use crate::cache_mounts::{CacheMount, Existing, Saved};
+use crate::cli::cache::{
+    CacheArgs, CacheCommand, CacheFormat, CacheLsArgs, CacheRestoreArgs, CacheSaveArgs,
+};
+use crate::error::{CommandError, ExitKind};
+use crate::files::{partial, write};
+use crate::signal::Cause;
+use crate::size;
+use crate::view::cache as view;
+use mounts::Mounts;
+use place::Folder;
+
+/// Runs the command.
+///
+/// # Errors
+/// Options or files are invalid, the engine cannot be reached, or a mount could not be moved.
+pub async fn run(app: &App, args: &CacheArgs) -> Result<(), CommandError> {
+    // A mount is put back, and a folder left as it was, before the program ends.
+    let _orderly = app.interrupt.orderly_part();
+    match &args.command {
+        CacheCommand::Ls(args) => list(app, args).await,
+        CacheCommand::Save(args) => save(app, args).await,
+        CacheCommand::Restore(args) => restore(app, args).await,
+    }
+}
+
+async fn list(app: &App, args: &CacheLsArgs) -> Result<(), CommandError> {
+    let mounts = Mounts::look(app, &args.services, true).await?;
+    let (there, mut reports) = mounts.there();
+    let listed =
+        mounts.site(app)?.list(&there).await.map_err(|error| mounts.failure(app, error))?;
+    let listed = there.iter().zip(listed);
+    reports.extend(listed.map(|(mount, listed)| MountReport::of_list(mount, listed)));
+    finish(app, reports, args.format, "ls")
+}
+
+async fn save(app: &App, args: &CacheSaveArgs) -> Result<(), CommandError> {
+    let path = place::parse(&args.to, "dest").map_err(|why| usage("--to", &args.to, &why))?;
+    let max_bytes = args.max_size.as_deref().map(size::parse).transpose();
+    let max_bytes = max_bytes.map_err(|fault| {
+        let given = args.max_size.as_deref().unwrap_or_default();
+        usage("--max-size", given, &format!("which {fault}"))
+    })?;
+    let mounts = Mounts::look(app, &args.services, true).await?;
+    let folder = Folder::for_writing(&path, &app.interrupt).await?;
+    let mut manifest = folder.manifest()?.unwrap_or_default();
+    let (there, mut reports) = mounts.there();
+    let site = mounts.site(app)?;
+    let saved = site.save(&there, &path, &manifest, max_bytes).await;
+    let saved = saved.map_err(|error| mounts.failure(app, error))?;
+    let before = manifest.clone();
+    for (mount, saved) in there.iter().zip(saved) {
+        let report = match saved {
+            Ok(Saved::Empty) => MountReport::new(mount, Status::Empty),
+            Ok(Saved::Unchanged(content)) => {
+                let report = MountReport::new(mount, Status::Unchanged).holding(&content);
+                let known = before.mounts.get(&mount.slug());
+                known.into_iter().fold(report, MountReport::saved_as)
+            }
+            Ok(Saved::Written(archive)) => {
+                let (files, bytes) = archive.left_out;
+                let content = archive.content.clone();
+                let entry = mounts.entry(mount, archive, max_bytes);
+                let report = MountReport::new(mount, Status::Saved).saved_as(&entry);
+                manifest.mounts.insert(mount.slug(), entry);
+                let report = match files {
+                    0 => report,
+                    _ => report.because(view::left_out(files, bytes)),
+                };
+                report.holding(&content)
+            }
+            Err(error) => MountReport::new(mount, Status::Failed).because(error.to_string()),
+        };
+        reports.push(report);
+    }
+    if manifest != before {
+        folder.keep(&manifest)?;
+    }
+    finish(app, reports, args.format, "save")
+}
+
+async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError> {
+    let path = place::parse(&args.from, "src").map_err(|why| usage("--from", &args.from, &why))?;
+    let manifest = place::read(&path)?;
+    if manifest.is_none() {
+        app.ui.say(&format!("note: nothing is saved in {}", path.display()));
+    }
+    let manifest = manifest.unwrap_or_default();
+    let mounts = Mounts::look(app, &args.services, false).await?;
+    let (all, mut reports) = mounts.writable();
+    let mut wanted: Vec<(&CacheMount, &SavedMount)> = Vec::new();
+    for mount in all {
+        match manifest.mounts.get(&mount.slug()) {
+            None => reports.push(MountReport::new(mount, Status::Unsaved)),
+            Some(saved) if saved.architecture != mounts.engine.architecture && !args.force => {
+                let why = format!("it was saved on {}", saved.architecture);
+                let report = MountReport::new(mount, Status::Skipped).because(why);
+                reports.push(report.saved_as(saved));
+            }
+            Some(saved) => wanted.push((mount, saved)),
+        }
+    }
+    let existing = match (args.force, args.merge) {
+        (true, _) => Existing::Replace,
+        (_, true) => Existing::Merge,
+        _ => Existing::Keep,
+    };
+    let restored = mounts.site(app)?.restore(&wanted, &path, existing).await;
+    let restored = restored.map_err(|error| mounts.failure(app, error))?;
+    let restored = wanted.into_iter().zip(restored);
+    reports.extend(restored.map(|(mount, restored)| MountReport::of_restore(mount, restored)));
+    finish(app, reports, args.format, "restore")
+}
+
+/// Shows what became of the mounts.
+fn finish(
+    app: &App,
+    mut reports: Vec<MountReport>,
+    format: CacheFormat,
+    command: &str,
+) -> Result<(), CommandError> {
+    reports.sort_by(|one, other| one.id.cmp(&other.id));
+    if let Some(cause) = app.interrupt.cause() {
+        let mut error = cause.error();
+        if cause == Cause::Signal {
+            error.message += ": what was not complete was put back";
+        }
+        return Err(error);
+    }
+    app.ui.data(&match format {
+        CacheFormat::Json => view::document(command, &reports),
+        CacheFormat::Table => view::table(&reports, app.ui.data_columns(), Timestamp::now()),
+    });
+    if reports.is_empty() && !app.is_quiet() {
+        app.ui.say("no instruction of these services has a cache mount");
+    }
+    let failed = reports.iter().filter(|report| report.status == Status::Failed).count();
+    match failed {
+        0 => Ok(()),
+        _ => {
+            let what = match command {
+                "ls" => "looked into",
+                "save" => "saved",
+                _ => "restored",
+            };
+            let message = format!("{} not {what}", view::mounts(failed));
+            Err(CommandError::new(ExitKind::Failed, message))
+        }
+    }
+}
+
+fn usage(option: &str, given: &str, why: &str) -> CommandError {
+    CommandError::new(ExitKind::Usage, format!("{option} is {given:?}, {why}"))
+}
+
+/// The manifest of a folder, and the lock on it.
+impl Folder<'_> {
+    fn manifest(&self) -> Result<Option<Manifest>, CommandError> {
+        place::read(self.path)
+    }
+
+    /// Replaces the manifest, and removes archives that it does not name.
+    fn keep(&self, manifest: &Manifest) -> Result<(), CommandError> {
+        let path = self.path.join(manifest::FILE);
+        write::replace(&path, &manifest.text()).map_err(|error| place::cannot(self.path, error))?;
+        for entry in self.path.read_dir().into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if manifest.is_leftover(&name) {
+                // One that stays is removed by the next save.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes what dead runs left in a folder.
+fn sweep(folder: &Path) {
+    partial::sweep(folder);
+}
