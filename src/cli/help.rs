@@ -33,7 +33,7 @@ const CODES: &[(u8, &str)] = &[
     (1, "a build failed or timed out; something was not removed or not written"),
     (2, "wrong use of the command line or a setting; nobody is there to answer"),
     (3, "the engine cannot be reached, went away or did not answer"),
-    (4, "a budget, `check`, `lock --check` or `build --dry-run --exit-code` says no"),
+    (4, "a check says no: budgets, `check`, `lock --check`, `--exit-code`"),
     (5, "a compose file or a Dockerfile is invalid"),
     (130, "interrupted; the first Ctrl-C cancels, the second ends it at once"),
 ];

@@ -15,7 +15,7 @@ const SYNONYMS: &[(&[&str], &str, &str)] = &[
     (&["bake", "make", "compile"], "build", "builds the images of the project"),
     (&["push", "publish", "release"], "build --push", "builds the images and pushes them"),
     (&["pull"], "build --pull", "builds on the newest base images"),
-    (&["check", "lint"], "build --check", "checks the Dockerfiles"),
+    (&["lint"], "check", "finds what costs builds time or disk; `build --check` is BuildKit's own"),
     (&["validate", "verify"], "config --quiet", "checks the compose files"),
     (&["print", "plan"], "build --print", "prints what would be built"),
     (
@@ -23,7 +23,6 @@ const SYNONYMS: &[(&[&str], &str, &str)] = &[
         "clean",
         "removes what belongs to the project",
     ),
-    (&["cache"], "clean --only cache", "removes the project's build cache; `stats -v` lists it"),
     (
         &["size", "sizes", "usage", "disk", "images"],
         "stats",
