@@ -168,7 +168,7 @@ pub(crate) async fn handshake(
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| broken(format!("`{name}` cannot stand in a certificate")))?;
     match TlsConnector::from(config).connect(server_name, tcp).await {
-        Ok(stream) => Ok(TlsIo { stream, peer }),
+        Ok(stream) => Ok(TlsIo { stream, peer, is_shut: false }),
         Err(error) => Err(explain(&error, &peer)),
     }
 }
@@ -221,6 +221,8 @@ fn explain(error: &io::Error, peer: &Peer) -> ConnectError {
 pub(crate) struct TlsIo {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// Whether we have ended it ourselves.
+    is_shut: bool,
 }
 
 impl TlsIo {
@@ -233,12 +235,32 @@ impl TlsIo {
 }
 
 impl TlsIo {
-    /// Whoever refuses us closes the connection, and that may show in a write before anybody reads why.
-    fn refused(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        let mut byte = [0];
-        match Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)) {
-            Poll::Ready(Err(reason)) => self.late(reason),
-            _ => error,
+    /// Whoever refuses us closes the connection, and that may show in a write before anybody reads why: the reason has come
+    /// by then, but the runtime may not have heard of it. Of a connection that is closed something can always be read.
+    fn refused(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Error> {
+        let is_closed =
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        let mut bytes = [0; 512];
+        loop {
+            let mut read = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+                Poll::Ready(Err(reason)) => return Poll::Ready(self.late(reason)),
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+                Poll::Pending if is_closed && !self.is_shut => return Poll::Pending,
+                Poll::Ready(Ok(())) | Poll::Pending => return Poll::Ready(error),
+            }
+        }
+    }
+
+    /// What a write came to, with the reason where it failed.
+    fn explained<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        ended: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match ended {
+            Poll::Ready(Err(error)) => self.refused(cx, error).map(Err),
+            ended => ended,
         }
     }
 }
@@ -261,15 +283,16 @@ impl AsyncWrite for TlsIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        written.map_err(|error| self.refused(cx, error))
+        self.explained(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        flushed.map_err(|error| self.refused(cx, error))
+        self.explained(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut = true;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
