@@ -66,17 +66,25 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Where builds are remembered: below DOC2MD_DOCKER_STATE_DIR, by default the user's state
-    /// directory (XDG Base Directory Specification). `None` where there is no home either.
+    /// Where builds are remembered. `None` where there is no home either.
     pub fn ledger_directory(&self) -> Option<PathBuf> {
+        Some(self.state_directory()?.join("builds"))
+    }
+
+    /// Where it is remembered what proves that builds have nothing to do.
+    pub fn proofs_directory(&self) -> Option<PathBuf> {
+        Some(self.state_directory()?.join("proofs"))
+    }
+
+    /// DOC2MD_DOCKER_STATE_DIR, by default below the user's state directory (XDG Base Directory Specification).
+    fn state_directory(&self) -> Option<PathBuf> {
         let own = self.get("DOC2MD_DOCKER_STATE_DIR").map(|path| self.working_dir.join(path));
         // A relative XDG path is to be ignored, says the specification.
         let xdg = self.get("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = own.or_else(|| {
+        own.or_else(|| {
             let state = xdg.or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
             Some(state.join("doc2md-docker"))
-        })?;
-        Some(state.join("builds"))
+        })
     }
 
     /// Whether a variable is set to something other than `0` or `false`, as CI systems do.

@@ -7,6 +7,7 @@
 //! - [`compose`]: compose files to a project; [`targets`]: a project and flags to the targets of a build.
 //! - [`solve`]: targets to requests, sessions, a plan and its execution; [`mod@run`]: one run of a plan, shown and
 //!   remembered; [`diagnose`]: what an engine's failure means.
+//! - [`up_to_date`]: what proves that a build has nothing to do.
 //! - [`builders`]: the builders that buildx knows, and its choice among them.
 //! - [`buildkit`]: the session the engine calls back on, and the Control API.
 //! - [`dockerfile`]: places and excerpts in Dockerfiles; [`build_context`]: `.dockerignore` patterns and the walk over a
@@ -85,6 +86,7 @@ pub mod targets;
 pub mod terminal;
 pub mod transfer;
 pub mod unreachable;
+pub mod up_to_date;
 pub mod usage;
 pub mod view;
 

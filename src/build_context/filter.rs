@@ -18,6 +18,13 @@ pub struct FilterRequest {
     pub follow: Vec<Vec<u8>>,
 }
 
+impl FilterRequest {
+    /// The paths that are wanted; everything where there are none.
+    pub fn wanted(&self) -> &[Vec<u8>] {
+        if self.follow.is_empty() { &self.include } else { &self.follow }
+    }
+}
+
 /// Why a request cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {

@@ -10,6 +10,7 @@
 //! - [`filter`]: what a transfer includes; [`follow_links`]: symlinks among the wanted paths.
 //! - [`coverage`]: which entries a COPY or ADD covers.
 //! - [`walk`]: the entries themselves, in the order the engine expects; [`stat`]: their metadata.
+//! - [`seal`]: all of a walk in one digest, by which the next one is found to be the same.
 
 pub mod coverage;
 pub mod filter;
@@ -20,5 +21,6 @@ pub mod patterns;
 #[cfg(test)]
 mod reference;
 pub mod root;
+pub mod seal;
 pub mod stat;
 pub mod walk;

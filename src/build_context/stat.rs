@@ -56,14 +56,18 @@ pub struct Stat {
     pub size: u64,
     /// Modification time, nanoseconds since the epoch.
     pub mtime: i64,
+    /// When the inode changed last, nanoseconds since the epoch: nobody can set it.
+    pub ctime: i64,
     /// Major number of a device node.
     pub devmajor: i64,
     /// Minor number of a device node.
     pub devminor: i64,
     /// Extended attributes, all but Apple's own.
     pub xattrs: Xattrs,
-    /// Identifies the inode while hard links are looked for; `None` with a single link.
-    pub inode: Option<(u64, u64)>,
+    /// Its device and inode.
+    pub id: (u64, u64),
+    /// Whether the file has other names.
+    pub has_links: bool,
 }
 
 impl Stat {
@@ -104,11 +108,12 @@ impl Stat {
             mode,
             size: if kind == Kind::Dir { 0 } else { stat.st_size as u64 },
             mtime: mtime(stat),
+            ctime: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
             devmajor: ((rdev >> 8) & 0xfff) as i64,
             devminor: ((rdev & 0xff) | ((rdev >> 12) & 0xf_ff00)) as i64,
             xattrs: Vec::new(),
-            inode: (kind != Kind::Dir && stat.st_nlink as u64 > 1)
-                .then_some((stat.st_dev as u64, stat.st_ino as u64)),
+            id: (stat.st_dev as u64, stat.st_ino as u64),
+            has_links: kind != Kind::Dir && stat.st_nlink as u64 > 1,
         }
     }
 }
@@ -116,7 +121,11 @@ impl Stat {
 /// Modification time in nanoseconds since the epoch.
 #[allow(clippy::unnecessary_cast)]
 pub(crate) fn mtime(stat: &rustix::fs::Stat) -> i64 {
-    (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64)
+    nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64)
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 /// Lists names into the buffer, or reads a value into it; answers the length.

@@ -31,6 +31,12 @@ pub struct BuildArgs {
     /// Ask the registry for newer base images.
     #[arg(long, help_heading = CACHE)]
     pub pull: bool,
+    /// Ask the engine, also where nothing can have changed.
+    ///
+    /// Where the record of an earlier build proves that nothing it stood on has changed, `build` says so and solves
+    /// nothing. DOC2MD_DOCKER_ALWAYS_SOLVE does the same.
+    #[arg(long, help_heading = CACHE)]
+    pub always_solve: bool,
     /// Push the images after building.
     #[arg(long, help_heading = RESULT)]
     pub push: bool,

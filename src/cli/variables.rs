@@ -26,6 +26,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SOURCE_DATE_EPOCH", "time that images are dated with"),
     ("SSH_AUTH_SOCK", "the agent that `--ssh default` hands on"),
     ("DOC2MD_DOCKER_STATE_DIR", "where builds are remembered"),
+    ("DOC2MD_DOCKER_ALWAYS_SOLVE", "as `build --always-solve`"),
     ("XDG_STATE_HOME", "its parent otherwise, or ~/.local/state"),
     ("NO_COLOR", "no colours"),
     ("CLICOLOR_FORCE", "colours in a pipe, too"),

@@ -1,12 +1,14 @@
 //! What this program remembers from one run to the next: one JSON document a file, each with the name of its schema.
 
-use std::io;
+use std::fs::DirBuilder;
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{read, write};
+use super::{partial, read, write};
 
 #[derive(Serialize, Deserialize)]
 struct Document<T> {
@@ -22,19 +24,24 @@ pub fn recall<T: DeserializeOwned>(path: &Path, schema: &str, limit: u64) -> Opt
     (document.schema == schema).then_some(document.content)
 }
 
-/// Remembers it, whole or not at all. The folder is made where it is missing.
+/// Remembers it, whole or not at all, where nobody else can read it. The folder is made where it is missing.
 ///
 /// # Errors
 /// What the file system says.
 pub fn keep<T: Serialize>(path: &Path, schema: &str, content: &T) -> io::Result<()> {
-    fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    write::replace(path, &serde_json::to_vec(&Document { schema: schema.to_owned(), content })?)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut file = partial::file(folder, 0o600)?;
+    let document = Document { schema: schema.to_owned(), content };
+    file.write_all(&serde_json::to_vec(&document)?)?;
+    write::name(file, path)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -50,6 +57,8 @@ mod tests {
         let sizes = Sizes { sizes: [("a".to_owned(), 1)].into() };
         keep(&path, "sizes/v1", &sizes).unwrap();
         assert_eq!(recall(&path, "sizes/v1", 100), Some(sizes));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(recall::<Sizes>(&path, "sizes/v2", 100), None);
         assert_eq!(recall::<Sizes>(&path, "sizes/v1", 10), None);
         for text in ["", "{", r#"{"schema":"sizes/v1"}"#, "\u{fffd}", "[]"] {

@@ -41,7 +41,7 @@ impl Listing for SentList {
     }
 
     fn wanted(&self) -> &[Vec<u8>] {
-        &self.wanted
+        self.request.wanted()
     }
 
     fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Memory, Run, bases, builder_info, copied, listed, memory};
-use crate::app::App;
+use super::{Memory, Ready, bases, builder_info, copied, listed, memory};
 use crate::buildkit::{self, Definition, Linked, LocalSource};
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Digests, Explanation, Known};
@@ -18,60 +17,60 @@ use crate::ownership::Kept;
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::{Event, Redaction, RunTrace, SolveStatus};
 use crate::redact::Redactor;
+use crate::solve::facts;
 use crate::solve::graphs::graphs;
 use crate::solve::job::Job;
-use crate::solve::prepare::{self, Prepared};
+use crate::solve::prepare::Prepared;
 use crate::solve::site::Site;
-use crate::solve::{facts, secrets};
 use crate::view;
 
 /// The build graphs of a run, by target.
 type Graphs = BTreeMap<String, Arc<Linked>>;
 
-impl Run<'_> {
-    /// Tells what would run, and why. Builds nothing.
+impl Ready<'_> {
+    /// Tells what would run, and why: nothing of what `may_skip` finds to be up to date. Builds nothing.
     ///
     /// # Errors
     /// The engine cannot be reached, a target cannot be built as it is, or Ctrl-C came first.
-    pub async fn foresee(self) -> Result<Explanation, CommandError> {
-        let start = Instant::now();
-        let App { environment, ui, .. } = self.app;
-        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
-        let redactor = Redactor::new(&secrets);
-        ui.hide(redactor.clone());
-        let site = self.site()?;
-        let scratch = prepare::scratch_directory(self.plan, &site)?;
-        let foreseen = async {
-            let prepared = self.prepare(&site, scratch.as_ref(), secret_files).await?;
-            self.look_ahead(&site, &prepared, &redactor).await
-        };
+    pub async fn foresee(mut self, may_skip: bool) -> Result<Explanation, CommandError> {
+        if may_skip && self.up_to_date().await?.is_some() {
+            return Ok(self.nothing());
+        }
+        let (prepared, _) = self.prepare_and_look().await?;
         tokio::select! {
-            foreseen = foreseen => foreseen,
-            error = self.stopped(site.connector(), start) => Err(error),
+            foreseen = self.look_ahead(&prepared) => foreseen,
+            error = self.stopped() => Err(error),
         }
     }
 
-    async fn look_ahead(
-        &self,
-        site: &Site,
-        prepared: &Prepared,
-        redactor: &Redactor,
-    ) -> Result<Explanation, CommandError> {
+    /// What is said of a build that has nothing to do.
+    fn nothing(&self) -> Explanation {
+        let targets = self.run.plan.steps.iter().map(|step| explain::Target {
+            target: step.target.name.clone(),
+            service: step.target.service.clone(),
+            steps: Vec::new(),
+        });
+        Explanation { build: None, targets: targets.collect() }
+    }
+
+    async fn look_ahead(&self, prepared: &Prepared) -> Result<Explanation, CommandError> {
+        let Self { redactor, site, .. } = self;
         let (graphs, (engine, cache)) =
             tokio::join!(graphs(&prepared.control, &prepared.jobs), cache_of(site, prepared));
         let mut trace = self.planned();
         let graphs = match graphs {
             Ok(graphs) => graphs,
-            Err((target, failure)) => return Err(self.failed(trace, target, failure, redactor)),
+            Err((target, failure)) => return Err(failed(trace, target, failure, redactor)),
         };
         announce(&mut trace, &prepared.jobs, &graphs, redactor);
-        let mut facts = facts::targets(self.plan, &prepared.jobs);
+        let mut facts = facts::targets(self.run.plan, &prepared.jobs);
         let origins = copied::origins(&prepared.jobs);
         let listings = listed::all(&origins, &local_sources(&graphs));
         copied::add(&origins, &trace, &mut facts, |name, _| {
             listings.get(name).cloned().unwrap_or_default()
         });
-        bases::look_up(&trace, prepared.surroundings.engine.as_ref(), &mut facts).await;
+        let images = bases::of_run(&trace, prepared.surroundings.engine.as_ref()).await;
+        facts.values_mut().for_each(|facts| facts.images.clone_from(&images));
         let ended = memory::Ended {
             redactor,
             started: Timestamp::now(),
@@ -80,8 +79,8 @@ impl Run<'_> {
             summary: &trace.summary(Duration::ZERO),
             targets: &facts,
         };
-        let others = self.memory.as_ref().map(Memory::read).unwrap_or_default();
-        let mut entry = memory::entry(self.memory.as_ref(), &ended);
+        let others = self.run.memory.as_ref().map(Memory::read).unwrap_or_default();
+        let mut entry = memory::entry(self.run.memory.as_ref(), &ended);
         listed::read_contents(&mut entry, &others, &origins);
         let uncached = definitions(&graphs).flat_map(Definition::uncached).collect();
         let digests = |earlier: &Entry| digests(&graphs, &facts, earlier);
@@ -93,26 +92,25 @@ impl Run<'_> {
     /// A run that has not begun.
     fn planned(&self) -> RunTrace {
         let mut trace = RunTrace::default();
-        trace.apply(&Event::Planned { targets: self.plan.targets() }, Duration::ZERO);
+        trace.apply(&Event::Planned { targets: self.run.plan.targets() }, Duration::ZERO);
         trace
     }
+}
 
-    /// The error of a target whose build graph cannot be had: that of a build of it.
-    fn failed(
-        &self,
-        mut trace: RunTrace,
-        target: String,
-        failure: BuildFailure,
-        redactor: &Redactor,
-    ) -> CommandError {
-        let outcome = TargetOutcome::Failed(failure);
-        let mut door = Redaction::new(redactor.clone());
-        for event in door.pass(Event::TargetFinished { target, outcome }) {
-            trace.apply(&event, Duration::ZERO);
-        }
-        let summary = trace.summary(Duration::ZERO);
-        view::run_error(&summary).unwrap_or_else(|| CommandError::new(ExitKind::Failed, "failed"))
+/// The error of a target whose build graph cannot be had: that of a build of it.
+fn failed(
+    mut trace: RunTrace,
+    target: String,
+    failure: BuildFailure,
+    redactor: &Redactor,
+) -> CommandError {
+    let outcome = TargetOutcome::Failed(failure);
+    let mut door = Redaction::new(redactor.clone());
+    for event in door.pass(Event::TargetFinished { target, outcome }) {
+        trace.apply(&event, Duration::ZERO);
     }
+    let summary = trace.summary(Duration::ZERO);
+    view::run_error(&summary).unwrap_or_else(|| CommandError::new(ExitKind::Failed, "failed"))
 }
 
 /// What the engine says of itself, and what is in its build cache where it tells that.

@@ -13,14 +13,15 @@ const NAMED: usize = 3;
 const WORTH_NAMING: u64 = 100_000_000;
 
 /// The largest of all that a run sent from directories of this machine, the largest first. Nothing where it sent little.
-pub(super) fn of_run(sent_bytes: u64, mut reports: Vec<Arc<SyncReport>>) -> Vec<SentPath> {
+pub(super) fn of_run(sent_bytes: u64, reports: &[Arc<SyncReport>]) -> Vec<SentPath> {
     if sent_bytes < WORTH_NAMING {
         return Vec::new();
     }
-    reports.sort_by_key(Arc::as_ptr);
+    let mut reports: Vec<_> = reports.iter().collect();
+    reports.sort_by_key(|report| Arc::as_ptr(report));
     reports.dedup_by_key(|report| Arc::as_ptr(report));
     let mut directories: BTreeMap<PathBuf, Tree> = BTreeMap::new();
-    for report in &reports {
+    for report in reports {
         for list in report.lists() {
             let Some(directory) = report.directory(&list.dir_name) else { continue };
             let tree = directories.entry(directory.to_owned()).or_default();

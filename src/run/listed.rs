@@ -90,8 +90,7 @@ fn walked(path: &Path, source: &LocalSource) -> Option<Walked> {
         Ok(())
     })
     .ok()?;
-    let request = &source.request;
-    let wanted = if request.follow.is_empty() { &request.include } else { &request.follow }.clone();
+    let wanted = source.request.wanted().to_vec();
     Some(Walked { directory: source.name.clone(), wanted, entries })
 }
 

@@ -3,6 +3,7 @@
 //! A build never waits for it and never fails because of it: what goes wrong is one warning.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use crate::inventory::{EngineFacts, Store as ImageStore};
 use crate::progress::estimate::Past;
 use crate::progress::{RunSummary, RunTrace};
 use crate::redact::Redactor;
+use crate::up_to_date::Proofs;
 
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;
@@ -31,6 +33,8 @@ pub struct Memory {
     store: Store,
     project: String,
     directory: String,
+    /// Where proofs that nothing has to be built are kept, if they are.
+    proofs: Option<PathBuf>,
 }
 
 impl Memory {
@@ -39,14 +43,20 @@ impl Memory {
     pub fn new(project: &Project, environment: &Environment) -> Option<Self> {
         Some(Self {
             store: Store::open(environment.ledger_directory()?),
+            proofs: environment.proofs_directory(),
             project: project.name.clone(),
             directory: project.working_dir.display().to_string(),
         })
     }
 
-    /// A memory at a place of its own.
+    /// A memory at a place of its own, without proofs.
     pub fn at(store: Store, project: &str) -> Self {
-        Self { store, project: project.to_owned(), directory: String::new() }
+        Self { store, project: project.to_owned(), directory: String::new(), proofs: None }
+    }
+
+    /// What proves that builds have nothing to do.
+    pub(super) fn proofs(&self) -> Option<Proofs> {
+        Some(Proofs::read(self.proofs.as_deref()?, &self.project, &self.directory))
     }
 
     /// Reads earlier builds on a thread of its own. What cannot be read is as if it was not there.
@@ -77,6 +87,9 @@ impl Memory {
         self.store.append(&entry)?;
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
             self.store.retain(&self.project, Limits::default())?;
+            if let Some(folder) = &self.proofs {
+                Proofs::sweep(folder, run.started);
+            }
         }
         Ok(entry)
     }

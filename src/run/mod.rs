@@ -9,39 +9,34 @@ mod forecast;
 mod largest;
 mod listed;
 mod memory;
+mod ready;
 mod replay;
+mod up_to_date;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::builders::Destination;
 use crate::buildkit::About;
-use crate::engine::Connector;
 use crate::error::CommandError;
-use crate::history::record::TargetFacts;
 use crate::history::{EngineInfo, Entry};
 use crate::progress::estimate::{Past, Schedule};
-use crate::progress::{self, Event, Redaction, RunSummary, RunTrace};
+use crate::progress::{Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
-use crate::signal::Cause;
-use crate::solve::executor::{self, RunOutcome, RunSettings};
+use crate::solve::executor::{RunOutcome, RunSettings};
 use crate::solve::plan::BuildPlan;
-use crate::solve::prepare::{self, Prepared, Sources};
-use crate::solve::sessions::SecretFiles;
 use crate::solve::site::{DockerEngine, Load, NodeSite, Site};
-use crate::solve::{facts, secrets};
 use crate::transfer::SentPath;
-use crate::unreachable::silent;
 use crate::view::{Progress, Reporter};
 
 pub use memory::Memory;
+pub use ready::Ready;
 pub use replay::replay;
+pub use up_to_date::UpToDate;
 
 /// Events that may wait to be shown: a status may have 16 MiB.
 const WAITING: usize = 32;
@@ -93,13 +88,6 @@ pub struct Finished {
     pub entry: Option<Entry>,
 }
 
-/// When a run began.
-#[derive(Clone, Copy)]
-struct Start {
-    clock: Instant,
-    time: Timestamp,
-}
-
 impl Run<'_> {
     /// Carries it out.
     ///
@@ -107,65 +95,7 @@ impl Run<'_> {
     /// The engine cannot be reached or cannot do what a target asks, or Ctrl-C came before the
     /// first solve. A target that fails is not an error here: the outcome tells.
     pub async fn carry_out(self) -> Result<Finished, CommandError> {
-        let start = Start { clock: Instant::now(), time: Timestamp::now() };
-        let App { environment, interrupt, ui, .. } = self.app;
-        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
-        let redactor = Redactor::new(&secrets);
-        ui.hide(redactor.clone());
-        let mut reporter = Reporter::new(self.progress, ui.clone(), self.app.ci())?;
-        // Read beside the build: no build waits for what earlier ones took.
-        let wanted = self.memory.as_ref().filter(|_| reporter.wants_past());
-        let past = wanted.map(Memory::past);
-        let site = self.site()?;
-        // Inline Dockerfiles stand there until the end.
-        let scratch = prepare::scratch_directory(self.plan, &site)?;
-        let asked = match &site {
-            Site::Engine(engine) if self.memory.is_some() => Some(memory::ask(&engine.engine)),
-            _ => None,
-        };
-        let prepared = tokio::select! {
-            prepared = self.prepare(&site, scratch.as_ref(), secret_files) => prepared?,
-            error = self.stopped(site.connector(), start.clock) => return Err(error),
-        };
-        let about = prepared.about.clone();
-        let engine = prepared.surroundings.engine.clone();
-        // From here on steps may run, which have to be cancelled.
-        let _orderly = interrupt.orderly_part();
-        let mut facts = facts::targets(self.plan, &prepared.jobs);
-        let origins = copied::origins(&prepared.jobs);
-        let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
-        let expected = past.map(|past| (past, facts::schedule(self.plan, &self.settings)));
-        let door = Redaction::new(redactor.clone());
-        let shown = Shown { reporter: &mut reporter, door, start: start.clock, expected };
-        let (mut outcome, sent_bytes) = self.execute(prepared, shown).await;
-        for target in outcome.targets.values_mut() {
-            progress::redaction::outcome_out(&redactor, target);
-        }
-        let summary = reporter.summary(start.clock.elapsed());
-        reporter.finish(&summary);
-        if let Some((page, outputs)) = reporter.github_files(&summary) {
-            self.app.write_github_files(&page, &outputs);
-        }
-        let trace = reporter.into_run();
-        let mut finished = Finished {
-            outcome,
-            summary,
-            started: start.time,
-            trace,
-            sent_bytes,
-            largest_sent: largest::of_run(sent_bytes, reports),
-            redactor,
-            entry: None,
-        };
-        if self.memory.is_some() {
-            let builder = match (asked, about) {
-                (Some(asked), _) => memory::engine_info(asked).await,
-                (None, about) => builder_info(about.unwrap_or_default()),
-            };
-            bases::look_up(&finished.trace, engine.as_ref(), &mut facts).await;
-            finished.entry = self.remember(&finished, facts, &origins, builder);
-        }
-        Ok(finished)
+        self.make_ready().await?.carry_out().await
     }
 
     /// Where it goes. Says so, where that is not the user's engine.
@@ -195,89 +125,6 @@ impl Run<'_> {
             self.app.ui.say(&format!("building on {}{by}", site.connector().peer()));
         }
         Ok(site)
-    }
-
-    /// Ends when the run is to stop before anything is built.
-    async fn stopped(&self, connector: &Connector, start: Instant) -> CommandError {
-        let late = async {
-            match self.settings.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        let interrupt = &self.app.interrupt;
-        let is_late = tokio::select! {
-            () = late => true,
-            () = interrupt.token().cancelled() => interrupt.cause() != Some(Cause::Signal),
-        };
-        if is_late { silent(connector, start.elapsed()) } else { Cause::Signal.error() }
-    }
-
-    /// Makes everything ready for the executor.
-    async fn prepare(
-        &self,
-        site: &Site,
-        scratch: Option<&TempDir>,
-        secret_files: SecretFiles,
-    ) -> Result<Prepared, CommandError> {
-        let App { environment, interrupt, ui, .. } = self.app;
-        let scratch = scratch.map(TempDir::path);
-        if let Some(scratch) = scratch {
-            interrupt.remove_at_exit(scratch);
-        }
-        let warn = |warning: &str| ui.warn(warning);
-        let requests = prepare::requests(self.plan, scratch, environment, warn)?;
-        let sources = Sources {
-            environment,
-            docker_config: self.app.docker_config(),
-            secret_files,
-            stdout: ui.stdout_stream(),
-            scratch,
-            warn: &warn,
-        };
-        prepare::prepare(self.plan, requests, site, sources).await
-    }
-
-    /// Runs the jobs while they are shown. Returns how they ended and how many bytes of build contexts were sent.
-    async fn execute(&self, prepared: Prepared, shown: Shown<'_>) -> (RunOutcome, u64) {
-        let Prepared { control, surroundings, jobs, sessions, .. } = prepared;
-        let token = self.app.interrupt.token().clone();
-        let (events, incoming) = mpsc::channel::<Event>(WAITING);
-        let _ = events.send(Event::Planned { targets: self.plan.targets() }).await;
-        let run = async {
-            let outcome =
-                executor::run(&control, &surroundings, jobs, &self.settings, &events, token).await;
-            drop(events);
-            outcome
-        };
-        let (outcome, ()) = tokio::join!(run, shown.until_the_end(incoming));
-        (outcome, sessions.wire_bytes())
-    }
-
-    /// Keeps the run in the history; that it cannot be kept is a warning.
-    fn remember(
-        &self,
-        finished: &Finished,
-        mut facts: BTreeMap<String, TargetFacts>,
-        origins: &BTreeMap<String, copied::Origin>,
-        engine: EngineInfo,
-    ) -> Option<Entry> {
-        copied::add(origins, &finished.trace, &mut facts, |_, origin| origin.sent());
-        let ended = memory::Ended {
-            redactor: &finished.redactor,
-            started: finished.started,
-            engine,
-            trace: &finished.trace,
-            summary: &finished.summary,
-            targets: &facts,
-        };
-        match self.memory.as_ref()?.keep(&ended) {
-            Ok(entry) => Some(entry),
-            Err(error) => {
-                self.app.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
-                None
-            }
-        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The words of a step and of a target, shared by every way to show them.
 
+use std::time::Duration;
+
 use crate::dockerfile::without_options;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, Step, StepName, TargetSummary};
 use crate::terminal::format;
+use crate::view::table;
 
 /// Target names longer than this are cut where lines are aligned.
 const MAX_NAME: usize = 20;
@@ -16,6 +19,22 @@ pub(crate) fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
 /// A target name in its column.
 pub(crate) fn name(name: &str, width: usize) -> String {
     format::pad(&format::cut(name, width), width)
+}
+
+/// That there is nothing to do for `targets`, which were solved so long ago.
+pub(crate) fn up_to_date(targets: &[&str], ago: Duration, columns: usize) -> String {
+    let names = targets.iter().map(|name| table::cell(name)).collect::<Vec<_>>().join(", ");
+    let line = |what: &str| {
+        let age = format::age(ago.as_secs());
+        format!("{what}: up to date, nothing has changed since the build {age} ago")
+    };
+    let line_of_names = line(&names);
+    match targets {
+        [_, _, ..] if format::width(&line_of_names) > columns => {
+            line(&format!("{} targets", targets.len()))
+        }
+        _ => line_of_names,
+    }
 }
 
 /// `[build 3/7]` for a step of the Dockerfile, `[internal]` and the like for others; steps

@@ -49,4 +49,5 @@ mod services;
 mod stats;
 mod stores;
 mod timeline;
+mod up_to_date;
 mod why;

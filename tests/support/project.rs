@@ -56,7 +56,8 @@ impl Project {
         self
     }
 
-    /// The binary under test, in the project's folder, against its engine, with nothing else in the environment.
+    /// The binary under test, in the project's folder, against its engine, with nothing else in the environment: builds
+    /// are solved, also where nothing has changed. What is left out otherwise is for `tests/engine/up_to_date.rs`.
     pub fn command(&self, args: &[&str]) -> Command {
         // Signals as in the foreground: whatever started the tests in the background may ignore some.
         let mut command = Command::new("env");
@@ -69,6 +70,7 @@ impl Project {
             .env("DOCKER_CONFIG", self.home().join("docker"))
             .env("DOCKER_HOST", &self.engine.host)
             .env("COMPOSE_PROJECT_NAME", &self.name)
+            .env("DOC2MD_DOCKER_ALWAYS_SOLVE", "1")
             .args(args);
         command
     }

@@ -61,6 +61,27 @@ pub fn walk(
     filter: &Filter,
     sink: &mut dyn FnMut(&Entry<'_>) -> Result<(), Stop>,
 ) -> Result<(), WalkError> {
+    walk_with(root, filter, true, sink)
+}
+
+/// The same without the extended attributes of files, for whom their times are enough: those are most of what is asked of the system.
+///
+/// # Errors
+/// As [`walk`].
+pub(super) fn walk_without_attributes(
+    root: &Root,
+    filter: &Filter,
+    sink: &mut dyn FnMut(&Entry<'_>) -> Result<(), Stop>,
+) -> Result<(), WalkError> {
+    walk_with(root, filter, false, sink)
+}
+
+fn walk_with(
+    root: &Root,
+    filter: &Filter,
+    reads_attributes: bool,
+    sink: &mut dyn FnMut(&Entry<'_>) -> Result<(), Stop>,
+) -> Result<(), WalkError> {
     let mut full_path = root.path().as_os_str().as_bytes().to_vec();
     full_path.push(b'/');
     let mut walk = Walk {
@@ -69,6 +90,7 @@ pub fn walk(
         path: Vec::new(),
         root_len: full_path.len(),
         full_path,
+        reads_attributes,
         links: HashMap::new(),
         levels: Vec::new(),
     };
@@ -115,6 +137,8 @@ struct Walk<'a> {
     /// A buffer for its whole path; the first `root_len` bytes are the root's.
     full_path: Vec<u8>,
     root_len: usize,
+    /// Whether those of files are asked for.
+    reads_attributes: bool,
     /// First path sent of every file with several links.
     links: HashMap<(u64, u64), Box<[u8]>>,
     levels: Vec<Level>,
@@ -210,9 +234,10 @@ impl Walk<'_> {
         let mut full_path = std::mem::take(&mut self.full_path);
         full_path.truncate(self.root_len);
         full_path.extend_from_slice(&self.path);
+        let reads_attributes = self.reads_attributes;
         let stat = self.at_entry(|dir, name| {
             let mut stat = Stat::new(&stat_child(dir, name)?);
-            if !has_no_xattrs(&full_path) {
+            if reads_attributes && !has_no_xattrs(&full_path) {
                 stat.xattrs = child_xattrs(dir, name)?;
             }
             Ok(stat)
@@ -225,15 +250,15 @@ impl Walk<'_> {
     fn send(&mut self) -> Result<(), WalkError> {
         let Some(stat) = self.stat()? else { return Ok(()) };
         let mut link = Vec::new();
-        match (stat.kind, stat.inode) {
-            (Kind::Dir, _) => {
+        match stat.kind {
+            Kind::Dir => {
                 // It was listed as something else a moment ago; the engine must not take it for
                 // an empty directory.
                 let source = io::Error::other("it changed while the directory was read");
                 let path = String::from_utf8_lossy(&self.path).into_owned();
                 return Err(WalkError::Read { path, source });
             }
-            (Kind::Symlink, _) => {
+            Kind::Symlink => {
                 let target =
                     self.at_entry(|dir, name| rustix::fs::readlinkat(dir, name, Vec::new()));
                 match target.map_err(|e| self.failed(e))? {
@@ -241,10 +266,10 @@ impl Walk<'_> {
                     None => return Ok(()),
                 }
             }
-            (_, Some(inode)) => match self.links.get(&inode) {
+            _ if stat.has_links => match self.links.get(&stat.id) {
                 Some(first) => link = first.to_vec(),
                 None => {
-                    self.links.insert(inode, self.path.as_slice().into());
+                    self.links.insert(stat.id, self.path.as_slice().into());
                 }
             },
             _ => {}

@@ -181,7 +181,9 @@ mod tests {
             devmajor: 1,
             devminor: 259,
             xattrs: vec![(b"user.a".to_vec(), vec![0, 255]), (b"user.b".to_vec(), Vec::new())],
-            inode: None,
+            ctime: 0,
+            id: (1, 2),
+            has_links: false,
         };
         let entry = Entry { path: b"a/b", stat: &stat, link: b"first" };
         let (mut out, mut scratch) = (Vec::new(), Vec::new());

@@ -2,6 +2,8 @@
 
 mod settings;
 
+use jiff::Timestamp;
+
 use crate::app::App;
 use crate::cli::build::BuildArgs;
 use crate::cli::why::WhyFormat;
@@ -9,7 +11,7 @@ use crate::commands::results;
 use crate::error::{CommandError, ExitKind};
 use crate::explain;
 use crate::history::{Entry, StepResult};
-use crate::run::{Finished, Memory, Place, Run};
+use crate::run::{Finished, Memory, Place, Ready, Run, UpToDate};
 use crate::solve::site::Load;
 use crate::solve::{self, arguments, findings};
 use crate::targets::{TargetSet, print_json};
@@ -52,10 +54,16 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let remembered = memory.clone();
     let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
     let run = Run { app, plan: &plan, settings, progress, memory, place };
+    let ready = run.make_ready().await?;
+    let may_skip = settings::may_skip(app, args, progress);
     if args.dry_run {
-        return foresee(run, args).await;
+        return foresee(app, ready, may_skip, args).await;
     }
-    let finished = run.carry_out().await?;
+    if may_skip && let Some(found) = ready.up_to_date().await? {
+        show(&found, progress, ui);
+        return Ok(());
+    }
+    let finished = ready.carry_out().await?;
     if !matches!(progress, Progress::RawJson | Progress::Quiet) {
         say_what_was_sent(app, &finished);
     }
@@ -80,9 +88,14 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
 }
 
 /// Tells what would run.
-async fn foresee(run: Run<'_>, args: &BuildArgs) -> Result<(), CommandError> {
-    let ui = &run.app.ui;
-    let explanation = run.foresee().await?;
+async fn foresee(
+    app: &App,
+    ready: Ready<'_>,
+    may_skip: bool,
+    args: &BuildArgs,
+) -> Result<(), CommandError> {
+    let ui = &app.ui;
+    let explanation = ready.foresee(may_skip).await?;
     ui.data(&match args.format {
         WhyFormat::Json => view::why::document(&explanation),
         WhyFormat::Text => view::why::text(&explanation, ui.data_columns()),
@@ -94,6 +107,17 @@ async fn foresee(run: Run<'_>, args: &BuildArgs) -> Result<(), CommandError> {
         1 => Err(CommandError::new(ExitKind::Policy, "1 step would run")),
         count => Err(CommandError::new(ExitKind::Policy, format!("{count} steps would run"))),
     }
+}
+
+/// Says that there is nothing to do.
+fn show(found: &UpToDate, progress: Progress, ui: &Ui) {
+    if progress == Progress::Quiet {
+        found.images.iter().for_each(|(_, id)| ui.data(&format!("{id}\n")));
+        return;
+    }
+    let targets: Vec<&str> = found.images.iter().map(|(name, _)| name.as_str()).collect();
+    let since = Timestamp::now().duration_since(found.solved);
+    ui.say(&view::line::up_to_date(&targets, since.unsigned_abs(), ui.size().0));
 }
 
 /// Names what took most of it, where that was much.

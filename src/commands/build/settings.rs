@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+use crate::app::App;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
@@ -10,6 +11,8 @@ use crate::signal::Interrupt;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::from_compose::TargetOptions;
+use crate::view::Progress;
+use crate::view::ci::Ci;
 
 /// What the options change in the targets of the compose file.
 pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
@@ -70,6 +73,20 @@ pub(in crate::commands) fn parallel(
     // compose: only a number above 0 limits anything.
     let limit = usize::try_from(limit).ok().and_then(NonZeroUsize::new);
     Ok(option.or(limit))
+}
+
+/// Whether a build may be left out that has nothing to do: nobody wants a record of it, or its checks.
+pub(super) fn may_skip(app: &App, args: &BuildArgs, progress: Progress) -> bool {
+    let wants_record = args.metadata_file.is_some()
+        || args.iidfile.is_some()
+        || args.timeline.is_some()
+        || args.trace.is_some()
+        || progress == Progress::RawJson
+        || matches!(app.ci(), Ci::GitHub { .. });
+    !args.always_solve
+        && !args.check
+        && !wants_record
+        && !app.environment.flag("DOC2MD_DOCKER_ALWAYS_SOLVE")
 }
 
 /// `docker build --output` exports its one target; here a target has to be named.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::LocalDir;
 use super::sent::SentList;
+use crate::build_context::seal::SealedWalk;
 
 /// All transfers of a session, or of several that serve one context.
 #[derive(Debug, Default)]
@@ -64,6 +65,24 @@ impl SyncReport {
     /// What was listed by transfers that are complete, in order.
     pub fn lists(&self) -> Vec<Arc<SentList>> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the engine was told of all directories but those in `scratch`, as it can be found to be the same later; `None`
+    /// where that is not certain of one.
+    pub fn sealed(&self, scratch: Option<&Path>) -> Option<Vec<SealedWalk>> {
+        let lists = self.lists();
+        if lists.len() != self.transfers().len() {
+            return None;
+        }
+        let mut sealed = Vec::new();
+        for list in lists {
+            let directory = self.directory(&list.dir_name)?;
+            if scratch.is_none_or(|scratch| !directory.starts_with(scratch)) {
+                let seal = list.seal.clone()?;
+                sealed.push(SealedWalk::new(directory.to_owned(), &list.request, seal)?);
+            }
+        }
+        Some(sealed)
     }
 
     /// Why transfers failed, in order; empty if none did.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use prost::Message;
@@ -21,6 +22,7 @@ use super::report::{Counters, SyncFailure, SyncReport};
 use super::sent::{ContentDigest, SentList};
 use crate::build_context::filter::{Filter, FilterRequest};
 use crate::build_context::root::Root;
+use crate::build_context::seal::{Seal, Sealer};
 use crate::build_context::stat::{Kind, Stat, go_mode};
 use crate::build_context::walk::{Entry, Stop, WalkError, walk};
 use crate::buildkit::session::diff_copy::{self, Out, Outgoing};
@@ -73,11 +75,10 @@ pub(super) async fn send(
     let transfer =
         Transfer { counters: report.begin(&dir.name), sent: Mutex::default(), out: out.clone() };
     let transfer = Arc::new(transfer);
-    let wanted = if request.follow.is_empty() { &request.include } else { &request.follow }.clone();
-    match run(&dir, request, incoming, transfer.clone()).await {
+    match run(&dir, request.clone(), incoming, transfer.clone()).await {
         Ok(()) => {
             if transfer.counters.complete.load(Relaxed) {
-                report.keep(transfer.kept(dir.name, wanted));
+                report.keep(transfer.kept(dir.name, request));
             }
             diff_copy::ok()
         }
@@ -173,6 +174,8 @@ struct Sent {
     digests: HashMap<u32, [u8; 32]>,
     /// Files that the engine asked for.
     asked: HashSet<u32>,
+    /// Once all is listed.
+    seal: Option<Seal>,
 }
 
 /// Batch, and where in it the message begins.
@@ -205,10 +208,10 @@ impl Sent {
 
 impl Transfer {
     /// What was listed, once it is complete.
-    fn kept(&self, dir_name: String, wanted: Vec<Vec<u8>>) -> SentList {
+    fn kept(&self, dir_name: String, request: FilterRequest) -> SentList {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let Sent { batches, digests, asked, .. } = std::mem::take(&mut *sent);
-        SentList { dir_name, wanted, batches, digests, asked }
+        let Sent { batches, digests, asked, seal, .. } = std::mem::take(&mut *sent);
+        SentList { dir_name, request, seal, batches, digests, asked }
     }
 
     fn send(&self, batch: Bytes) -> Result<(), Stop> {
@@ -236,10 +239,14 @@ impl Transfer {
             places: Vec::new(),
             first_id: 0,
             sockets: Vec::new(),
+            sealer: Sealer::new(root, SystemTime::now()),
         };
         let mut scratch = Vec::new();
         let walked = walk(root, &filter, &mut |entry| list.add(entry, &mut scratch));
         let walked = walked.and_then(|()| {
+            // Before the engine can say that it has everything.
+            let seal = list.sealer.seal();
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).seal = seal;
             packet::put_end_of_stats(&mut list.batch);
             list.flush().map_err(|Stop| WalkError::Stopped)
         });
@@ -355,6 +362,7 @@ struct List<'a> {
     places: Vec<Option<u32>>,
     first_id: u32,
     sockets: Vec<u32>,
+    sealer: Sealer,
 }
 
 impl List<'_> {
@@ -365,6 +373,7 @@ impl List<'_> {
         }
         self.places.push(has_content.then_some(self.batch.len() as u32));
         packet::put_stat(&mut self.batch, entry, scratch);
+        self.sealer.add(entry);
         if !entry.path.is_ascii() && std::str::from_utf8(entry.path).is_err() {
             self.transfer.counters.note_not_utf8(entry.path);
         }

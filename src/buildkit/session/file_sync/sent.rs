@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
+use crate::build_context::filter::FilterRequest;
+use crate::build_context::seal::Seal;
 use crate::buildkit::session::packet::{FRAME_HEADER, Packet};
 
 /// Larger files are not digested while they are sent.
@@ -19,8 +21,10 @@ const DIGESTED_BYTES: u64 = 16 << 20;
 pub struct SentList {
     /// The name the engine asked for.
     pub dir_name: String,
-    /// Paths it wanted; everything where empty.
-    pub wanted: Vec<Vec<u8>>,
+    /// What it wanted of it.
+    pub request: FilterRequest,
+    /// By which the same list is known again, if it can be.
+    pub seal: Option<Seal>,
     pub(super) batches: Vec<Bytes>,
     pub(super) digests: HashMap<u32, [u8; 32]>,
     pub(super) asked: HashSet<u32>,

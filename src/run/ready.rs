@@ -1,0 +1,226 @@
+//! A run that knows what it asks for and where, and has not asked yet.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::{Finished, Run, Shown, WAITING, bases, builder_info, chain, copied, largest, memory};
+use crate::app::App;
+use crate::error::CommandError;
+use crate::history::record::TargetFacts;
+use crate::history::{EngineInfo, Entry};
+use crate::progress::{self, Event, Redaction};
+use crate::redact::Redactor;
+use crate::signal::Cause;
+use crate::solve::executor::{self, RunOutcome};
+use crate::solve::prepare::{self, Prepared, Sources};
+use crate::solve::request::SolveRequest;
+use crate::solve::sessions::SecretFiles;
+use crate::solve::site::Site;
+use crate::solve::{facts, secrets};
+use crate::unreachable::silent;
+use crate::up_to_date::Question;
+use crate::view::Reporter;
+
+/// See the module.
+pub struct Ready<'a> {
+    pub(super) run: Run<'a>,
+    pub(super) start: Start,
+    pub(super) redactor: Redactor,
+    pub(super) site: Site,
+    /// For inline Dockerfiles, which stand there until the end.
+    pub(super) scratch: Option<TempDir>,
+    secret_files: SecretFiles,
+    requests: Vec<SolveRequest>,
+    /// What can be proved of it, if anything.
+    pub(super) question: Option<Question>,
+}
+
+/// When a run began.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    clock: Instant,
+    time: Timestamp,
+}
+
+impl<'a> Run<'a> {
+    /// Makes ready for it. Asks no engine.
+    ///
+    /// # Errors
+    /// A target cannot be asked for as it is.
+    pub async fn make_ready(self) -> Result<Ready<'a>, CommandError> {
+        let start = Start { clock: Instant::now(), time: Timestamp::now() };
+        let App { environment, interrupt, ui, .. } = self.app;
+        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
+        let redactor = Redactor::new(&secrets);
+        ui.hide(redactor.clone());
+        let site = self.site()?;
+        let scratch = prepare::scratch_directory(self.plan, &site)?;
+        let folder = scratch.as_ref().map(TempDir::path);
+        if let Some(folder) = folder {
+            interrupt.remove_at_exit(folder);
+        }
+        let warn = |warning: &str| ui.warn(warning);
+        let requests = prepare::requests(self.plan, folder, environment, warn)?;
+        let question = match (&site, &self.memory) {
+            (Site::Engine(_), Some(_)) => Question::new(self.plan, &requests, folder),
+            _ => None,
+        };
+        let run = self;
+        Ok(Ready { run, start, redactor, site, scratch, secret_files, requests, question })
+    }
+}
+
+impl Ready<'_> {
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// Those of [`Run::carry_out`].
+    pub async fn carry_out(mut self) -> Result<Finished, CommandError> {
+        let App { interrupt, ui, .. } = self.run.app;
+        let mut reporter = Reporter::new(self.run.progress, ui.clone(), self.run.app.ci())?;
+        // Read beside the build: no build waits for what earlier ones took.
+        let wanted = self.run.memory.as_ref().filter(|_| reporter.wants_past());
+        let past = wanted.map(memory::Memory::past);
+        let asked = match &self.site {
+            Site::Engine(engine) if self.run.memory.is_some() => Some(memory::ask(&engine.engine)),
+            _ => None,
+        };
+        let (prepared, bases) = self.prepare_and_look().await?;
+        let about = prepared.about.clone();
+        let engine = prepared.surroundings.engine.clone();
+        // From here on steps may run, which have to be cancelled.
+        let _orderly = interrupt.orderly_part();
+        let mut facts = facts::targets(self.run.plan, &prepared.jobs);
+        let origins = copied::origins(&prepared.jobs);
+        let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
+        let expected = past.map(|past| (past, facts::schedule(self.run.plan, &self.run.settings)));
+        let door = Redaction::new(self.redactor.clone());
+        let shown = Shown { reporter: &mut reporter, door, start: self.start.clock, expected };
+        let (mut outcome, sent_bytes) = self.execute(prepared, shown).await;
+        for target in outcome.targets.values_mut() {
+            progress::redaction::outcome_out(&self.redactor, target);
+        }
+        let summary = reporter.summary(self.start.clock.elapsed());
+        reporter.finish(&summary);
+        if let Some((page, outputs)) = reporter.github_files(&summary) {
+            self.run.app.write_github_files(&page, &outputs);
+        }
+        let trace = reporter.into_run();
+        let mut finished = Finished {
+            outcome,
+            summary,
+            started: self.start.time,
+            trace,
+            sent_bytes,
+            largest_sent: largest::of_run(sent_bytes, &reports),
+            redactor: self.redactor.clone(),
+            entry: None,
+        };
+        if self.run.memory.is_some() {
+            let builder = match (asked, about) {
+                (Some(asked), _) => memory::engine_info(asked).await,
+                (None, about) => builder_info(about.unwrap_or_default()),
+            };
+            let after = bases::of_run(&finished.trace, engine.as_ref()).await;
+            facts.values_mut().for_each(|facts| facts.images.clone_from(&after));
+            finished.entry = self.remember(&finished, facts, &origins, builder);
+            self.prove(&finished, &reports, &bases, &after).await;
+        }
+        Ok(finished)
+    }
+
+    /// Makes everything ready for the executor, and looks at base images before they are used.
+    pub(super) async fn prepare_and_look(
+        &mut self,
+    ) -> Result<(Prepared, bases::Ids), CommandError> {
+        let requests = std::mem::take(&mut self.requests);
+        let secret_files = std::mem::take(&mut self.secret_files);
+        let both = async { tokio::join!(self.prepare(requests, secret_files), self.bases_now()) };
+        tokio::select! {
+            (prepared, bases) = both => Ok((prepared?, bases)),
+            error = self.stopped() => Err(error),
+        }
+    }
+
+    async fn prepare(
+        &self,
+        requests: Vec<SolveRequest>,
+        secret_files: SecretFiles,
+    ) -> Result<Prepared, CommandError> {
+        let App { environment, ui, .. } = self.run.app;
+        let warn = |warning: &str| ui.warn(warning);
+        let sources = Sources {
+            environment,
+            docker_config: self.run.app.docker_config(),
+            secret_files,
+            stdout: ui.stdout_stream(),
+            scratch: self.scratch.as_ref().map(TempDir::path),
+            warn: &warn,
+        };
+        prepare::prepare(self.run.plan, requests, &self.site, sources).await
+    }
+
+    /// Ends when the run is to stop before anything is built.
+    pub(super) async fn stopped(&self) -> CommandError {
+        let late = async {
+            match self.run.settings.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let interrupt = &self.run.app.interrupt;
+        let is_late = tokio::select! {
+            () = late => true,
+            () = interrupt.token().cancelled() => interrupt.cause() != Some(Cause::Signal),
+        };
+        let connector = self.site.connector();
+        if is_late { silent(connector, self.start.clock.elapsed()) } else { Cause::Signal.error() }
+    }
+
+    /// Runs the jobs while they are shown. Returns how they ended and how many bytes of build contexts were sent.
+    async fn execute(&self, prepared: Prepared, shown: Shown<'_>) -> (RunOutcome, u64) {
+        let Prepared { control, surroundings, jobs, sessions, .. } = prepared;
+        let token = self.run.app.interrupt.token().clone();
+        let (events, incoming) = mpsc::channel::<Event>(WAITING);
+        let _ = events.send(Event::Planned { targets: self.run.plan.targets() }).await;
+        let run = async {
+            let outcome =
+                executor::run(&control, &surroundings, jobs, &self.run.settings, &events, token)
+                    .await;
+            drop(events);
+            outcome
+        };
+        let (outcome, ()) = tokio::join!(run, shown.until_the_end(incoming));
+        (outcome, sessions.wire_bytes())
+    }
+
+    /// Keeps the run in the history; that it cannot be kept is a warning.
+    fn remember(
+        &self,
+        finished: &Finished,
+        mut facts: BTreeMap<String, TargetFacts>,
+        origins: &BTreeMap<String, copied::Origin>,
+        engine: EngineInfo,
+    ) -> Option<Entry> {
+        copied::add(origins, &finished.trace, &mut facts, |_, origin| origin.sent());
+        let ended = memory::Ended {
+            redactor: &finished.redactor,
+            started: finished.started,
+            engine,
+            trace: &finished.trace,
+            summary: &finished.summary,
+            targets: &facts,
+        };
+        match self.run.memory.as_ref()?.keep(&ended) {
+            Ok(entry) => Some(entry),
+            Err(error) => {
+                self.run.app.ui.warn(&format!("this build is not remembered: {}", chain(&error)));
+                None
+            }
+        }
+    }
+}
