@@ -20,7 +20,7 @@ pub type Bases = BTreeMap<String, String>;
 const SCHEMA: &str = "doc2md-docker/proofs/v1";
 /// Bytes of the file: some 70 for each thousand files of a context.
 const LIMIT: u64 = 4 << 20;
-/// Proofs of one directory: of builds of different services, for most.
+/// Proofs of one directory: of different services, tags and arguments.
 const KEPT: usize = 8;
 /// The engine's garbage collection goes by last use, which a build that is not solved does not renew.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
@@ -63,6 +63,11 @@ impl Proof {
             && self.solved <= now
             && now.duration_since(self.solved) < FRESH
             && question.targets.iter().all(is_proven)
+    }
+
+    /// What was asked for, of which targets.
+    fn requests(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.targets.iter().map(|(name, target)| (name, &target.request))
     }
 
     /// The targets of `question`, in the order of their names.
@@ -127,13 +132,13 @@ impl Proofs {
         }
     }
 
-    /// Keeps `proof`, and forgets what it replaces: older ones of the same targets, and the oldest where there are many.
+    /// Keeps `proof`, and forgets what it replaces: older ones of the same question, and the oldest where there are many.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn keep(mut self, proof: Proof) -> io::Result<()> {
         self.proofs.retain(|other| {
-            other.engine != proof.engine || !other.targets.keys().eq(proof.targets.keys())
+            other.engine != proof.engine || !other.requests().eq(proof.requests())
         });
         self.proofs.insert(0, proof);
         self.proofs.truncate(KEPT);
