@@ -8,6 +8,8 @@
 
 mod proof;
 mod question;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 pub use proof::{Bases, Proof, Proofs, Proven};

@@ -137,9 +137,8 @@ impl Proofs {
     /// # Errors
     /// The file cannot be written.
     pub fn keep(mut self, proof: Proof) -> io::Result<()> {
-        self.proofs.retain(|other| {
-            other.engine != proof.engine || !other.requests().eq(proof.requests())
-        });
+        self.proofs
+            .retain(|other| other.engine != proof.engine || !other.requests().eq(proof.requests()));
         self.proofs.insert(0, proof);
         self.proofs.truncate(KEPT);
         memory::keep(&self.path, SCHEMA, &Kept { proofs: self.proofs })

@@ -136,7 +136,7 @@ fn digest(request: &SolveRequest, scratch: Option<&Path>) -> String {
     hex::encode(Sha256::digest(document.to_string()))
 }
 
-/// Images that the stages of `target` begin with or copy from, in full.
+/// Images that the stages of `target` begin with or copy from, in full, without those that a digest pins.
 fn base_images(target: &Target, dockerfile: &str) -> BTreeSet<String> {
     let syntax = Syntax::new(dockerfile, &target.args);
     let stages = syntax.stages.iter().filter(|stage| stage.parent.is_none());
@@ -145,7 +145,7 @@ fn base_images(target: &Target, dockerfile: &str) -> BTreeSet<String> {
     let is_image = |name: &String| {
         !name.is_empty()
             && name != "scratch"
-            && !name.contains('$')
+            && !name.contains(['$', '@'])
             && !target.contexts.contains_key(name)
             && syntax.stage(Some(name)).is_none()
     };

@@ -16,7 +16,7 @@ pub fn bases(question: &Question, run: &RunTrace, before: &Bases, after: &Bases)
     let mut used = Bases::new();
     for (name, asked) in &question.targets {
         let steps: Vec<&Step> = run.target(name)?.trace.steps().collect();
-        if !steps.iter().all(|step| is_known(&step.label)) {
+        if steps.len() > MOST_STEPS || !steps.iter().all(|step| is_known(&step.label)) {
             return None;
         }
         for (reference, digest) in steps.iter().filter_map(|step| asked_for(&step.label)) {
@@ -40,6 +40,9 @@ pub fn bases(question: &Question, run: &RunTrace, before: &Bases, after: &Bases)
     Some(used)
 }
 
+/// Of a target with more steps not all are told (`progress::bounds`).
+const MOST_STEPS: usize = 5_000;
+/// What every build asks for of each image that it needs.
 const METADATA: &str = "load metadata for ";
 
 /// The base images that the steps of `run` name without telling which they are, in full.
@@ -75,6 +78,9 @@ fn is_known(label: &StepName) -> bool {
             "load .dockerignore",
             "load build context",
             METADATA,
+            // What the Dockerfile itself holds.
+            "preparing inline document",
+            "settings cache mount permissions",
         ])
     } else if tag.starts_with("context ") {
         begins(&["load .dockerignore", "load from client"])

@@ -160,6 +160,9 @@ fn what_asks_for_work_gets_it() {
         // The name has another image since.
         assert!(!skips(&project, &[]), "{}", engine.name);
         assert!(skips(&project, &[]), "{}", engine.name);
+        // What one question has to do with another: their names, and nothing else.
+        assert!(!skips(&project, &["--set", "worker.tags=other:1", "worker"]), "{}", engine.name);
+        assert!(skips(&project, &[]), "{}", engine.name);
         let always = project.run(&["build"]).success();
         assert!(!text(always.get_output()).contains(SAYING));
         // Ids on standard output, as after a build.
@@ -206,6 +209,41 @@ fn what_cannot_be_looked_at_is_solved() {
             for _ in 0..2 {
                 assert!(!skips(&project, &[]), "{rest} on {}", engine.name);
             }
+        }
+    });
+}
+
+/// Of a target that stands on another one, and on a directory of its own.
+#[test]
+fn linked_targets_and_named_contexts_are_looked_at() {
+    on_every_engine(|engine| {
+        // Docker 20.10 has no named contexts.
+        if engine.name.starts_with("20.") {
+            return;
+        }
+        let project = Project::new(engine);
+        let name = project.name();
+        project
+            .write(
+                "compose.yaml",
+                format!(
+                    "services:\n  base:\n    build: base\n    image: {name}-base\n  app:\n    image: {name}-app\n    build:\n      \
+                     context: app\n      additional_contexts: [parent=service:base, extra=./extra]\n"
+                ),
+            )
+            .write("base/Dockerfile", format!("FROM {BUSYBOX}\nCOPY b /\n"))
+            .write("base/b", "b")
+            .write("app/Dockerfile", "FROM parent\nCOPY --from=extra x /\nRUN cat /b /x\n")
+            .write("extra/x", "x");
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!skips(&project, &[]));
+        assert!(skips(&project, &[]), "{}", engine.name);
+        assert!(skips(&project, &["app"]), "{}", engine.name);
+        for file in ["base/b", "extra/x"] {
+            project.write(file, "another");
+            std::thread::sleep(Duration::from_millis(30));
+            assert!(!skips(&project, &["app"]), "{file} on {}", engine.name);
+            assert!(skips(&project, &["app"]), "{file} on {}", engine.name);
         }
     });
 }

@@ -1,0 +1,208 @@
+//! Questions of targets, and what the steps of a build leave certain. No engine.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::progress::{Event, RunTrace, SolveStatus, Vertex};
+use crate::solve::plan::BuildPlan;
+use crate::solve::request::{RequestContext, SolveRequest, solve_request};
+use crate::solve::stores::TargetStores;
+use crate::targets::spec::Typed;
+use crate::targets::target::Target;
+
+const DOCKERFILE: &str =
+    "FROM busybox AS one\nFROM pinned@sha256:aa\nCOPY --from=one a /\nCOPY --from=other:1 b /\n";
+
+fn api() -> Target {
+    Target {
+        name: "api".into(),
+        context: "/nowhere".into(),
+        dockerfile_inline: Some(DOCKERFILE.into()),
+        tags: vec!["p-api".into()],
+        ..Target::default()
+    }
+}
+
+fn requests(plan: &BuildPlan, scratch: &Path) -> Vec<SolveRequest> {
+    let stores = TargetStores::default();
+    let context =
+        RequestContext { scratch, default_platform: None, fingerprint: "", stores: &stores };
+    plan.steps.iter().map(|step| solve_request(&step.target, context).unwrap()).collect()
+}
+
+fn question(target: Target) -> Option<Question> {
+    let plan = BuildPlan::new(vec![target]).unwrap();
+    let scratch = Path::new("/scratch");
+    Question::new(&plan, &requests(&plan, scratch), Some(scratch))
+}
+
+#[test]
+fn a_question_names_the_images_that_its_dockerfile_needs() {
+    let question = question(api()).unwrap();
+    let bases: Vec<&str> = question.bases().collect();
+    assert_eq!(bases, ["docker.io/library/busybox:latest", "docker.io/library/other:1"]);
+}
+
+/// What is asked for, and nothing that differs with every run.
+#[test]
+fn another_request_is_another_question() {
+    let digest = |target: Target| {
+        let question = question(target).unwrap();
+        let (_, request) = question.requests().next().unwrap();
+        request.to_owned()
+    };
+    let plain = digest(api());
+    let plan = BuildPlan::new(vec![api()]).unwrap();
+    let other = Path::new("/another/scratch");
+    let elsewhere = Question::new(&plan, &requests(&plan, other), Some(other)).unwrap();
+    assert_eq!(elsewhere.requests().next().unwrap().1, plain);
+    let changes: [fn(&mut Target); 9] = [
+        |it| drop(it.args.insert("A".into(), "1".into())),
+        |it| drop(it.labels.insert("a".into(), "1".into())),
+        |it| it.tags = vec!["p-api:2".into()],
+        |it| it.context = "/elsewhere".into(),
+        |it| it.target = Some("one".into()),
+        |it| it.platforms = vec!["linux/amd64".into()],
+        |it| it.network = Some("none".into()),
+        |it| it.dockerfile_inline = Some(format!("{DOCKERFILE}RUN true\n")),
+        |it| drop(it.contexts.insert("extra".into(), "/extra".into())),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut target = api();
+        change(&mut target);
+        assert_ne!(digest(target), plain, "change {number}");
+    }
+}
+
+#[test]
+fn who_asks_for_work_asks_no_question() {
+    let typed = |text: &str| Typed::output(text).unwrap();
+    let changes: [(&str, Box<dyn Fn(&mut Target)>); 10] = [
+        ("no cache", Box::new(|it| it.no_cache = true)),
+        ("a part without cache", Box::new(|it| it.no_cache_filter = vec!["one".into()])),
+        ("pull", Box::new(|it| it.pull = true)),
+        ("a git context", Box::new(|it| it.context = "https://example.com/a.git".into())),
+        (
+            "an image as a context",
+            Box::new(|it| drop(it.contexts.insert("x".into(), "docker-image://a".into()))),
+        ),
+        ("files", Box::new(move |it| it.outputs = vec![typed("type=local,dest=/out")])),
+        ("push", Box::new(move |it| it.outputs = vec![typed("type=registry")])),
+        (
+            "a cache",
+            Box::new(|it| drop(it.args.insert("BUILDKIT_INLINE_CACHE".into(), "1".into()))),
+        ),
+        ("a frontend", Box::new(|it| drop(it.args.insert("BUILDKIT_SYNTAX".into(), "x".into())))),
+        ("no name", Box::new(|it| it.tags.clear())),
+    ];
+    assert!(question(api()).is_some());
+    for (what, change) in &changes {
+        let mut target = api();
+        change(&mut target);
+        assert!(question(target).is_none(), "{what}");
+    }
+    let mut attested = api();
+    attested.attest = vec![Typed::attestation("type=provenance,mode=max").unwrap()];
+    assert!(question(attested).is_none());
+}
+
+fn run(names: &[&str]) -> RunTrace {
+    let mut run = RunTrace::default();
+    let vertex = |(number, name): (usize, &&str)| Vertex {
+        digest: format!("sha256:{number}"),
+        name: (*name).to_owned(),
+        ..Vertex::default()
+    };
+    let vertexes = names.iter().enumerate().map(vertex).collect();
+    let plan = BuildPlan::new(vec![api()]).unwrap();
+    let status = SolveStatus { vertexes, ..SolveStatus::default() };
+    for event in [
+        Event::Planned { targets: plan.targets() },
+        Event::TargetStarted { target: "api".into() },
+        Event::Status { target: "api".into(), status },
+    ] {
+        run.apply(&event, Duration::ZERO);
+    }
+    run
+}
+
+fn images(images: &[(&str, &str)]) -> Bases {
+    let image = |(name, id): &(&str, &str)| (format!("docker.io/library/{name}"), (*id).to_owned());
+    images.iter().map(image).collect()
+}
+
+const PLAIN: [&str; 10] = [
+    "[internal] load build definition from Dockerfile",
+    "[internal] load .dockerignore",
+    "[internal] load metadata for docker.io/library/busybox:latest",
+    "[one 1/1] FROM docker.io/library/busybox:latest",
+    "[stage-1 2/3] COPY --from=one a /",
+    "[stage-1 3/3] ADD a b.tar /",
+    "[context extra] load from client",
+    "[internal] settings cache mount permissions",
+    "[internal] preparing inline document",
+    "exporting to image",
+];
+
+#[test]
+fn bases_are_those_of_the_engine_before_and_after() {
+    let question = question(api()).unwrap();
+    let one = images(&[("busybox:latest", "sha256:1")]);
+    let other = images(&[("busybox:latest", "sha256:2")]);
+    let used = |names: &[&str], before: &Bases, after: &Bases| {
+        bases(&question, &run(names), before, after)
+    };
+    assert_eq!(used(&PLAIN, &one, &one), Some(one.clone()));
+    // It moved meanwhile, was not there, or was not looked at.
+    for (before, after) in [(&one, &other), (&Bases::new(), &one), (&one, &Bases::new())] {
+        assert_eq!(used(&PLAIN, before, after), None);
+    }
+    let with = |name: &'static str| -> Vec<&str> {
+        PLAIN.iter().map(|it| if it.contains("] FROM") { name } else { *it }).collect()
+    };
+    // Told by its digest: that of the engine, or one from a registry.
+    let own = with("[one 1/1] FROM docker.io/library/busybox:latest@sha256:1");
+    assert_eq!(used(&own, &one, &Bases::new()), Some(one.clone()));
+    let fetched = with("[one 1/1] FROM docker.io/library/busybox:latest@sha256:3");
+    assert_eq!(used(&fetched, &one, &one), None);
+    // Of another build that does the same at this moment.
+    let foreign = with("[x 1/1] FROM docker.io/library/elsewhere:latest@sha256:3");
+    assert_eq!(used(&foreign, &one, &one), Some(one.clone()));
+    // Without a number, as Docker 20.10 tells it.
+    let bare = with("FROM docker.io/library/busybox:latest@sha256:3");
+    assert_eq!(used(&bare, &one, &one), None);
+    let pinned: Vec<&str> = PLAIN
+        .iter()
+        .map(|it| match it.contains("busybox") {
+            true if it.contains("FROM") => "[1/1] FROM docker.io/library/pinned@sha256:aa",
+            true => "[internal] load metadata for docker.io/library/pinned@sha256:aa",
+            false => *it,
+        })
+        .collect();
+    assert_eq!(used(&pinned, &Bases::new(), &Bases::new()), Some(Bases::new()));
+    assert_eq!(unnamed_bases(&run(&PLAIN)).len(), 1);
+    assert_eq!(unnamed_bases(&run(&own)).len() + unnamed_bases(&run(&pinned)).len(), 0);
+}
+
+#[test]
+fn a_step_of_another_kind_leaves_nothing_certain() {
+    let question = question(api()).unwrap();
+    let one = images(&[("busybox:latest", "sha256:1")]);
+    for name in [
+        "resolve image config for docker-image://docker.io/docker/dockerfile:1",
+        "docker-image://docker.io/docker/dockerfile:1",
+        "[auth] library/busybox:pull token for registry-1.docker.io",
+        "https://example.com/file",
+        "[2/3] ADD https://example.com/file /",
+        "[2/3] ADD [\"https://example.com/file\", \"/\"]",
+        "[2/3] ADD git@example.com:a/b.git /",
+        "[internal] load git source https://example.com/a.git",
+        "[internal] load remote build context",
+        "importing cache manifest from x",
+    ] {
+        let names = [&PLAIN[..], &[name]].concat();
+        assert_eq!(bases(&question, &run(&names), &one, &one), None, "{name}");
+    }
+}
