@@ -28,7 +28,7 @@ pub enum HistoryAction {
     /// Put the steps of two builds side by side, and what changed between them.
     #[command(visible_alias = "diff")]
     Compare(CompareArgs),
-    /// Print the output of the steps of one build, as long as the engine keeps it.
+    /// Print the output of the steps of one build, as long as the engine keeps it; of a failed one at least the end.
     Logs(LogsArgs),
     /// Forget builds.
     #[command(visible_alias = "remove")]

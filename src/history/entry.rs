@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::BuildId;
+use crate::history::{BuildId, LastOutput};
 use crate::progress::StepName;
 use crate::redact::REDACTED;
 
@@ -172,6 +172,9 @@ pub struct StepEntry {
     /// Files of the build context that a COPY or ADD covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<CopiedFiles>,
+    /// What it wrote last, where it made its target fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<LastOutput>,
 }
 
 /// How a step ended.

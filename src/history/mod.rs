@@ -1,13 +1,14 @@
 //! The memory of past builds: what each used, did and made, one file per build.
 //!
 //! [`entry`] is the data, [`store`] the files, [`record`] makes an entry of what a run left behind,
-//! [`copied`] of the files a COPY covered, [`select`] finds the build a user means, [`past`] turns
+//! [`copied`] of the files a COPY covered, [`output`] of what a failed step wrote, [`select`] finds the build a user means, [`past`] turns
 //! entries to what estimates need. Knows no engine, no clock, no environment,
 //! and nothing of how anything is shown. The format is described in `docs/design/ledger.md`.
 
 pub mod copied;
 pub mod entry;
 pub mod id;
+pub mod output;
 pub mod past;
 pub mod record;
 pub mod select;
@@ -20,5 +21,6 @@ pub use entry::{
     SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
 pub use id::BuildId;
+pub use output::LastOutput;
 pub use select::{SelectError, select};
 pub use store::{Limits, ReadError, Store, StoreError, Stored};

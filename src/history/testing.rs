@@ -65,5 +65,6 @@ pub(crate) fn step(name: &str, result: StepResult, seconds: f64) -> StepEntry {
         inputs: Vec::new(),
         cache_mounts: Vec::new(),
         files: None,
+        output: None,
     }
 }

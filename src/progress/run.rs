@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::progress::outcome::TargetOutcome;
-use crate::progress::{CancelReason, Change, Counts, Event, TargetInfo, Trace};
+use crate::progress::outcome::{BuildFailure, TargetOutcome};
+use crate::progress::{CancelReason, Change, Counts, Event, Step, TargetInfo, Trace};
 
 /// One target as far as it has come.
 #[derive(Debug, Clone)]
@@ -118,6 +118,13 @@ impl TargetTrace {
             cached,
             run,
         }
+    }
+
+    /// Why it failed and the step that did, where it failed by a step.
+    pub fn failed_step(&self) -> Option<(&BuildFailure, &Step)> {
+        let Some(TargetOutcome::Failed(failure)) = &self.outcome else { return None };
+        let named = failure.vertex.as_deref().and_then(|digest| self.trace.step_of(digest));
+        Some((failure, named.or_else(|| self.trace.failed())?))
     }
 
     /// Time since its solve was sent, until its end or `at`.

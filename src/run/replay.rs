@@ -13,7 +13,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, Outcome, TargetEntry};
 use crate::nearest;
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
-use crate::progress::{Event, FailureKind, Redaction, SolveStatus, TargetInfo};
+use crate::progress::{Event, FailureKind, Redaction, SolveStatus, TargetInfo, Vertex, VertexLog};
 use crate::redact::{Redactor, Secrets};
 use crate::solve::plan::BuildPlan;
 use crate::solve::secrets;
@@ -22,17 +22,18 @@ use crate::view::ci::Ci;
 use crate::view::{Progress, Reporter};
 
 /// Prints on stdout what the steps of `entry` said, of all targets or of `services`. What is secret in `plan`, the project
-/// as it is now, stays hidden; what was secret then and is no longer known cannot be recognized.
+/// as it is now, stays hidden; what was secret then and is no longer known cannot be recognized. Where the engine does not
+/// keep a log, the last lines of a step that failed are what is left.
 ///
 /// # Errors
-/// A service that was not built, another engine, or a log that the engine does not keep (any more).
+/// A service that was not built, a build that never reached the engine, another engine, or a log that nobody keeps.
 pub async fn replay(
     app: &App,
     entry: &Entry,
     services: &[String],
     plan: Option<&BuildPlan>,
 ) -> Result<(), CommandError> {
-    let targets = chosen(entry, services)?;
+    let targets = solved(entry, chosen(entry, services)?, |warning| app.ui.warn(warning))?;
     let connector = app.connector()?;
     same_engine(connector, entry).await?;
     let control = Control::connect(connector).await;
@@ -44,23 +45,55 @@ pub async fn replay(
     let redactor = Redactor::new(&secrets);
     let ui = app.ui.onto_stdout();
     ui.hide(redactor.clone());
-    let mut reporter = Reporter::new(Progress::Plain, ui, Ci::None)?;
-    let mut door = Redaction::new(redactor);
-    let mut show = |event: Event| {
-        for event in door.pass(event) {
-            reporter.handle(&event, Duration::ZERO);
-        }
-    };
-    show(Event::Planned { targets: targets.iter().map(|target| info(target)).collect() });
-    for target in &targets {
-        let Some(build_ref) = &target.build_ref else {
-            if target.same_as.is_none() {
-                app.ui.warn(&format!("{}: nothing was built for it", target.service));
-            }
-            continue;
-        };
+    let reporter = Reporter::new(Progress::Plain, ui, Ci::None)?;
+    let mut shown = Shown { connector, reporter, door: Redaction::new(redactor) };
+    shown
+        .tell(Event::Planned { targets: targets.iter().map(|(target, _)| info(target)).collect() });
+    let mut missing = Vec::new();
+    for (target, build_ref) in &targets {
         let name = || target.name.clone();
-        show(Event::TargetStarted { target: name() });
+        shown.tell(Event::TargetStarted { target: name() });
+        if !shown.log(&control, target, build_ref).await? {
+            let Some(status) = last_words(target) else {
+                missing.push(target.service.as_str());
+                continue;
+            };
+            app.ui.warn(&format!(
+                "{}: only the last output is remembered",
+                missing_log(&[&target.service])
+            ));
+            shown.tell(Event::Status { target: name(), status });
+        }
+        shown.tell(Event::TargetFinished { target: name(), outcome: outcome(target) });
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::new(ExitKind::Failed, missing_log(&missing))
+        .hint("engines keep logs since Docker 24, of the last builds alone"))
+}
+
+/// Who is shown the log.
+struct Shown<'a> {
+    connector: &'a Connector,
+    reporter: Reporter,
+    door: Redaction,
+}
+
+impl Shown<'_> {
+    fn tell(&mut self, event: Event) {
+        for event in self.door.pass(event) {
+            self.reporter.handle(&event, Duration::ZERO);
+        }
+    }
+
+    /// Tells what the engine has of a build; `false` where it has nothing.
+    async fn log(
+        &mut self,
+        control: &Control,
+        target: &TargetEntry,
+        build_ref: &str,
+    ) -> Result<bool, CommandError> {
         let (to, mut statuses) = mpsc::channel::<SolveStatus>(WAITING);
         let told = async {
             let told = control.replay(build_ref, &to).await;
@@ -69,21 +102,44 @@ pub async fn replay(
         };
         let shown = async {
             while let Some(status) = statuses.recv().await {
-                show(Event::Status { target: name(), status });
+                self.tell(Event::Status { target: target.name.clone(), status });
             }
         };
         let (told, ()) = tokio::join!(told, shown);
-        if !told.map_err(|error| unreachable(connector, error))? {
-            let message = format!("the engine does not keep the log of {}'s build", target.service);
-            return Err(CommandError::new(ExitKind::Failed, message)
-                .hint("engines keep logs since Docker 24, of the last builds alone"));
-        }
-        show(Event::TargetFinished { target: name(), outcome: outcome(target) });
+        told.map_err(|error| unreachable(self.connector, error))
     }
-    Ok(())
 }
 
-/// The targets of `services`, or all.
+fn missing_log(services: &[&str]) -> String {
+    match services {
+        [one] => format!("the engine does not keep the log of {one}'s build"),
+        all => format!("the engine does not keep the logs of the builds of {}", all.join(", ")),
+    }
+}
+
+/// What is remembered of the output of a target that failed, as an engine would tell it.
+fn last_words(target: &TargetEntry) -> Option<SolveStatus> {
+    let (step, output) = target.steps.iter().find_map(|it| Some((it, it.output.as_ref()?)))?;
+    let mut text = match output.left_out {
+        0 => String::new(),
+        1 => "(1 line before is not remembered)\n".to_owned(),
+        lines => format!("({lines} lines before are not remembered)\n"),
+    };
+    output.lines.iter().for_each(|line| text += &format!("{line}\n"));
+    let vertex = Vertex {
+        digest: step.digest.clone(),
+        name: step.name.clone(),
+        started: step.intervals.first().map(|it| it.started),
+        completed: step.intervals.last().map(|it| it.completed),
+        error: step.error.clone().unwrap_or_default(),
+        ..Vertex::default()
+    };
+    let log =
+        VertexLog { vertex: step.digest.clone(), data: text.into_bytes(), ..VertexLog::default() };
+    Some(SolveStatus { vertexes: vec![vertex], logs: vec![log], ..SolveStatus::default() })
+}
+
+/// The targets of `services`, or all. One that another one's build made is that one.
 fn chosen<'a>(entry: &'a Entry, services: &[String]) -> Result<Vec<&'a TargetEntry>, CommandError> {
     let names = || entry.targets.iter().map(|target| target.service.as_str());
     if let Some(unknown) = services.iter().find(|name| !names().any(|it| it == *name)) {
@@ -92,9 +148,44 @@ fn chosen<'a>(entry: &'a Entry, services: &[String]) -> Result<Vec<&'a TargetEnt
         let hint = nearest::did_you_mean(unknown, names()).unwrap_or_else(all);
         return Err(CommandError::new(ExitKind::Usage, message).hint(hint));
     }
-    let is_chosen =
+    let is_named =
         |target: &&TargetEntry| services.is_empty() || services.contains(&target.service);
-    Ok(entry.targets.iter().filter(is_chosen).collect())
+    let names: Vec<&String> = entry.targets.iter().filter(is_named).map(built_as).collect();
+    Ok(entry.targets.iter().filter(|target| names.contains(&&target.name)).collect())
+}
+
+/// The target whose build made this one's image.
+fn built_as(target: &TargetEntry) -> &String {
+    target.same_as.as_ref().unwrap_or(&target.name)
+}
+
+/// Those of which a build was sent, with what the engine calls it.
+fn solved<'a>(
+    entry: &Entry,
+    targets: Vec<&'a TargetEntry>,
+    warn: impl Fn(&str),
+) -> Result<Vec<(&'a TargetEntry, &'a str)>, CommandError> {
+    let mut solved = Vec::new();
+    let mut others = Vec::new();
+    for target in targets {
+        match &target.build_ref {
+            Some(build_ref) => solved.push((target, build_ref.as_str())),
+            None => others.push(target.service.as_str()),
+        }
+    }
+    if solved.is_empty() {
+        let message = format!(
+            "build {} has no log of {}: nothing was built for it",
+            entry.id,
+            others.join(", ")
+        );
+        return Err(CommandError::new(ExitKind::Failed, message).hint(format!(
+            "`doc2md-docker history show {}` tells what is remembered of it",
+            entry.id
+        )));
+    }
+    others.iter().for_each(|service| warn(&format!("{service}: nothing was built for it")));
+    Ok(solved)
 }
 
 /// Only the engine that built it has the log.
@@ -109,7 +200,15 @@ async fn same_engine(connector: &Connector, entry: &Entry) -> Result<(), Command
         _ => "another engine",
     };
     let message = format!("build {} ran on {place}, which has its log", entry.id);
-    Err(CommandError::new(ExitKind::Failed, message)
+    let error = CommandError::new(ExitKind::Failed, message);
+    let is_remembered = entry.targets.iter().any(|target| last_words(target).is_some());
+    let error = match is_remembered {
+        true => {
+            error.hint(format!("`doc2md-docker history show {}` has its last output", entry.id))
+        }
+        false => error,
+    };
+    Err(error
         .hint("DOCKER_HOST or --context name that engine; of a builder, `docker buildx history logs` shows it"))
 }
 

@@ -34,7 +34,7 @@ pub(crate) enum Extent {
 pub(crate) fn show(ui: &Ui, run: &RunTrace, extent: Extent) {
     let mut shown: Vec<&str> = Vec::new();
     for target in run.targets() {
-        let Some((failure, step)) = failed_step(target) else { continue };
+        let Some((failure, step)) = target.failed_step() else { continue };
         if step.tail.total() == 0 {
             continue;
         }
@@ -62,13 +62,6 @@ pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
         }
     }
     warnings
-}
-
-pub(crate) fn failed_step(target: &TargetTrace) -> Option<(&BuildFailure, &Step)> {
-    let Some(TargetOutcome::Failed(failure)) = &target.outcome else { return None };
-    let named = failure.vertex.as_deref().and_then(|digest| target.trace.step_of(digest));
-    let step = named.or_else(|| target.trace.failed())?;
-    Some((failure, step))
 }
 
 /// The last lines, with their numbers from 0. Where the step's last words on stderr come before

@@ -38,7 +38,7 @@ pub(crate) fn annotations(
     let mut commands = Vec::new();
     for (target, failure) in failed {
         let name = &target.info.name;
-        let step = run.target(name).and_then(failure::failed_step).map(|(_, step)| step);
+        let step = run.target(name).and_then(TargetTrace::failed_step).map(|(_, step)| step);
         let mut text = plain(failure.message.trim_end());
         if let Some(step) = step {
             text = format!("{}\n{text}", plain(&line::title(step)));
@@ -190,7 +190,7 @@ fn failures(text: &mut String, run: &RunTrace) {
         let Some(TargetOutcome::Failed(failed)) = &target.outcome else { continue };
         let _ = write!(text, "\n#### {} failed\n\n", code(&target.info.name));
         let mut lines = Vec::new();
-        if let Some((_, step)) = failure::failed_step(target) {
+        if let Some((_, step)) = target.failed_step() {
             lines.push(line::title(step));
             let told = failure::worth_repeating(&step.tail);
             lines.extend(told.into_iter().map(|(_, line)| format!("  | {}", line.text)));

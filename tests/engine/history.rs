@@ -1,5 +1,7 @@
 //! `history` over builds that took place: listed, shown, compared, drawn and forgotten.
 
+use std::process::Output;
+
 use serde_json::{Value, json};
 
 use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
@@ -187,34 +189,61 @@ fn builds_are_forgotten_by_name_and_all_at_once() {
     });
 }
 
+/// Two services, of which the first one, `b`, fails after it has said a secret.
+fn half_built(engine: &Engine) -> Project {
+    let project = Project::new(engine);
+    let name = project.name().to_owned();
+    project
+        .write(
+            "compose.yaml",
+            "services: {b: {build: {context: ., target: b, secrets: [word]}}, c: {build: {context: ., target: c}}}\n\
+             secrets: {word: {environment: SECRET_WORD}}\n",
+        )
+        .write(
+            "Dockerfile",
+            format!(
+                "FROM {BUSYBOX} AS c\nRUN for i in $(seq 200); do echo {name} line $i; done\n\
+                 FROM {BUSYBOX} AS b\nRUN --mount=type=secret,id=word echo {name} $(cat /run/secrets/word); false\n"
+            ),
+        );
+    project
+}
+
+fn run_with_secret(project: &Project, args: &[&str]) -> Output {
+    project.command(args).env("SECRET_WORD", "hunter2-of-the-test").output().unwrap()
+}
+
+/// Exit code, and what was said besides.
+#[track_caller]
+fn assert_refused(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    assert!(text(output).contains(words), "{}", text(output));
+}
+
 #[test]
 fn logs_of_builds_are_printed_as_long_as_the_engine_keeps_them() {
     on_every_engine(|engine| {
-        let project = Project::new(engine);
+        let project = half_built(engine);
         let name = project.name().to_owned();
-        project
-            .write(
-                "compose.yaml",
-                "services: {a: {build: {context: ., target: a}}, b: {build: {context: ., target: b, secrets: [word]}}}\n\
-                 secrets: {word: {environment: SECRET_WORD}}\n",
-            )
-            .write(
-                "Dockerfile",
-                format!(
-                    "FROM {BUSYBOX} AS a\nRUN for i in $(seq 200); do echo {name} line $i; done\n\
-                     FROM {BUSYBOX} AS b\nRUN --mount=type=secret,id=word echo {name} $(cat /run/secrets/word); false\n"
-                ),
-            );
-        let run = |args: &[&str]| {
-            project.command(args).env("SECRET_WORD", "hunter2-of-the-test").output().unwrap()
-        };
+        let run = |args: &[&str]| run_with_secret(&project, args);
         let built = run(&["build", "--keep-going", "--quiet"]);
         assert_eq!(built.status.code(), Some(1), "{}: {}", engine.name, text(&built));
 
+        // What the failed step said last is remembered, whatever the engine keeps.
+        let shown = document(&project, &["show", "--format", "json"]);
+        let steps = shown["targets"][0]["steps"].as_array().unwrap().iter();
+        let outputs: Vec<&Value> = steps.filter_map(|step| step.get("output")).collect();
+        assert_eq!(outputs, [&json!({"lines": [format!("{name} ***")]})], "{}", engine.name);
+        let table = history(&project, &["show"]);
+        assert!(table.contains(&format!("\n  | {name} ***\nerror: ")), "{}: {table}", engine.name);
+
         let logs = run(&["history", "logs"]);
         if engine.name == "20.10" {
-            assert_eq!(logs.status.code(), Some(1), "{}", text(&logs));
-            assert!(text(&logs).contains("does not keep the log of a's build"), "{}", text(&logs));
+            assert_refused(&logs, 1, "does not keep the log of c's build");
+            let one = run(&["history", "logs", "latest", "b"]);
+            assert_refused(&one, 0, "only the last output is remembered");
+            let said = String::from_utf8(one.stdout).unwrap();
+            assert!(said.contains(&format!("{name} ***\n")) && said.contains("FAILED"), "{said}");
             return;
         }
         assert!(logs.status.success(), "{}: {}", engine.name, text(&logs));
@@ -229,8 +258,39 @@ fn logs_of_builds_are_printed_as_long_as_the_engine_keeps_them() {
 
         let one = String::from_utf8(run(&["history", "logs", "latest", "b"]).stdout).unwrap();
         assert!(one.contains("***") && !one.contains("line 100"), "{}: {one}", engine.name);
-        let none = run(&["history", "logs", "latest", "bb"]);
-        assert_eq!(none.status.code(), Some(2), "{}", text(&none));
-        assert!(text(&none).contains("did you mean `b`?"), "{}", text(&none));
+    });
+}
+
+#[test]
+fn logs_that_cannot_be_had_are_told_apart() {
+    on_every_engine(|engine| {
+        let project = half_built(engine);
+        let run = |args: &[&str]| run_with_secret(&project, args);
+        assert_eq!(run(&["build", "--parallel", "1", "--quiet"]).status.code(), Some(1));
+        assert_refused(&run(&["history", "logs", "latest", "bb"]), 2, "did you mean `b`?");
+        assert_refused(&run(&["history", "logs", "zzzz"]), 2, "`doc2md-docker history ls` lists");
+        assert_refused(
+            &run(&["history", "logs", "latest~9"]),
+            2,
+            "`doc2md-docker history ls` lists",
+        );
+        let unbuilt = run(&["history", "logs", "latest", "c"]);
+        assert_refused(&unbuilt, 1, "has no log of c: nothing was built for it");
+        assert!(text(&unbuilt).contains("history show"), "{}", text(&unbuilt));
+
+        // As if the engine had forgotten it, and as if another engine had built it.
+        let states = project.home().join(".local/state/doc2md-docker/builds").join(project.name());
+        let file = std::fs::read_dir(states).unwrap().next().unwrap().unwrap().path();
+        let mut entry: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        entry["targets"][0]["build_ref"] = json!("aaaaaaaaaaaaaaaaaaaaaaaaa");
+        std::fs::write(&file, entry.to_string()).unwrap();
+        let forgotten = run(&["history", "logs", "latest", "b"]);
+        assert_refused(&forgotten, 0, "does not keep the log of b's build: only the last output");
+        assert!(String::from_utf8_lossy(&forgotten.stdout).contains(" ***\n"));
+        entry["engine"]["id"] = json!("another");
+        std::fs::write(&file, entry.to_string()).unwrap();
+        let other = run(&["history", "logs"]);
+        assert_refused(&other, 1, "ran on another engine, which has its log");
+        assert!(text(&other).contains("has its last output"), "{}", text(&other));
     });
 }

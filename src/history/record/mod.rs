@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dockerfile::{self, Outline};
 use crate::history::{
-    BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
-    SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+    BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, LastOutput,
+    Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
@@ -65,15 +65,19 @@ pub struct TargetFacts {
     pub files: BTreeMap<String, CopiedFiles>,
 }
 
+/// Bytes that the last output of all targets that failed may take.
+const MOST_OUTPUT: usize = 24 << 10;
+
 /// The entry of a run.
 pub fn record(run: &Run<'_>) -> Entry {
-    let targets: Vec<TargetEntry> = run
+    let mut targets: Vec<TargetEntry> = run
         .summary
         .targets
         .iter()
         .filter_map(|target| run.trace.target(&target.info.name))
         .map(|trace| target(run, trace))
         .collect();
+    add_output(run, &mut targets);
     let outcome = match run.summary.cancelled {
         Some(CancelReason::Interrupted) => Outcome::Cancelled,
         _ if targets.iter().all(|target| target.outcome == Outcome::Succeeded) => {
@@ -139,6 +143,18 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     entry
 }
 
+/// Adds what the failed step of each target wrote last.
+fn add_output(run: &Run<'_>, targets: &mut [TargetEntry]) {
+    let mut room = MOST_OUTPUT;
+    for target in targets {
+        let failed = run.trace.target(&target.name).and_then(TargetTrace::failed_step);
+        let Some((_, failed)) = failed else { continue };
+        if let Some(step) = target.steps.iter_mut().find(|step| step.digest == failed.id) {
+            step.output = LastOutput::of(&failed.tail, run.redactor, &mut room);
+        }
+    }
+}
+
 /// The instructions in the order of the Dockerfile, stage by stage; the engine tells them in any. What is no
 /// instruction stays where it was.
 fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
@@ -189,6 +205,7 @@ fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> Step
             })
             .collect(),
         files: facts.files.get(&step.id).cloned(),
+        output: None,
     }
 }
 

@@ -100,6 +100,13 @@ fn failures_and_interrupts_are_told_apart() {
             entry.targets[0].steps.iter().filter(|step| step.result == result).count()
         };
         assert_eq!(steps(&failed, StepResult::Failed), 1, "{engine}");
+        // What the failed step wrote last, and that alone.
+        let outputs = |entry: &Entry| -> Vec<(StepResult, usize)> {
+            let steps = entry.targets[0].steps.iter();
+            steps.filter_map(|it| Some((it.result, it.output.as_ref()?.lines.len()))).collect()
+        };
+        let kept = outputs(&failed);
+        assert!(matches!(kept[..], [(StepResult::Failed, 1..)]), "{engine}: {kept:?}");
 
         let cancelled =
             entry(&format!("{engine}-cancel"), TargetOutcome::Cancelled, TargetFacts::default());
@@ -107,6 +114,7 @@ fn failures_and_interrupts_are_told_apart() {
         assert_eq!(cancelled.stopped, Some(StopReason::Interrupted));
         assert_eq!(steps(&cancelled, StepResult::Failed), 0, "{engine}");
         assert!(steps(&cancelled, StepResult::Cancelled) > 0, "{engine}");
+        assert_eq!(outputs(&cancelled), [], "{engine}");
     }
 }
 
@@ -126,8 +134,11 @@ fn secrets_are_never_kept() {
     facts.args.iter().for_each(|(name, value)| secrets.add_argument(name, value));
     // The failing step of this trace names packages it collects.
     let redactor = Redactor::new(&secrets);
-    let entry = redacted("28.5-failure", TargetOutcome::Cancelled, facts, redactor);
+    let failure = TargetOutcome::Failed(BuildFailure::new(FailureKind::Step, "exit code 3"));
+    let entry = redacted("28.5-failure", failure, facts, redactor);
     let text = serde_json::to_string(&entry).unwrap();
+    let output = entry.targets[0].steps.iter().find_map(|step| step.output.as_ref());
+    assert!(output.unwrap().lines.iter().any(|line| line.starts_with("*** ***-")), "{output:?}");
     for secret in ["Collecting", "package", "me:pw", "user:word"] {
         assert!(!text.contains(secret), "{secret} is kept");
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{ago, cell, hits, or_dash, outcome, result};
 use crate::dockerfile::without_options;
 use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
+use crate::terminal::control::{Colours, harmless};
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::table::{self, Column, Shape};
 
@@ -83,20 +84,43 @@ fn steps(target: &TargetEntry, columns: usize) -> String {
     let name = format::cut(&cell(&target.service), columns / 3);
     let mut text = format!("\n{bold}{name}{bold:#}{}\n", file.unwrap_or_default());
     text.push_str(&table::render(&STEPS, &rows, columns));
+    target.steps.iter().for_each(|step| text.push_str(&last_output(step, columns)));
     if let Some(error) = &target.error {
         text.push_str(&format!("{}\n", format::cut(&format!("error: {}", cell(error)), columns)));
     }
     text
 }
 
-fn step_row(step: &StepEntry) -> Vec<String> {
-    let place = match (&step.stage, step.position) {
+/// What a step that failed wrote last. Lines are as long as they are.
+fn last_output(step: &StepEntry, columns: usize) -> String {
+    let Some(output) = &step.output else { return String::new() };
+    let faint = SHADES.faint;
+    let title =
+        format!("last output of {}{}", place(step), cell(&without_options(&step.instruction)));
+    let mut text = format!("{}:\n", format::cut(&title, columns.saturating_sub(1)));
+    if output.left_out > 0 {
+        let noun = if output.left_out == 1 { "line" } else { "lines" };
+        text += &format!("{faint}  | ({} {noun} before){faint:#}\n", output.left_out);
+    }
+    for line in &output.lines {
+        text += format!("  | {}", harmless(line, Colours::Drop)).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// `[build 2/3] `.
+fn place(step: &StepEntry) -> String {
+    match (&step.stage, step.position) {
         (Some(stage), Some((number, of))) => format!("[{stage} {number}/{of}] "),
         (None, Some((number, of))) => format!("[{number}/{of}] "),
         _ => String::new(),
-    };
+    }
+}
+
+fn step_row(step: &StepEntry) -> Vec<String> {
     vec![
-        format!("{place}{}", cell(&without_options(&step.instruction))),
+        format!("{}{}", place(step), cell(&without_options(&step.instruction))),
         or_dash(step.line.map(|line| line.to_string())),
         result(step.result).to_owned(),
         format::seconds(step.seconds),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::history::copied::{Collector, Covered};
 use crate::history::testing::{build, epoch, step};
-use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs, StopReason};
+use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, StopReason};
 use crate::terminal::control::{Colours, harmless};
 use crate::view::schema_check::faults;
 use crate::view::timeline::Timeline;
@@ -80,6 +80,19 @@ fn a_build_is_shown_with_its_steps() {
     let now = epoch() + SignedDuration::from_hours(71);
     insta::assert_snapshot!("show", plain(&show(&entries[0], now, 80)));
     insta::assert_snapshot!("show_failed", plain(&show(&entries[1], now, 80)));
+    let mut failed = entries[1].clone();
+    let lines = ["Collecting \u{1b}[1mtorch\u{1b}[0m\u{1b}[2J", "", "ERROR: no such version"];
+    let lines = lines.map(str::to_owned).into();
+    failed.targets[0].steps[1].output = Some(LastOutput { lines, left_out: 1204 });
+    let text = plain(&show(&failed, now, 80));
+    insta::assert_snapshot!(text.split_once("last ").unwrap().1, @r"
+    output of [2/3] RUN pip install --requirement requirements.txt --no-cac...:
+      | (1204 lines before)
+      | Collecting torch
+      |
+      | ERROR: no such version
+    error: exit code: 1
+    ");
     for columns in [40, 60, 200] {
         let text = plain(&show(&entries[1], now, columns));
         assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");
@@ -114,6 +127,8 @@ fn documents_are_what_their_schemas_say() {
     all[0].targets[0].steps[2].files = copied([("api/main.py".to_owned(), 3)]);
     all[0].targets[0].inputs.no_cache = true;
     all[1].stopped = Some(StopReason::TargetFailed);
+    all[1].targets[0].steps[1].output =
+        Some(LastOutput { lines: vec!["a".to_owned()], left_out: 3 });
     all[2].targets[0].same_as = Some("worker".to_owned());
     let schema = include_str!("../../../docs/ledger.schema.json");
     for entry in &all {
