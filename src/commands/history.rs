@@ -10,6 +10,7 @@ use crate::cli::history::{
 use crate::commands::results::{check_timeline, write_timeline};
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
+use crate::explain;
 use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
 use crate::run::replay;
 use crate::solve;
@@ -17,6 +18,7 @@ use crate::targets::TargetOptions;
 use crate::terminal::Ui;
 use crate::view::history;
 use crate::view::timeline::Timeline;
+use crate::view::why;
 
 /// Runs the command.
 ///
@@ -82,10 +84,15 @@ impl<'a> History<'a> {
     }
 
     fn show(&self, args: &ShowArgs) -> Result<(), CommandError> {
-        let entry = self.read(&self.builds()?, &args.build)?;
+        let builds = self.builds()?;
+        let entry = self.read(&builds, &args.build)?;
         let (page, trace) = (args.timeline.as_deref(), args.trace.as_deref());
         check_timeline(page, trace)?;
-        write_timeline(&Timeline::of_entry(&entry), page, trace, self.ui)?;
+        if page.is_some() || trace.is_some() {
+            let (others, _) = store::read_all(&builds, usize::MAX);
+            let causes = why::of_steps(&explain::by_history(entry.clone(), others));
+            write_timeline(&Timeline::of_entry(&entry).explained(&causes), page, trace, self.ui)?;
+        }
         let columns = self.ui.data_columns();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&entry),
@@ -101,7 +108,8 @@ impl<'a> History<'a> {
         let (others, _) = store::read_all(&builds, usize::MAX);
         copied::recall(&mut a, &others);
         copied::recall(&mut b, &others);
-        let comparison = history::Comparison::of(&a, &b);
+        let why = explain::by_history(b.clone(), others);
+        let comparison = history::Comparison::of(&a, &b).explained(why);
         let columns = self.ui.data_columns();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&comparison),

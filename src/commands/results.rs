@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
 use crate::error::{CommandError, ExitKind};
+use crate::explain::Explanation;
 use crate::files::write::{self, Sink};
 use crate::progress::outcome::TargetOutcome;
 use crate::run::Finished;
@@ -12,6 +13,7 @@ use crate::solve::plan::BuildPlan;
 use crate::solve::{dockerfile_source, metadata};
 use crate::terminal::Ui;
 use crate::view::timeline::{self, Source, Timeline};
+use crate::view::why;
 
 const METADATA: &str = "the metadata";
 const IMAGE_ID: &str = "the image id";
@@ -62,6 +64,7 @@ pub(super) fn write(
     project: &Project,
     plan: &BuildPlan,
     finished: &Finished,
+    why: Option<&Explanation>,
     ui: &Ui,
 ) -> Result<(), CommandError> {
     let outcome = &finished.outcome;
@@ -93,6 +96,7 @@ pub(super) fn write(
         &finished.summary,
         &sources.collect(),
     );
+    let timeline = timeline.explained(&why.map(why::of_steps).unwrap_or_default());
     written.and(write_timeline(&timeline, args.timeline.as_deref(), args.trace.as_deref(), ui))
 }
 

@@ -86,6 +86,17 @@ impl Reason {
         }
     }
 
+    /// The same where steps have other numbers.
+    pub fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
+        match &mut self {
+            Self::Stage { because_of_step } | Self::EarlierStep { because_of_step } => {
+                *because_of_step = number(*because_of_step);
+            }
+            _ => {}
+        }
+        self
+    }
+
     pub(super) fn certain(self) -> Cause {
         Cause { reason: self, certain: true }
     }

@@ -65,6 +65,9 @@ pub struct Target {
 pub struct Step {
     /// Place among the steps of the target, from 0.
     pub index: usize,
+    /// Digest of its vertex.
+    #[serde(skip)]
+    pub digest: String,
     /// Stage, where the Dockerfile has several.
     pub stage: Option<String>,
     /// What it says.
@@ -141,6 +144,7 @@ fn here<'a>(build: &Entry, earlier: &'a [Entry]) -> Vec<&'a Entry> {
 fn step(index: usize, entry: &StepEntry, target: &TargetEntry, build: &Entry) -> Step {
     Step {
         index,
+        digest: entry.digest.clone(),
         stage: entry.stage.clone(),
         instruction: entry.instruction.clone(),
         file: target.dockerfile.as_deref().map(|file| shown(file, build)),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{Finished, Run, Shown, WAITING, bases, builder_info, chain, copied, largest, memory};
 use crate::app::App;
 use crate::error::CommandError;
+use crate::explain;
 use crate::history::record::TargetFacts;
 use crate::history::{EngineInfo, Entry};
 use crate::progress::{self, Event, Redaction};
@@ -23,7 +24,7 @@ use crate::solve::site::Site;
 use crate::solve::{facts, secrets};
 use crate::unreachable::silent;
 use crate::up_to_date::Question;
-use crate::view::Reporter;
+use crate::view::{self, Reporter};
 
 /// See the module.
 pub struct Ready<'a> {
@@ -106,9 +107,7 @@ impl Ready<'_> {
         }
         let summary = reporter.summary(self.start.clock.elapsed());
         reporter.finish(&summary);
-        if let Some((page, outputs)) = reporter.github_files(&summary) {
-            self.run.app.write_github_files(&page, &outputs);
-        }
+        let github_files = reporter.github_files(&summary);
         let trace = reporter.into_run();
         let mut finished = Finished {
             outcome,
@@ -130,7 +129,17 @@ impl Ready<'_> {
             finished.entry = self.remember(&finished, facts, &origins, builder);
             self.prove(&finished, &reports, &bases, &after).await;
         }
+        self.tell_github(github_files, finished.entry.as_ref());
         Ok(finished)
+    }
+
+    /// Writes the summary and the outputs for GitHub Actions, and into the summary why steps ran.
+    fn tell_github(&self, files: Option<(String, String)>, entry: Option<&Entry>) {
+        let Some((mut page, outputs)) = files else { return };
+        if let Some((memory, entry)) = self.run.memory.as_ref().zip(entry) {
+            page += &view::github::causes(&explain::by_history(entry.clone(), memory.newest()));
+        }
+        self.run.app.write_github_files(&page, &outputs);
     }
 
     /// Makes everything ready for the executor, and looks at base images before they are used.

@@ -8,13 +8,15 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
+use crate::dockerfile::without_options;
+use crate::explain::Explanation;
 use crate::progress::estimate::Past;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, RunTrace, Step, TargetSummary, TargetTrace};
 use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
 use crate::terminal::workflow::Command;
-use crate::view::{failure, line};
+use crate::view::{failure, line, why};
 
 /// Builds whose median is the usual time.
 const USUAL_OF: usize = 10;
@@ -24,6 +26,9 @@ const SLOWEST: usize = 10;
 
 /// Columns of an instruction in a table.
 const INSTRUCTION: usize = 90;
+
+/// Columns of a cause in a table.
+const CAUSE: usize = 200;
 
 /// An `::error` for every target that failed.
 pub(crate) fn annotations(
@@ -86,6 +91,37 @@ fn normal(path: &Path) -> PathBuf {
 
 fn plain(text: &str) -> String {
     harmless(text, Colours::Drop)
+}
+
+/// Why steps ran that an earlier build had done, for the same page: the dearest first. Nothing where there is nothing to say.
+pub fn causes(explanation: &Explanation) -> String {
+    let targets = explanation.targets.iter();
+    let mut chains: Vec<(&str, why::Chain<'_>)> = targets
+        .flat_map(|it| why::surprises(it).into_iter().map(|chain| (it.target.as_str(), chain)))
+        .collect();
+    if chains.is_empty() {
+        return String::new();
+    }
+    chains.sort_by(|(_, one), (_, other)| other.seconds().total_cmp(&one.seconds()));
+    let mut text =
+        "\n#### Why steps ran again\n\n| target | step | time | why |\n|---|---|--:|---|\n"
+            .to_owned();
+    for (target, chain) in chains.iter().take(SLOWEST) {
+        let step = chain.first;
+        let followed = chain.followed(&why::PAST).map(|it| format!("; {it}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {}{followed} |",
+            code(target),
+            code(&format::cut(&without_options(&step.instruction), INSTRUCTION)),
+            format::seconds(step.duration_seconds),
+            code(&format::cut(&why::because(step), CAUSE)),
+        );
+    }
+    if chains.len() > SLOWEST {
+        let _ = writeln!(text, "\nand {} more: `doc2md-docker why`", chains.len() - SLOWEST);
+    }
+    text
 }
 
 /// The summary of a run for the page of the job. `past` are builds before this one.
@@ -270,6 +306,31 @@ pub fn outputs(summary: &RunSummary, delimiter: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::explain::explain;
+    use crate::history::testing::{build, step};
+    use crate::history::{Outcome, StepResult};
+
+    #[test]
+    fn causes_are_a_table_in_which_nothing_is_markdown() {
+        let of = |number, second| {
+            let steps = vec![
+                step("[1/3] RUN a", StepResult::Cached, 0.0),
+                step(second, StepResult::Ran, 1.5),
+                step("[3/3] RUN c", StepResult::Ran, 0.5),
+            ];
+            build(number, Outcome::Succeeded, steps)
+        };
+        let now = of(2, "[2/3] RUN a `b` | <i>");
+        assert_eq!(causes(&explain(&now, &[])), "");
+        let why = causes(&explain(&now, &[of(1, "[2/3] RUN [x](http://y)")]));
+        insta::assert_snapshot!(why.trim(), @r"
+        #### Why steps ran again
+
+        | target | step | time | why |
+        |---|---|--:|---|
+        | <code>api</code> | <code>RUN a &#96;b&#96; &#124; &lt;i&gt;</code> | 1.5s | <code>because the instruction changed; it was RUN [x](http://y)</code>; 1 step followed, 0.5s |
+        ");
+    }
 
     #[test]
     fn files_are_named_from_the_workspace() {

@@ -59,6 +59,16 @@ fn builds_are_listed_shown_and_compared() {
         assert!(word.contains("two") && word.contains("(was RUN echo one"), "{compared}");
         let argument = compared.lines().find(|line| line.contains("argument WORD"));
         assert!(argument.is_some_and(|line| line.contains("\"one\" to \"two\"")), "{compared}");
+        let cause = "because the build argument WORD changed from \"one\" to \"two\"";
+        assert!(compared.lines().last().unwrap().ends_with(cause), "{compared}");
+        let compared = document(&project, &["compare", "--format", "json"]);
+        let steps = compared["targets"][0]["steps"].as_array().unwrap();
+        let causes: Vec<&Value> =
+            steps.iter().map(|step| &step["cause"]).filter(|cause| !cause.is_null()).collect();
+        let expected = json!(
+            {"kind": "argument", "argument": "WORD", "from": "one", "to": "two", "certain": true}
+        );
+        assert_eq!(causes, [&expected], "{}", engine.name);
     });
 }
 
@@ -157,6 +167,9 @@ fn a_remembered_build_is_drawn() {
         let word =
             names.filter_map(|event| event["name"].as_str()).any(|name| name.contains("/word"));
         assert!(word, "{trace}");
+        history(&project, &["show", "--timeline", "second.html"]);
+        let page = std::fs::read_to_string(project.dir().join("second.html")).unwrap();
+        assert!(page.contains("<p>ran because the build argument WORD changed from"), "{page}");
     });
 }
 

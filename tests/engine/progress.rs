@@ -108,6 +108,18 @@ fn github_actions_gets_annotations_a_summary_and_outputs() {
         let id = engine.image_id(&format!("{}-api", project.name())).unwrap();
         assert_eq!(value("ids"), format!("{{\"api\":\"{id}\"}}"));
         assert!(value("duration").parse::<f64>().unwrap() > 0.0);
+
+        // A first build needs no reason, another one has it.
+        assert!(!summary.contains("Why steps ran again"), "{summary}");
+        project.write("requirements.txt", "fastapi\n");
+        build(&["build"]);
+        let summary = std::fs::read_to_string(file("summary")).unwrap();
+        let why = "<code>COPY requirements.txt ./</code> | 0.";
+        let (_, why) = summary.split_once(why).expect(&summary);
+        assert!(
+            why.contains("| <code>because requirements.txt changed</code>; 1 step followed, "),
+            "{summary}"
+        );
     });
 }
 

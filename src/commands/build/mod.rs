@@ -9,7 +9,7 @@ use crate::cli::build::BuildArgs;
 use crate::cli::why::WhyFormat;
 use crate::commands::results;
 use crate::error::{CommandError, ExitKind};
-use crate::explain;
+use crate::explain::{self, Explanation};
 use crate::history::{Entry, StepResult};
 use crate::run::{Finished, Memory, Place, Ready, Run, UpToDate};
 use crate::solve::site::Load;
@@ -67,7 +67,8 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     if !matches!(progress, Progress::RawJson | Progress::Quiet) {
         say_what_was_sent(app, &finished);
     }
-    let written = results::write(args, &project, &plan, &finished, ui);
+    let why = explanation(remembered.as_ref(), finished.entry.as_ref());
+    let written = results::write(args, &project, &plan, &finished, why.as_ref(), ui);
     if let Some(error) = view::run_error(&finished.summary) {
         // What failed first is what the run ends with.
         if let Err(unwritten) = written {
@@ -77,7 +78,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     }
     written?;
     if progress != Progress::RawJson {
-        say_why(remembered.as_ref(), finished.entry.clone(), ui);
+        let (columns, _) = ui.size();
+        let lines = why.iter().flat_map(|why| view::why::brief(why, columns));
+        lines.for_each(|line| ui.say(&line));
     }
     if !args.check {
         return Ok(());
@@ -128,17 +131,12 @@ fn say_what_was_sent(app: &App, finished: &Finished) {
     }
 }
 
-/// Says in a few lines why steps ran that an earlier build had done.
-fn say_why(memory: Option<&Memory>, entry: Option<Entry>, ui: &Ui) {
-    let (Some(memory), Some(entry)) = (memory, entry) else { return };
-    let steps = entry.targets.iter().flat_map(|target| &target.steps);
-    if steps.filter(|step| step.is_instruction()).all(|step| step.result == StepResult::Cached) {
-        return;
-    }
-    let (columns, _) = ui.size();
-    for line in view::why::brief(&explain::by_history(entry, memory.newest()), columns) {
-        ui.say(&line);
-    }
+/// Why steps ran. `None` where none did, or where nothing is remembered.
+fn explanation(memory: Option<&Memory>, entry: Option<&Entry>) -> Option<Explanation> {
+    let (memory, entry) = memory.zip(entry)?;
+    let mut steps = entry.targets.iter().flat_map(|target| &target.steps);
+    let ran = steps.any(|step| step.is_instruction() && step.result != StepResult::Cached);
+    ran.then(|| explain::by_history(entry.clone(), memory.newest()))
 }
 
 /// What would be built, as `docker compose build --print` shows it.

@@ -4,11 +4,13 @@ use serde::Serialize;
 
 use super::{cell, difference, or_dash, result};
 use crate::dockerfile::without_options;
+use crate::explain::{self, Cause, Explanation};
 use crate::history::copied::Differences;
 use crate::history::{BuildId, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::table::{self, Column, Shape};
+use crate::view::why;
 
 /// Schema of the document.
 const SCHEMA: &str = "doc2md-docker/history-compare/v1";
@@ -40,6 +42,9 @@ struct Target {
     /// What it was given differently, in words.
     changes: Vec<String>,
     steps: Vec<StepPair>,
+    /// Why steps ran in the later build.
+    #[serde(skip)]
+    why: Option<explain::Target>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,6 +57,11 @@ struct StepPair {
     was: Option<String>,
     /// How the files of a COPY or ADD differ, where they do.
     files: Option<Files>,
+    /// Why it ran in the later build, by all builds before that.
+    cause: Option<Cause>,
+    /// Of the later build.
+    #[serde(skip)]
+    digest: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,6 +100,7 @@ impl Comparison {
                 b_size_bytes: b.and_then(|it| it.size_bytes),
                 changes: a.zip(b).map(|(a, b)| changes(a, b)).unwrap_or_default(),
                 steps: steps(a, b),
+                why: None,
             }
         });
         Self {
@@ -101,6 +112,28 @@ impl Comparison {
             b_seconds: b.seconds,
             targets: targets.collect(),
         }
+    }
+
+    /// With the causes of what ran in the later build.
+    pub fn explained(mut self, explanation: Explanation) -> Self {
+        for why in explanation.targets {
+            let Some(target) = self.targets.iter_mut().find(|it| it.service == why.service) else {
+                continue;
+            };
+            let of_step = |step: &explain::Step| {
+                target.steps.iter().position(|it| it.digest.as_ref() == Some(&step.digest))
+            };
+            let places: Vec<Option<usize>> = why.steps.iter().map(of_step).collect();
+            for (step, place) in why.steps.iter().zip(&places) {
+                let (Some(cause), Some(place)) = (&step.cause, place) else { continue };
+                let number = |index: usize| places[index].unwrap_or_default();
+                let Cause { reason, certain } = cause.clone();
+                target.steps[*place].cause =
+                    Some(Cause { reason: reason.renumbered(number), certain });
+            }
+            target.why = Some(why);
+        }
+        self
     }
 }
 
@@ -180,6 +213,8 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<StepPair> {
             .filter(|was| b.is_some() && **was != step.instruction)
             .cloned(),
         files: a.zip(b).and_then(|(a, b)| files(a.files.as_ref()?, b.files.as_ref()?)),
+        cause: None,
+        digest: b.map(|b| b.digest.clone()),
     };
     let mut rows: Vec<StepPair> =
         pairs.iter().map(|(old, step)| row(step, *old, Some(step))).collect();
@@ -251,6 +286,8 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
         } else {
             text.push_str(&table::render(&COLUMNS, &rows, columns));
         }
+        let causes = target.why.iter().flat_map(|why| why::sentences(why, columns));
+        causes.for_each(|line| text += &format!("{line}\n"));
     }
     text
 }

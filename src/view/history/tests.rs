@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::explain::explain;
 use crate::history::copied::{Collector, Covered};
 use crate::history::testing::{build, epoch, step};
 use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, StopReason};
@@ -111,6 +112,23 @@ fn two_builds_stand_side_by_side() {
     let document: serde_json::Value = serde_json::from_str(&document(&both)).unwrap();
     assert_eq!(document["targets"][0]["steps"][1]["a"]["result"], "ran");
     assert_eq!(document["targets"][0]["steps"][1]["b"]["seconds"], 12.25);
+    // Why steps ran in the later one, each by its place among those that are compared.
+    let explained = Comparison::of(&entries[3], &entries[0])
+        .explained(explain(&entries[0], &[entries[1].clone(), entries[3].clone()]));
+    let text = plain(&comparison(&explained, 220));
+    let why = text.lines().last().unwrap();
+    let because = " (Dockerfile:2) ran, 12.3s, because the engine no longer has its result";
+    assert!(why.contains(because) && why.ends_with("; 1 step followed, 0.2s"), "{why}");
+    let explained: serde_json::Value = serde_json::from_str(&super::document(&explained)).unwrap();
+    let steps = &explained["targets"][0]["steps"];
+    assert!(steps[0]["cause"].is_null(), "{steps:#}");
+    assert_eq!(steps[1]["cause"]["kind"], "record-gone", "{steps:#}");
+    assert_eq!(
+        steps[2]["cause"],
+        serde_json::json!(
+            {"kind": "earlier-step", "certain": true, "because_of_step": 1}
+        )
+    );
     // A target that only one of them has.
     let mut other = entries[0].clone();
     other.targets[0].service = "worker".to_owned();
@@ -139,7 +157,10 @@ fn documents_are_what_their_schemas_say() {
     other.targets[0].service = "worker".to_owned();
     let schema = include_str!("../../../docs/history-compare.schema.json");
     for later in [&all[0], &other] {
-        assert_eq!(faults(schema, &document(&Comparison::of(&all[3], later))), None);
+        let both = Comparison::of(&all[3], later);
+        assert_eq!(faults(schema, &document(&both)), None);
+        let explained = both.explained(explain(later, &all[1..]));
+        assert_eq!(faults(schema, &document(&explained)), None);
     }
 }
 

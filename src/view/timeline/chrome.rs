@@ -69,6 +69,7 @@ fn args(lane: &Lane, bar: &Bar, critical: bool) -> Value {
         "line": bar.line,
         "bytes": bar.bytes,
         "error": bar.error,
+        "cause": bar.cause,
     })
 }
 

@@ -29,6 +29,7 @@ fn lane(entry: &Entry, target: &TargetEntry) -> Lane {
             StepResult::NotRun => Fate::NotRun,
         },
         error: step.error.clone(),
+        cause: None,
         intervals: step
             .intervals
             .iter()

@@ -68,6 +68,7 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
                 .and_then(|span| u32::try_from(*span.start()).ok()),
             fate: fate(step),
             error: step.error().map(str::to_owned),
+            cause: None,
             intervals: intervals
                 .into_iter()
                 .map(|(start, end)| (since(start), since(end)))

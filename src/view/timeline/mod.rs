@@ -14,6 +14,8 @@ pub mod page;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::progress::StepName;
@@ -112,6 +114,8 @@ pub struct Bar {
     pub fate: Fate,
     /// The engine's message where it failed.
     pub error: Option<String>,
+    /// Why it ran, in words, where that is known.
+    pub cause: Option<String>,
     /// When it ran, in order, without overlaps.
     pub intervals: Vec<(f64, f64)>,
     /// Bytes transferred for it.
@@ -181,6 +185,16 @@ impl Timeline {
             *span = (start, span.1.clamp(start, seconds));
         }
         Self { project, started, seconds, lanes }
+    }
+
+    /// Has steps know why they ran: `causes` are words by target and digest.
+    pub fn explained(mut self, causes: &BTreeMap<(String, String), String>) -> Self {
+        for lane in &mut self.lanes {
+            for step in &mut lane.steps {
+                step.cause = causes.get(&(lane.name.clone(), step.digest.clone())).cloned();
+            }
+        }
+        self
     }
 
     /// The step at a place.

@@ -300,6 +300,9 @@ fn card(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
             @if let Some(at) = located(lane, step) {
                 p { (text(&at)) }
             }
+            @if let Some(cause) = &step.cause {
+                p { "ran " (text(cause)) }
+            }
             @if let Some(error) = step.error.as_ref().filter(|_| step.fate == Fate::Failed) {
                 p.error { (text(error.trim_end())) }
             }
@@ -329,6 +332,9 @@ fn table(timeline: &Timeline, critical: &HashSet<StepIndex>) -> Markup {
                         th scope="col" { "critical" }
                         th.figure scope="col" { "transferred" }
                         th scope="col" { "Dockerfile" }
+                        @if is_explained(timeline) {
+                            th scope="col" { "why it ran" }
+                        }
                     }
                 }
                 tbody {
@@ -356,8 +362,16 @@ fn table_row(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
             td.word { @if on_path { "yes" } }
             td.figure { @if step.bytes > 0 { (format::bytes(step.bytes)) } }
             td { @if let Some(at) = located(lane, step) { (text(&at)) } }
+            @if is_explained(timeline) {
+                td { @if let Some(cause) = &step.cause { (text(cause)) } }
+            }
         }
     }
+}
+
+/// Whether it is known of any step why it ran.
+fn is_explained(timeline: &Timeline) -> bool {
+    timeline.places().any(|place| timeline.step(place).cause.is_some())
 }
 
 /// The title without the options of the instruction: mounts would take all the room there is.

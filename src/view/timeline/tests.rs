@@ -11,6 +11,7 @@ pub(super) fn bar(name: &str, interval: Option<(f64, f64)>, reads: &[usize]) -> 
         line: None,
         fate: if interval.is_some() { Fate::Ran } else { Fate::NotRun },
         error: None,
+        cause: None,
         intervals: interval.into_iter().collect(),
         bytes: 0,
         inputs: reads.to_vec(),
@@ -222,6 +223,7 @@ proptest::proptest! {
             step.fate = Fate::Failed;
             step.error = Some(foreign.to_owned());
             step.line = Some(3);
+            step.cause = Some(foreign.to_owned());
             let mut lane = lane(foreign, (0.0, 1.0), vec![step]);
             lane.error = Some(foreign.to_owned());
             lane.dockerfile = Some(foreign.to_owned());
@@ -260,6 +262,22 @@ fn rows_say_what_runs_and_not_what_is_mounted() {
         page.contains("<div class=\"step\">[a 1/2] RUN --mount=type=cache,target=/root"),
         "{page}"
     );
+}
+
+#[test]
+fn steps_say_why_they_ran_where_that_is_known() {
+    let timeline = timeline(8.5, vec![lane("api", (0.0, 8.5), diamond())]);
+    assert!(!page::page(&timeline).contains("why it ran"));
+    let because = "because <f> changed".to_owned();
+    let step = ("api".to_owned(), "sha256:[a 2/2] RUN slow".to_owned());
+    let explained = timeline.explained(&[(step, because)].into());
+    let page = page::page(&explained);
+    assert!(page.contains("<p>ran because &lt;f&gt; changed</p>"), "{page}");
+    assert!(page.contains("<td>because &lt;f&gt; changed</td>"), "{page}");
+    let events = chrome::document(&explained)["traceEvents"].clone();
+    let events = events.as_array().unwrap().iter();
+    let causes: Vec<&str> = events.filter_map(|event| event["args"]["cause"].as_str()).collect();
+    assert_eq!(causes, ["because <f> changed"]);
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! `doc2md-docker why`: causes in lines and in a document, and for others who tell of a build. Pure.
+
+mod chains;
+mod words;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::dockerfile::without_options;
+use crate::explain::{Explanation, Target};
+use crate::terminal::{SHADES, Shades, format};
+use crate::view::table;
+
+pub(super) use chains::{Chain, surprises};
+use words::{FORECAST, Words, place};
+pub(super) use words::{PAST, because};
+
+/// Schema of the document (docs/why.schema.json).
+const SCHEMA: &str = "doc2md-docker/why/v1";
+/// Causes that are told of one target after a build.
+const BRIEF: usize = 3;
+
+/// The document.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+}
+
+/// The causes as a JSON document.
+pub fn document(explanation: &Explanation) -> String {
+    super::history::document(&Document { schema: SCHEMA, explanation })
+}
+
+/// The causes in lines no longer than `columns`.
+pub fn text(explanation: &Explanation, columns: usize) -> String {
+    let words = if explanation.build.is_some() { &PAST } else { &FORECAST };
+    let targets = explanation.targets.iter().map(|target| lines(target, words, columns));
+    targets.collect::<Vec<_>>().join("\n")
+}
+
+/// What to say after a build: a line for each of the dearest causes of a target, none for what was never built before.
+pub fn brief(explanation: &Explanation, columns: usize) -> Vec<String> {
+    explanation.targets.iter().flat_map(|target| brief_lines(target, columns)).collect()
+}
+
+fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
+    let chains = surprises(target);
+    let all = chains.len();
+    let name = table::cell(&target.service);
+    let line = |chain: &Chain<'_>| format!("{name}: {}", sentence(chain, columns));
+    let mut lines: Vec<String> = chains.iter().take(BRIEF).map(line).collect();
+    if all > BRIEF {
+        lines.push(format!("{name}: and {} more, see `doc2md-docker why {name}`", all - BRIEF));
+    }
+    lines
+}
+
+/// A line for each step of a target that ran by itself, the dearest first.
+pub(super) fn sentences(target: &Target, columns: usize) -> Vec<String> {
+    let mut chains = chains::all(target);
+    chains::sort(&mut chains);
+    chains.iter().map(|chain| format::cut(&sentence(chain, columns), columns)).collect()
+}
+
+/// `COPY f / (Dockerfile:2) ran, 0.1s, because f changed; 2 steps followed, 0.4s`.
+fn sentence(chain: &Chain<'_>, columns: usize) -> String {
+    let step = chain.first;
+    let instruction = format::cut(&table::cell(&without_options(&step.instruction)), columns / 3);
+    let place = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
+    let time = format::seconds(step.duration_seconds);
+    let followed = chain.followed(&PAST).map(|text| format!("; {text}")).unwrap_or_default();
+    format!("{instruction}{place} ran, {time}, {}{followed}", because(step))
+}
+
+/// Why each step of a build ran, by target and digest: words for one who sees all of its steps.
+pub fn of_steps(explanation: &Explanation) -> BTreeMap<(String, String), String> {
+    let steps = explanation.targets.iter().flat_map(|target| {
+        target.runs().map(move |step| {
+            let words = match &target.steps[target.root(step.index)] {
+                first if first.index == step.index => because(step),
+                first => {
+                    format!("because {} ran", table::cell(&without_options(&first.instruction)))
+                }
+            };
+            ((target.target.clone(), step.digest.clone()), words)
+        })
+    });
+    steps.collect()
+}
+
+fn lines(target: &Target, words: &Words, columns: usize) -> String {
+    let Shades { bold, faint, .. } = SHADES;
+    let chains = chains::all(target);
+    let name = table::cell(&target.service);
+    let all = target.steps.len();
+    if chains.is_empty() {
+        let cached = target.steps.iter().filter(|step| step.cached == Some(true)).count();
+        let nothing = words.nothing;
+        return format!("{bold}{name}{bold:#}: {nothing}, {cached} of {all} from the cache\n");
+    }
+    let ran: usize = chains.iter().map(|chain| 1 + chain.rest.len()).sum();
+    let seconds = chains.iter().map(Chain::seconds).sum();
+    let time = format::seconds(seconds);
+    let Words { some, time: when, .. } = words;
+    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} steps {some}, {when}{time}\n");
+    for chain in chains {
+        let step = chain.first;
+        let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
+        let time = format::seconds(step.duration_seconds);
+        let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
+        text += &format!("{}\n", format::cut(&line, columns));
+        text += &format!("      {}\n", format::cut(&because(step), columns.saturating_sub(6)));
+        if let Some(followed) = chain.followed(words) {
+            text += &format!("      {faint}{followed}{faint:#}\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::explain::{Cause, Change, PathChange, Reason, explain};
+    use crate::history::testing::{build, step};
+    use crate::history::{Outcome, StepResult};
+    use crate::view::schema_check::faults;
+
+    /// A step of each kind of cause.
+    fn every_cause() -> Explanation {
+        let ran = |name: &str| step(name, StepResult::Ran, 1.5);
+        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 11]);
+        entry.targets[0].service = "api".to_owned();
+        let mut explanation = explain(&entry, &[]);
+        let text = |text: &str| text.to_owned();
+        let path = |path: &str, change| PathChange { path: text(path), change };
+        let reasons = [
+            Reason::Requested,
+            Reason::FirstBuild,
+            Reason::Instruction { from: None, to: text("RUN x") },
+            Reason::Instruction { from: Some(text("RUN y")), to: text("RUN x") },
+            Reason::Argument { argument: text("A"), from: None, to: Some(text("b\u{1b}[2Jc")) },
+            Reason::Base {
+                reference: text("python:3"),
+                from: Some(format!("sha256:{}", "1".repeat(64))),
+                to: Some(format!("sha256:{}", "2".repeat(64))),
+            },
+            Reason::Files {
+                paths: vec![
+                    path("a.txt", Change::Changed),
+                    path("b.txt", Change::Added),
+                    path("c.txt", Change::Added),
+                    path("d.txt", Change::Removed),
+                ],
+            },
+            Reason::Files { paths: Vec::new() },
+            Reason::EarlierStep { because_of_step: 7 },
+            Reason::RecordGone { built: entry.id.clone() },
+            Reason::Unknown { changed: vec![text("argument A"), text("argument B")] },
+        ];
+        for (index, (step, reason)) in
+            explanation.targets[0].steps.iter_mut().zip(reasons).enumerate()
+        {
+            step.index = index;
+            step.cause = Some(Cause { reason, certain: index != 4 });
+        }
+        explanation
+    }
+
+    #[test]
+    fn causes_in_words() {
+        insta::assert_snapshot!(
+            anstream::adapter::strip_str(&text(&every_cause(), 200)).to_string()
+        );
+    }
+
+    #[test]
+    fn no_line_is_too_long() {
+        for columns in [20, 40, 80] {
+            let text = text(&every_cause(), columns);
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            let longest = plain.lines().map(format::width).max().unwrap();
+            assert!(longest <= columns.max(40), "{longest} of {columns}:\n{plain}");
+        }
+    }
+
+    #[test]
+    fn the_document_is_what_its_schema_says() {
+        let document = document(&every_cause());
+        assert_eq!(faults(include_str!("../../../docs/why.schema.json"), &document), None);
+    }
+}
