@@ -18,7 +18,7 @@ pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
     let build = history.read(&builds, &args.build)?;
     // What cannot be read explains nothing, that is all.
     let (others, _) = store::read_all(&builds, usize::MAX);
-    let mut explanation = explain::by_history(build, others);
+    let mut explanation = explain::with_advice(build, others);
     only(&mut explanation, &args.services)?;
     let (columns, _) = app.ui.size();
     app.ui.data(&match args.format {
@@ -43,6 +43,7 @@ fn only(explanation: &mut Explanation, services: &[String]) -> Result<(), Comman
     }
     if !services.is_empty() {
         explanation.targets.retain(|target| services.contains(&target.service));
+        explanation.advice.retain(|advice| services.contains(&advice.service));
     }
     Ok(())
 }

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use crate::explain::cause::{self, Cause, Reason};
+use crate::explain::given::{
+    changed_arguments, changes, moved, moved_base, moved_bases, replaced_argument,
+};
 use crate::history::copied::Differences;
 use crate::history::record::base_of;
-use crate::history::{BaseImage, CopiedFiles, Entry, Inputs, StepEntry, StepResult, TargetEntry};
+use crate::history::{BaseImage, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
 /// A target among the builds before it.
@@ -83,15 +86,20 @@ impl<'a> Chain<'a> {
     /// What differs between a step and what it was in an earlier build.
     fn difference(&self, index: usize, before: &Before<'_>, old: &StepEntry) -> Cause {
         let step = self.steps[index];
-        let is_base = StepName::parse(&step.name).is_base();
-        if let Some(base) = self.moved_base(before).filter(|_| is_base) {
+        let (was, is) = (&before.target.inputs, &self.target.inputs);
+        if let Some(base) = base_of(&step.name).and_then(|(it, _)| moved_base(was, is, &it)) {
             return base.certain();
         }
         if old.instruction != step.instruction {
-            if let Some(argument) = self.replaced_argument(before, old, step) {
-                return argument.certain();
+            let texts = (old.instruction.as_str(), step.instruction.as_str());
+            if let Some(argument) = replaced_argument(was, is, texts) {
+                // In another Dockerfile the text itself may have been changed so.
+                let certain = was.dockerfile_digest == is.dockerfile_digest;
+                return Cause { reason: argument, certain };
             }
-            let (from, to) = (Some(old.instruction.clone()), step.instruction.clone());
+            // What stood in its place may only have made room.
+            let is_gone = !self.steps.iter().any(|it| key(it) == key(old));
+            let (from, to) = (is_gone.then(|| old.instruction.clone()), step.instruction.clone());
             return Reason::Instruction { from, to }.certain();
         }
         if let Some(cause) = changed_files(old, step) {
@@ -99,6 +107,9 @@ impl<'a> Chain<'a> {
         }
         if self.target.inputs.no_cache {
             return Reason::Requested.likely();
+        }
+        if let Some(base) = self.moved_base_below(index, before) {
+            return base.certain();
         }
         if self.is_same_operation(before, old, step) {
             let changed = |ancestor: &usize| {
@@ -111,8 +122,8 @@ impl<'a> Chain<'a> {
             };
         }
         // Something is another one that makes no step of its own, or a step below, which came from the cache.
-        if let Some(base) = self.moved_base(before) {
-            return match self.target.inputs.bases.len() {
+        if let Some(base) = moved_bases(was, is).next() {
+            return match is.bases.len() {
                 1 => base.certain(),
                 _ => base.likely(),
             };
@@ -124,11 +135,11 @@ impl<'a> Chain<'a> {
         if let Some(parent) = self.parents(index).into_iter().find(is_another) {
             return follows(step, self.steps[parent], parent).likely();
         }
-        let mut arguments = self.changed_arguments(before);
+        let mut arguments = changed_arguments(was, is);
         if arguments.len() == 1 {
             return arguments.remove(0).likely();
         }
-        Reason::Unknown { changed: self.changes(before, &arguments) }.likely()
+        Reason::Unknown { changed: changes(was, is) }.likely()
     }
 
     /// `--no-cache` for all stages: everything that can run did.
@@ -186,7 +197,7 @@ impl<'a> Chain<'a> {
     }
 
     /// All steps below the one at `index`.
-    fn ancestors(&self, index: usize) -> Vec<usize> {
+    pub(super) fn ancestors(&self, index: usize) -> Vec<usize> {
         let mut found = Vec::new();
         let mut open = vec![index];
         while let Some(at) = open.pop() {
@@ -237,16 +248,21 @@ impl<'a> Chain<'a> {
     fn all_files_are_known(&self, index: usize) -> bool {
         let mut steps = self.ancestors(index);
         steps.push(index);
-        steps.iter().all(|at| {
-            let step = self.steps[*at];
-            let text = &step.instruction;
-            let copies = ["COPY ", "ADD "].iter().any(|word| text.starts_with(word));
-            let mounts = text.contains("type=bind");
-            match step.files {
-                Some(_) => !(mounts && text.contains(",from=")),
-                None => !mounts && (!copies || text.contains("--from=")),
+        steps.iter().all(|at| files_are_known(self.steps[*at]))
+    }
+
+    /// The files in which what a step reads differs from the build before; `None` where that is not known.
+    pub(super) fn changed_paths(&self, index: usize) -> Option<Vec<String>> {
+        let step = self.steps[index];
+        let old = self.before.iter().find_map(|before| before.counterpart(step))?;
+        match (&old.files, &step.files) {
+            (Some(old), Some(new)) => {
+                let Differences { changed, new, removed } = Differences::of(old, new);
+                Some([changed, new, removed].concat())
             }
-        })
+            (None, None) => files_are_known(step).then(Vec::new),
+            _ => None,
+        }
     }
 
     /// Whether the step begins a stage with another image than before.
@@ -257,67 +273,12 @@ impl<'a> Chain<'a> {
         base.is_some_and(|base| moved(base, &before.target.inputs).is_some())
     }
 
-    /// A base image that is another one than before.
-    fn moved_base(&self, before: &Before<'_>) -> Option<Reason> {
-        self.target.inputs.bases.iter().find_map(|base| {
-            Some(Reason::Base {
-                reference: base.reference.clone(),
-                from: moved(base, &before.target.inputs)?.digest.clone(),
-                to: base.digest.clone(),
-            })
-        })
-    }
-
-    /// The argument whose value alone makes the two texts differ: engines name steps with values in place.
-    fn replaced_argument(
-        &self,
-        before: &Before<'_>,
-        old: &StepEntry,
-        step: &StepEntry,
-    ) -> Option<Reason> {
-        self.changed_arguments(before).into_iter().find(|it| match it {
-            Reason::Argument { from: Some(from), to: Some(to), .. } => {
-                !to.is_empty() && differs_by_value(&old.instruction, &step.instruction, from, to)
-            }
-            _ => false,
-        })
-    }
-
-    fn changed_arguments(&self, before: &Before<'_>) -> Vec<Reason> {
-        let (old, new) = (&before.target.inputs.args, &self.target.inputs.args);
-        let gone = old.keys().filter(|name| !new.contains_key(*name));
-        new.keys()
-            .chain(gone)
-            .filter(|name| old.get(*name) != new.get(*name))
-            .map(|name| Reason::Argument {
-                argument: name.clone(),
-                from: old.get(name).cloned(),
-                to: new.get(name).cloned(),
-            })
-            .collect()
-    }
-
-    /// What changed of the target, in words.
-    fn changes(&self, before: &Before<'_>, arguments: &[Reason]) -> Vec<String> {
-        let (old, new) = (&before.target.inputs, &self.target.inputs);
-        let mut changed: Vec<String> = arguments
-            .iter()
-            .filter_map(|it| match it {
-                Reason::Argument { argument, .. } => Some(format!("argument {argument}")),
-                _ => None,
-            })
-            .collect();
-        if old.dockerfile_digest != new.dockerfile_digest {
-            changed
-                .push("the Dockerfile, by an instruction without a step, such as ENV".to_owned());
-        }
-        if old.platforms != new.platforms {
-            changed.push("platforms".to_owned());
-        }
-        if old.context != new.context {
-            changed.push("the build context".to_owned());
-        }
-        changed
+    /// The base image on which the step at `index` stands, if it is another one than before: where it has no digest of a
+    /// registry, the operations above it are the same.
+    fn moved_base_below(&self, index: usize, before: &Before<'_>) -> Option<Reason> {
+        let mut below = self.ancestors(index).into_iter().map(|at| self.steps[at]);
+        let (reference, _) = base_of(&below.find(|step| self.is_moved_base(before, step))?.name)?;
+        moved_base(&before.target.inputs, &self.target.inputs, &reference)
     }
 }
 
@@ -340,12 +301,6 @@ impl<'a> Before<'a> {
     }
 }
 
-/// What `base` was in an earlier build, where that is known to be another image.
-fn moved<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
-    let was = before.bases.iter().find(|it| it.reference == base.reference)?;
-    (was.digest != base.digest && was.digest.is_some() && base.digest.is_some()).then_some(was)
-}
-
 /// The stage and the text of a step.
 fn key(step: &StepEntry) -> String {
     StepName::parse(&step.name).key()
@@ -363,22 +318,15 @@ pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usi
     }
 }
 
-/// Whether `new` is `old` with `to` in some places where that has `from`.
-fn differs_by_value(old: &str, new: &str, from: &str, to: &str) -> bool {
-    /// A value may be part of other words: each place is one or the other. Of more places nobody knows.
-    fn goes_on(old: &str, new: &str, from: &str, to: &str, places: u32) -> bool {
-        let Some(at) = new.find(to).filter(|_| places > 0) else { return old == new };
-        let (Some((before, old)), (same, new)) = (old.split_at_checked(at), new.split_at(at))
-        else {
-            return false;
-        };
-        let rest = &new[to.len()..];
-        let with = |value| old.strip_prefix(value);
-        let next =
-            |old: Option<&str>| old.is_some_and(|old| goes_on(old, rest, from, to, places - 1));
-        before == same && (next(with(from)) || next(with(to)))
+/// Whether it is known which files of a context a step reads.
+fn files_are_known(step: &StepEntry) -> bool {
+    let text = &step.instruction;
+    let copies = ["COPY ", "ADD "].iter().any(|word| text.starts_with(word));
+    let mounts = text.contains("type=bind");
+    match step.files {
+        Some(_) => !(mounts && text.contains(",from=")),
+        None => !mounts && (!copies || text.contains("--from=")),
     }
-    goes_on(old, new, from, to, 16)
 }
 
 fn has_ended(step: &StepEntry) -> bool {

@@ -37,7 +37,7 @@ pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> 
         let steps = causes.into_iter().enumerate().map(foreseen).collect();
         Target { target: target.name.clone(), service: target.service.clone(), steps }
     });
-    Explanation { build: None, targets: targets.collect() }
+    Explanation { build: None, targets: targets.collect(), advice: Vec::new() }
 }
 
 /// Why each step would run; `None` for one that would come from the cache.

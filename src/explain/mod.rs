@@ -3,9 +3,11 @@
 //! One cause for the first step of each chain that ran; what stands on it followed. Pure: entries of the history in,
 //! causes out. `docs/design/why.md` has the rules and their limits.
 
+mod advice;
 mod cause;
 mod chain;
 mod forecast;
+mod given;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,7 @@ use serde::Serialize;
 use crate::history::{BuildId, Entry, StepEntry, StepResult, TargetEntry, copied};
 use chain::Chain;
 
+pub use advice::{Advice, Habit};
 pub use cause::{Cause, Change, PathChange, Reason};
 pub use chain::Digests;
 pub use forecast::{Known, forecast};
@@ -26,11 +29,17 @@ pub fn by_history(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
     explain(&build, &others)
 }
 
+/// The same, with what the builds until this one prove to be worth a change.
+pub fn with_advice(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
+    recall(&mut build, &mut others);
+    let advice = advice::advice(&build, &others);
+    Explanation { advice, ..explain(&build, &others) }
+}
+
 /// Lets each build know what the others know of its files.
 fn recall(build: &mut Entry, others: &mut [Entry]) {
-    copied::recall(build, others);
-    let files = others.to_vec();
-    others.iter_mut().for_each(|other| copied::recall(other, &files));
+    let mut all: Vec<&mut Entry> = std::iter::once(build).chain(others).collect();
+    copied::recall_all(&mut all);
 }
 
 /// Why the steps of one build ran.
@@ -40,6 +49,9 @@ pub struct Explanation {
     pub build: Option<BuildId>,
     /// Its targets, without those that another one's build made, too.
     pub targets: Vec<Target>,
+    /// What to change, by all builds that are remembered; empty where nobody asked for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
 }
 
 impl Explanation {
@@ -127,7 +139,7 @@ pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
             steps: steps.collect(),
         }
     });
-    Explanation { build: Some(build.id.clone()), targets: targets.collect() }
+    Explanation { build: Some(build.id.clone()), targets: targets.collect(), advice: Vec::new() }
 }
 
 /// The builds before `build` of the same directory on the same engine.

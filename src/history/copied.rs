@@ -155,20 +155,36 @@ impl CopiedFiles {
     }
 }
 
-/// Fills in digests of files that a build did not send from builds that did: same path, size and time
-/// are the same file.
+/// Path, size and time of a file: where they are the same, it is the same file.
+type Mark = (String, u64, Timestamp);
+
+/// Fills in digests of files that a build did not send from builds that did.
 pub fn recall(entry: &mut Entry, others: &[Entry]) {
-    let mut known = HashMap::new();
-    for file in others.iter().flat_map(files) {
-        if let Some(digest) = &file.digest {
-            known.insert((&file.path, file.size, file.modified), digest);
-        }
-    }
+    fill(entry, &digests(others));
+}
+
+/// The same for each of several builds, from all of them.
+pub fn recall_all(builds: &mut [&mut Entry]) {
+    let known: HashMap<Mark, String> =
+        builds.iter().flat_map(|build| digests(std::slice::from_ref(*build))).collect();
+    builds.iter_mut().for_each(|build| fill(build, &known));
+}
+
+fn digests(builds: &[Entry]) -> HashMap<Mark, String> {
+    let files = builds.iter().flat_map(files);
+    let known = files.filter_map(|file| Some((mark(file), file.digest.clone()?)));
+    known.collect()
+}
+
+fn mark(file: &CopiedFile) -> Mark {
+    (file.path.clone(), file.size, file.modified)
+}
+
+fn fill(entry: &mut Entry, known: &HashMap<Mark, String>) {
     let steps = entry.targets.iter_mut().flat_map(|target| &mut target.steps);
     for file in steps.filter_map(|step| step.files.as_mut()).flat_map(|it| &mut it.entries) {
         if file.digest.is_none() {
-            let digest = known.get(&(&file.path, file.size, file.modified));
-            file.digest = digest.map(|digest| (*digest).clone());
+            file.digest = known.get(&mark(file)).cloned();
         }
     }
 }

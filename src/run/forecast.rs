@@ -50,7 +50,7 @@ impl Ready<'_> {
             service: step.target.service.clone(),
             steps: Vec::new(),
         });
-        Explanation { build: None, targets: targets.collect() }
+        Explanation { build: None, targets: targets.collect(), advice: Vec::new() }
     }
 
     async fn look_ahead(&self, prepared: &Prepared) -> Result<Explanation, CommandError> {

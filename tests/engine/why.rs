@@ -185,3 +185,44 @@ fn a_build_tells_its_causes_and_why_the_whole_story() {
     let report: Value = serde_json::from_str(&said(&["why", "api", "--format", "json"])).unwrap();
     assert_eq!(report["schema"], json!("doc2md-docker/why/v1"));
 }
+
+#[test]
+fn habits_are_told_with_what_they_cost() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name().to_owned();
+        project
+            .write("compose.yaml", "services:\n  api: {build: .}\n  other: {image: none}\n")
+            .write("requirements.txt", &name)
+            .write(
+                "Dockerfile",
+                format!("FROM {BUSYBOX}\nCOPY . /app\nRUN sleep 0.6; : pip install -r {name}\n"),
+            );
+        let advice = |args: &[&str]| {
+            let run = project.run(&[&["why", "--format", "json"], args].concat()).success();
+            let report: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+            report["advice"].clone()
+        };
+        for content in ["1", "2"] {
+            project.write("a.py", content);
+            build(&project, &[]);
+        }
+        assert_eq!(advice(&[]), Value::Null, "{}: once is no habit", engine.name);
+        project.write("a.py", "3");
+        build(&project, &[]);
+        build(&project, &[]);
+        let told = advice(&["api"]);
+        let [one] = &told.as_array().unwrap()[..] else { panic!("{}: {told:#}", engine.name) };
+        assert_eq!(one["kind"], "copy-before-install", "{}: {told:#}", engine.name);
+        assert_eq!((&one["line"], &one["instruction"]), (&json!(2), &json!("COPY . /app")));
+        assert_eq!((&one["builds"], &one["of_builds"]), (&json!(2), &json!(4)));
+        assert_eq!(one["paths"], json!(["a.py"]));
+        assert!(one["seconds"].as_f64().unwrap() >= 1.2, "{}: {told:#}", engine.name);
+        let run = project.run(&["why"]).success();
+        let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        assert!(text.contains("\nadvice\n  api: Dockerfile:2  COPY . /app\n"), "{text}");
+        assert!(text.contains("In 2 of 4 builds this made \"RUN sleep 0.6; : pip"), "{text}");
+        // The first of these builds knew of no habit.
+        assert_eq!(advice(&["--build", "latest~2"]), Value::Null);
+    });
+}

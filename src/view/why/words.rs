@@ -27,8 +27,12 @@ pub(super) const FORECAST: Words = Words {
 
 /// `Dockerfile.worker:38`.
 pub(super) fn place(step: &Step) -> Option<String> {
-    let file = table::cell(step.file.as_ref()?);
-    Some(step.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+    located(step.file.as_deref(), step.line)
+}
+
+pub(super) fn located(file: Option<&str>, line: Option<u32>) -> Option<String> {
+    let file = table::cell(file?);
+    Some(line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
 /// The cause in words.

@@ -1,0 +1,90 @@
+//! How what a target was given differs between two builds: arguments, bases, whatever makes no step.
+
+use super::cause::Reason;
+use crate::history::{BaseImage, Inputs};
+
+/// What `base` was in an earlier build, where that is known to be another image.
+pub(super) fn moved<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
+    let was = before.bases.iter().find(|it| it.reference == base.reference)?;
+    (was.digest != base.digest && was.digest.is_some() && base.digest.is_some()).then_some(was)
+}
+
+/// The base images that are others than before.
+pub(super) fn moved_bases(old: &Inputs, new: &Inputs) -> impl Iterator<Item = Reason> {
+    new.bases.iter().filter_map(|base| {
+        Some(Reason::Base {
+            reference: base.reference.clone(),
+            from: moved(base, old)?.digest.clone(),
+            to: base.digest.clone(),
+        })
+    })
+}
+
+/// The same of one image.
+pub(super) fn moved_base(old: &Inputs, new: &Inputs, reference: &str) -> Option<Reason> {
+    moved_bases(old, new)
+        .find(|it| matches!(it, Reason::Base { reference: moved, .. } if moved == reference))
+}
+
+/// The arguments that have other values.
+pub(super) fn changed_arguments(old: &Inputs, new: &Inputs) -> Vec<Reason> {
+    let (old, new) = (&old.args, &new.args);
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    new.keys()
+        .chain(gone)
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| Reason::Argument {
+            argument: name.clone(),
+            from: old.get(name).cloned(),
+            to: new.get(name).cloned(),
+        })
+        .collect()
+}
+
+/// The argument whose value alone makes two texts differ: engines name steps with values in place.
+pub(super) fn replaced_argument(old: &Inputs, new: &Inputs, texts: (&str, &str)) -> Option<Reason> {
+    changed_arguments(old, new).into_iter().find(|it| match it {
+        Reason::Argument { from: Some(from), to: Some(to), .. } => {
+            !to.is_empty() && differs_by_value(texts.0, texts.1, from, to)
+        }
+        _ => false,
+    })
+}
+
+/// What changed, in words.
+pub(super) fn changes(old: &Inputs, new: &Inputs) -> Vec<String> {
+    let name = |it: Reason| match it {
+        Reason::Argument { argument, .. } => Some(format!("argument {argument}")),
+        _ => None,
+    };
+    let mut changed: Vec<String> =
+        changed_arguments(old, new).into_iter().filter_map(name).collect();
+    if old.dockerfile_digest != new.dockerfile_digest {
+        changed.push("the Dockerfile, by an instruction without a step, such as ENV".to_owned());
+    }
+    if old.platforms != new.platforms {
+        changed.push("platforms".to_owned());
+    }
+    if old.context != new.context {
+        changed.push("the build context".to_owned());
+    }
+    changed
+}
+
+/// Whether `new` is `old` with `to` in some places where that has `from`.
+fn differs_by_value(old: &str, new: &str, from: &str, to: &str) -> bool {
+    /// A value may be part of other words: each place is one or the other. Of more places nobody knows.
+    fn goes_on(old: &str, new: &str, from: &str, to: &str, places: u32) -> bool {
+        let Some(at) = new.find(to).filter(|_| places > 0) else { return old == new };
+        let (Some((before, old)), (same, new)) = (old.split_at_checked(at), new.split_at(at))
+        else {
+            return false;
+        };
+        let rest = &new[to.len()..];
+        let with = |value| old.strip_prefix(value);
+        let next =
+            |old: Option<&str>| old.is_some_and(|old| goes_on(old, rest, from, to, places - 1));
+        before == same && (next(with(from)) || next(with(to)))
+    }
+    goes_on(old, new, from, to, 16)
+}
