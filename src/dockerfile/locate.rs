@@ -48,7 +48,25 @@ pub struct Outline<'a> {
 impl<'a> Outline<'a> {
     /// Parses `source`, as far as that goes.
     pub fn new(source: &'a str) -> Self {
-        let steps = steps(source);
+        Self::with_linked(source, &[])
+    }
+
+    /// The same where the named contexts `linked` are results of other targets: a stage that begins with one has nothing to
+    /// pull, and its instructions are counted from 1.
+    pub fn with_linked(source: &'a str, linked: &[&str]) -> Self {
+        let mut steps = steps(source);
+        let mut is_linked = false;
+        for step in &mut steps {
+            if step.keyword == "FROM" {
+                let mut words = step.text.split(' ').skip(1);
+                let image = words.find(|word| !word.starts_with("--")).unwrap_or_default();
+                let is_named = linked.iter().any(|name| name.eq_ignore_ascii_case(image));
+                is_linked = is_named && step.number == Some(1);
+                step.number = step.number.filter(|_| !is_linked);
+            } else if is_linked {
+                step.number = step.number.map(|number| number - 1);
+            }
+        }
         let mut numbered = HashMap::new();
         for (index, step) in steps.iter().enumerate() {
             if let (Some(stage), Some(number)) = (step.stage, step.number) {
@@ -322,6 +340,18 @@ copy ["a file.txt", "/x"]
 HEALTHCHECK --interval=5s CMD ["true"]
 RUN ["/app/x"]
 "#;
+
+    #[test]
+    fn a_stage_on_a_linked_target_is_counted_from_its_first_instruction() {
+        let source = "FROM lib AS a\nRUN one\nRUN two\nFROM x\nRUN three\nRUN four\n";
+        let line = |outline: &Outline<'_>, name: &str| {
+            outline.locate(name).map_or(0, |lines| *lines.start())
+        };
+        let linked = Outline::with_linked(source, &["LIB"]);
+        assert_eq!(line(&linked, "[a 1/3] RUN something"), 2);
+        assert_eq!(line(&linked, "[stage-1 2/3] RUN something"), 5);
+        assert_eq!(line(&Outline::new(source), "[a 2/3] RUN something"), 2);
+    }
 
     #[test]
     fn steps_are_found_by_stage_and_number() {

@@ -23,12 +23,15 @@ pub enum Reason {
     Requested,
     /// No earlier build is remembered that did it to its end.
     FirstBuild,
-    /// It says something else.
+    /// It says something else, or one above it does that makes no step by itself: ENV, ARG, USER, SHELL.
     Instruction {
         /// What it said; `None` for one that is new.
         from: Option<String>,
-        /// What it says.
-        to: String,
+        /// What it says; `None` for one that is gone.
+        to: Option<String>,
+        /// Whether it is one above: a setting, or the step that it follows.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        above: bool,
     },
     /// A build argument has another value.
     Argument {
@@ -47,6 +50,13 @@ pub enum Reason {
         from: Option<String>,
         /// Its digest.
         to: Option<String>,
+    },
+    /// A target that it stands on, or takes files from, was built anew.
+    Context {
+        /// What the Dockerfile calls it.
+        context: String,
+        /// The target.
+        target: String,
     },
     /// Files of a build context changed.
     Files {

@@ -1,14 +1,16 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::explain::cause::{self, Cause, Reason};
+use crate::explain::cause::{Cause, Reason};
+use crate::explain::files::{changed_files, files_are_known, same_files};
 use crate::explain::given::{
-    changed_arguments, changes, moved, moved_base, moved_bases, replaced_argument,
+    bases_are_known, changed_arguments, changed_setting, changes, moved, moved_base, moved_bases,
+    replaced_argument,
 };
 use crate::history::copied::Differences;
 use crate::history::record::base_of;
-use crate::history::{BaseImage, CopiedFiles, Entry, StepEntry, StepResult, TargetEntry};
+use crate::history::{BaseImage, Entry, Inputs, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
 /// A target among the builds before it.
@@ -18,6 +20,9 @@ pub(super) struct Chain<'a> {
     pub(super) steps: Vec<&'a StepEntry>,
     /// Which of them ran, be it to their end or not.
     pub(super) ran: Vec<bool>,
+    /// Targets of this build of which something ran.
+    pub(super) others_ran: BTreeSet<String>,
+    build: &'a Entry,
     /// The target in earlier builds, the newest first.
     before: Vec<Before<'a>>,
 }
@@ -35,6 +40,7 @@ struct Before<'a> {
 impl<'a> Chain<'a> {
     pub(super) fn new(
         target: &'a TargetEntry,
+        build: &'a Entry,
         earlier: &[&'a Entry],
         digests: &dyn Fn(&Entry) -> Digests,
     ) -> Self {
@@ -49,7 +55,9 @@ impl<'a> Chain<'a> {
         let is_run =
             |step: &&StepEntry| matches!(step.result, StepResult::Ran | StepResult::Failed);
         let ran = steps.iter().map(is_run).collect();
-        Self { target, steps, ran, before }
+        let others = build.targets.iter().filter(|it| instructions(it).iter().any(is_run));
+        let others_ran = others.map(|it| it.name.clone()).collect();
+        Self { target, steps, ran, others_ran, build, before }
     }
 
     /// Whether a step ran, be it to its end or not.
@@ -66,20 +74,27 @@ impl<'a> Chain<'a> {
         if let Some(parent) = self.parents(index).into_iter().find(|parent| self.ran(*parent)) {
             return follows(step, self.steps[parent], parent).certain();
         }
+        let mut linked = self.linked(step);
+        if let Some((context, target)) = linked.find(|(_, it)| self.others_ran.contains(*it)) {
+            return Reason::Context { context: context.to_owned(), target: target.to_owned() }
+                .certain();
+        }
         if let Some(built) = self.built_before(index) {
             let reason = match self.target.inputs.no_cache {
                 // Of some stages the cache was not to be read, and nothing else happened.
                 true => Reason::Requested,
                 false => Reason::RecordGone { built: built.entry.id.clone() },
             };
-            let certain = !self.target.inputs.no_cache && self.all_files_are_known(index);
+            let certain = !self.target.inputs.no_cache
+                && self.all_files_are_known(index)
+                && bases_are_known(&built.target.inputs, &self.target.inputs);
             return Cause { reason, certain };
         }
         let earlier = self.before.iter().find_map(|it| Some((it, it.counterpart(step)?)));
         match earlier {
             Some((before, old)) => self.difference(index, before, old),
             None if self.before.is_empty() => Reason::FirstBuild.certain(),
-            None => Reason::Instruction { from: None, to: step.instruction.clone() }.certain(),
+            None => new(step).certain(),
         }
     }
 
@@ -90,17 +105,12 @@ impl<'a> Chain<'a> {
         if let Some(base) = base_of(&step.name).and_then(|(it, _)| moved_base(was, is, &it)) {
             return base.certain();
         }
-        if old.instruction != step.instruction {
-            let texts = (old.instruction.as_str(), step.instruction.as_str());
-            if let Some(argument) = replaced_argument(was, is, texts) {
-                // In another Dockerfile the text itself may have been changed so.
-                let certain = was.dockerfile_digest == is.dockerfile_digest;
-                return Cause { reason: argument, certain };
-            }
-            // What stood in its place may only have made room.
-            let is_gone = !self.steps.iter().any(|it| key(it) == key(old));
-            let (from, to) = (is_gone.then(|| old.instruction.clone()), step.instruction.clone());
-            return Reason::Instruction { from, to }.certain();
+        if let Some(base) = self.moved_base_below(index, before) {
+            return base.certain();
+        }
+        let written = old.written.as_ref().zip(step.written.as_ref());
+        if old.instruction != step.instruction || written.is_some_and(|(was, is)| was != is) {
+            return self.another_text(before, old, step);
         }
         if let Some(cause) = changed_files(old, step) {
             return cause;
@@ -108,8 +118,9 @@ impl<'a> Chain<'a> {
         if self.target.inputs.no_cache {
             return Reason::Requested.likely();
         }
-        if let Some(base) = self.moved_base_below(index, before) {
-            return base.certain();
+        let setting = self.setting_above(before, old, step);
+        if let Some(setting) = setting.filter(|_| step.instruction.starts_with("RUN ")) {
+            return setting.certain();
         }
         if self.is_same_operation(before, old, step) {
             let changed = |ancestor: &usize| {
@@ -120,6 +131,12 @@ impl<'a> Chain<'a> {
                 Some(ancestor) => follows(step, self.steps[ancestor], ancestor).likely(),
                 None => Reason::FirstBuild.likely(),
             };
+        }
+        if let Some(context) = self.changed_link(before, step) {
+            return context.likely();
+        }
+        if let Some(moved) = moved_down(&before.steps, old, &self.steps, step) {
+            return moved.likely();
         }
         // Something is another one that makes no step of its own, or a step below, which came from the cache.
         if let Some(base) = moved_bases(was, is).next() {
@@ -140,6 +157,76 @@ impl<'a> Chain<'a> {
             return arguments.remove(0).likely();
         }
         Reason::Unknown { changed: changes(was, is) }.likely()
+    }
+
+    /// Why a step has another text, or is written in another way.
+    fn another_text(&self, before: &Before<'_>, old: &StepEntry, step: &StepEntry) -> Cause {
+        let (was, is) = (&before.target.inputs, &self.target.inputs);
+        let texts = (old.instruction.as_str(), step.instruction.as_str());
+        let argument = replaced_argument(was, is, texts);
+        let is_known = old.written.is_some() && step.written.is_some();
+        if is_known && old.written == step.written {
+            // Values of variables are all that can be another one.
+            let setting = self.setting_above(before, old, step);
+            return match (argument, setting) {
+                (Some(argument), None) => argument.certain(),
+                (None, Some(setting)) => setting.certain(),
+                (Some(argument), Some(_)) => argument.likely(),
+                (None, None) => Reason::Unknown { changed: changes(was, is) }.likely(),
+            };
+        }
+        if let Some(argument) = argument.filter(|_| !is_known) {
+            // In another Dockerfile the text itself may have been changed so.
+            let certain = was.dockerfile_digest == is.dockerfile_digest;
+            return Cause { reason: argument, certain };
+        }
+        // What stood in its place may only have made room.
+        let is_gone = !self.steps.iter().any(|it| key(it) == key(old));
+        let from = (is_gone || key(old) == key(step)).then(|| old.instruction.clone());
+        Reason::Instruction { from, to: Some(step.instruction.clone()), above: false }.certain()
+    }
+
+    /// What is set above a step and was another thing, where both are known.
+    fn setting_above(
+        &self,
+        before: &Before<'_>,
+        old: &StepEntry,
+        step: &StepEntry,
+    ) -> Option<Reason> {
+        fn all<'s>(step: &StepEntry, inputs: &'s Inputs) -> Option<Vec<&'s str>> {
+            step.written.as_ref()?;
+            step.settings.iter().map(|at| Some(inputs.settings.get(*at)?.as_str())).collect()
+        }
+        let (was, is) = (all(old, &before.target.inputs)?, all(step, &self.target.inputs)?);
+        changed_setting(&was, &is)
+    }
+
+    /// Named contexts of a step that are targets of the same build, each with its target.
+    fn linked<'s>(&'s self, step: &'s StepEntry) -> impl Iterator<Item = (&'s str, &'s str)> {
+        step.contexts.iter().filter_map(|context| {
+            let place = self.target.inputs.contexts.get(context)?;
+            Some((context.as_str(), place.strip_prefix("target:")?))
+        })
+    }
+
+    /// A named context of a step whose target was built from other things there.
+    fn changed_link(&self, before: &Before<'_>, step: &StepEntry) -> Option<Reason> {
+        fn find<'e>(entry: &'e Entry, name: &str) -> Option<&'e TargetEntry> {
+            entry.targets.iter().find(|target| target.name == name)
+        }
+        let mut linked = self.linked(step);
+        let (context, target) =
+            linked.find(|(_, name)| match (find(self.build, name), find(before.entry, name)) {
+                (Some(is), Some(was)) => {
+                    let ids = (is.image_id.as_ref(), was.image_id.as_ref());
+                    matches!(ids, (Some(is), Some(was)) if is != was)
+                        || is.inputs.dockerfile_digest != was.inputs.dockerfile_digest
+                        || is.inputs.args != was.inputs.args
+                        || moved_bases(&was.inputs, &is.inputs).next().is_some()
+                }
+                _ => true,
+            })?;
+        Some(Reason::Context { context: context.to_owned(), target: target.to_owned() })
     }
 
     /// `--no-cache` for all stages: everything that can run did.
@@ -235,13 +322,20 @@ impl<'a> Chain<'a> {
             return false;
         }
         let (was, is) = (&before.target.inputs, &self.target.inputs);
+        if before.is_digest(old, step) {
+            return true;
+        }
+        if self.changed_link(before, step).is_some() {
+            return false;
+        }
         let given_the_same = || {
             was.dockerfile_digest == is.dockerfile_digest
+                && (&was.contexts, &was.options) == (&is.contexts, &is.options)
                 && was.args == is.args
                 && !self.target.inputs.bases.iter().any(|base| moved(base, was).is_some())
                 && was.platforms == is.platforms
         };
-        before.is_digest(old, step) || key(old) == key(step) && given_the_same()
+        key(old) == key(step) && given_the_same()
     }
 
     /// Whether of every step that reads a context it is known which files.
@@ -297,6 +391,9 @@ impl<'a> Before<'a> {
             |step: &StepEntry| (step.stage.clone(), step.position.map(|(number, _)| number));
         find(&|old| self.is_digest(old, step))
             .or_else(|| find(&|old| key(old) == key(step)))
+            .or_else(|| {
+                find(&|old| old.position == step.position && old.instruction == step.instruction)
+            })
             .or_else(|| find(&|old| place(old) == place(step)))
     }
 }
@@ -304,6 +401,30 @@ impl<'a> Before<'a> {
 /// The stage and the text of a step.
 fn key(step: &StepEntry) -> String {
     StepName::parse(&step.name).key()
+}
+
+/// The cause of a step that is new.
+fn new(step: &StepEntry) -> Reason {
+    Reason::Instruction { from: None, to: Some(step.instruction.clone()), above: false }
+}
+
+/// Whether another step stands right above a step than did before, and which.
+fn moved_down(
+    before: &[&StepEntry],
+    old: &StepEntry,
+    now: &[&StepEntry],
+    step: &StepEntry,
+) -> Option<Reason> {
+    let above = |steps: &[&StepEntry], of: &StepEntry| {
+        let (number, _) = of.position?;
+        let is_it = |it: &&&StepEntry| {
+            it.stage == of.stage && it.position.is_some_and(|(other, _)| other + 1 == number)
+        };
+        steps.iter().find(is_it).map(|it| (key(it), it.instruction.clone()))
+    };
+    let ((was, from), (is, to)) = (above(before, old)?, above(now, step)?);
+    let (from, to) = (Some(from), Some(to));
+    (was != is).then_some(Reason::Instruction { from, to, above: true })
 }
 
 fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
@@ -318,52 +439,6 @@ pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usi
     }
 }
 
-/// Whether it is known which files of a context a step reads.
-fn files_are_known(step: &StepEntry) -> bool {
-    let text = &step.instruction;
-    let copies = ["COPY ", "ADD "].iter().any(|word| text.starts_with(word));
-    let mounts = text.contains("type=bind");
-    match step.files {
-        Some(_) => !(mounts && text.contains(",from=")),
-        None => !mounts && (!copies || text.contains("--from=")),
-    }
-}
-
 fn has_ended(step: &StepEntry) -> bool {
     matches!(step.result, StepResult::Cached | StepResult::Ran)
-}
-
-/// Whether two coverages have the same files, as far as that is known.
-fn same_files(old: &StepEntry, new: &StepEntry) -> bool {
-    match (&old.files, &new.files) {
-        (Some(old), Some(new)) => {
-            (old.count, old.bytes) == (new.count, new.bytes) && Differences::of(old, new).is_empty()
-        }
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-/// The files in which a step differs from what it was; certain where no time alone says so.
-fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
-    let (old, new) = (old.files.as_ref()?, new.files.as_ref()?);
-    let differences = Differences::of(old, new);
-    if differences.is_empty() && (old.count, old.bytes) == (new.count, new.bytes) {
-        return None;
-    }
-    let file = |files: &CopiedFiles, path: &str| {
-        files.entries.iter().find(|file| file.path == path).cloned()
-    };
-    let is_sure = |path: &String| match (file(old, path), file(new, path)) {
-        (Some(old), Some(new)) => {
-            let has_contents = old.digest.is_some() && new.digest.is_some();
-            has_contents || old.size != new.size || old.mode != new.mode
-        }
-        _ => false,
-    };
-    let certain = (old.count, old.bytes) != (new.count, new.bytes)
-        || !differences.new.is_empty()
-        || !differences.removed.is_empty()
-        || differences.changed.iter().any(is_sure);
-    Some(Cause { reason: Reason::Files { paths: cause::paths(differences) }, certain })
 }

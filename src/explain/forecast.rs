@@ -1,11 +1,11 @@
 //! What would run, if a build were made now: its steps as they are announced, and the builds before it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::cause::{Cause, Reason};
 use super::chain::{Chain, Digests, follows};
 use super::{Explanation, Step, Target, here, recall, step};
-use crate::history::{Entry, StepEntry};
+use crate::history::{Entry, StepEntry, TargetEntry};
 use crate::progress::StepName;
 
 /// What is known of a build that has not been made, besides its steps.
@@ -22,9 +22,16 @@ pub struct Known<'a> {
 pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> Explanation {
     recall(&mut build, &mut others);
     let here = here(&build, &others);
-    let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
-        let mut chain = Chain::new(target, &here, known.digests);
+    let mut ran = BTreeSet::new();
+    let mut targets: Vec<(usize, Target)> = Vec::new();
+    for index in in_order(&build.targets) {
+        let target = &build.targets[index];
+        let mut chain = Chain::new(target, &build, &here, known.digests);
+        chain.others_ran.clone_from(&ran);
         let causes = causes(&mut chain, known);
+        if causes.iter().any(Option::is_some) {
+            ran.insert(target.name.clone());
+        }
         let foreseen = |(index, cause): (usize, Option<Cause>)| Step {
             cached: Some(cause.is_none()),
             duration_seconds: match cause {
@@ -35,9 +42,30 @@ pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> 
             ..step(index, chain.steps[index], target, &build)
         };
         let steps = causes.into_iter().enumerate().map(foreseen).collect();
-        Target { target: target.name.clone(), service: target.service.clone(), steps }
-    });
-    Explanation { build: None, targets: targets.collect(), advice: Vec::new() }
+        let (target, service) = (target.name.clone(), target.service.clone());
+        targets.push((index, Target { target, service, steps }));
+    }
+    targets.sort_by_key(|(index, _)| *index);
+    let targets = targets.into_iter().map(|(_, target)| target).collect();
+    Explanation { build: None, targets, advice: Vec::new() }
+}
+
+/// Places of targets that have steps of their own, those that others stand on first.
+fn in_order(targets: &[TargetEntry]) -> Vec<usize> {
+    let mut left: Vec<usize> =
+        (0..targets.len()).filter(|at| targets[*at].same_as.is_none()).collect();
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        let waits = |at: &usize| {
+            let needs = targets[*at].inputs.contexts.values();
+            let mut needs = needs.filter_map(|place| place.strip_prefix("target:"));
+            needs.any(|name| left.iter().any(|other| targets[*other].name == name))
+        };
+        // Files that say they stand on each other must not keep us.
+        let next = left.iter().position(|at| !waits(at)).unwrap_or_default();
+        order.push(left.remove(next));
+    }
+    order
 }
 
 /// Why each step would run; `None` for one that would come from the cache.
@@ -70,7 +98,7 @@ fn cause(chain: &Chain<'_>, index: usize) -> Option<Cause> {
         Reason::Base { .. } | Reason::RecordGone { .. } => (!is_base).then_some(cause),
         _ if is_base => None,
         // What another stage makes may be the same again, and a copy of it then comes from the cache.
-        Reason::Stage { .. } => Some(Cause { certain: false, ..cause }),
+        Reason::Stage { .. } | Reason::Context { .. } => Some(Cause { certain: false, ..cause }),
         _ => Some(cause),
     }
 }
@@ -85,6 +113,10 @@ fn doubted(cause: Cause, causes: &[Option<Cause>]) -> Cause {
 /// Whether the result of a step is no longer in the cache of the engine: runs that made it are remembered, and what they made
 /// is gone.
 fn is_lost(chain: &Chain<'_>, index: usize, known: &Known<'_>) -> bool {
+    // Engines describe the record of a here document in other words than its step.
+    if chain.steps[index].instruction.contains("<<") {
+        return false;
+    }
     let runs = chain.runs(index);
     !runs.is_empty() && !runs.into_iter().any(known.is_kept)
 }

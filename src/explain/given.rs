@@ -1,5 +1,7 @@
 //! How what a target was given differs between two builds: arguments, bases, whatever makes no step.
 
+use std::collections::BTreeSet;
+
 use super::cause::Reason;
 use crate::history::{BaseImage, Inputs};
 
@@ -7,6 +9,11 @@ use crate::history::{BaseImage, Inputs};
 pub(super) fn moved<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
     let was = before.bases.iter().find(|it| it.reference == base.reference)?;
     (was.digest != base.digest && was.digest.is_some() && base.digest.is_some()).then_some(was)
+}
+
+/// Whether it is known of all base images which ones they were: an engine that is busy may not have told.
+pub(super) fn bases_are_known(old: &Inputs, new: &Inputs) -> bool {
+    old.bases.iter().chain(&new.bases).all(|base| base.digest.is_some())
 }
 
 /// The base images that are others than before.
@@ -51,6 +58,27 @@ pub(super) fn replaced_argument(old: &Inputs, new: &Inputs, texts: (&str, &str))
     })
 }
 
+/// The first thing set above a step that is another one than before; `old` and `new` are all that is set there, in order.
+pub(super) fn changed_setting(old: &[&str], new: &[&str]) -> Option<Reason> {
+    let last = |all: &[&str], name: &str| {
+        all.iter().rfind(|text| setting_name(text) == name).map(|text| (*text).to_owned())
+    };
+    let change = |(from, to): (Option<String>, Option<String>)| {
+        (from != to).then_some(Reason::Instruction { from, to, above: true })
+    };
+    let both = |text: &&str| {
+        let name = setting_name(text);
+        (last(old, name), last(new, name))
+    };
+    new.iter().chain(old).map(both).find_map(change)
+}
+
+/// `ENV A` of `ENV A=1`, `USER` of `USER 1`.
+fn setting_name(text: &str) -> &str {
+    let end = if text.starts_with("ENV ") || text.starts_with("ARG ") { '=' } else { ' ' };
+    text.split(end).next().unwrap_or(text)
+}
+
 /// What changed, in words.
 pub(super) fn changes(old: &Inputs, new: &Inputs) -> Vec<String> {
     let name = |it: Reason| match it {
@@ -60,7 +88,14 @@ pub(super) fn changes(old: &Inputs, new: &Inputs) -> Vec<String> {
     let mut changed: Vec<String> =
         changed_arguments(old, new).into_iter().filter_map(name).collect();
     if old.dockerfile_digest != new.dockerfile_digest {
-        changed.push("the Dockerfile, by an instruction without a step, such as ENV".to_owned());
+        changed.push("the Dockerfile".to_owned());
+    }
+    let names = old.options.keys().chain(new.options.keys());
+    let is_another = |name: &&String| old.options.get(*name) != new.options.get(*name);
+    let options: BTreeSet<&String> = names.filter(is_another).collect();
+    changed.extend(options.into_iter().map(|name| format!("option {name}")));
+    if old.contexts != new.contexts {
+        changed.push("named contexts".to_owned());
     }
     if old.platforms != new.platforms {
         changed.push("platforms".to_owned());

@@ -6,6 +6,7 @@
 mod advice;
 mod cause;
 mod chain;
+mod files;
 mod forecast;
 mod given;
 #[cfg(test)]
@@ -122,7 +123,7 @@ impl Target {
 pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
     let here = here(build, earlier);
     let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
-        let chain = Chain::new(target, &here, &|_| HashMap::new());
+        let chain = Chain::new(target, build, &here, &|_| HashMap::new());
         let steps = chain.steps.iter().enumerate().map(|(index, entry)| Step {
             cached: match entry.result {
                 StepResult::Cached => Some(true),

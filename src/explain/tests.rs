@@ -106,12 +106,12 @@ fn an_instruction_changed_or_is_new() {
     build.targets[0].steps[2].inputs = vec![build.targets[0].steps[1].digest.clone()];
     let causes = causes(&build, &[four(1, ALL, 1, 1)]);
     let from = Some("RUN pip install -r requirements.txt".to_owned());
-    let to = "RUN pip install -U pip".to_owned();
-    assert_eq!(causes[2], Some(Reason::Instruction { from, to }.certain()));
+    let to = Some("RUN pip install -U pip".to_owned());
+    assert_eq!(causes[2], Some(Reason::Instruction { from, to, above: false }.certain()));
     let mut build = four(2, NONE, 1, 1);
     build.targets[0].steps.push(step("[5/5] RUN new", StepResult::Ran, 1.0));
     let causes = self::causes(&build, &[four(1, ALL, 1, 1)]);
-    let reason = Reason::Instruction { from: None, to: "RUN new".to_owned() };
+    let reason = Reason::Instruction { from: None, to: Some("RUN new".to_owned()), above: false };
     assert_eq!(causes[4], Some(reason.certain()));
 }
 
@@ -166,7 +166,7 @@ fn an_argument_is_the_likely_cause_of_a_step_that_says_the_same() {
         panic!("{causes:?}")
     };
     assert_eq!(changed[..2], ["argument INDEX", "argument OTHER"]);
-    assert!(changed[2].contains("ENV"), "{changed:?}");
+    assert_eq!(changed[2], "the Dockerfile");
 }
 
 #[test]
@@ -290,4 +290,69 @@ proptest::proptest! {
             let _ = explanation.targets[0].root(step.index);
         }
     }
+}
+
+#[test]
+fn what_is_set_above_a_run_is_named() {
+    let with = |number: u32, settings: &[&str]| {
+        let mut entry = four(number, [false, false, true, false], 1, 1);
+        let target = &mut entry.targets[0];
+        target.inputs.settings = settings.iter().map(|text| (*text).to_owned()).collect();
+        target.inputs.dockerfile_digest = Some(format!("sha256:{number}"));
+        for step in &mut target.steps {
+            step.written = Some(step.name.clone());
+            step.settings = (0..settings.len()).collect();
+        }
+        target.steps[2].digest = format!("sha256:step{number}");
+        entry
+    };
+    let named = |old: &[&str], new: &[&str]| causes(&with(2, new), &[with(1, old)])[2].clone();
+    let above = |from: Option<&str>, to: Option<&str>| {
+        let [from, to] = [from, to].map(|text| text.map(str::to_owned));
+        Some(Reason::Instruction { from, to, above: true }.certain())
+    };
+    let both = ["ENV A=1", "USER 1"];
+    assert_eq!(named(&both, &["ENV A=2", "USER 1"]), above(Some("ENV A=1"), Some("ENV A=2")));
+    assert_eq!(named(&both, &["ENV A=1"]), above(Some("USER 1"), None));
+    assert_eq!(named(&["USER 1"], &both), above(None, Some("ENV A=1")));
+    assert_eq!(named(&["ARG V"], &["ARG V=1"]), above(Some("ARG V"), Some("ARG V=1")));
+    assert!(matches!(named(&both, &both).unwrap().reason, Reason::Unknown { .. }));
+    // Another text that is written as before has its values from there.
+    let mut now = with(2, &["ENV A=2"]);
+    now.targets[0].steps[2].instruction = "RUN echo 2".to_owned();
+    let found = causes(&now, &[with(1, &["ENV A=1"])])[2].clone();
+    assert_eq!(found, above(Some("ENV A=1"), Some("ENV A=2")));
+    // A here document is no part of the text.
+    let mut now = with(2, &both);
+    now.targets[0].steps[2].written = Some("another".to_owned());
+    let text = now.targets[0].steps[2].instruction.clone();
+    let reason = Reason::Instruction { from: Some(text.clone()), to: Some(text), above: false };
+    assert_eq!(causes(&now, &[with(1, &both)])[2], Some(reason.certain()));
+}
+
+#[test]
+fn a_linked_target_is_the_cause_where_something_of_it_ran() {
+    let linked = |number: u32, base: StepResult, image: &str| {
+        let mut entry = four(number, [false, true, false, false], 1, 1);
+        let target = &mut entry.targets[0];
+        target.inputs.contexts = [("below".to_owned(), "target:lib".to_owned())].into();
+        target.steps[1].contexts = vec!["below".to_owned()];
+        let mut lib = build(number, Outcome::Succeeded, vec![step("[1/1] RUN lib", base, 1.0)]);
+        lib.targets[0].name = "lib".to_owned();
+        lib.targets[0].image_id = Some(image.to_owned());
+        entry.targets.extend(lib.targets);
+        entry
+    };
+    let before = [linked(1, StepResult::Cached, "one")];
+    let context = || Reason::Context { context: "below".to_owned(), target: "lib".to_owned() };
+    let found = causes(&linked(2, StepResult::Ran, "two"), &before);
+    assert_eq!(found[1], Some(context().certain()));
+    // What differs makes no step.
+    let mut now = linked(2, StepResult::Cached, "two");
+    now.targets[0].steps[1].digest = "sha256:another".to_owned();
+    assert_eq!(causes(&now, &before)[1], Some(context().likely()));
+    let mut now = linked(2, StepResult::Cached, "one");
+    now.targets[0].steps[1].digest = "sha256:another".to_owned();
+    let gone = Reason::RecordGone { built: before[0].id.clone() };
+    assert_eq!(causes(&now, &before)[1], Some(gone.certain()));
 }

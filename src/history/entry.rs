@@ -172,6 +172,16 @@ pub struct StepEntry {
     /// Files of the build context that a COPY or ADD covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<CopiedFiles>,
+    /// The beginning of the SHA-256 of how the instruction is written in the Dockerfile, here documents included: its name
+    /// has the values of variables in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
+    /// Places in [`Inputs::settings`] of what is set above it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<usize>,
+    /// Named contexts that it reads or, as the first step of its stage, stands on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<String>,
     /// What it wrote last, where it made its target fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<LastOutput>,
@@ -231,6 +241,15 @@ pub struct Inputs {
     /// Build arguments. The value of one whose name says that it is a secret is `***`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
+    /// ENV, ARG, USER and SHELL of the Dockerfile that stand above steps, as `ENV A=1`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// Named contexts: a place, or `target:NAME`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contexts: BTreeMap<String, String>,
+    /// Options that change what steps do, by BuildKit's names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// Base images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<BaseImage>,

@@ -65,6 +65,9 @@ pub(crate) fn step(name: &str, result: StepResult, seconds: f64) -> StepEntry {
         inputs: Vec::new(),
         cache_mounts: Vec::new(),
         files: None,
+        written: None,
+        settings: Vec::new(),
+        contexts: Vec::new(),
         output: None,
     }
 }

@@ -103,7 +103,8 @@ pub(super) fn add<L: Listing>(
             continue;
         };
         let Some((_, text)) = &facts.dockerfile else { continue };
-        let outline = Outline::new(text);
+        let linked = facts.linked();
+        let outline = Outline::with_linked(text, &linked);
         let lists = listings(name, origin);
         let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(list.wanted()))).collect();
         for step in target.trace.steps().filter(|step| step.label.is_instruction()) {

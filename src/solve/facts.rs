@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use crate::history::record::TargetFacts;
+use crate::history::record::{TargetFacts, options};
 use crate::progress::estimate::Schedule;
 use crate::solve::executor::RunSettings;
 use crate::solve::job::Job;
@@ -26,6 +26,8 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
             args: target.args.clone(),
             no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
             images: BTreeMap::new(),
+            contexts: target.contexts.clone(),
+            options: options(&job.options.frontend_attrs),
             files: BTreeMap::new(),
         };
         for other in &step.also_serves {

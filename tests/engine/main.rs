@@ -51,3 +51,4 @@ mod stores;
 mod timeline;
 mod up_to_date;
 mod why;
+mod why_by_chance;

@@ -134,8 +134,11 @@ fn each_change_is_named() {
 
         project.write("Dockerfile", dockerfile(&name, "2", "finis"));
         build(&project, &[]);
-        let unknown = ("RUN echo", "unknown", &[][..], false);
-        assert_roots(engine, &project, "an instruction without a step", &[unknown]);
+        let above = ("RUN echo", "instruction", &[][..], true);
+        assert_roots(engine, &project, "an instruction without a step", &[above]);
+        let told = project.run(&["why"]).success();
+        let told = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+        assert!(told.contains("because ENV X=1 above it changed to ENV X=2\n"), "{told}");
 
         build(&project, &["--no-cache"]);
         let asked = roots(&project);

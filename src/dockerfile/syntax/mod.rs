@@ -3,6 +3,7 @@
 //!
 //! For those who look for faults. [`super::locate`] finds instructions by the names of steps and needs less.
 
+mod around;
 mod instruction;
 mod lines;
 mod shell;
@@ -16,6 +17,7 @@ use std::ops::Range;
 use super::uses::Variables;
 use lines::Char;
 
+pub use around::Setting;
 pub use instruction::{Body, Instruction};
 pub use shell::{Joint, ShellCommand};
 pub use stages::Stage;

@@ -1,5 +1,7 @@
 //! From what a run left behind to the entry that is kept. Pure: everything is a parameter.
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use crate::history::{
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
 use crate::redact::Redactor;
+use written::Writing;
+
+pub use written::options;
 
 /// A run that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +66,20 @@ pub struct TargetFacts {
     pub no_cache: bool,
     /// Ids that the engine's own images have of which it builds, by reference.
     pub images: BTreeMap<String, String>,
+    /// Named contexts.
+    pub contexts: BTreeMap<String, String>,
+    /// Options that change what steps do ([`options`]).
+    pub options: BTreeMap<String, String>,
     /// What its COPYs and ADDs covered, by id of the step.
     pub files: BTreeMap<String, CopiedFiles>,
+}
+
+impl TargetFacts {
+    /// The named contexts that are results of other targets.
+    pub fn linked(&self) -> Vec<&str> {
+        let linked = self.contexts.iter().filter(|(_, place)| place.starts_with("target:"));
+        linked.map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// Bytes that the last output of all targets that failed may take.
@@ -106,7 +123,8 @@ pub fn record(run: &Run<'_>) -> Entry {
 fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     let none = TargetFacts::default();
     let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
-    let outline = facts.dockerfile.as_ref().map(|(_, text)| Outline::new(text));
+    let linked = facts.linked();
+    let outline = facts.dockerfile.as_ref().map(|(_, text)| Outline::with_linked(text, &linked));
     let at = |at: Duration| run.started + at;
     let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
     let finished = trace.started.map(|_| trace.finished.unwrap_or(end));
@@ -128,6 +146,10 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         steps: in_order(trace.trace.steps().map(|of| step(of, outline.as_ref(), facts)).collect()),
         inputs: inputs(trace, facts, run.redactor),
     };
+    if let Some(mut writing) = Writing::new(facts, run.redactor) {
+        entry.steps.iter_mut().for_each(|step| writing.add_to(step));
+        entry.inputs.settings = writing.settings();
+    }
     match &trace.outcome {
         Some(TargetOutcome::Built(image)) => {
             entry.outcome = Outcome::Succeeded;
@@ -205,6 +227,9 @@ fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> Step
             })
             .collect(),
         files: facts.files.get(&step.id).cloned(),
+        written: None,
+        settings: Vec::new(),
+        contexts: Vec::new(),
         output: None,
     }
 }
@@ -241,10 +266,17 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
         stage: facts.stage.clone(),
         platforms: facts.platforms.clone(),
         args: args.collect(),
+        settings: Vec::new(),
+        contexts: hidden(&facts.contexts, redactor),
+        options: hidden(&facts.options, redactor),
         bases,
         dockerfile_digest: facts.dockerfile.as_ref().map(|(_, text)| sha256(text.as_bytes())),
         no_cache: facts.no_cache,
     }
+}
+
+fn hidden(values: &BTreeMap<String, String>, redactor: &Redactor) -> BTreeMap<String, String> {
+    values.iter().map(|(name, value)| (name.clone(), redactor.text(value))).collect()
 }
 
 /// Reference and digest of the image that a step named `name` begins a stage with, if it does.

@@ -159,3 +159,32 @@ fn steps_know_their_line_and_their_cache_mounts() {
     assert_eq!(copy.unwrap().line, Some(3));
     assert!(entry.targets[0].inputs.dockerfile_digest.as_deref().unwrap().starts_with("sha256:"));
 }
+
+#[test]
+fn what_stands_above_steps_is_kept_without_secrets() {
+    let source = format!(
+        "FROM doc2md/base:busybox\nENV GITHUB_TOKEN=hush-hush A=1 LONG={}\nWORKDIR /app\nCOPY app.txt ./\nUSER 5\nRUN for i in 1\n",
+        "x".repeat(900)
+    );
+    let facts = TargetFacts {
+        dockerfile: Some(("Dockerfile".to_owned(), source)),
+        contexts: [("lib".to_owned(), "https://me:pw@host/x.git".to_owned())].into(),
+        options: options(
+            &[("add-hosts".to_owned(), "a=1".to_owned()), ("target".into(), "b".into())].into(),
+        ),
+        ..TargetFacts::default()
+    };
+    let entry = entry("28.5-failure", TargetOutcome::Cancelled, facts);
+    let target = &entry.targets[0];
+    let settings: Vec<&str> = target.inputs.settings.iter().map(String::as_str).collect();
+    let [token, a, long, user] = settings[..] else { panic!("{settings:?}") };
+    assert_eq!([token, a, user], ["ENV GITHUB_TOKEN=***", "ENV A=1", "USER 5"]);
+    assert!(long.starts_with("ENV LONG=xxx") && long.len() < 250 && long.ends_with(')'), "{long}");
+    let of = |start: &str| {
+        let step = target.steps.iter().find(|step| step.instruction.starts_with(start));
+        step.map(|step| (step.settings.clone(), step.written.is_some())).unwrap()
+    };
+    assert_eq!((of("COPY"), of("RUN")), ((vec![0, 1, 2], true), (vec![0, 1, 2, 3], true)));
+    assert_eq!(target.inputs.contexts["lib"], "https://***@host/x.git");
+    assert_eq!(target.inputs.options.keys().collect::<Vec<_>>(), ["add-hosts"]);
+}

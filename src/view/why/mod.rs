@@ -133,16 +133,24 @@ mod tests {
     /// A step of each kind of cause.
     fn every_cause() -> Explanation {
         let ran = |name: &str| step(name, StepResult::Ran, 1.5);
-        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 11]);
+        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 16]);
         entry.targets[0].service = "api".to_owned();
         let mut explanation = explain(&entry, &[]);
         let text = |text: &str| text.to_owned();
+        let above = |from: Option<&str>, to: Option<&str>| {
+            let [from, to] = [from, to].map(|it| it.map(str::to_owned));
+            Reason::Instruction { from, to, above: true }
+        };
         let path = |path: &str, change| PathChange { path: text(path), change };
         let reasons = [
             Reason::Requested,
             Reason::FirstBuild,
-            Reason::Instruction { from: None, to: text("RUN x") },
-            Reason::Instruction { from: Some(text("RUN y")), to: text("RUN x") },
+            Reason::Instruction { from: None, to: Some(text("RUN x")), above: false },
+            Reason::Instruction {
+                from: Some(text("RUN y")),
+                to: Some(text("RUN x")),
+                above: false,
+            },
             Reason::Argument { argument: text("A"), from: None, to: Some(text("b\u{1b}[2Jc")) },
             Reason::Base {
                 reference: text("python:3"),
@@ -161,6 +169,15 @@ mod tests {
             Reason::EarlierStep { because_of_step: 7 },
             Reason::RecordGone { built: entry.id.clone() },
             Reason::Unknown { changed: vec![text("argument A"), text("argument B")] },
+            above(Some("ENV A=1"), Some("ENV A=2")),
+            above(None, Some("USER 5")),
+            above(Some("SHELL bash"), None),
+            Reason::Instruction {
+                from: Some(text("RUN x")),
+                to: Some(text("RUN x")),
+                above: false,
+            },
+            Reason::Context { context: text("below"), target: text("lib") },
         ];
         for (index, (step, reason)) in
             explanation.targets[0].steps.iter_mut().zip(reasons).enumerate()

@@ -48,7 +48,27 @@ pub(in crate::view) fn because(step: &Step) -> String {
         Reason::FirstBuild => {
             "because no earlier build of it is remembered on this engine".to_owned()
         }
+        Reason::Instruction { from, to, above: true } => match (from, to) {
+            (Some(from), Some(to)) => {
+                format!("because {} above it changed to {}", table::cell(from), table::cell(to))
+            }
+            (None, Some(to)) => format!("because {} above it is new", table::cell(to)),
+            (from, None) => {
+                format!(
+                    "because {} above it is gone",
+                    table::cell(from.as_deref().unwrap_or("a setting"))
+                )
+            }
+        },
+        Reason::Context { context, target } => format!(
+            "because {}, which it reads as {}, changed",
+            table::cell(target),
+            table::cell(context)
+        ),
         Reason::Instruction { from: None, .. } => "because it is new".to_owned(),
+        Reason::Instruction { from: Some(from), to, .. } if Some(from) == to.as_ref() => {
+            "because its here-document changed".to_owned()
+        }
         Reason::Instruction { from: Some(from), .. } => {
             format!("because the instruction changed; it was {}", table::cell(from))
         }
