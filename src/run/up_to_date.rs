@@ -48,9 +48,11 @@ impl Ready<'_> {
         let walking = tokio::task::spawn_blocking(move || {
             walked.files_are_the_same(SystemTime::now(), &|| is_over.load(Relaxed))
         });
-        if !images_are_the_same(engine, &proof, question).await || !walking.await.unwrap_or(false) {
-            return None;
-        }
+        // The first of the two that says no ends it.
+        let walked = async { walking.await.unwrap_or(false).then_some(()).ok_or(()) };
+        let images =
+            async { images_are_the_same(engine, &proof, question).await.then_some(()).ok_or(()) };
+        tokio::try_join!(walked, images).ok()?;
         let image = |name: &str| proof.targets.get(name).map(|target| target.image.clone());
         let steps = self.run.plan.steps.iter();
         let images = steps.flat_map(|step| {

@@ -76,10 +76,12 @@ fn another_request_is_another_question() {
     }
 }
 
+type Change = Box<dyn Fn(&mut Target)>;
+
 #[test]
 fn who_asks_for_work_asks_no_question() {
     let typed = |text: &str| Typed::output(text).unwrap();
-    let changes: [(&str, Box<dyn Fn(&mut Target)>); 10] = [
+    let changes: [(&str, Change); 10] = [
         ("no cache", Box::new(|it| it.no_cache = true)),
         ("a part without cache", Box::new(|it| it.no_cache_filter = vec!["one".into()])),
         ("pull", Box::new(|it| it.pull = true)),
