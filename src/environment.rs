@@ -76,6 +76,11 @@ impl Environment {
         Some(self.state_directory()?.join("proofs"))
     }
 
+    /// Where layers are kept that came from builders.
+    pub fn layers_directory(&self) -> Option<PathBuf> {
+        Some(self.state_directory()?.join("layers"))
+    }
+
     /// DOC2MD_DOCKER_STATE_DIR, by default below the user's state directory (XDG Base Directory Specification).
     fn state_directory(&self) -> Option<PathBuf> {
         let own = self.get("DOC2MD_DOCKER_STATE_DIR").map(|path| self.working_dir.join(path));

@@ -25,7 +25,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("BUILDX_CONFIG", "folder of buildx's configuration"),
     ("SOURCE_DATE_EPOCH", "time that images are dated with"),
     ("SSH_AUTH_SOCK", "the agent that `--ssh default` hands on"),
-    ("DOC2MD_DOCKER_STATE_DIR", "where builds are remembered"),
+    ("DOC2MD_DOCKER_STATE_DIR", "where builds, and layers of builders, are kept"),
     ("DOC2MD_DOCKER_ALWAYS_SOLVE", "as `build --always-solve`"),
     ("XDG_STATE_HOME", "its parent otherwise, or ~/.local/state"),
     ("NO_COLOR", "no colours"),

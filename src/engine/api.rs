@@ -33,6 +33,15 @@ pub struct ImageFacts {
     pub size_bytes: Option<u64>,
 }
 
+/// Id and layers of an image in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLayers {
+    /// Image id, `sha256:...`.
+    pub id: String,
+    /// Chain ids of its layers, the lowest first.
+    pub chains: Vec<String>,
+}
+
 /// The Engine API. Cheap to clone; clones share connections. It connects and agrees on an API
 /// version at the first request, so that a run does not wait for what it needs only at its end.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::error::{failed, unless_missing};
 use super::http::encoded;
 use super::patience::{About, settled};
 use super::values::{bytes, seconds};
-use super::{CONCURRENT_REQUESTS, Engine, EngineError, ImageFacts};
+use super::{CONCURRENT_REQUESTS, Engine, EngineError, ImageFacts, ImageLayers};
 use crate::inventory::{HistoryStep, Image, ImageDetails, Labels, Layer};
 
 /// An image's inspection, as far as it is read: of the rest, bollard's model refuses all for one word that came after it.
@@ -90,6 +90,28 @@ impl Engine {
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         let image = self.inspect(reference).await?;
         Ok(image.map(|it| ImageFacts { size_bytes: on_disk(&it), id: it.id.unwrap_or_default() }))
+    }
+
+    /// Id and layers of the image that is called `name`, or has that id; `None` when the engine has none.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn image_layers(&self, name: &str) -> Result<Option<ImageLayers>, EngineError> {
+        let image = self.inspect_plainly(name).await?;
+        Ok(image.map(|image| ImageLayers {
+            id: image.id.unwrap_or_default(),
+            chains: chain_ids(&diff_ids(image.root_fs)),
+        }))
+    }
+
+    /// Ids of all images, the newest first.
+    ///
+    /// # Errors
+    /// The request failed.
+    pub async fn image_ids(&self) -> Result<Vec<String>, EngineError> {
+        let mut images = settled(About::All, || list(self.docker())).await?;
+        images.sort_by_key(|image| std::cmp::Reverse(image.created));
+        Ok(images.into_iter().map(|image| image.id).collect())
     }
 
     /// Labels of the image with this id, also of one that is in no list; `None` when the engine has none.
@@ -222,7 +244,7 @@ fn layers(diff_ids: Vec<String>, history: &[HistoryStep]) -> Vec<Layer> {
 }
 
 /// Identifies each layer with all below it (OCI image specification, "ChainID").
-fn chain_ids(diff_ids: &[String]) -> Vec<String> {
+pub fn chain_ids(diff_ids: &[String]) -> Vec<String> {
     let mut chains: Vec<String> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {
         let chain = match chains.last() {

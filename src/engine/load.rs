@@ -2,35 +2,34 @@
 //!
 //! By a plain request, as a push: bollard wants the archive in memory, or as a stream that cannot fail.
 
-use std::path::Path;
+use std::io;
 
 use bollard::body_try_stream;
 use bytes::Bytes;
+use futures_util::Stream;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use tokio_util::io::ReaderStream;
 
+use super::EngineError;
 use super::api::Engine;
 use super::error::failed;
 use super::push::{Line, Lines};
-use super::{EngineError, HttpError};
 
-/// Bytes read at a time.
-const PIECE: usize = 256 << 10;
+const OPERATION: &str = "load the image into the engine";
 /// How the containerd store says that an image which it keeps all the same cannot be run (moby
 /// `daemon/containerd/image_exporter.go`): in a line for people, and not as an error.
 const NOT_UNPACKED: &str = "Error unpacking image";
 
 impl Engine {
-    /// Loads the images in the archive at `path`, which has the format of `docker save`.
+    /// Loads the images in an archive that comes in `pieces`.
     ///
     /// # Errors
-    /// The archive cannot be read, the engine refused, or it could not use all of the archive.
-    pub async fn load_image(&self, path: &Path) -> Result<(), EngineError> {
-        let operation = "load the image into the engine";
-        let file = tokio::fs::File::open(path).await;
-        let file = file.map_err(|error| failed(operation)(HttpError::connection(error)))?;
-        let body = body_try_stream(ReaderStream::with_capacity(file, PIECE));
+    /// The pieces end with an error, the engine refused, or it could not use all of the archive.
+    pub async fn load(
+        &self,
+        pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let body = body_try_stream(pieces);
         let header = (CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
         let (mut lines, mut refused) = (Lines::default(), None);
         let mut take = |piece: Bytes| {
@@ -40,7 +39,7 @@ impl Engine {
             })
         };
         let loaded = self.http().post_streaming("/images/load?quiet=1", header, body, &mut take);
-        loaded.await.and_then(|()| take(Bytes::from_static(b"\n"))).map_err(failed(operation))?;
+        loaded.await.and_then(|()| take(Bytes::from_static(b"\n"))).map_err(failed(OPERATION))?;
         match refused {
             Some(message) => Err(EngineError::Load { message }),
             None => Ok(()),

@@ -20,7 +20,7 @@ mod transport;
 mod values;
 mod volumes;
 
-pub use api::{Engine, ImageFacts, RegistryCredentials, registry_of};
+pub use api::{Engine, ImageFacts, ImageLayers, RegistryCredentials, registry_of};
 pub use connector::{
     ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream, TlsFiles,
 };
@@ -28,6 +28,7 @@ pub use disk_usage::DiskUsage;
 pub(crate) use error::message_in;
 pub use error::{EngineError, HttpError, TooLong};
 pub(crate) use http::LONGEST_REFUSAL;
+pub use images::chain_ids;
 pub use info::Machine;
 
 /// How many requests run at a time: enough to hide a network's delay, and far from what an engine

@@ -12,6 +12,7 @@ pub mod run;
 pub mod status;
 pub mod step;
 pub mod trace;
+mod transferred;
 
 pub use bounds::StatusBounds;
 pub use event::{CancelReason, Event, TargetInfo};
@@ -24,3 +25,4 @@ pub use status::{
 };
 pub use step::{Step, StepName, StepState};
 pub use trace::{Change, Counts, Trace};
+pub use transferred::Transferred;

@@ -12,18 +12,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::buildkit::session::auth::CredentialStore;
-use crate::buildkit::{self, Control, Linked};
+use crate::buildkit::{Control, Linked};
 use crate::diagnose::{self, OutputHints};
-use crate::engine::{Engine, RegistryCredentials, registry_of};
-use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
-use crate::progress::{CancelReason, Event, FailureKind, SolveStatus};
+use crate::progress::outcome::TargetOutcome;
+use crate::progress::{CancelReason, Event, SolveStatus};
 use crate::solve::failure;
+use crate::solve::finishing;
 use crate::solve::job::Job;
-use crate::solve::loading;
 use crate::solve::site::Surroundings;
+use crate::solve::solving::Solve;
 use crate::solve::starting::Starting;
-use crate::solve::stores;
+use crate::solve::telling::{Clock, Telling};
 
 /// How long statuses of an ended solve may still come in.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -35,9 +34,6 @@ const WAITING: usize = 16;
 
 /// How often it is looked whether steps that were starting are up.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// How often an image is exported whose layers go missing meanwhile.
-const EXPORT_TRIES: u32 = 3;
 
 /// How a run is carried out.
 #[derive(Debug, Clone, Default)]
@@ -208,16 +204,6 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// A job with the results it builds on.
-struct Solve<'a> {
-    control: &'a Control,
-    job: &'a Job,
-    /// Results by the name of the context.
-    contexts: Vec<(String, Arc<Linked>)>,
-    /// Whether others build on its result.
-    is_needed: bool,
-}
-
 /// Solves one job and forwards its statuses. Returns its result where others build on it.
 async fn build(
     solve: &Solve<'_>,
@@ -234,16 +220,18 @@ async fn build(
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
     let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
+    let telling =
+        Telling { events: events.clone(), target: job.name.clone(), clock: Clock::default() };
     let mut forwarder = tokio::spawn(forward(
         statuses,
-        events.clone(),
-        job.name.clone(),
+        telling.clone(),
+        job.clone(),
         Arc::clone(&steps),
         solve.steps_of_others(),
     ));
     // Dropping the solve makes the engine kill its running steps; dropping the session would not.
     let solved = tokio::select! {
-        solved = solve.carry_out() => Some(solved),
+        solved = received(&telling, job, solve.carry_out()) => Some(solved),
         () = cancelled(cancel, around, &steps) => None,
     };
     if matches!(solved, Some(Err(_))) {
@@ -264,7 +252,7 @@ async fn build(
             let result = solved.result.take();
             // A push can take minutes; dropping it ends it.
             let outcome = tokio::select! {
-                outcome = finish_image(around, job, solved) => outcome,
+                outcome = finishing::finish(solve, around, solved, &telling) => outcome,
                 () = cancel.cancelled() => TargetOutcome::Cancelled,
             };
             (outcome, result)
@@ -276,12 +264,20 @@ async fn build(
     }
 }
 
+/// Tells of what the solve sends blob by blob, where the image is loaded by its layers.
+async fn received<T>(telling: &Telling, job: &Job, solve: impl Future<Output = T>) -> T {
+    match job.kept {
+        Some(_) => telling.during("receiving layers", &job.received, solve, |_| None).await,
+        None => solve.await,
+    }
+}
+
 /// Makes events of the statuses of a solve, but for the steps of `others`. Returns the step that failed first, by its
 /// digest and name, and what the output of the steps hints at.
 async fn forward(
     mut statuses: mpsc::Receiver<SolveStatus>,
-    events: mpsc::Sender<Event>,
-    target: String,
+    telling: Telling,
+    job: Job,
     steps: Arc<Mutex<Starting>>,
     others: BTreeSet<String>,
 ) -> (Option<(String, String)>, OutputHints) {
@@ -289,10 +285,11 @@ async fn forward(
     let mut output = OutputHints::default();
     while let Some(mut status) = statuses.recv().await {
         steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
+        telling.clock.note(&status, Instant::now());
         status.leave_out(&others);
         // It is tried again; if that fails too, the outcome says so.
         for vertex in &mut status.vertexes {
-            if diagnose::lost_a_layer(&vertex.error) {
+            if diagnose::lost_a_layer(&vertex.error) || job.could_not_keep(&vertex.error) {
                 vertex.error.clear();
             }
         }
@@ -304,7 +301,7 @@ async fn forward(
         for log in &status.logs {
             output.note(&log.vertex, &log.data);
         }
-        let _ = events.send(Event::Status { target: target.clone(), status }).await;
+        let _ = telling.events.send(Event::Status { target: job.name.clone(), status }).await;
     }
     (failed, output)
 }
@@ -331,152 +328,4 @@ async fn nothing_starts(steps: &Mutex<Starting>) {
         // What the engine tells meanwhile may bring it forward, or put it off.
         sleep_until(at.min(now + LOOK)).await;
     }
-}
-
-/// A solve that succeeded.
-struct Solved {
-    build_ref: String,
-    /// What the exporters answered.
-    response: BTreeMap<String, String>,
-    /// What others build on.
-    result: Option<Linked>,
-}
-
-impl Solve<'_> {
-    /// Solves, and exports again where a layer went missing on the way: everything else is cached then.
-    async fn carry_out(&self) -> Result<Solved, buildkit::SolveError> {
-        let mut tries = EXPORT_TRIES;
-        let mut build_ref = self.job.options.build_ref.clone();
-        loop {
-            tries -= 1;
-            match self.once(build_ref.clone()).await {
-                Err(error) if tries > 0 && diagnose::lost_a_layer(&error.message) => {
-                    // Its statuses would tell of steps that ran as cached: they are not asked for.
-                    build_ref = buildkit::new_ref();
-                }
-                solved => return solved,
-            }
-        }
-    }
-
-    async fn once(&self, build_ref: String) -> Result<Solved, buildkit::SolveError> {
-        let mut options = self.job.options.clone();
-        options.build_ref.clone_from(&build_ref);
-        for (name, result) in &self.contexts {
-            options.link(name, result);
-        }
-        if self.is_needed {
-            let (response, result) = self.control.solve_linked(options).await?;
-            return Ok(Solved { build_ref, response, result: Some(result) });
-        }
-        let response = self.control.solve(options).await?;
-        Ok(Solved { build_ref, response, result: None })
-    }
-
-    /// Digests of the steps that made what it builds on: they are shown with the target they belong to.
-    fn steps_of_others(&self) -> BTreeSet<String> {
-        let states = self.contexts.iter().flat_map(|(_, result)| &result.states);
-        buildkit::vertices(states.filter_map(|state| state.definition.as_ref()))
-    }
-}
-
-/// Loads the image where it was built elsewhere, looks at it, and pushes it where its exporter could not.
-async fn finish_image(around: &Surroundings, job: &Job, solved: Solved) -> TargetOutcome {
-    let Solved { build_ref, response, .. } = solved;
-    if let Err(message) = settle(job, &response).await {
-        return TargetOutcome::Failed(BuildFailure::new(FailureKind::Engine, message));
-    }
-    let mut image = BuiltImage {
-        references: job.references.clone(),
-        id: response
-            .get("containerimage.config.digest")
-            .or_else(|| response.get("containerimage.digest"))
-            .cloned()
-            .unwrap_or_default(),
-        size_bytes: None,
-        exporter_response: response,
-    };
-    let build_ref = format!("{}/{build_ref}", around.builder());
-    image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
-    let Some(engine) = &around.engine else { return TargetOutcome::Built(image) };
-    for archive in &job.archives {
-        if let Err(failure) = loading::load(engine, archive).await {
-            return TargetOutcome::Failed(failure);
-        }
-    }
-    if job.loads_image {
-        // By its digest: the name may be another build's by now. Engines with graph drivers and those with the containerd
-        // store call an image by different ones.
-        let digests = ["containerimage.digest", "containerimage.config.digest"];
-        let digests: Vec<String> =
-            digests.iter().filter_map(|key| image.exporter_response.get(*key).cloned()).collect();
-        let mut is_there = false;
-        for digest in digests {
-            // A failed look leaves the summary without a size; the image is built all the same.
-            if let Ok(Some(facts)) = engine.image(&digest).await {
-                image.id = facts.id;
-                image.size_bytes = facts.size_bytes;
-                is_there = true;
-                break;
-            }
-        }
-        if !job.archives.is_empty() {
-            let loaded = match is_there {
-                true => loading::verify(engine, &image.references).await,
-                false => Err(loading::not_there(&image.id)),
-            };
-            if let Err(failure) = loaded {
-                return TargetOutcome::Failed(failure);
-            }
-        }
-    }
-    for reference in &job.push {
-        if let Err(failure) = push(engine, &job.logins, reference).await {
-            return TargetOutcome::Failed(failure);
-        }
-    }
-    TargetOutcome::Built(image)
-}
-
-/// What the engine wrote on this machine gets its names: files, and entries of indexes.
-async fn settle(job: &Job, response: &BTreeMap<String, String>) -> Result<(), String> {
-    if let Some(exports) = &job.exports {
-        exports.name_files()?;
-    }
-    if job.index_updates.is_empty() {
-        return Ok(());
-    }
-    let (updates, response) = (job.index_updates.clone(), response.clone());
-    // It waits for whoever holds an index.
-    let recorded = tokio::task::spawn_blocking(move || stores::record(&updates, &response)).await;
-    recorded.unwrap_or_else(|error| Err(error.to_string()))
-}
-
-async fn push(
-    engine: &Engine,
-    logins: &CredentialStore,
-    reference: &str,
-) -> Result<(), BuildFailure> {
-    let registry = registry_of(reference);
-    let failed = |message: String| BuildFailure {
-        hint: diagnose::classify(&format!("failed to push {reference}: {message}"))
-            .hint
-            .or_else(|| Some(format!("run `docker login {registry}`, or check the reference"))),
-        ..BuildFailure::new(FailureKind::Registry, message)
-    };
-    let login = logins.credentials(registry).await.map_err(|error| failed(error.to_string()))?;
-    // A secret without a user is an identity token.
-    let credentials = if login.username.is_empty() {
-        RegistryCredentials { identity_token: login.secret, ..RegistryCredentials::default() }
-    } else {
-        RegistryCredentials {
-            username: login.username,
-            password: login.secret,
-            identity_token: String::new(),
-        }
-    };
-    engine.push(reference, credentials).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        failed(format!("registry {registry}: {error}{}", cause.unwrap_or_default()))
-    })
 }

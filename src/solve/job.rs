@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use crate::buildkit::SolveOptions;
 use crate::buildkit::session::auth::CredentialStore;
+use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
+use crate::progress::Transferred;
+use crate::solve::node_fit::NAME;
 use crate::solve::stores::IndexUpdate;
 
 /// One solve, ready to be sent.
@@ -30,6 +33,9 @@ pub struct Job {
     pub loads_image: bool,
     /// Archives that it gets there from: they are loaded after the build.
     pub archives: Vec<PathBuf>,
+    /// Where blobs of the image are kept that came from the builder: its layers are loaded, and the only archive is what
+    /// takes their place where they cannot be.
+    pub kept: Option<PathBuf>,
     /// References to push after the build through the Engine API.
     pub push: Vec<String>,
     /// Logins for those pushes.
@@ -42,6 +48,8 @@ pub struct Job {
     pub sync: Arc<SyncReport>,
     /// What its exporters write on this machine, if they do.
     pub exports: Option<Arc<ExportReport>>,
+    /// What comes from the builder blob by blob.
+    pub received: Arc<Transferred>,
     /// What to enter into the indexes of directories it wrote to.
     pub index_updates: Vec<IndexUpdate>,
     /// The Dockerfile as far as it is known here: name to show and text.
@@ -50,4 +58,18 @@ pub struct Job {
     pub secrets: BTreeMap<String, Option<String>>,
     /// Ids of the ssh agents and keys it gets.
     pub ssh: BTreeSet<String>,
+}
+
+impl Job {
+    /// The references in full under which the image is loaded by its layers; `None` where it is loaded otherwise.
+    pub(super) fn by_layers(&self) -> Option<Vec<String>> {
+        self.kept.as_ref()?;
+        let names = self.options.exporters.first()?.attrs.get(NAME)?;
+        Some(names.split(',').map(str::to_owned).collect())
+    }
+
+    /// Whether `message` says that blobs of the image could not be kept.
+    pub(super) fn could_not_keep(&self, message: &str) -> bool {
+        self.kept.as_ref().is_some_and(|kept| message.contains(&cannot_write(kept)))
+    }
 }

@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{About, ExporterSpec};
 use crate::image_reference::full;
 use crate::solve::engine_fit::{fill_host_gateway, needs_containerd_store, newer_key};
 use crate::solve::request::{Export, PUSH, RequestError, SolveRequest};
 use crate::solve::site::Load;
+use crate::solve::stores::EXPORT_STORE;
 use crate::targets::target::Target;
 
 /// Exporter of images that stay in the engine around BuildKit.
@@ -16,10 +18,15 @@ const IN_ENGINE: &str = "moby";
 const IMAGE: &str = "image";
 /// Exporter of images to an archive that engines load.
 const ARCHIVE: &str = "docker";
+/// Attribute of [`ARCHIVE`]: `false` has it write the blobs of the image one by one into a store of the session.
+const TAR: &str = "tar";
 /// Attribute with the references of an image.
-const NAME: &str = "name";
+pub(super) const NAME: &str = "name";
 /// The first minor release of BuildKit (0.13) that has several exporters in a solve; others take the first.
 const SEVERAL_EXPORTERS: u32 = 13;
+
+/// The first minor release of BuildKit (0.11) that writes images to a store of the session.
+const LAYERS: u32 = 11;
 
 /// What is known of a node, and where its images go.
 pub(super) struct Node<'a> {
@@ -33,6 +40,8 @@ pub(super) struct Node<'a> {
     pub(super) load: Load,
     /// Directory for the archives that are loaded; `None` where there is no engine.
     pub(super) archives: Option<&'a Path>,
+    /// Directory in which blobs are kept for the next build; `None` where there is none.
+    pub(super) layers: Option<&'a Path>,
 }
 
 /// Where images end up that are neither pushed nor exported.
@@ -98,7 +107,7 @@ fn stay(
     Ok(images)
 }
 
-/// Images are pushed by BuildKit, or leave it as an archive for the user's engine.
+/// Images are pushed by BuildKit, or leave it for the user's engine: by their layers, or as an archive.
 fn leave(
     target: &Target,
     request: &mut SolveRequest,
@@ -109,41 +118,31 @@ fn leave(
     let mut images = Images::Loaded;
     request.push.clear();
     request.loads_image = false;
-    let mut settled: Vec<ExporterSpec> = Vec::new();
-    for (was, mut exporter) in
-        std::mem::take(&mut request.options.exporters).into_iter().enumerate()
-    {
-        // Exporters are numbered in the order of the request, and files are known by that number.
-        if exporter.kind != IN_ENGINE {
-            if let Some(export) = exports.remove(&was.to_string()) {
-                request.exports.insert(settled.len().to_string(), export);
-            }
-            settled.push(exporter);
+    let mut settled: Vec<Settled> = Vec::new();
+    for (was, mut spec) in std::mem::take(&mut request.options.exporters).into_iter().enumerate() {
+        if spec.kind != IN_ENGINE {
+            let export = exports.remove(&was.to_string());
+            settled.push(Settled { spec, export, loads: false });
             continue;
         }
         // These exporters take names as they are.
-        if let Some(names) = exporter.attrs.get_mut(NAME) {
+        if let Some(names) = spec.attrs.get_mut(NAME) {
             let all = names.split(',').filter(|name| !name.is_empty()).map(full);
             *names = all.collect::<Vec<_>>().join(",");
         }
-        let pushes = exporter.attrs.remove(PUSH).is_some();
+        let pushes = spec.attrs.remove(PUSH).is_some();
         let loads = !pushes || node.load == Load::Asked;
         if pushes {
-            let mut pushed = ExporterSpec { kind: IMAGE.to_owned(), ..exporter.clone() };
+            let mut pushed = ExporterSpec { kind: IMAGE.to_owned(), ..spec.clone() };
             pushed.attrs.insert(PUSH.to_owned(), "true".to_owned());
-            settled.push(pushed);
+            settled.push(Settled { spec: pushed, export: None, loads: false });
         }
-        match node.archives {
-            Some(folder) if loads => {
-                one_platform(target, request, node)?;
-                let file = archive(folder, index, settled.len());
-                request.exports.insert(settled.len().to_string(), Export::File(file.clone()));
-                request.archives.push(file);
-                request.loads_image = true;
-                settled.push(ExporterSpec { kind: ARCHIVE.to_owned(), ..exporter });
-            }
-            None if loads => images = Images::InCache,
-            _ => {}
+        if loads && node.archives.is_some() {
+            one_platform(target, request, node)?;
+            ARCHIVE.clone_into(&mut spec.kind);
+            settled.push(Settled { spec, export: None, loads: true });
+        } else if loads {
+            images = Images::InCache;
         }
     }
     let minor = node.about.version.as_deref().and_then(minor);
@@ -151,8 +150,48 @@ fn leave(
         let why = format!("{} is too old for several outputs: BuildKit 0.13 has them", node.peer);
         return Err(unsupported(target, "output", why));
     }
-    request.options.exporters = settled;
+    let layers = node.layers.filter(|_| minor.is_none_or(|minor| minor >= LAYERS));
+    if let Some(layers) = layers.filter(|_| has_one_to_load(&settled, request)) {
+        // An exporter alone has the same number, and so the same archive.
+        settled.sort_by_key(|exporter| !exporter.loads);
+        settled[0].spec.attrs.insert(TAR.to_owned(), "false".to_owned());
+        let store = Directory { path: layers.to_owned(), access: Access::Write };
+        request.stores.insert(EXPORT_STORE.to_owned(), store);
+        request.kept = Some(layers.to_owned());
+    }
+    // Exporters are numbered in the order of the request, and files are known by that number.
+    for (number, Settled { spec, export, loads }) in settled.into_iter().enumerate() {
+        let loaded = node.archives.filter(|_| loads).map(|folder| archive(folder, index, number));
+        request.archives.extend(loaded.clone());
+        request.loads_image |= loads;
+        let export = export.or(loaded.map(Export::File));
+        request.exports.extend(export.map(|export| (number.to_string(), export)));
+        request.options.exporters.push(spec);
+    }
     Ok(images)
+}
+
+/// An exporter that the node has.
+struct Settled {
+    spec: ExporterSpec,
+    /// What it writes on this machine.
+    export: Option<Export>,
+    /// Whether it makes what the user's engine loads.
+    loads: bool,
+}
+
+/// Whether there is one image to load, with a name, and the one store that exporters write to is free for it.
+fn has_one_to_load(settled: &[Settled], request: &SolveRequest) -> bool {
+    let mut loaded = settled.iter().filter(|exporter| exporter.loads);
+    let (first, second) = (loaded.next(), loaded.next());
+    let has_name = |it: &Settled| it.spec.attrs.get(NAME).is_some_and(|names| !names.is_empty());
+    let is_plain = |it: &Settled| has_name(it) && !it.spec.attrs.contains_key(TAR);
+    second.is_none() && first.is_some_and(is_plain) && !request.stores.contains_key(EXPORT_STORE)
+}
+
+/// Makes an exporter of layers one of an archive.
+pub(super) fn make_archive(exporter: &mut ExporterSpec) {
+    exporter.attrs.remove(TAR);
 }
 
 fn archive(folder: &Path, index: usize, exporter: usize) -> PathBuf {
@@ -212,10 +251,19 @@ mod tests {
         load: Load,
         archives: Option<&str>,
     ) -> Result<(String, Images), String> {
+        fit_to(&mut request, about, load, (archives, None))
+    }
+
+    fn fit_to(
+        request: &mut SolveRequest,
+        about: &About,
+        load: Load,
+        (archives, layers): (Option<&str>, Option<&str>),
+    ) -> Result<(String, Images), String> {
         let target = Target { name: "app".to_owned(), ..Target::default() };
-        let archives = archives.map(Path::new);
-        let node = Node { peer: "the builder", about, host_gateway: None, load, archives };
-        let images = fit(&mut [(&target, &mut request)], &node).map_err(|it| it.to_string())?;
+        let (archives, layers) = (archives.map(Path::new), layers.map(Path::new));
+        let node = Node { peer: "the builder", about, host_gateway: None, load, archives, layers };
+        let images = fit(&mut [(&target, request)], &node).map_err(|it| it.to_string())?;
         let shown = request.options.exporters.iter().enumerate().map(|(index, it)| {
             let attrs: Vec<_> =
                 it.attrs.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -250,6 +298,44 @@ mod tests {
         let error = fitted(pushed(), &about("v0.12.5"), Load::Asked, Some("/t")).unwrap_err();
         assert!(error.contains("too old for several outputs"), "{error}");
         assert!(fitted(pushed(), &about("v0.0.0+unknown"), Load::Asked, Some("/t")).is_ok());
+    }
+
+    #[test]
+    fn one_image_with_a_name_travels_by_its_layers() {
+        let fit = |mut request: SolveRequest, version: &str| {
+            let places = (Some("/t"), Some("/kept"));
+            let (shown, _) = fit_to(&mut request, &about(version), Load::Asked, places).unwrap();
+            (shown, request)
+        };
+        let pushed = || request(&[("tar", &[]), ("moby", &[("name", "a"), ("push", "true")])]);
+        let mut with_file = pushed();
+        with_file.exports.insert("0".to_owned(), Export::File("x.tar".into()));
+        let (shown, request_) = fit(with_file, "v0.13.0");
+        let all = "docker(name=docker.io/library/a:latest tar=false)>/t/image-0-0.tar tar()>x.tar \
+                   image(name=docker.io/library/a:latest push=true)";
+        assert_eq!(shown, all);
+        assert_eq!(request_.kept.as_deref(), Some(Path::new("/kept")));
+        assert_eq!(request_.stores[EXPORT_STORE].access, Access::Write);
+        assert_eq!(request_.archives, [PathBuf::from("/t/image-0-0.tar")]);
+        // As an archive it has the same number, alone.
+        let mut first = request_.options.exporters[0].clone();
+        make_archive(&mut first);
+        assert!(!first.attrs.contains_key(TAR));
+        let mut taken = request(&[("moby", &[("name", "a")])]);
+        let store = Directory { path: "/other".into(), access: Access::Write };
+        taken.stores.insert(EXPORT_STORE.to_owned(), store);
+        let two = request(&[("moby", &[("name", "a")]), ("moby", &[("name", "b")])]);
+        for (whole, version) in [
+            (taken, "v0.20.0"),
+            (two, "v0.20.0"),
+            (request(&[("moby", &[])]), "v0.20.0"),
+            (request(&[("moby", &[("name", "")])]), "v0.20.0"),
+            (request(&[("moby", &[("name", "a"), ("tar", "true")])]), "v0.20.0"),
+            (request(&[("moby", &[("name", "a")])]), "v0.10.6"),
+        ] {
+            let (shown, request) = fit(whole, version);
+            assert!(request.kept.is_none() && !shown.contains("tar=false"), "{shown}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::{self, About, Control};
 use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
+use crate::engine::Connector;
 use crate::engine::docker_config::DockerConfig;
-use crate::engine::{Connector, Engine};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference;
@@ -23,6 +23,7 @@ use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::job::Job;
+use crate::solve::loading::Kept;
 use crate::solve::names;
 use crate::solve::node_fit::{self, Images};
 use crate::solve::plan::{BuildPlan, PlannedBuild};
@@ -162,11 +163,13 @@ pub async fn prepare(
         }
         Site::Node(node) => {
             let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
-            let (control, about, engine) =
-                introduce(node, &mut pairs, sources.scratch, sources.warn).await?;
+            let folder = sources.environment.layers_directory();
+            let places = Places { scratch: sources.scratch, layers: folder.as_deref() };
+            let (control, about, kept) = introduce(node, &mut pairs, &places, sources.warn).await?;
             let sessions = Sessions::open(Opening::Tunnel(&control), &requests, providers).await;
             let sessions = sessions.map_err(|error| refused(&node.connector, error))?;
-            let surroundings = Surroundings::of_node(node, &about, engine);
+            let loads = requests.iter().any(|request| !request.archives.is_empty());
+            let surroundings = Surroundings::of_node(node, &about, loads, kept);
             Opened { control, sessions, surroundings, about: Some(about) }
         }
     };
@@ -208,13 +211,21 @@ fn refused(connector: &Connector, error: SessionsError) -> CommandError {
     }
 }
 
-/// Asks a node what it is, and fits the requests to it. Returns the engine that images are loaded into, where there is one.
+/// Directories that images of a builder come to.
+struct Places<'a> {
+    /// See [`scratch_directory`].
+    scratch: Option<&'a Path>,
+    /// Where layers are kept from build to build.
+    layers: Option<&'a Path>,
+}
+
+/// Asks a node what it is, and fits the requests to it. Returns what is kept of its images, where they are loaded.
 async fn introduce(
     node: &NodeSite,
     pairs: &mut [(&Target, &mut SolveRequest)],
-    scratch: Option<&Path>,
+    places: &Places<'_>,
     warn: &dyn Fn(&str),
-) -> Result<(Control, About, Option<Engine>), CommandError> {
+) -> Result<(Control, About, Option<Arc<Kept>>), CommandError> {
     let is_wanted = pairs.iter().any(|(_, request)| {
         request.loads_image && (node.load == Load::Asked || request.push.is_empty())
     });
@@ -235,12 +246,24 @@ async fn introduce(
     };
     let wants_gateway = pairs.iter().any(|(_, request)| engine_fit::wants_host_gateway(request));
     let host_gateway = if wants_gateway { control.host_gateway().await } else { None };
+    let archives = places.scratch.filter(|_| absent.is_none());
+    let loads = is_wanted && archives.is_some() && !about.is_bound_to_engine;
+    let kept = places.layers.filter(|_| loads && !about.worker.is_empty());
+    let kept = kept.and_then(|folder| match Kept::open(folder, &about.worker) {
+        Ok(kept) => Some(Arc::new(kept)),
+        Err(error) => {
+            let folder = folder.display();
+            warn(&format!("images travel whole, since no layers can be kept in {folder}: {error}"));
+            None
+        }
+    });
     let facts = node_fit::Node {
         peer: node.connector.peer(),
         about: &about,
         host_gateway: host_gateway.as_deref(),
         load: node.load,
-        archives: scratch.filter(|_| absent.is_none()),
+        archives,
+        layers: kept.as_ref().map(|kept| kept.path()),
     };
     match (node_fit::fit(pairs, &facts)?, absent) {
         (Images::InCache, Some(error)) => warn(&format!(
@@ -252,9 +275,7 @@ async fn introduce(
         }
         _ => {}
     }
-    let loads = pairs.iter().any(|(_, request)| !request.archives.is_empty());
-    let engine = loads.then(|| node.engine.engine.clone());
-    Ok((control, about, engine))
+    Ok((control, about, kept))
 }
 
 /// Whether the engine answers.
@@ -292,12 +313,14 @@ fn jobs(
             references,
             loads_image: request.loads_image,
             archives: request.archives,
+            kept: request.kept,
             push: request.push,
             logins: Arc::clone(logins),
             context_place: context_place(&step.target),
             directories: request.directories.into_keys().collect(),
             sync: sessions.report(index),
             exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
+            received: sessions.received(index),
             index_updates: request.index_updates,
             dockerfile: dockerfile_source::of_target(&step.target),
             secrets,

@@ -25,6 +25,7 @@ use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
 use crate::buildkit::session::{Opening, Services, Session};
 use crate::buildkit::{SolveOptions, TransportError};
 use crate::engine::docker_config::DockerConfig;
+use crate::progress::Transferred;
 use crate::solve::request::{Export, SolveRequest};
 use crate::solve::stores::EXPORT_STORE;
 use crate::targets::spec::{Secret, SecretLocation, SshKey};
@@ -68,6 +69,7 @@ struct Solving {
     session: Session,
     sync: Arc<SyncReport>,
     exports: Arc<ExportReport>,
+    received: Arc<Transferred>,
     /// Directories that another session serves, too, by its place in [`Sessions::common`].
     common: BTreeMap<String, usize>,
 }
@@ -98,11 +100,11 @@ impl Sessions {
         let common = common(&firsts);
         let reports = reports(&firsts);
         let mut services = Vec::with_capacity(firsts.len());
-        let mut exports = Vec::with_capacity(firsts.len());
+        let mut written = Vec::with_capacity(firsts.len());
         for request in &firsts {
-            let (served, report) = serve(request, &reports[&request.shared_key], &mut providers)?;
-            services.push((request.shared_key.as_str(), served));
-            exports.push(report);
+            let served = serve(request, &reports[&request.shared_key], &mut providers)?;
+            services.push((request.shared_key.as_str(), served.services));
+            written.push((served.exports, served.received));
         }
         services.extend(common.iter().map(|(key, shared)| {
             let files = files(&shared.directories, &reports[*key]);
@@ -114,11 +116,12 @@ impl Sessions {
         });
         let mut sessions = try_join_all(open).await?;
         let common_sessions = sessions.split_off(firsts.len());
-        let solving = sessions.into_iter().zip(exports).enumerate();
-        let solving = solving.map(|(index, (session, exports))| Solving {
+        let solving = sessions.into_iter().zip(written).enumerate();
+        let solving = solving.map(|(index, (session, (exports, received)))| Solving {
             session,
             sync: reports[&firsts[index].shared_key].clone(),
             exports,
+            received,
             common: elsewhere(&common, index),
         });
         Ok(Self { solving: solving.collect(), common: common_sessions, of_request })
@@ -144,6 +147,11 @@ impl Sessions {
         self.solving[self.of_request[index]].exports.clone()
     }
 
+    /// What the engine sends for request `index` blob by blob.
+    pub fn received(&self, index: usize) -> Arc<Transferred> {
+        self.solving[self.of_request[index]].received.clone()
+    }
+
     /// Bytes sent to the engine by all sessions, content and framing.
     pub fn wire_bytes(&self) -> u64 {
         let mut reports: Vec<_> = self.solving.iter().map(|solving| &solving.sync).collect();
@@ -161,12 +169,19 @@ pub(super) fn of_directories(options: &SolveOptions) -> BTreeMap<String, String>
     std::iter::once((String::new(), options.session.clone())).chain(named).collect()
 }
 
-/// What the session of `request` serves, and what its exporters will have written.
+/// What a session serves, and what will have been written to this machine.
+struct Served {
+    services: Services,
+    exports: Arc<ExportReport>,
+    received: Arc<Transferred>,
+}
+
+/// What the session of `request` serves.
 fn serve(
     request: &SolveRequest,
     report: &Arc<SyncReport>,
     providers: &mut Providers,
-) -> Result<(Services, Arc<ExportReport>), SessionsError> {
+) -> Result<Served, SessionsError> {
     let logins =
         CredentialStore::new(providers.docker_config.clone(), providers.environment.clone());
     let mut services = Services::default()
@@ -188,10 +203,11 @@ fn serve(
         services = services.with_diff_copy(files);
     }
     let stores = stores(request);
+    let received = stores.received();
     if !stores.is_empty() {
         services = services.with(stores.into_service(), content::METHODS);
     }
-    Ok((services, exports))
+    Ok(Served { services, exports, received })
 }
 
 fn files(directories: &BTreeMap<String, PathBuf>, report: &Arc<SyncReport>) -> FileSync {

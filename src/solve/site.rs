@@ -1,11 +1,14 @@
 //! Where a run's solves go, and the docker engine that its images end up in. One is not always the other: BuildKit at a
 //! node of a builder has no engine around it, and what it makes is loaded into an engine or goes elsewhere.
 
+use std::sync::Arc;
+
 use crate::buildkit::{About, TransportError};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::FailureKind;
 use crate::progress::outcome::BuildFailure;
+use crate::solve::loading::{ByLayers, Kept};
 use crate::solve::starting;
 use crate::unreachable::unreachable;
 
@@ -84,6 +87,8 @@ impl NodeSite {
 pub struct Surroundings {
     /// The engine that images are in at the end, where they get into one.
     pub engine: Option<Engine>,
+    /// How they get there by their layers, where they do.
+    pub(super) by_layers: Option<ByLayers>,
     /// The node that solves go to, if that is not the engine.
     node: Option<SolvingNode>,
 }
@@ -98,17 +103,26 @@ struct SolvingNode {
 impl Surroundings {
     /// Of solves within an engine.
     pub fn of_engine(engine: Engine) -> Self {
-        Self { engine: Some(engine), node: None }
+        Self { engine: Some(engine), by_layers: None, node: None }
     }
 
-    /// Of solves at `site`, which says `about` itself. `engine` is where images are loaded, if they are.
-    pub(super) fn of_node(site: &NodeSite, about: &About, engine: Option<Engine>) -> Self {
+    /// Of solves at `site`, which says `about` itself. Images are loaded into the user's engine if `loads`, by their layers
+    /// where these are `kept`.
+    pub(super) fn of_node(
+        site: &NodeSite,
+        about: &About,
+        loads: bool,
+        kept: Option<Arc<Kept>>,
+    ) -> Self {
         let node = SolvingNode {
             name: site.name.clone(),
             peer: site.connector.peer().to_owned(),
             loses_cancels: about.version.as_deref().is_none_or(starting::buildkit_loses_cancels),
         };
-        Self { engine, node: Some(node) }
+        let DockerEngine { connector, engine } = site.engine.clone();
+        let by_layers = kept.filter(|_| loads);
+        let by_layers = by_layers.map(|kept| ByLayers { connector, engine: engine.clone(), kept });
+        Self { engine: loads.then_some(engine), by_layers, node: Some(node) }
     }
 
     /// What buildx writes before the id of a build: BUILDER/NODE. The engine's own builder is called `default`.

@@ -65,7 +65,7 @@ fn create(project: &Project, name: &str, address: &str, options: &[String]) {
 }
 
 /// Writes the file that `buildx create` writes, which asks whoever is at the address first.
-fn create_unseen(project: &Project, name: &str, address: &str, options: &[String]) {
+pub(crate) fn create_unseen(project: &Project, name: &str, address: &str, options: &[String]) {
     let options: serde_json::Map<String, Value> = options
         .iter()
         .filter_map(|option| option.split_once('='))
@@ -82,7 +82,7 @@ fn create_unseen(project: &Project, name: &str, address: &str, options: &[String
     std::fs::write(folder.join(name), builder.to_string()).unwrap();
 }
 
-fn command(project: &Project, args: &[&str]) -> Command {
+pub(crate) fn command(project: &Project, args: &[&str]) -> Command {
     let mut command = project.command(args);
     command.env("BUILDX_CONFIG", project.home().join("buildx")).stdin(Stdio::null());
     command
@@ -97,7 +97,7 @@ fn ours(project: &Project, args: &[&str]) -> Output {
 
 /// Builds; returns what stderr said and the metadata.
 #[track_caller]
-fn built(project: &Project, args: &[&str]) -> (String, Value) {
+pub(crate) fn built(project: &Project, args: &[&str]) -> (String, Value) {
     let args = [args, &["--metadata-file", "-", "--progress", "plain"]].concat();
     let output = ours(project, &args);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

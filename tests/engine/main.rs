@@ -35,6 +35,7 @@ mod interrupt;
 mod inventory;
 mod ledger;
 mod limits;
+mod loads;
 mod lock;
 mod measure;
 mod networks;

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -29,10 +30,14 @@ enum Line {
     Cut,
 }
 
+/// Bytes that BuildKit has sent.
+type Sent = Arc<AtomicU64>;
+
 /// BuildKit at an address, as long as the test runs.
 pub struct BuildkitStandIn {
     address: String,
     line: watch::Sender<Line>,
+    sent: Sent,
     _end: oneshot::Sender<()>,
     _folder: Option<TempDir>,
 }
@@ -73,14 +78,16 @@ impl BuildkitStandIn {
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
         let engine = socket.to_owned();
+        let sent = Sent::default();
+        let counted = sent.clone();
         let (line, end) = run(async move |line| {
             let listener = UnixListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, engine.clone(), line.clone()));
+                tokio::spawn(pass_on(client, engine.clone(), line.clone(), counted.clone()));
             }
         });
         let address = format!("unix://{}", path.display());
-        Self { address, line, _end: end, _folder: Some(folder) }
+        Self { address, line, sent, _end: end, _folder: Some(folder) }
     }
 
     fn at_port(socket: &Path, tls: Option<TlsAcceptor>) -> Self {
@@ -88,25 +95,33 @@ impl BuildkitStandIn {
         listener.set_nonblocking(true).unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let engine = socket.to_owned();
+        let sent = Sent::default();
+        let counted = sent.clone();
         let (line, end) = run(async move |line| {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
                 client.set_nodelay(true).unwrap();
                 let (engine, line, tls) = (engine.clone(), line.clone(), tls.clone());
+                let sent = counted.clone();
                 tokio::spawn(async move {
                     match tls {
-                        Some(tls) => pass_on(tls.accept(client).await?, engine, line).await,
-                        None => pass_on(client, engine, line).await,
+                        Some(tls) => pass_on(tls.accept(client).await?, engine, line, sent).await,
+                        None => pass_on(client, engine, line, sent).await,
                     }
                 });
             }
         });
-        Self { address, line, _end: end, _folder: None }
+        Self { address, line, sent, _end: end, _folder: None }
     }
 
     /// Its address.
     pub fn address(&self) -> String {
         self.address.clone()
+    }
+
+    /// The bytes that it has sent since this was asked last.
+    pub fn sent(&self) -> u64 {
+        self.sent.swap(0, Ordering::Relaxed)
     }
 
     /// Ends every connection; new ones end at once.
@@ -142,6 +157,7 @@ async fn pass_on(
     client: impl AsyncRead + AsyncWrite,
     engine: PathBuf,
     line: watch::Receiver<Line>,
+    sent: Sent,
 ) -> io::Result<()> {
     let mut engine = UnixStream::connect(engine).await?;
     engine
@@ -157,8 +173,8 @@ async fn pass_on(
     let (from_client, to_client) = tokio::io::split(client);
     let (from_engine, to_engine) = engine.into_split();
     tokio::select! {
-        () = copy(from_client, to_engine, line.clone()) => {}
-        () = copy(from_engine, to_client, line) => {}
+        () = copy(from_client, to_engine, line.clone(), Sent::default()) => {}
+        () = copy(from_engine, to_client, line, sent) => {}
     }
     Ok(())
 }
@@ -167,6 +183,7 @@ async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut line: watch::Receiver<Line>,
+    passed: Sent,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -178,6 +195,7 @@ async fn copy(
                 _ = line.changed() => {}
                 read = from.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
+                        passed.fetch_add(count as u64, Ordering::Relaxed);
                         if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
                             return;
                         }

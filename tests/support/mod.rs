@@ -7,6 +7,7 @@
 
 mod buildkit_stand_in;
 mod certificates;
+mod counted_socket;
 mod engine;
 mod git_server;
 pub mod http;
@@ -21,6 +22,7 @@ mod watched_socket;
 
 pub use buildkit_stand_in::BuildkitStandIn;
 pub use certificates::Authority;
+pub use counted_socket::CountedSocket;
 pub use engine::{Engine, engine, engines, install_compose, on_every_engine, own_python, text};
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;

@@ -1,5 +1,6 @@
 //! The Control API: Solve and Status.
 
+mod content;
 mod history;
 
 use std::collections::BTreeMap;

@@ -62,6 +62,8 @@ pub struct SolveRequest {
     pub loads_image: bool,
     /// Archives among the exports that the user's engine loads afterwards, see [`crate::solve::node_fit`].
     pub archives: Vec<PathBuf>,
+    /// Where blobs of the image are kept, if it is loaded by its layers: the archive takes their place where it cannot be.
+    pub kept: Option<PathBuf>,
     /// References in full that another build gives to its image, see [`crate::solve::names`].
     pub lost_names: Vec<String>,
 }

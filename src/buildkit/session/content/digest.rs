@@ -58,7 +58,7 @@ impl Digest {
     }
 
     /// What computes a digest of the same kind.
-    pub(super) fn hasher(&self) -> Hasher {
+    pub fn hasher(&self) -> Hasher {
         match self.algorithm {
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
             Algorithm::Sha512 => Hasher::Sha512(Box::new(Sha512::new())),
@@ -73,8 +73,10 @@ impl fmt::Display for Digest {
 }
 
 /// Computes the digest of a blob as it comes in.
-pub(super) enum Hasher {
+pub enum Hasher {
+    /// By SHA-256.
     Sha256(Sha256),
+    /// By SHA-512.
     Sha512(Box<Sha512>),
 }
 
@@ -85,7 +87,8 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    pub(super) fn update(&mut self, data: &[u8]) {
+    /// Takes the next piece of the blob.
+    pub fn update(&mut self, data: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(data),
             Self::Sha512(hash) => hash.update(data),
@@ -93,7 +96,7 @@ impl Hasher {
     }
 
     /// The digest of everything so far; it starts anew.
-    pub(super) fn finish(&mut self) -> Digest {
+    pub fn finish(&mut self) -> Digest {
         match self {
             Self::Sha256(hash) => {
                 Digest { algorithm: Algorithm::Sha256, hex: hex::encode(hash.finalize_reset()) }

@@ -4,23 +4,23 @@
 use prost::{Enumeration, Message};
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Info {
+pub(in crate::buildkit) struct Info {
     #[prost(string, tag = "1")]
-    pub(super) digest: String,
+    pub(in crate::buildkit) digest: String,
     #[prost(int64, tag = "2")]
-    pub(super) size: i64,
+    pub(in crate::buildkit) size: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct InfoRequest {
+pub(in crate::buildkit) struct InfoRequest {
     #[prost(string, tag = "1")]
-    pub(super) digest: String,
+    pub(in crate::buildkit) digest: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct InfoResponse {
+pub(in crate::buildkit) struct InfoResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) info: Option<Info>,
+    pub(in crate::buildkit) info: Option<Info>,
 }
 
 #[derive(Clone, PartialEq, Message)]

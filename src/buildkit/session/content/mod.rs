@@ -7,7 +7,7 @@
 //! only those declared for it are written to. What the directory's index says is not known here.
 
 mod digest;
-mod messages;
+pub(in crate::buildkit) mod messages;
 mod reading;
 mod service;
 #[cfg(test)]
@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use self::digest::Digest;
+use crate::progress::Transferred;
+
+pub use self::digest::{Digest, Hasher};
 pub use self::service::{ContentService, METHODS};
 pub use self::writing::cannot_write;
 
@@ -44,6 +46,7 @@ pub enum Access {
 #[derive(Debug, Clone, Default)]
 pub struct ContentStores {
     directories: BTreeMap<String, Directory>,
+    received: Arc<Transferred>,
 }
 
 impl ContentStores {
@@ -54,6 +57,11 @@ impl ContentStores {
         self.directories.insert(id.to_owned(), Directory { access, ..directory });
     }
 
+    /// What the engine sends: blobs that are here do not count.
+    pub fn received(&self) -> Arc<Transferred> {
+        self.received.clone()
+    }
+
     /// Whether there is nothing to serve.
     pub fn is_empty(&self) -> bool {
         self.directories.is_empty()
@@ -61,6 +69,6 @@ impl ContentStores {
 
     /// The service for a session.
     pub fn into_service(self) -> ContentService {
-        ContentService::new(Arc::new(self.directories))
+        ContentService::new(Arc::new(self.directories), self.received)
     }
 }

@@ -20,6 +20,7 @@ use super::messages::{InfoRequest, InfoResponse, ReadContentRequest, ReadContent
 use super::messages::{WriteContentRequest, WriteContentResponse};
 use super::{Access, Directory, reading, writing};
 use crate::buildkit::transport::MESSAGE_LIMIT;
+use crate::progress::Transferred;
 
 /// Methods of the service to announce. The engine uses no other: nothing is deleted, listed or
 /// labelled in a directory of the user's, and no write outlives its call.
@@ -32,11 +33,15 @@ const STORE_ID: &str = "buildkit-attachable-store-id";
 #[derive(Clone)]
 pub struct ContentService {
     directories: Arc<BTreeMap<String, Directory>>,
+    received: Arc<Transferred>,
 }
 
 impl ContentService {
-    pub(super) fn new(directories: Arc<BTreeMap<String, Directory>>) -> Self {
-        Self { directories }
+    pub(super) fn new(
+        directories: Arc<BTreeMap<String, Directory>>,
+        received: Arc<Transferred>,
+    ) -> Self {
+        Self { directories, received }
     }
 
     fn choose(&self, headers: &HeaderMap) -> Result<Directory, Status> {
@@ -75,9 +80,11 @@ impl ContentService {
                 Err(Status::permission_denied(format!("{path} is not there to be written to")))
             }
             "Write" => {
+                let received = self.received.clone();
                 let write =
                     tower::service_fn(move |request: Request<Streaming<WriteContentRequest>>| {
-                        let written = writing::write(directory.path.clone(), request.into_inner());
+                        let (path, received) = (directory.path.clone(), received.clone());
+                        let written = writing::write(path, received, request.into_inner());
                         std::future::ready(Ok(Response::new(written)))
                     });
                 let mut grpc = grpc::<WriteContentResponse, WriteContentRequest>();

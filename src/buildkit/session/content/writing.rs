@@ -5,6 +5,7 @@
 
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,6 +16,7 @@ use super::digest::Hasher;
 use super::messages::{WriteAction, WriteContentRequest, WriteContentResponse};
 use super::{Digest, reading};
 use crate::files::partial::{self, PartialFile};
+use crate::progress::Transferred;
 
 /// How many messages of up to 8 MiB may wait to be written.
 const WAITING_MESSAGES: usize = 2;
@@ -22,7 +24,11 @@ const WAITING_MESSAGES: usize = 2;
 pub(super) type Answers = ReceiverStream<Result<WriteContentResponse, Status>>;
 
 /// Serves one call: one blob.
-pub(super) fn write(layout: PathBuf, mut incoming: Streaming<WriteContentRequest>) -> Answers {
+pub(super) fn write(
+    layout: PathBuf,
+    received: Arc<Transferred>,
+    mut incoming: Streaming<WriteContentRequest>,
+) -> Answers {
     let (forward, messages) = mpsc::channel(WAITING_MESSAGES);
     let (out, answers) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -33,12 +39,13 @@ pub(super) fn write(layout: PathBuf, mut incoming: Streaming<WriteContentRequest
             }
         }
     });
-    tokio::task::spawn_blocking(move || receive(&layout, messages, &out));
+    tokio::task::spawn_blocking(move || receive(&layout, &received, messages, &out));
     ReceiverStream::new(answers)
 }
 
 fn receive(
     layout: &Path,
+    received: &Arc<Transferred>,
     mut messages: mpsc::Receiver<WriteContentRequest>,
     out: &mpsc::Sender<Result<WriteContentResponse, Status>>,
 ) {
@@ -47,7 +54,7 @@ fn receive(
         let commit = message.action == WriteAction::Commit as i32;
         let answer = match &mut ingest {
             Some(ingest) => ingest.take(&message),
-            None => Ingest::begin(layout, &message)
+            None => Ingest::begin(layout, received, &message)
                 .and_then(|begun| ingest.insert(begun).take(&message)),
         };
         let answer = match (answer, commit) {
@@ -70,11 +77,18 @@ struct Ingest {
     hasher: Hasher,
     written: u64,
     total: u64,
+    /// Bytes of it that others know to come.
+    announced: u64,
     expected: Option<Digest>,
+    received: Arc<Transferred>,
 }
 
 impl Ingest {
-    fn begin(layout: &Path, first: &WriteContentRequest) -> Result<Self, Status> {
+    fn begin(
+        layout: &Path,
+        received: &Arc<Transferred>,
+        first: &WriteContentRequest,
+    ) -> Result<Self, Status> {
         if first.reference.is_empty() {
             return Err(Status::invalid_argument("the first message has no reference"));
         }
@@ -83,7 +97,8 @@ impl Ingest {
         let file = partial::file(layout, 0o444).map_err(|error| not_written(layout, &error))?;
         let hasher = expected.as_ref().map(Digest::hasher).unwrap_or_default();
         let layout = layout.to_owned();
-        Ok(Self { layout, file, hasher, written: 0, total: 0, expected })
+        let received = received.clone();
+        Ok(Self { layout, file, hasher, written: 0, total: 0, announced: 0, expected, received })
     }
 
     /// Takes one message. A commit is up to [`Self::commit`] then.
@@ -99,6 +114,10 @@ impl Ingest {
             }
             self.expected = Some(digest);
         }
+        if let Some(more) = self.total.checked_sub(self.announced) {
+            self.received.expect(more);
+            self.announced = self.total;
+        }
         if message.action != WriteAction::Stat as i32 {
             let offset = u64::try_from(message.offset).unwrap_or_default();
             if offset == 0 && self.written > 0 {
@@ -112,6 +131,7 @@ impl Ingest {
             written.map_err(|error| not_written(&self.layout, &error))?;
             self.hasher.update(&message.data);
             self.written += message.data.len() as u64;
+            self.received.add(message.data.len() as u64);
         }
         Ok(WriteContentResponse {
             action: message.action,
