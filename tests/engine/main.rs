@@ -7,6 +7,7 @@
 mod support;
 
 mod bench;
+mod builder_faults;
 mod builders;
 mod builds_elsewhere;
 mod cache;
