@@ -33,11 +33,11 @@ pub struct ImageFacts {
     pub size_bytes: Option<u64>,
 }
 
-/// Id and layers of an image in the engine.
+/// An image in the engine with its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageLayers {
-    /// Image id, `sha256:...`.
-    pub id: String,
+    /// Id and size.
+    pub facts: ImageFacts,
     /// Chain ids of its layers, the lowest first.
     pub chains: Vec<String>,
 }

@@ -92,14 +92,14 @@ impl Engine {
         Ok(image.map(|it| ImageFacts { size_bytes: on_disk(&it), id: it.id.unwrap_or_default() }))
     }
 
-    /// Id and layers of the image that is called `name`, or has that id; `None` when the engine has none.
+    /// Id, size and layers of the image that is called `name`, or has that id; `None` when the engine has none.
     ///
     /// # Errors
     /// The request failed.
     pub async fn image_layers(&self, name: &str) -> Result<Option<ImageLayers>, EngineError> {
-        let image = self.inspect_plainly(name).await?;
+        let image = self.inspect(name).await?;
         Ok(image.map(|image| ImageLayers {
-            id: image.id.unwrap_or_default(),
+            facts: ImageFacts { size_bytes: on_disk(&image), id: image.id.unwrap_or_default() },
             chains: chain_ids(&diff_ids(image.root_fs)),
         }))
     }

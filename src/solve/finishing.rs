@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::buildkit::session::auth::CredentialStore;
 use crate::diagnose::{self, OutputHints};
-use crate::engine::{Engine, RegistryCredentials, registry_of};
+use crate::engine::{Engine, ImageFacts, RegistryCredentials, registry_of};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{FailureKind, Transferred};
 use crate::solve::failure;
@@ -30,8 +30,8 @@ pub(super) async fn finish(
     let job = solve.job;
     let finished = async {
         settle(job, &solved.response).await?;
-        let is_verified = load(solve, around, &mut solved, telling).await?;
-        let image = image(job, around, solved, is_verified).await?;
+        let loaded = load(solve, around, &mut solved, telling).await?;
+        let image = image(job, around, solved, loaded).await?;
         if let Some(engine) = &around.engine {
             for reference in &job.push {
                 push(engine, &job.logins, reference).await?;
@@ -45,24 +45,25 @@ pub(super) async fn finish(
     }
 }
 
-/// Loads the image where it was built elsewhere. Returns whether it is known to be in the engine under all of its names.
+/// Loads the image where it was built elsewhere. Returns what the engine says of it, where it is known to be there under all
+/// of its names.
 async fn load(
     solve: &Solve<'_>,
     around: &Surroundings,
     solved: &mut Solved,
     telling: &Telling,
-) -> Result<bool, BuildFailure> {
+) -> Result<Option<ImageFacts>, BuildFailure> {
     let job = solve.job;
-    let Some(engine) = &around.engine else { return Ok(false) };
+    let Some(engine) = &around.engine else { return Ok(None) };
     let bytes = Arc::<Transferred>::default();
     if let (Some(way), Some(names), false) = (&around.by_layers, job.by_layers(), solved.is_whole) {
         let loading = way.load(&solved.response, &names, &bytes);
-        let failed = |loaded: &Result<(), Trouble>| match loaded {
+        let failed = |loaded: &Result<ImageFacts, Trouble>| match loaded {
             Err(Trouble::Engine(failure)) => Some(failure.message.clone()),
             _ => None,
         };
         match telling.during(LOADING, &bytes, loading, failed).await {
-            Ok(()) => return Ok(true),
+            Ok(facts) => return Ok(Some(facts)),
             Err(Trouble::Engine(failure)) => return Err(failure),
             Err(Trouble::Kept) => export_whole(solve, around, solved).await?,
         }
@@ -74,7 +75,7 @@ async fn load(
         };
         telling.during(LOADING, &bytes, loading, failed).await?;
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Has the image leave the builder as an archive, since its layers cannot be used.
@@ -97,7 +98,7 @@ async fn image(
     job: &Job,
     around: &Surroundings,
     solved: Solved,
-    is_verified: bool,
+    loaded: Option<ImageFacts>,
 ) -> Result<BuiltImage, BuildFailure> {
     let Solved { build_ref, response, .. } = solved;
     let mut image = BuiltImage {
@@ -112,6 +113,9 @@ async fn image(
     };
     let build_ref = format!("{}/{build_ref}", around.builder());
     image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);
+    if let Some(facts) = loaded {
+        return Ok(BuiltImage { id: facts.id, size_bytes: facts.size_bytes, ..image });
+    }
     let Some(engine) = around.engine.as_ref().filter(|_| job.loads_image) else {
         return Ok(image);
     };
@@ -130,7 +134,7 @@ async fn image(
             break;
         }
     }
-    if !job.archives.is_empty() && !is_verified {
+    if !job.archives.is_empty() {
         if !is_there {
             return Err(loading::not_there(&image.id));
         }

@@ -155,7 +155,7 @@ fn leave(
         // An exporter alone has the same number, and so the same archive.
         settled.sort_by_key(|exporter| !exporter.loads);
         settled[0].spec.attrs.insert(TAR.to_owned(), "false".to_owned());
-        let store = Directory { path: layers.to_owned(), access: Access::Write };
+        let store = Directory { path: layers.to_owned(), access: Access::Keep };
         request.stores.insert(EXPORT_STORE.to_owned(), store);
         request.kept = Some(layers.to_owned());
     }
@@ -315,7 +315,7 @@ mod tests {
                    image(name=docker.io/library/a:latest push=true)";
         assert_eq!(shown, all);
         assert_eq!(request_.kept.as_deref(), Some(Path::new("/kept")));
-        assert_eq!(request_.stores[EXPORT_STORE].access, Access::Write);
+        assert_eq!(request_.stores[EXPORT_STORE].access, Access::Keep);
         assert_eq!(request_.archives, [PathBuf::from("/t/image-0-0.tar")]);
         // As an archive it has the same number, alone.
         let mut first = request_.options.exporters[0].clone();

@@ -22,7 +22,7 @@ use self::image::StoredImage;
 use self::lacking::Store;
 use crate::buildkit::session::content::Digest;
 use crate::diagnose;
-use crate::engine::{Connector, Engine, EngineError, ImageLayers};
+use crate::engine::{Connector, Engine, EngineError, ImageFacts, ImageLayers};
 use crate::progress::outcome::BuildFailure;
 use crate::progress::{FailureKind, Transferred};
 
@@ -107,27 +107,19 @@ impl From<EngineError> for Trouble {
 
 impl ByLayers {
     /// Has the engine have the image that an exporter told of in `response`, under all of `names`. It is sent what it lacks,
-    /// or everything, where it turns out not to be enough.
+    /// or everything, where it turns out not to be enough. Returns what the engine says of the image.
     pub(super) async fn load(
         &self,
         response: &BTreeMap<String, String>,
         names: &[String],
         bytes: &Arc<Transferred>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<ImageFacts, Trouble> {
         let image = StoredImage::read(self.kept.path(), response).map_err(|_| Trouble::Kept)?;
         self.kept.note_use(image.digests());
-        let named = self.named(names).await?;
-        let id = |it: &Option<ImageLayers>| it.as_ref().map(|it| it.id.clone());
-        let ids: BTreeSet<_> = named.iter().map(id).collect();
-        let config = image.config.digest.to_string();
-        if ids.iter().all(|id| id.as_ref() == Some(&config)) {
-            // With a graph driver there is no image without its layers.
-            return Ok(());
-        }
-        let store = Store::find(&self.connector).await;
-        let is_named = ids.iter().all(|id| id.as_ref().is_some_and(|id| image.is_called(id)));
-        if is_named && store.holds(&image).await == Some(true) {
-            return Ok(());
+        let (named, store) = tokio::join!(self.named(names), Store::find(&self.connector));
+        let named = named?;
+        if let Some(facts) = self.nothing_new(&image, &named, &store).await {
+            return Ok(facts);
         }
         let lacking = store.lacking(&self.engine, &image, &named).await;
         let all: BTreeSet<Digest> = image.layers.iter().map(|it| it.digest.clone()).collect();
@@ -138,6 +130,25 @@ impl ByLayers {
             }
             sent => sent,
         }
+    }
+
+    /// What the engine says of the image, if it has it under all of its names.
+    async fn nothing_new(
+        &self,
+        image: &StoredImage,
+        named: &[Option<ImageLayers>],
+        store: &Store,
+    ) -> Option<ImageFacts> {
+        let facts: Vec<&ImageFacts> =
+            named.iter().map(|it| it.as_ref().map(|it| &it.facts)).collect::<Option<_>>()?;
+        let first = facts.first()?;
+        if facts.iter().any(|it| it.id != first.id) {
+            return None;
+        }
+        // With a graph driver there is no image without its layers.
+        let is_whole = first.id == image.config.digest.to_string()
+            || (image.is_called(&first.id) && store.holds(image).await == Some(true));
+        is_whole.then(|| (*first).clone())
     }
 
     /// The image with `layers`.
@@ -160,7 +171,7 @@ impl ByLayers {
         image: &StoredImage,
         names: &[String],
         store: &Store,
-    ) -> Result<(), Trouble> {
+    ) -> Result<ImageFacts, Trouble> {
         let loaded = self.engine.load(pieces).await;
         if let Some((blob, _)) = fault.take() {
             self.kept.forget(&blob);
@@ -174,25 +185,21 @@ impl ByLayers {
         if let Some((name, _)) = names.iter().zip(&named).find(|(_, there)| there.is_none()) {
             return Err(Trouble::Engine(not_there(name)));
         }
-        let has_it = named.iter().flatten().any(|it| image.is_called(&it.id));
-        // Another build may have taken its names.
-        if !has_it && !self.is_there(image).await? {
-            return Err(Trouble::Engine(not_there(&image.config.digest.to_string())));
+        let mut facts = named.into_iter().flatten().map(|it| it.facts);
+        if let Some(facts) = facts.find(|it| image.is_called(&it.id)) {
+            return Ok(facts);
         }
-        Ok(())
+        // Another build may have taken its names.
+        for blob in [&image.config, &image.manifest] {
+            if let Some(there) = self.engine.image_layers(&blob.digest.to_string()).await? {
+                return Ok(there.facts);
+            }
+        }
+        Err(Trouble::Engine(not_there(&image.config.digest.to_string())))
     }
 
     /// What has `names` now.
     async fn named(&self, names: &[String]) -> Result<Vec<Option<ImageLayers>>, EngineError> {
         try_join_all(names.iter().map(|name| self.engine.image_layers(name))).await
-    }
-
-    async fn is_there(&self, image: &StoredImage) -> Result<bool, EngineError> {
-        for blob in [&image.config, &image.manifest] {
-            if self.engine.image_layers(&blob.digest.to_string()).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }

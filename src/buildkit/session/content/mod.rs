@@ -40,6 +40,8 @@ pub enum Access {
     Read,
     /// Read them, and add further ones.
     Write,
+    /// The same for what is verified whenever it is used: nobody waits until the disk has it.
+    Keep,
 }
 
 /// The stores of a session.

@@ -83,8 +83,8 @@ impl ContentService {
                 let received = self.received.clone();
                 let write =
                     tower::service_fn(move |request: Request<Streaming<WriteContentRequest>>| {
-                        let (path, received) = (directory.path.clone(), received.clone());
-                        let written = writing::write(path, received, request.into_inner());
+                        let (directory, received) = (directory.clone(), received.clone());
+                        let written = writing::write(directory, received, request.into_inner());
                         std::future::ready(Ok(Response::new(written)))
                     });
                 let mut grpc = grpc::<WriteContentResponse, WriteContentRequest>();

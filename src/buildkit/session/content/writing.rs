@@ -14,7 +14,7 @@ use tonic::codec::Streaming;
 
 use super::digest::Hasher;
 use super::messages::{WriteAction, WriteContentRequest, WriteContentResponse};
-use super::{Digest, reading};
+use super::{Access, Digest, Directory, reading};
 use crate::files::partial::{self, PartialFile};
 use crate::progress::Transferred;
 
@@ -25,7 +25,7 @@ pub(super) type Answers = ReceiverStream<Result<WriteContentResponse, Status>>;
 
 /// Serves one call: one blob.
 pub(super) fn write(
-    layout: PathBuf,
+    directory: Directory,
     received: Arc<Transferred>,
     mut incoming: Streaming<WriteContentRequest>,
 ) -> Answers {
@@ -39,12 +39,12 @@ pub(super) fn write(
             }
         }
     });
-    tokio::task::spawn_blocking(move || receive(&layout, &received, messages, &out));
+    tokio::task::spawn_blocking(move || receive(&directory, &received, messages, &out));
     ReceiverStream::new(answers)
 }
 
 fn receive(
-    layout: &Path,
+    directory: &Directory,
     received: &Arc<Transferred>,
     mut messages: mpsc::Receiver<WriteContentRequest>,
     out: &mpsc::Sender<Result<WriteContentResponse, Status>>,
@@ -54,7 +54,7 @@ fn receive(
         let commit = message.action == WriteAction::Commit as i32;
         let answer = match &mut ingest {
             Some(ingest) => ingest.take(&message),
-            None => Ingest::begin(layout, received, &message)
+            None => Ingest::begin(directory, received, &message)
                 .and_then(|begun| ingest.insert(begun).take(&message)),
         };
         let answer = match (answer, commit) {
@@ -73,6 +73,8 @@ fn receive(
 /// A blob on its way in.
 struct Ingest {
     layout: PathBuf,
+    /// Whether its name will be taken for its content.
+    is_durable: bool,
     file: PartialFile,
     hasher: Hasher,
     written: u64,
@@ -85,7 +87,7 @@ struct Ingest {
 
 impl Ingest {
     fn begin(
-        layout: &Path,
+        Directory { path: layout, access }: &Directory,
         received: &Arc<Transferred>,
         first: &WriteContentRequest,
     ) -> Result<Self, Status> {
@@ -96,9 +98,19 @@ impl Ingest {
         // A blob stays what it is: containerd's stores have them read-only, too.
         let file = partial::file(layout, 0o444).map_err(|error| not_written(layout, &error))?;
         let hasher = expected.as_ref().map(Digest::hasher).unwrap_or_default();
-        let layout = layout.to_owned();
+        let (layout, is_durable) = (layout.clone(), *access != Access::Keep);
         let received = received.clone();
-        Ok(Self { layout, file, hasher, written: 0, total: 0, announced: 0, expected, received })
+        Ok(Self {
+            layout,
+            is_durable,
+            file,
+            hasher,
+            written: 0,
+            total: 0,
+            announced: 0,
+            expected,
+            received,
+        })
     }
 
     /// Takes one message. A commit is up to [`Self::commit`] then.
@@ -165,8 +177,10 @@ impl Ingest {
         let file = self.file;
         let store = || -> io::Result<()> {
             fs_err::create_dir_all(path.parent().unwrap_or(&self.layout))?;
-            // Its name will be taken for its content, also after a power cut.
-            file.as_file().sync_all()?;
+            // Also after a power cut.
+            if self.is_durable {
+                file.as_file().sync_all()?;
+            }
             file.persist(&path)
         };
         store().map_err(|error| not_written(&self.layout, &error))?;
