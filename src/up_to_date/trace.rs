@@ -50,7 +50,9 @@ pub fn unnamed_bases(run: &RunTrace) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for target in run.targets() {
         let steps: Vec<&Step> = target.trace.steps().collect();
-        let asked = steps.iter().filter_map(|step| asked_for(&step.label));
+        // A forecast has no steps that ask for images.
+        let name = |step: &&Step| asked_for(&step.label).or_else(|| fetched(&step.label));
+        let asked = steps.iter().filter_map(name);
         let asked = asked.filter(|(_, digest)| digest.is_none());
         let asked = asked.map(|(reference, _)| image_reference::full(&reference));
         names.extend(asked.filter(|reference| digest_of(&steps, reference).is_none()));
