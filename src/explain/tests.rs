@@ -322,7 +322,7 @@ fn what_is_set_above_a_run_is_named() {
     now.targets[0].steps[2].instruction = "RUN echo 2".to_owned();
     let found = causes(&now, &[with(1, &["ENV A=1"])])[2].clone();
     assert_eq!(found, above(Some("ENV A=1"), Some("ENV A=2")));
-    // A here document is no part of the text.
+    // A here document does not stand in the text.
     let mut now = with(2, &both);
     now.targets[0].steps[2].written = Some("another".to_owned());
     let text = now.targets[0].steps[2].instruction.clone();

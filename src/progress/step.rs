@@ -68,6 +68,20 @@ impl StepName {
         format!("[{stage}] {instruction}")
     }
 
+    /// The image that a `FROM` fetches, and its digest where the engine tells it. A stage that several targets have in common
+    /// has no number on Docker 20.10, nor has an image that files are copied from.
+    pub fn fetched_image(&self) -> Option<(&str, Option<&str>)> {
+        let rest = self.instruction.strip_prefix("FROM ")?;
+        rest.split(' ').find(|word| !word.starts_with("--")).map(reference_and_digest)
+    }
+
+    /// The image whose configuration is asked for, as every build does of each that it needs; with its digest, where
+    /// the Dockerfile has it.
+    pub fn described_image(&self) -> Option<(&str, Option<&str>)> {
+        let image = self.instruction.strip_prefix("load metadata for ")?;
+        (self.tag == "internal").then(|| reference_and_digest(image))
+    }
+
     /// Whether this is a `RUN`: the engine starts a process for it.
     pub fn is_run(&self) -> bool {
         self.is_instruction() && self.instruction.starts_with("RUN ")
@@ -77,6 +91,10 @@ impl StepName {
     pub fn is_base(&self) -> bool {
         self.is_instruction() && self.instruction.starts_with("FROM ")
     }
+}
+
+fn reference_and_digest(image: &str) -> (&str, Option<&str>) {
+    image.split_once('@').map_or((image, None), |(reference, digest)| (reference, Some(digest)))
 }
 
 fn one_line(text: &str) -> String {

@@ -131,7 +131,7 @@ async fn images_are_the_same(engine: &DockerEngine, proof: &Proof, question: &Qu
         && images.iter().all(|(name, id)| ids.get(*name).is_some_and(|found| found == id))
 }
 
-/// What became of each target; `None` where one is no image.
+/// What became of each target; `None` where one is not an image.
 fn proven(question: &Question, finished: &Finished) -> Option<BTreeMap<String, Proven>> {
     let proven = |(name, request): (&str, &str)| {
         let TargetOutcome::Built(image) = finished.outcome.targets.get(name)? else { return None };

@@ -3,7 +3,7 @@
 //! A [`Question`] is what is asked for, of targets whose result depends on nothing but what can be looked at here: a
 //! request to the engine, base images by their ids, directories by their [`SealedWalk`]s. A [`Proof`] is a question that
 //! a build has answered. Where the next question is the same and everything it stood on is as it was, its images are the
-//! answer. What cannot be looked at is no question: such a target is solved. Pure, but for [`Proofs`], which are kept in
+//! answer. Of what cannot be looked at nothing is asked: such a target is solved. Pure, but for [`Proofs`], which are kept in
 //! a file. `docs/design/why.md` has the conditions and their limits.
 
 mod proof;

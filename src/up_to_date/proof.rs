@@ -71,16 +71,13 @@ impl Proof {
     }
 
     /// The targets of `question`, in the order of their names.
-    pub fn of<'a>(&'a self, question: &Question) -> impl Iterator<Item = (&'a str, &'a Proven)> {
-        let asked: Vec<_> = question.targets.keys().cloned().collect();
-        let targets = self.targets.iter().filter(move |(name, _)| asked.contains(name));
-        targets.map(|(name, target)| (name.as_str(), target))
+    fn of<'a>(&'a self, question: &'a Question) -> impl Iterator<Item = &'a Proven> {
+        question.targets.keys().filter_map(|name| self.targets.get(name))
     }
 
     /// Every image that has to be there, by reference: what the targets of `question` are called, and bases.
-    pub fn images(&self, question: &Question) -> BTreeMap<&str, &str> {
-        let targets = self.of(question).map(|(_, target)| target);
-        let named = targets.flat_map(|target| {
+    pub fn images<'a>(&'a self, question: &'a Question) -> BTreeMap<&'a str, &'a str> {
+        let named = self.of(question).flat_map(|target| {
             target.references.iter().map(|name| (name.as_str(), target.image.as_str()))
         });
         let bases = self.bases.iter().map(|(name, id)| (name.as_str(), id.as_str()));

@@ -59,6 +59,11 @@ impl Question {
         Some(question)
     }
 
+    /// Whether a Dockerfile names the image `reference`, in full.
+    pub(super) fn names(&self, reference: &str) -> bool {
+        self.bases.contains(reference)
+    }
+
     /// Names of targets, each with the digest of what is asked for.
     pub fn requests(&self) -> impl Iterator<Item = (&str, &str)> {
         self.targets.iter().map(|(name, asked)| (name.as_str(), asked.request.as_str()))

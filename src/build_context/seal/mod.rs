@@ -181,11 +181,10 @@ impl SealedWalk {
         let mut sealer = Sealer::new(&root, now);
         let walked = walk_without_attributes(&root, &filter, &mut |entry| {
             sealer.add(entry);
-            if self.seal.marks.starts_with(&sealer.marks) && !is_over() {
-                Ok(())
-            } else {
-                Err(Stop)
-            }
+            // Those before it have been compared.
+            let marked = sealer.marks.len().checked_sub(1);
+            let is_same = marked.is_none_or(|at| self.seal.marks.get(at) == sealer.marks.last());
+            if is_same && !is_over() { Ok(()) } else { Err(Stop) }
         });
         walked.is_ok() && sealer.seal().is_some_and(|seal| seal == self.seal)
     }

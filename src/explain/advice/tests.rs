@@ -69,7 +69,7 @@ fn code_above_an_install_is_a_habit_and_lists_above_it_are_none() {
     let install = "RUN pip install -r requirements.txt".to_owned();
     assert_eq!(advice.habit, Habit::CopyBeforeInstall { install, paths });
 
-    // Once is no habit; what installs the directory itself reads the code.
+    // Once does not make a habit; what installs the directory itself reads the code.
     assert_eq!(advised(&builds(names(INSTALL), &code[..3])), []);
     assert_eq!(advised(&builds(names("[3/4] RUN pip install ."), &code)), []);
     // Gone from the Dockerfile.

@@ -282,12 +282,8 @@ fn hidden(values: &BTreeMap<String, String>, redactor: &Redactor) -> BTreeMap<St
 /// Reference and digest of the image that a step named `name` begins a stage with, if it does.
 pub fn base_of(name: &str) -> Option<(String, Option<String>)> {
     let label = crate::progress::StepName::parse(name);
-    let mut words = label.instruction.strip_prefix("FROM ").filter(|_| label.is_base())?.split(' ');
-    let image = words.find(|word| !word.starts_with("--"))?;
-    Some(match image.split_once('@') {
-        Some((reference, digest)) => (reference.to_owned(), Some(digest.to_owned())),
-        None => (image.to_owned(), None),
-    })
+    let (reference, digest) = label.fetched_image().filter(|_| label.is_base())?;
+    Some((reference.to_owned(), digest.map(str::to_owned)))
 }
 
 /// `sha256:` and the hash of `bytes` in hex.
