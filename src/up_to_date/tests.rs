@@ -164,6 +164,9 @@ fn bases_are_those_of_the_engine_before_and_after() {
     let with = |name: &'static str| -> Vec<&str> {
         PLAIN.iter().map(|it| if it.contains("] FROM") { name } else { *it }).collect()
     };
+    // As Docker 20.10 names it.
+    let short = Bases::from([("docker.io/library/busybox".to_owned(), "sha256:1".to_owned())]);
+    assert_eq!(used(&PLAIN, &one, &short), Some(one.clone()));
     // Told by its digest: that of the engine, or one from a registry.
     let own = with("[one 1/1] FROM docker.io/library/busybox:latest@sha256:1");
     assert_eq!(used(&own, &one, &Bases::new()), Some(one.clone()));

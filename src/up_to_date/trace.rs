@@ -10,8 +10,8 @@ use crate::progress::{RunTrace, StepName};
 use crate::remote;
 
 /// The base images that `run` used, with their ids; `None` where one of its steps depends on something that cannot be
-/// looked at, or a base is not known to be the one that it was. `before` and `after` are the images that the engine had
-/// at these times.
+/// looked at, or a base is not known to be the one that it was. `before` (names in full) and `after` are the images that the
+/// engine had at these times.
 pub fn bases(question: &Question, run: &RunTrace, before: &Bases, after: &Bases) -> Option<Bases> {
     let mut used = Bases::new();
     for (name, asked) in &question.targets {
@@ -32,7 +32,9 @@ pub fn bases(question: &Question, run: &RunTrace, before: &Bases, after: &Bases)
             let is_it = match digest_of(&steps, &reference) {
                 // Of images by platform another one of the same name may have been fetched.
                 Some(digest) => digest == id && !asked.names_platform,
-                None => after.get(&reference) == Some(id),
+                None => after
+                    .iter()
+                    .any(|(it, now)| now == id && image_reference::full(it) == reference),
             };
             if !is_it {
                 return None;
@@ -46,18 +48,22 @@ pub fn bases(question: &Question, run: &RunTrace, before: &Bases, after: &Bases)
 /// Of a target with more steps not all are told (`progress::bounds`).
 const MOST_STEPS: usize = 5_000;
 
-/// The base images that the steps of `run` name without telling which they are, in full.
+/// The base images that the steps of `run` name without telling which they are, as they name them: Docker 20.10 leaves out
+/// the tag `latest`.
 pub fn unnamed_bases(run: &RunTrace) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for target in run.targets() {
         let steps: Vec<&Step> = target.trace.steps().collect();
-        let asked = steps.iter().filter_map(|step| {
-            // A forecast has no steps that ask for images.
-            step.label.described_image().or_else(|| step.label.fetched_image())
-        });
+        // A forecast has no steps that ask for images, and the two may name one differently.
+        let asked = steps
+            .iter()
+            .flat_map(|step| [step.label.described_image(), step.label.fetched_image()])
+            .flatten();
         let asked = asked.filter(|(_, digest)| digest.is_none());
-        let asked = asked.map(|(reference, _)| image_reference::full(reference));
-        names.extend(asked.filter(|reference| digest_of(&steps, reference).is_none()));
+        let unnamed = asked
+            .map(|(reference, _)| reference.to_owned())
+            .filter(|reference| digest_of(&steps, &image_reference::full(reference)).is_none());
+        names.extend(unnamed);
     }
     names
 }
