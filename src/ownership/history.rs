@@ -22,8 +22,13 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     };
     let namespace = build.frontend_attrs.get("build-arg:BUILDKIT_CACHE_MOUNT_NS");
     let namespace = namespace.map_or("", String::as_str);
+    let told = match owner {
+        // What another build did for it at the same time may be somebody else's.
+        Owner::Ours => build.trace.own_steps(),
+        Owner::Project(_) | Owner::Unnamed => build.trace.steps().collect(),
+    };
     let mut steps: Vec<BuildStep> =
-        build.trace.steps().map(|step| of_trace(step, namespace)).collect();
+        told.into_iter().map(|step| of_trace(step, namespace)).collect();
     mark_result(&mut steps);
     let service = build.frontend_attrs.get(&format!("label:{}", labels::SERVICE));
     let failed =

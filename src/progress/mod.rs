@@ -6,6 +6,7 @@ pub mod estimate;
 pub mod event;
 pub mod lines;
 pub mod outcome;
+mod own;
 pub mod rate;
 pub mod redaction;
 pub mod run;

@@ -44,6 +44,13 @@ impl StepName {
         Self { tag, stage, position, instruction }
     }
 
+    /// The platform it is for, where several are built: `linux/amd64`, `linux/arm64->amd64`.
+    pub fn platform(&self) -> Option<&str> {
+        let first = self.tag.split(' ').next()?;
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        first.split_once('/').filter(|(index, _)| !is_number(index)).map(|_| first)
+    }
+
     /// Whether this is an instruction of the Dockerfile that makes a layer or fetches an image:
     /// `[... n/m] FROM|RUN|COPY|ADD|WORKDIR ...`.
     pub fn is_instruction(&self) -> bool {
@@ -196,10 +203,9 @@ impl Step {
 
     /// Takes over what the engine says of one vertex of the step.
     pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) {
-        for input in &vertex.inputs {
-            if !self.inputs.contains(input) {
-                self.inputs.insert(input.clone());
-            }
+        // What a twin reads is another build's.
+        if vertex.progress_group.is_some() || vertex.digest == self.id {
+            self.inputs.extend(vertex.inputs.iter().cloned());
         }
         let member = self.members.entry(vertex.digest.clone()).or_default();
         // The engine repeats the announcement of a vertex that already started; it says nothing.

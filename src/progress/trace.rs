@@ -91,14 +91,18 @@ impl Trace {
 
     /// The step that failed, if one did.
     pub fn failed(&self) -> Option<&Step> {
-        self.steps.values().find(|step| step.state() == StepState::Failed)
+        let has_failed = |step: &&Step| step.state() == StepState::Failed;
+        self.own_steps()
+            .into_iter()
+            .find(has_failed)
+            .or_else(|| self.steps.values().find(has_failed))
     }
 
     /// Steps of the Dockerfile that came from the cache, and that ran (see
     /// [`Step::counts_as_cached`]).
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for step in self.steps.values() {
+        for step in self.own_steps() {
             match step.counts_as_cached() {
                 Some(true) => counts.cached += 1,
                 Some(false) => counts.run += 1,
@@ -112,7 +116,7 @@ impl Trace {
     /// 20.10 may not tell that it ended: for this build it did not run.
     pub fn counts_of_success(&self) -> Counts {
         let mut counts = self.counts();
-        for step in self.steps.values().filter(|step| step.label.is_instruction()) {
+        for step in self.own_steps().iter().filter(|step| step.label.is_instruction()) {
             match step.state() {
                 StepState::Waiting | StepState::Cancelled => counts.cached += 1,
                 StepState::Running => counts.run += 1,
@@ -396,9 +400,13 @@ mod tests {
 
     #[test]
     fn a_step_counts_once_by_whatever_names_others_know_it() {
+        let reading = |inputs: &[&str], vertex| Vertex {
+            inputs: inputs.iter().map(|it| (*it).to_owned()).collect(),
+            ..vertex
+        };
         let sent = [
             vertex("b1", "[1/3] FROM docker.io/library/b:1", None, None),
-            vertex("b2", "[2/3] COPY b.txt /f", None, None),
+            reading(&["b1", "b3"], vertex("b2", "[2/3] COPY b.txt /f", None, None)),
             vertex("a1", "[1/3] FROM docker.io/library/a:1", Some(1), Some(1)),
             vertex("a2", "[2/3] COPY a.txt /f", Some(1), Some(2)),
             vertex("b3", "[build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
@@ -422,7 +430,7 @@ mod tests {
     fn what_another_build_did_did_not_run_here() {
         let sent = [
             vertex("a", "[1/2] FROM docker.io/library/b:1", Some(1), Some(1)),
-            vertex("b", "[2/2] RUN x", None, None),
+            Vertex { inputs: vec!["a".into()], ..vertex("b", "[2/2] RUN x", None, None) },
             vertex("c", "exporting to image", None, None),
         ];
         let status = SolveStatus { vertexes: sent.to_vec(), ..SolveStatus::default() };

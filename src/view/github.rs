@@ -190,7 +190,7 @@ fn row(target: &TargetSummary, past: &Past) -> [String; 8] {
 fn slowest(text: &mut String, run: &RunTrace, past: &Past) {
     let mut steps: Vec<(&TargetTrace, &Step)> = Vec::new();
     for target in run.targets() {
-        for step in target.trace.steps() {
+        for step in target.trace.own_steps() {
             let ran = step.is_visible() && step.duration().as_secs_f64() >= 0.1;
             // What targets share is one step in the engine.
             if ran && !steps.iter().any(|(_, other)| other.id == step.id) {

@@ -126,6 +126,54 @@ fn builds_at_the_same_time_are_both_remembered() {
 }
 
 #[test]
+fn steps_that_others_do_at_the_same_time_are_theirs() {
+    let engine = crate::support::engine("28.5");
+    let one = Project::new(&engine);
+    let other = Project::new(&engine);
+    // The same layers by another name: to the engine the first steps of both are one.
+    let alias = format!("{}-alias", other.name());
+    other.write("alias/Dockerfile", format!("FROM {BUSYBOX}\nLABEL a=b\n"));
+    engine.docker_ok(&["build", "-q", "-t", &alias, &other.dir().join("alias").to_string_lossy()]);
+    for (project, dockerfile) in [
+        (&one, format!("FROM {BUSYBOX}\nCOPY f /\nRUN echo {}\n", one.name())),
+        (
+            &other,
+            format!(
+                "FROM {alias} AS base\nFROM base AS x\nCOPY f /\nRUN echo on\nRUN echo {}\n",
+                other.name()
+            ),
+        ),
+    ] {
+        project.write("compose.yaml", "services:\n  api: {build: .}\n");
+        project.write("Dockerfile", dockerfile);
+    }
+    for round in 0..6 {
+        let building = [&one, &other].map(|project| {
+            project.write("f", format!("{} {round}", one.name()));
+            let mut command = project.command(&["build", "--quiet"]);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        });
+        for running in building {
+            let ended = running.wait_with_output().unwrap();
+            assert!(ended.status.success(), "{}", text(&ended));
+        }
+    }
+    for (project, names) in [
+        (&one, ["[1/3]", "[2/3]", "[3/3]"].as_slice()),
+        (&other, ["[base 1/1]", "[x 1/3]", "[x 2/3]", "[x 3/3]"].as_slice()),
+    ] {
+        for build in builds(project) {
+            let steps = build["targets"][0]["steps"].as_array().unwrap();
+            let instructions = steps.iter().filter(|step| step["position"].is_array());
+            let told: Vec<&str> = instructions.map(|step| step["name"].as_str().unwrap()).collect();
+            let are_own = told.iter().zip(names).all(|(name, own)| name.starts_with(own));
+            assert!(told.len() == names.len() && are_own, "{told:?}");
+        }
+    }
+    engine.docker_ok(&["rmi", &alias]);
+}
+
+#[test]
 fn a_ledger_that_cannot_be_written_is_a_warning() {
     on_every_engine(|engine| {
         let project = project(engine);

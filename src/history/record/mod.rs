@@ -143,7 +143,14 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         finished: finished.map(at),
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
-        steps: in_order(trace.trace.steps().map(|of| step(of, outline.as_ref(), facts)).collect()),
+        steps: in_order(
+            trace
+                .trace
+                .own_steps()
+                .into_iter()
+                .map(|it| step(it, outline.as_ref(), facts))
+                .collect(),
+        ),
         inputs: inputs(trace, facts, run.redactor),
     };
     if let Some(mut writing) = Writing::new(facts, run.redactor) {
@@ -253,7 +260,7 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
     let args =
         facts.args.iter().map(|(name, value)| (name.clone(), redactor.argument(name, value)));
     let mut bases: Vec<BaseImage> = Vec::new();
-    for step in trace.trace.steps() {
+    for step in trace.trace.own_steps() {
         let Some((reference, digest)) = base_of(&step.name) else { continue };
         if bases.iter().any(|base| base.reference == reference) {
             continue;
