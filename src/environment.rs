@@ -76,6 +76,11 @@ impl Environment {
         Some(self.state_directory()?.join("proofs"))
     }
 
+    /// Where it is remembered when build cache was removed.
+    pub fn cleaned_file(&self) -> Option<PathBuf> {
+        Some(self.state_directory()?.join("cleaned.json"))
+    }
+
     /// Where layers are kept that came from builders.
     pub fn layers_directory(&self) -> Option<PathBuf> {
         Some(self.state_directory()?.join("layers"))

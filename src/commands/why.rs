@@ -20,10 +20,9 @@ pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
     let (others, _) = store::read_all(&builds, usize::MAX);
     let mut explanation = explain::with_advice(build, others);
     only(&mut explanation, &args.services)?;
-    let (columns, _) = app.ui.size();
     app.ui.data(&match args.format {
         WhyFormat::Json => why::document(&explanation),
-        WhyFormat::Text => why::text(&explanation, columns),
+        WhyFormat::Text => why::text(&explanation, app.ui.data_columns()),
     });
     Ok(())
 }

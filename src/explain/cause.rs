@@ -1,9 +1,10 @@
 //! What can make a step run.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::history::BuildId;
 use crate::history::copied::Differences;
+use crate::history::{BuildId, Entry};
 
 /// Why a step ran, and how sure that is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,6 +64,11 @@ pub enum Reason {
         /// Which, as far as that is known.
         paths: Vec<PathChange>,
     },
+    /// Files of a build context are left out, or are no longer, by its ignore file.
+    IgnoreFile {
+        /// Which.
+        paths: Vec<PathChange>,
+    },
     /// It copies from a stage in which something ran.
     Stage {
         /// The step of that stage that ran.
@@ -77,12 +83,41 @@ pub enum Reason {
     RecordGone {
         /// The newest build that had the same result.
         built: BuildId,
+        /// What happened to the engine since.
+        #[serde(flatten)]
+        since: Since,
     },
     /// Nothing obvious.
     Unknown {
         /// What changed that may have to do with it, in words.
         changed: Vec<String>,
     },
+}
+
+/// What happened to an engine between two builds that can have taken a result.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Since {
+    /// When `clean` removed build cache of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleaned: Option<Timestamp>,
+    /// Its release before, where it has another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+impl Since {
+    pub(super) fn new(before: &Entry, build: &Entry) -> Self {
+        let (was, is) = (&before.engine.version, &build.engine.version);
+        let is_another = !was.is_empty() && !is.is_empty() && was != is;
+        Self {
+            cleaned: build.cleaned.filter(|at| *at > before.started),
+            from: is_another.then(|| was.clone()),
+            to: is_another.then(|| is.clone()),
+        }
+    }
 }
 
 impl Reason {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::explain::cause::{Cause, Reason};
+use crate::explain::cause::{Cause, Reason, Since};
 use crate::explain::files::{changed_files, files_are_known, same_files};
 use crate::explain::given::{
     bases_are_known, changed_arguments, changed_setting, changes, moved, moved_base, moved_bases,
     replaced_argument,
 };
+use crate::explain::ignored;
 use crate::history::copied::Differences;
 use crate::history::record::base_of;
 use crate::history::{BaseImage, Entry, Inputs, StepEntry, StepResult, TargetEntry};
@@ -83,7 +84,10 @@ impl<'a> Chain<'a> {
             let reason = match self.target.inputs.no_cache {
                 // Of some stages the cache was not to be read, and nothing else happened.
                 true => Reason::Requested,
-                false => Reason::RecordGone { built: built.entry.id.clone() },
+                false => {
+                    let since = Since::new(built.entry, self.build);
+                    Reason::RecordGone { built: built.entry.id.clone(), since }
+                }
             };
             let certain = !self.target.inputs.no_cache
                 && self.all_files_are_known(index)
@@ -113,7 +117,7 @@ impl<'a> Chain<'a> {
             return self.another_text(before, old, step);
         }
         if let Some(cause) = changed_files(old, step) {
-            return cause;
+            return ignored::by_ignore_file(&cause, (old, was), (step, is)).unwrap_or(cause);
         }
         if self.target.inputs.no_cache {
             return Reason::Requested.likely();

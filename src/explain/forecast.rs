@@ -155,6 +155,7 @@ fn add_what_is_gone(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::explain::Since;
     use crate::history::testing::{build, step as entry};
     use crate::history::{Outcome, StepResult};
 
@@ -184,8 +185,7 @@ mod tests {
         assert_eq!(foreseen(next.clone(), &before, &["RUN one", "RUN two"]), [None, None, None]);
         // Nothing needs what the last step stands on.
         assert_eq!(foreseen(next.clone(), &before, &["RUN two"]), [None, None, None]);
-        let built = before[0].id.clone();
-        let gone = Reason::RecordGone { built };
+        let gone = Reason::RecordGone { built: before[0].id.clone(), since: Since::default() };
         let last = foreseen(next.clone(), &before, &["RUN one"]);
         assert_eq!(last, [None, None, Some((gone.clone(), false))]);
         let follows = Reason::EarlierStep { because_of_step: 1 };

@@ -9,6 +9,7 @@ mod chain;
 mod files;
 mod forecast;
 mod given;
+mod ignored;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use crate::history::{BuildId, Entry, StepEntry, StepResult, TargetEntry, copied}
 use chain::Chain;
 
 pub use advice::{Advice, Habit};
-pub use cause::{Cause, Change, PathChange, Reason};
+pub use cause::{Cause, Change, PathChange, Reason, Since};
 pub use chain::Digests;
 pub use forecast::{Known, forecast};
 

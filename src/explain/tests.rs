@@ -88,7 +88,10 @@ fn a_result_that_was_there_before_is_gone() {
     let (first, second) = (four(1, ALL, 1, 1), four(2, ALL, 2, 1));
     // Back to the files of the first build: its result ought to have been there.
     let causes = causes(&four(3, ALL, 1, 1), &[second, first.clone()]);
-    assert_eq!(causes[1], Some(Reason::RecordGone { built: first.id }.certain()));
+    assert_eq!(
+        causes[1],
+        Some(Reason::RecordGone { built: first.id, since: Since::default() }.certain())
+    );
 }
 
 #[test]
@@ -353,6 +356,58 @@ fn a_linked_target_is_the_cause_where_something_of_it_ran() {
     assert_eq!(causes(&now, &before)[1], Some(context().likely()));
     let mut now = linked(2, StepResult::Cached, "one");
     now.targets[0].steps[1].digest = "sha256:another".to_owned();
-    let gone = Reason::RecordGone { built: before[0].id.clone() };
+    let since = Since::default();
+    let gone = Reason::RecordGone { built: before[0].id.clone(), since };
     assert_eq!(causes(&now, &before)[1], Some(gone.certain()));
+}
+
+#[test]
+fn an_ignore_file_that_says_another_thing_is_the_cause() {
+    let with = |number: u32, paths: &[(&str, u8)], ignored: Option<&[&str]>| {
+        let mut entry = four(number, [false, false, false, number > 1], 1, 1);
+        entry.targets[0].steps[3].files = Some(files(paths));
+        entry.targets[0].inputs.ignored =
+            ignored.map(|it| it.iter().map(|it| (*it).to_owned()).collect());
+        entry
+    };
+    let cause = |old: Entry, new: Entry| causes(&new, &[old])[3].clone().unwrap();
+    let both = [("app/a.py", 1), ("app/b/c.py", 1)];
+    let left_out = cause(with(1, &both, Some(&[])), with(2, &both[..1], Some(&["app/b"])));
+    let paths = vec![change("app/b/c.py", Change::Removed)];
+    assert_eq!(left_out, Reason::IgnoreFile { paths }.certain());
+    let taken_in =
+        cause(with(1, &both[..1], Some(&["**/*.py", "!app/a.py"])), with(2, &both, Some(&["x"])));
+    let paths = vec![change("app/b/c.py", Change::Added)];
+    assert_eq!(taken_in, Reason::IgnoreFile { paths }.certain());
+    let files = |old, new| matches!(cause(old, new).reason, Reason::Files { .. });
+    // It is gone, whatever else was written into the ignore file.
+    assert!(files(with(1, &both, Some(&[])), with(2, &both[..1], Some(&["docs"]))));
+    // Another file changed, too.
+    let changed = [("app/a.py", 2)];
+    assert!(files(with(1, &both, Some(&[])), with(2, &changed, Some(&["app/b"]))));
+    // It was left out before, as it is now.
+    let same = Some(["app/b"].as_slice());
+    assert!(files(with(1, &both, same), with(2, &both[..1], same)));
+    assert!(files(with(1, &both, None), with(2, &both[..1], same)));
+    assert!(files(with(1, &both, Some(&["["])), with(2, &both[..1], same)));
+}
+
+#[test]
+fn what_happened_to_the_engine_meanwhile_is_told() {
+    let since = |cleaned: Option<i64>, version: &str| {
+        let mut old = four(1, ALL, 1, 1);
+        old.engine.version = "28.4.0".to_owned();
+        let mut new = four(2, [false, true, false, false], 1, 1);
+        new.engine.version = version.to_owned();
+        new.cleaned = cleaned.map(|after| old.started + jiff::SignedDuration::from_secs(after));
+        match causes(&new, &[old])[1].clone().unwrap().reason {
+            Reason::RecordGone { since, .. } => since,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(since(None, "28.4.0"), Since::default());
+    assert_eq!(since(Some(-1), ""), Since::default());
+    assert!(since(Some(1), "28.4.0").cleaned.is_some());
+    let updated = since(None, "28.5.2");
+    assert_eq!((updated.from.as_deref(), updated.to.as_deref()), (Some("28.4.0"), Some("28.5.2")));
 }

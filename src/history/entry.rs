@@ -38,6 +38,9 @@ pub struct Entry {
     /// Why it was stopped before its end, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopReason>,
+    /// When `clean` had last removed build cache of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleaned: Option<Timestamp>,
     /// The targets in the order of the plan.
     pub targets: Vec<TargetEntry>,
 }
@@ -250,6 +253,9 @@ pub struct Inputs {
     /// Options that change what steps do, by BuildKit's names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
+    /// The patterns of the ignore file of the build context; absent where that was not sent, or has too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Vec<String>>,
     /// Base images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<BaseImage>,

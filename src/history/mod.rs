@@ -5,6 +5,7 @@
 //! entries to what estimates need. Knows no engine, no clock, no environment,
 //! and nothing of how anything is shown. The format is described in `docs/design/ledger.md`.
 
+pub mod cleaned;
 pub mod copied;
 pub mod entry;
 pub mod id;

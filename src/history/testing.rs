@@ -24,6 +24,7 @@ pub(crate) fn build(number: u32, outcome: Outcome, steps: Vec<StepEntry>) -> Ent
         seconds,
         outcome,
         stopped: None,
+        cleaned: None,
         targets: vec![TargetEntry {
             service: "api".to_owned(),
             name: "api".to_owned(),

@@ -31,6 +31,8 @@ pub(super) trait Listing {
     fn directory(&self) -> &str;
     /// Paths that are wanted of it; everything where empty.
     fn wanted(&self) -> &[Vec<u8>];
+    /// Patterns of what is not wanted of it.
+    fn ignored(&self) -> &[Vec<u8>];
     /// What was sent of it, or would be.
     fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_>;
 }
@@ -42,6 +44,10 @@ impl Listing for SentList {
 
     fn wanted(&self) -> &[Vec<u8>] {
         self.request.wanted()
+    }
+
+    fn ignored(&self) -> &[Vec<u8>] {
+        &self.request.exclude
     }
 
     fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {
@@ -106,6 +112,7 @@ pub(super) fn add<L: Listing>(
         let linked = facts.linked();
         let outline = Outline::with_linked(text, &linked);
         let lists = listings(name, origin);
+        facts.ignored = ignored(&lists);
         let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(list.wanted()))).collect();
         for step in target.trace.own_steps().iter().filter(|step| step.label.is_instruction()) {
             let Some(sources) = outline.copy_sources(&step.name) else { continue };
@@ -114,6 +121,13 @@ pub(super) fn add<L: Listing>(
             }
         }
     }
+}
+
+/// The patterns by which the main context was sent. The ignore file itself is sent before, by none.
+fn ignored<L: Listing>(lists: &[Arc<L>]) -> Option<Vec<String>> {
+    let main = lists.iter().filter(|it| it.directory() == MAIN_CONTEXT);
+    let patterns = main.map(|list| list.ignored()).max_by_key(|patterns| patterns.len())?;
+    patterns.iter().map(|pattern| String::from_utf8(pattern.clone()).ok()).collect()
 }
 
 fn files<L: Listing>(

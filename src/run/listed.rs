@@ -26,6 +26,7 @@ const MOST: u64 = 64 << 20;
 pub(super) struct Walked {
     directory: String,
     wanted: Vec<Vec<u8>>,
+    ignored: Vec<Vec<u8>>,
     entries: Vec<Covered>,
 }
 
@@ -36,6 +37,10 @@ impl Listing for Walked {
 
     fn wanted(&self) -> &[Vec<u8>] {
         &self.wanted
+    }
+
+    fn ignored(&self) -> &[Vec<u8>] {
+        &self.ignored
     }
 
     fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {
@@ -91,7 +96,8 @@ fn walked(path: &Path, source: &LocalSource) -> Option<Walked> {
     })
     .ok()?;
     let wanted = source.request.wanted().to_vec();
-    Some(Walked { directory: source.name.clone(), wanted, entries })
+    let ignored = source.request.exclude.clone();
+    Some(Walked { directory: source.name.clone(), wanted, ignored, entries })
 }
 
 /// Reads those files whose content neither a remembered build knows nor their time tells.

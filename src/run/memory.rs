@@ -13,7 +13,7 @@ use crate::compose::Project;
 use crate::engine::{Engine, EngineError};
 use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
-use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, past};
+use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, cleaned, past};
 use crate::inventory::{EngineFacts, Store as ImageStore};
 use crate::progress::estimate::Past;
 use crate::progress::{RunSummary, RunTrace};
@@ -35,6 +35,8 @@ pub struct Memory {
     directory: String,
     /// Where proofs that nothing has to be built are kept, if they are.
     proofs: Option<PathBuf>,
+    /// Where it is remembered when build cache was removed, if that is.
+    cleaned: Option<PathBuf>,
 }
 
 impl Memory {
@@ -44,14 +46,16 @@ impl Memory {
         Some(Self {
             store: Store::open(environment.ledger_directory()?),
             proofs: environment.proofs_directory(),
+            cleaned: environment.cleaned_file(),
             project: project.name.clone(),
             directory: project.working_dir.display().to_string(),
         })
     }
 
-    /// A memory at a place of its own, without proofs.
+    /// A memory of builds at a place of its own, and of nothing else.
     pub fn at(store: Store, project: &str) -> Self {
-        Self { store, project: project.to_owned(), directory: String::new(), proofs: None }
+        let (project, directory) = (project.to_owned(), String::new());
+        Self { store, project, directory, proofs: None, cleaned: None }
     }
 
     /// What proves that builds have nothing to do.
@@ -119,6 +123,9 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
         project_directory: memory.map_or("", |it| &it.directory),
         engine: &run.engine,
         started: run.started,
+        cleaned: memory
+            .and_then(|it| cleaned::last(it.cleaned.as_deref()?, &run.engine.id))
+            .filter(|at| *at < run.started),
         trace: run.trace,
         summary: run.summary,
         targets: run.targets,

@@ -247,7 +247,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "environment.rs", may: &["error"], never: SURROUNDINGS },
     Room { place: "error.rs", may: &[], never: PURE },
-    Room { place: "explain", may: &["history", "progress"], never: PURE },
+    Room { place: "explain", may: &["build_context", "history", "progress"], never: PURE },
     Room { place: "files", may: &[], never: PURE },
     Room { place: "history", may: &["dockerfile", "files", "progress", "redact"], never: PURE },
     Room { place: "image_reference.rs", may: &[], never: PURE },

@@ -114,7 +114,7 @@ fn each_change_is_named() {
 
         project.write(".dockerignore", "app/new.py\n");
         build(&project, &[]);
-        let removed = ("COPY app", "files", &["app/new.py removed"][..], true);
+        let removed = ("COPY app", "ignore-file", &["app/new.py removed"][..], true);
         assert_roots(engine, &project, "a file ignored", &[removed]);
 
         project.write("tools/t", format!("{name} sharper\n"));
@@ -150,6 +150,9 @@ fn each_change_is_named() {
         let gone = roots(&project);
         let is_gone = |it: &(String, String, Vec<String>, bool)| it.1 == "record-gone" && it.3;
         assert!(gone.iter().all(is_gone), "{}: {gone:?}", engine.name);
+        let told = project.run(&["why"]).success();
+        let told = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+        assert!(told.contains(", but `clean` removed build cache\n"), "{told}");
     });
 }
 

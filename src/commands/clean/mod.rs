@@ -14,6 +14,7 @@ use crate::clean::{Kind, Offer, Outcome, Plan};
 use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
+use crate::history::cleaned;
 use crate::scope;
 use crate::signal::{Cause, Interrupt};
 use crate::terminal::{format, prompt};
@@ -188,6 +189,7 @@ impl Clean<'_> {
             }
         })
         .await;
+        self.remember(&outcome, &findings.observed.inventory.engine.id);
         let freed = match outcome.stopped {
             Some(Stop::Engine(_)) => Ok(0),
             _ => self.freed(connector, findings, outcome.stopped.is_some()).await,
@@ -197,6 +199,17 @@ impl Clean<'_> {
             0
         });
         self.finish(connector, outcome, freed)
+    }
+
+    /// Lets the builds after this one know that build cache went.
+    fn remember(&self, outcome: &Outcome, engine: &str) {
+        let kept = outcome.remains.iter().filter(|it| it.item.kind == Kind::Cache).count();
+        let path = self.app.environment.cleaned_file();
+        if let Some(path) = path.filter(|_| self.plan.removes(Kind::Cache).count() > kept)
+            && let Err(error) = cleaned::mark(&path, engine, Timestamp::now())
+        {
+            self.app.ui.warn(&format!("this removal is not remembered: {error}"));
+        }
     }
 
     async fn freed(

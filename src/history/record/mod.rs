@@ -33,6 +33,8 @@ pub struct Run<'a> {
     pub engine: &'a EngineInfo,
     /// When it started.
     pub started: Timestamp,
+    /// When `clean` had last removed build cache of the engine.
+    pub cleaned: Option<Timestamp>,
     /// What happened.
     pub trace: &'a RunTrace,
     /// How it ended.
@@ -72,6 +74,8 @@ pub struct TargetFacts {
     pub options: BTreeMap<String, String>,
     /// What its COPYs and ADDs covered, by id of the step.
     pub files: BTreeMap<String, CopiedFiles>,
+    /// The patterns of the ignore file of its build context, where that was sent.
+    pub ignored: Option<Vec<String>>,
 }
 
 impl TargetFacts {
@@ -116,6 +120,7 @@ pub fn record(run: &Run<'_>) -> Entry {
             CancelReason::Interrupted => StopReason::Interrupted,
             CancelReason::TimedOut => StopReason::TimedOut,
         }),
+        cleaned: run.cleaned,
         targets,
     }
 }
@@ -276,10 +281,21 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
         settings: Vec::new(),
         contexts: hidden(&facts.contexts, redactor),
         options: hidden(&facts.options, redactor),
+        ignored: facts.ignored.as_ref().and_then(|it| kept_patterns(it, redactor)),
         bases,
         dockerfile_digest: facts.dockerfile.as_ref().map(|(_, text)| sha256(text.as_bytes())),
         no_cache: facts.no_cache,
     }
+}
+
+/// Bytes that the patterns of an ignore file may take.
+const MOST_PATTERNS: usize = 8 << 10;
+
+/// The patterns of an ignore file; `None` where they are too many, or one holds a secret.
+fn kept_patterns(patterns: &[String], redactor: &Redactor) -> Option<Vec<String>> {
+    let bytes: usize = patterns.iter().map(|it| it.len() + 3).sum();
+    let is_open = |pattern: &String| redactor.text(pattern) == *pattern;
+    (bytes <= MOST_PATTERNS && patterns.iter().all(is_open)).then(|| patterns.to_vec())
 }
 
 fn hidden(values: &BTreeMap<String, String>, redactor: &Redactor) -> BTreeMap<String, String> {

@@ -35,6 +35,7 @@ fn redacted(trace: &str, outcome: TargetOutcome, facts: TargetFacts, redactor: R
     }
     run.apply(&Event::TargetFinished { target: "api".into(), outcome }, second(4));
     record(&Run {
+        cleaned: None,
         id: &BuildId::new(epoch(), "0000"),
         project: "p",
         project_directory: "/srv/p",

@@ -113,7 +113,9 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
         let time = format::seconds(step.duration_seconds);
         let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
-        text += &format!("      {}\n", format::cut(&because(step), columns.saturating_sub(6)));
+        for line in table::wrap(&because(step), columns.saturating_sub(6).max(20), 2) {
+            text += &format!("      {line}\n");
+        }
         if let Some(followed) = chain.followed(words) {
             text += &format!("      {faint}{followed}{faint:#}\n");
         }
@@ -125,7 +127,7 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::explain::{Advice, Cause, Change, Habit, PathChange, Reason, explain};
+    use crate::explain::{Advice, Cause, Change, Habit, PathChange, Reason, Since, explain};
     use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
     use crate::view::schema_check::faults;
@@ -133,7 +135,7 @@ mod tests {
     /// A step of each kind of cause.
     fn every_cause() -> Explanation {
         let ran = |name: &str| step(name, StepResult::Ran, 1.5);
-        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 16]);
+        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 17]);
         entry.targets[0].service = "api".to_owned();
         let mut explanation = explain(&entry, &[]);
         let text = |text: &str| text.to_owned();
@@ -167,7 +169,14 @@ mod tests {
             },
             Reason::Files { paths: Vec::new() },
             Reason::EarlierStep { because_of_step: 7 },
-            Reason::RecordGone { built: entry.id.clone() },
+            Reason::RecordGone {
+                built: entry.id.clone(),
+                since: Since {
+                    cleaned: Some(entry.started),
+                    from: Some(text("28.4.0")),
+                    to: Some(text("28.5.2")),
+                },
+            },
             Reason::Unknown { changed: vec![text("argument A"), text("argument B")] },
             above(Some("ENV A=1"), Some("ENV A=2")),
             above(None, Some("USER 5")),
@@ -178,6 +187,13 @@ mod tests {
                 above: false,
             },
             Reason::Context { context: text("below"), target: text("lib") },
+            Reason::IgnoreFile {
+                paths: vec![
+                    path("a.txt", Change::Added),
+                    path("b.txt", Change::Removed),
+                    path("c.txt", Change::Removed),
+                ],
+            },
         ];
         for (index, (step, reason)) in
             explanation.targets[0].steps.iter_mut().zip(reasons).enumerate()

@@ -1,6 +1,6 @@
 //! Causes in words.
 
-use crate::explain::{Change, PathChange, Reason, Step};
+use crate::explain::{Change, PathChange, Reason, Since, Step};
 use crate::terminal::format;
 use crate::view::table;
 
@@ -48,30 +48,14 @@ pub(in crate::view) fn because(step: &Step) -> String {
         Reason::FirstBuild => {
             "because no earlier build of it is remembered on this engine".to_owned()
         }
-        Reason::Instruction { from, to, above: true } => match (from, to) {
-            (Some(from), Some(to)) => {
-                format!("because {} above it changed to {}", table::cell(from), table::cell(to))
-            }
-            (None, Some(to)) => format!("because {} above it is new", table::cell(to)),
-            (from, None) => {
-                format!(
-                    "because {} above it is gone",
-                    table::cell(from.as_deref().unwrap_or("a setting"))
-                )
-            }
-        },
+        Reason::Instruction { from, to, above } => {
+            instruction(from.as_deref(), to.as_deref(), *above)
+        }
         Reason::Context { context, target } => format!(
             "because {}, which it reads as {}, changed",
             table::cell(target),
             table::cell(context)
         ),
-        Reason::Instruction { from: None, .. } => "because it is new".to_owned(),
-        Reason::Instruction { from: Some(from), to, .. } if Some(from) == to.as_ref() => {
-            "because its here-document changed".to_owned()
-        }
-        Reason::Instruction { from: Some(from), .. } => {
-            format!("because the instruction changed; it was {}", table::cell(from))
-        }
         Reason::Argument { argument, from, to } => format!(
             "because the build argument {} changed from {} to {}",
             table::cell(argument),
@@ -89,8 +73,10 @@ pub(in crate::view) fn because(step: &Step) -> String {
         Reason::Stage { .. } | Reason::EarlierStep { .. } => {
             "because a step that it stands on ran".to_owned()
         }
-        Reason::RecordGone { built } => format!(
-            "because the engine no longer has its result; nothing changed since build {built}"
+        Reason::IgnoreFile { paths } => format!("because {}", ignored(paths)),
+        Reason::RecordGone { built, since } => format!(
+            "because the engine no longer has its result; nothing changed since build {built}{}",
+            happened(since)
         ),
         Reason::Unknown { changed } if changed.is_empty() => {
             "for a reason that is not obvious".to_owned()
@@ -102,27 +88,64 @@ pub(in crate::view) fn because(step: &Step) -> String {
     format!("{likely}{because}")
 }
 
-/// `a.txt and b.txt changed, c.txt is new`.
+/// What became of an instruction, or of one above it.
+fn instruction(from: Option<&str>, to: Option<&str>, above: bool) -> String {
+    let cell = |text: Option<&str>| table::cell(text.unwrap_or("a setting"));
+    match (from, to) {
+        (Some(from), Some(to)) if above => {
+            format!("because {} above it changed to {}", table::cell(from), table::cell(to))
+        }
+        (None, Some(to)) if above => format!("because {} above it is new", table::cell(to)),
+        (from, _) if above => format!("because {} above it is gone", cell(from)),
+        (None, _) => "because it is new".to_owned(),
+        (from, to) if from == to => "because its here-document changed".to_owned(),
+        (from, _) => format!("because the instruction changed; it was {}", cell(from)),
+    }
+}
+
+/// `, but clean removed build cache, and the engine was updated from 28.4.0 to 28.5.2`.
+fn happened(since: &Since) -> String {
+    let updated = since.from.as_deref().zip(since.to.as_deref()).map(|(from, to)| {
+        format!("the engine was updated from {} to {}", table::cell(from), table::cell(to))
+    });
+    let cleaned = since.cleaned.map(|_| "`clean` removed build cache".to_owned());
+    let all: Vec<String> = cleaned.into_iter().chain(updated).collect();
+    if all.is_empty() { String::new() } else { format!(", but {}", all.join(", and ")) }
+}
+
+/// `a.txt changed; b.txt and c.txt are new`.
 fn files(paths: &[PathChange]) -> String {
-    let of = |wanted: Change| paths.iter().filter(move |it| it.change == wanted);
-    let list = |wanted: Change, one: &str, many: &str| {
-        let names: Vec<String> = of(wanted).map(|it| table::cell(&it.path)).collect();
-        let verb = if names.len() == 1 { one } else { many };
-        let shown = match names.len() {
-            0 => return None,
-            count if count > NAMED + 1 => {
-                format!("{} and {} more", names[..NAMED].join(", "), count - NAMED)
-            }
-            _ => names.join(", "),
-        };
-        Some(format!("{shown} {verb}"))
-    };
     let parts = [
-        list(Change::Changed, "changed", "changed"),
-        list(Change::Added, "is new", "are new"),
-        list(Change::Removed, "is gone", "are gone"),
+        list(paths, Change::Changed, "changed", "changed"),
+        list(paths, Change::Added, "is new", "are new"),
+        list(paths, Change::Removed, "is gone", "are gone"),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// `the ignore file leaves out a.txt, b.txt`.
+fn ignored(paths: &[PathChange]) -> String {
+    let parts = [
+        list(paths, Change::Added, "", "").map(|it| format!("no longer leaves out {it}")),
+        list(paths, Change::Removed, "", "").map(|it| format!("leaves out {it}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("the ignore file {}", parts.join(", but "))
+}
+
+/// Some of the paths, and the verb for one or many.
+fn list(paths: &[PathChange], wanted: Change, one: &str, many: &str) -> Option<String> {
+    let wanted = paths.iter().filter(|it| it.change == wanted);
+    let names: Vec<String> = wanted.map(|it| table::cell(&it.path)).collect();
+    let verb = if names.len() == 1 { one } else { many };
+    let shown = match names.len() {
+        0 => return None,
+        count if count > NAMED + 1 => {
+            format!("{} and {} more", names[..NAMED].join(", "), count - NAMED)
+        }
+        _ => names.join(", "),
+    };
+    Some(format!("{shown} {verb}").trim_end().to_owned())
 }
 
 fn quoted(text: &str) -> String {
