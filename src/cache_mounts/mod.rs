@@ -20,4 +20,4 @@ pub use list::Content;
 pub use manifest::{Manifest, SavedMount};
 pub use mount::{CacheMount, Obstacle, Use};
 pub use restore::{Existing, Restored};
-pub use save::{Archive, Saved};
+pub use save::{Archive, Destination, Exported, Form, Saved};

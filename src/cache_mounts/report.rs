@@ -122,11 +122,8 @@ impl MountReport {
     }
 
     /// What became of a restore.
-    pub fn of_restore(
-        (mount, saved): (&CacheMount, &SavedMount),
-        restored: Result<Restored, MountError>,
-    ) -> Self {
-        let report = match restored {
+    pub fn of_restore(mount: &CacheMount, restored: Result<Restored, MountError>) -> Self {
+        match restored {
             Ok(Restored::Same(content)) => Self::new(mount, Status::Unchanged).holding(&content),
             Ok(Restored::Occupied(content)) => {
                 let why = "it holds something else; --force replaces that, --merge keeps it and adds the rest";
@@ -137,7 +134,6 @@ impl MountReport {
                 Self { files, bytes, ..Self::new(mount, Status::Restored) }
             }
             Err(error) => Self::new(mount, Status::Failed).because(error.to_string()),
-        };
-        report.saved_as(saved)
+        }
     }
 }

@@ -113,6 +113,30 @@ const PAGES: &[Page] = &[
         codes: &[1, 3, 5],
     },
     Page {
+        command: "cache rm",
+        examples: &[
+            ("cache rm /root/.cache/pip", "one mount, after a question"),
+            ("cache rm --dry-run go-build go-mod", "what would go, and who else uses it"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache export",
+        examples: &[
+            ("cache export /root/.cache/pip -o pip.tar.zst", "what the mount holds, as a file"),
+            ("cache export go-build -o go.tar", "not compressed, as the name says"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache import",
+        examples: &[
+            ("cache import /root/.cache/pip pip.tar.zst", "a mount that holds nothing yet"),
+            ("cache import --merge go-build build.tar", "add to what it holds"),
+        ],
+        codes: &[1, 3, 5],
+    },
+    Page {
         command: "build",
         examples: &[
             ("build", "every service with a build section"),

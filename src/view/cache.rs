@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cache_mounts::report::{MountReport, SCHEMA, Status};
+use crate::cache_mounts::{Archive, CacheMount};
 use crate::terminal::format;
 use crate::view::table::{self, Column, Shape};
 
@@ -98,6 +99,24 @@ pub fn left_out(files: u64, bytes: u64) -> String {
     let word = if files == 1 { "file" } else { "files" };
     let bytes = format::bytes(bytes);
     format!("left out: {files} {word} of {bytes}, those used the longest ago")
+}
+
+/// What an export wrote.
+pub fn exported(mount: &CacheMount, archive: &Archive) -> String {
+    let counts = archive.content.counts;
+    let files =
+        if counts.files == 1 { "1 file".to_owned() } else { format!("{} files", counts.files) };
+    let mut text = format!(
+        "exported {}: {files} of {}, archive {}, {}",
+        mount.id,
+        format::bytes(counts.bytes),
+        format::bytes(archive.file_bytes),
+        archive.digest
+    );
+    if counts.others > 0 {
+        text += &format!("; {} that are no files are not kept", counts.others);
+    }
+    text
 }
 
 /// A number of mounts.

@@ -27,6 +27,12 @@ fn wrong_places_and_sizes_are_refused() {
         (&["restore", "--from", "type=local,src=c"], 3, "/nowhere/docker.sock"),
         (&["ls", "nothing"], 2, "nothing"),
         (&["ls"], 3, "/nowhere/docker.sock"),
+        (&["rm"], 2, "<ID>..."),
+        (&["rm", "/c"], 3, "/nowhere/docker.sock"),
+        (&["export"], 2, "<ID>"),
+        (&["export", "/c", "-o", "out.tar"], 3, "/nowhere/docker.sock"),
+        (&["import", "/c", "missing.tar"], 1, "failed to read missing.tar"),
+        (&["import", "/c", "--force", "--merge"], 2, "cannot be used with"),
     ] {
         let (actual, said) = run(&folder, args);
         assert!(actual == code && said.contains(words), "{args:?}: {actual} {said}");

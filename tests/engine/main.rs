@@ -11,6 +11,7 @@ mod builder_faults;
 mod builders;
 mod builds_elsewhere;
 mod cache;
+mod cache_single;
 mod check;
 mod check_rules;
 mod clean;

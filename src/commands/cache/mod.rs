@@ -2,6 +2,8 @@
 
 mod mounts;
 mod place;
+mod remove;
+mod single;
 
 use std::path::Path;
 
@@ -33,6 +35,9 @@ pub async fn run(app: &App, args: &CacheArgs) -> Result<(), CommandError> {
         CacheCommand::Ls(args) => list(app, args).await,
         CacheCommand::Save(args) => save(app, args).await,
         CacheCommand::Restore(args) => restore(app, args).await,
+        CacheCommand::Rm(args) => remove::run(app, args).await,
+        CacheCommand::Export(args) => single::export(app, args).await,
+        CacheCommand::Import(args) => single::import(app, args).await,
     }
 }
 
@@ -112,16 +117,23 @@ async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError>
             Some(saved) => wanted.push((mount, saved)),
         }
     }
-    let existing = match (args.force, args.merge) {
-        (true, _) => Existing::Replace,
-        (_, true) => Existing::Merge,
-        _ => Existing::Keep,
-    };
+    let existing = existing(args.force, args.merge);
     let restored = mounts.site(app)?.restore(&wanted, &path, existing).await;
     let restored = restored.map_err(|error| mounts.failure(app, error))?;
     let restored = wanted.into_iter().zip(restored);
-    reports.extend(restored.map(|(mount, restored)| MountReport::of_restore(mount, restored)));
+    reports.extend(restored.map(|((mount, saved), restored)| {
+        MountReport::of_restore(mount, restored).saved_as(saved)
+    }));
     finish(app, reports, args.format, "restore")
+}
+
+/// What happens to what mounts hold.
+fn existing(force: bool, merge: bool) -> Existing {
+    match (force, merge) {
+        (true, _) => Existing::Replace,
+        (_, true) => Existing::Merge,
+        _ => Existing::Keep,
+    }
 }
 
 /// Shows what became of the mounts.
@@ -153,6 +165,7 @@ fn finish(
             let what = match command {
                 "ls" => "looked into",
                 "save" => "saved",
+                "import" => "imported",
                 _ => "restored",
             };
             let message = format!("{} not {what}", view::mounts(failed));
