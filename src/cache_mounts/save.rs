@@ -5,6 +5,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use zstd::stream::write::Encoder;
@@ -49,6 +50,8 @@ pub struct Archive {
     pub untrimmed_summary: Option<String>,
     /// Files that were left out, being used the longest ago, and their bytes.
     pub left_out: (u64, u64),
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// How an archive is written.
@@ -183,6 +186,7 @@ pub(super) fn save(
     }
     let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
     let file = partial::file(folder, 0o644)?;
+    let since_when = Instant::now();
     let (archive, file) = write(line, since, file, Form::Zstd)?;
     let name = archive_name(slug, &archive.digest);
     file.persist(&folder.join(&name))?;
@@ -195,6 +199,7 @@ pub(super) fn save(
         name,
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
+        took: since_when.elapsed(),
         ..archive
     }))
 }
@@ -256,5 +261,6 @@ pub(super) fn pack(
         content,
         untrimmed_summary: None,
         left_out: (0, 0),
+        took: Duration::ZERO,
     })
 }

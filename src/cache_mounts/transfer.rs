@@ -66,6 +66,17 @@ impl Site<'_> {
         self.read(mounts, |_, line| list(line).map_err(MountError::from)).await
     }
 
+    /// Uses each mount, and nothing else.
+    ///
+    /// # Errors
+    /// No mount could be used.
+    pub async fn keep(
+        &self,
+        mounts: &[&CacheMount],
+    ) -> Result<Vec<Result<(), MountError>>, TransferError> {
+        self.run(mounts, Access::Read, |_, _| Ok(())).await
+    }
+
     /// Saves each mount into `folder`, beside what `manifest` knows of it.
     ///
     /// # Errors

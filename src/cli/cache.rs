@@ -27,6 +27,10 @@ pub enum CacheCommand {
     ///
     /// Each is exchanged as a whole, once its archive has been checked. One that holds something is left alone.
     Restore(CacheRestoreArgs),
+    /// Use cache mounts, so that the engine's garbage collection keeps them.
+    ///
+    /// It takes first what was not used for the longest time: run this from a timer.
+    Keep(CacheKeepArgs),
     /// Remove cache mounts of the services from the engine.
     ///
     /// Shows a plan and asks. A mount that a build uses stays.
@@ -64,6 +68,20 @@ pub struct CacheSaveArgs {
     /// Those that were used the longest ago are left out.
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<String>,
+    /// Save what is not worth it, too.
+    ///
+    /// Without it a mount is left where builds save less time by it than it takes to move it there and back. What is not known
+    /// is saved.
+    #[arg(long)]
+    pub always: bool,
+    /// Do not save these: an id, where `*` stands for anything; repeatable.
+    #[arg(long, value_name = "ID")]
+    pub never: Vec<String>,
+    /// Bytes a second that the folder travels with, such as 30MB.
+    ///
+    /// Where something else moves it: a cache of CI, rsync. It counts in what a mount is worth.
+    #[arg(long, value_name = "SIZE")]
+    pub rate: Option<String>,
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
     pub format: CacheFormat,
@@ -84,6 +102,17 @@ pub struct CacheRestoreArgs {
     /// Keep what mounts hold, and add what they do not have.
     #[arg(long)]
     pub merge: bool,
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
+    pub format: CacheFormat,
+}
+
+/// Arguments of `cache keep`.
+#[derive(Debug, Clone, Args)]
+pub struct CacheKeepArgs {
+    /// Services [default: all that are built].
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
     pub format: CacheFormat,

@@ -101,6 +101,7 @@ const PAGES: &[Page] = &[
         examples: &[
             ("cache save --to type=local,dest=cache", "all mounts of the project"),
             ("cache save --to cache --max-size 2GB worker", "without what nothing uses any more"),
+            ("cache save --to cache --rate 30MB --never '*uv'", "what is worth it on a slow way"),
         ],
         codes: &[1, 3, 5],
     },
@@ -110,6 +111,11 @@ const PAGES: &[Page] = &[
             ("cache restore --from type=local,src=cache", "mounts that hold nothing yet"),
             ("cache restore --from cache --merge", "keep what they hold, add the rest"),
         ],
+        codes: &[1, 3, 5],
+    },
+    Page {
+        command: "cache keep",
+        examples: &[("cache keep", "from a timer, such as cron's: once a day is enough")],
         codes: &[1, 3, 5],
     },
     Page {

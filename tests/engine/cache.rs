@@ -79,7 +79,7 @@ pub(super) fn step(project: &Project, host: &Engine, script: &str) -> Vec<String
     lines.collect()
 }
 
-fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Value, String) {
+pub(super) fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Value, String) {
     let mut command = project.command(&[&["cache"], args, &["--format", "json"]].concat());
     let output = command.env("DOCKER_HOST", &host.host).output().unwrap();
     let said = format!("{}: {}", host.name, text(&output));

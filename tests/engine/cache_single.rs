@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use super::cache::{ODD, TELL, next, project, statuses, step, tar};
 use crate::support::{Engine, Project, on_every_engine, text};
@@ -119,4 +120,41 @@ fn a_mount_that_a_build_has_is_not_removed() {
     let _ = kill_process(Pid::from_child(&build), Signal::INT);
     build.wait().unwrap();
     assert!(code == 1 && told.contains("1 thing not removed"), "{said}{told}");
+}
+
+#[test]
+fn a_mount_that_is_kept_counts_as_used() {
+    on_every_engine(|engine| {
+        let project = project(engine);
+        step(&project, engine, "echo 1 > /c/one; echo 1 > /d/one");
+        // An engine refuses to say it to two at once.
+        let uses = || {
+            crate::support::eventually("the engine tells what it has", || {
+                let args = ["system", "df", "-v", "--format", "{{json .BuildCache}}"];
+                let output = engine.docker(&args).output().unwrap();
+                let records: Vec<Value> = serde_json::from_slice(&output.stdout).ok()?;
+                let own = records.iter().filter(|record| {
+                    let about = record["Description"].as_str().unwrap_or_default();
+                    record["CacheType"] == "exec.cachemount" && about.contains(project.name())
+                });
+                let count = |record: &Value| {
+                    record["UsageCount"].to_string().trim_matches('"').parse::<u64>().unwrap()
+                };
+                Some(own.map(count).collect::<Vec<u64>>())
+            })
+        };
+        crate::support::eventually("the mounts are told of", || {
+            (statuses(&project, engine, &["ls"]) == ["many present", "odd present"]).then_some(())
+        });
+        let before = uses();
+        assert_eq!(statuses(&project, engine, &["keep"]), ["many kept", "odd kept"]);
+        // 20.10 does not tell the ids of mounts.
+        if engine.name != "20.10" {
+            assert_eq!(before.len(), 2, "{}", engine.name);
+            crate::support::eventually("the engine counts the uses", || {
+                let now = uses();
+                now.iter().zip(&before).all(|(now, before)| now > before).then_some(())
+            });
+        }
+    });
 }

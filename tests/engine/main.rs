@@ -12,6 +12,7 @@ mod builders;
 mod builds_elsewhere;
 mod cache;
 mod cache_single;
+mod cache_worth;
 mod check;
 mod check_rules;
 mod clean;

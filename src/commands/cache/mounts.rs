@@ -32,6 +32,8 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(250);
 /// What services ask for, and what the engine has.
 pub(super) struct Mounts {
     pub(super) engine: EngineFacts,
+    /// The project's.
+    pub(super) name: String,
     mounts: Vec<CacheMount>,
     records: Vec<CacheRecord>,
     services: Vec<ServiceFacts>,
@@ -64,7 +66,9 @@ impl Mounts {
         let expands = facts.api_version >= ApiVersion::v1(42);
         let mounts = mount::mounts(&services, Frontend { architecture, expands });
         let project = files.working_dir.clone();
-        let mut looked = Self { engine: facts, mounts, records, services: known, targets, project };
+        let name = files.name.clone();
+        let mut looked =
+            Self { engine: facts, name, mounts, records, services: known, targets, project };
         let since = Instant::now();
         // An engine lets go of what a build had a moment after the build has ended, and who asks while it answers somebody
         // else is told what was there before.
