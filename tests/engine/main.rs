@@ -11,6 +11,7 @@ mod builder_faults;
 mod builders;
 mod builds_elsewhere;
 mod cache;
+mod cache_ci;
 mod cache_single;
 mod cache_worth;
 mod check;
