@@ -51,7 +51,7 @@ pub fn costs(ids: &[&str], made: Option<Timestamp>, runs: &[StepRun], known: &Co
     for run in own.iter().filter(|run| Some(run.build.as_str()) == first) {
         let warm_seconds = costs.get(&run.step).and_then(|cost| cost.warm_seconds);
         let mounts = run.mounts.clone();
-        let cost = StepCost { cold_seconds: run.seconds, warm_seconds, mounts };
+        let cost = StepCost { cold_seconds: whole(run.seconds), warm_seconds, mounts };
         costs.insert(run.step.clone(), cost);
     }
     for (step, cost) in &mut costs {
@@ -61,9 +61,14 @@ pub fn costs(ids: &[&str], made: Option<Timestamp>, runs: &[StepRun], known: &Co
                 && run.intervals.first().is_some_and(|(from, _)| *from > made)
         };
         let warm: Vec<f64> = own.iter().filter(is_later).map(|run| run.seconds).collect();
-        cost.warm_seconds = median(warm).or(cost.warm_seconds);
+        cost.warm_seconds = median(warm).map(whole).or(cost.warm_seconds);
     }
     costs
+}
+
+/// Whole milliseconds: those are read from a document as they were written, so that what did not change stays equal.
+fn whole(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 fn median(mut seconds: Vec<f64>) -> Option<f64> {

@@ -98,7 +98,7 @@ fn measured(saved: &[Result<Saved, MountError>]) -> Option<f64> {
         bytes += archive.content.counts.bytes;
         seconds += archive.took.as_secs_f64();
     }
-    (bytes >= MEASURABLE && seconds > 0.0).then(|| bytes as f64 / seconds)
+    (bytes >= MEASURABLE && seconds > 0.0).then(|| (bytes as f64 / seconds).round())
 }
 
 /// What became of a mount, and its place in the manifest.
