@@ -91,6 +91,8 @@ pub(super) fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Va
 /// to be saved is there.
 pub(super) fn statuses(project: &Project, host: &Engine, args: &[&str]) -> Vec<String> {
     if args[0] == "save" {
+        // Whatever it is worth: that has tests of its own.
+        let args = &[args, &["--always"]].concat();
         return crate::support::eventually("the mounts are told of", || {
             let statuses = told(project, host, args);
             (!statuses.iter().any(|it| it.ends_with("absent"))).then_some(statuses)
@@ -332,7 +334,8 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
             end(start(&project, &["restore", "--force", "--from", from]));
             // The engine may still be ending the step that was killed.
             let now = crate::support::eventually("the mounts can be read", || {
-                let (code, document, _) = cache(&project, engine, &["save", "--to", "now"]);
+                let (code, document, _) =
+                    cache(&project, engine, &["save", "--to", "now", "--always"]);
                 let mounts = document["mounts"].as_array().cloned().unwrap_or_default();
                 let is_read = |it: &Value| it["status"] == "saved" || it["status"] == "unchanged";
                 (code == 0 && mounts.len() == 2 && mounts.iter().all(is_read))
@@ -343,7 +346,7 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
                 assert!(known.contains(&digest), "{} {attempt}: {id} is neither", engine.name);
             }
             // A folder that is written to.
-            end(start(&project, &["save", "--to", "one"]));
+            end(start(&project, &["save", "--to", "one", "--always"]));
             let (code, _, said) = cache(&project, engine, &["restore", "--force", "--from", "one"]);
             assert_eq!(code, 0, "{said}");
             let kept = digests(&project, "one");

@@ -10,7 +10,7 @@ use crate::error::CommandError;
 use crate::inventory::CacheRecord;
 
 pub(super) async fn run(app: &App, args: &CacheRmArgs) -> Result<(), CommandError> {
-    let mounts = Mounts::look(app, &[], false).await?;
+    let mounts = Mounts::look(app, &[], true).await?;
     let (mut records, mut notes) = (BTreeMap::new(), Vec::new());
     for id in &args.ids {
         let mut own = BTreeMap::new();
