@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::model::Left;
 use crate::buildkit::Control;
 use crate::clean::execute::{self, Stop};
-use crate::clean::plan::words;
+use crate::clean::reason::words;
 use crate::clean::survey::{self, Observed};
 use crate::clean::{self, Kind, Plan, Remaining, Request};
 use crate::engine::{Connector, Engine};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::value::Costs;
+
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/cache/v1";
 /// What it is called.
@@ -29,12 +31,18 @@ pub enum ManifestError {
 }
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`SCHEMA`].
     pub schema: String,
     /// The mounts, by what [`super::CacheMount::slug`] calls them.
     pub mounts: BTreeMap<String, SavedMount>,
+    /// What steps take with and without what mounts hold, by the same names; of mounts that are not saved, too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub costs: BTreeMap<String, Costs>,
+    /// How fast mounts were read and packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<f64>,
 }
 
 /// A saved mount.
@@ -76,7 +84,12 @@ pub struct SavedMount {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { schema: SCHEMA.to_owned(), mounts: BTreeMap::new() }
+        Self {
+            schema: SCHEMA.to_owned(),
+            mounts: BTreeMap::new(),
+            costs: BTreeMap::new(),
+            bytes_per_second: None,
+        }
     }
 }
 

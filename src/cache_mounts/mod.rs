@@ -1,7 +1,8 @@
 //! Cache mounts that survive their engine: which there are, what they hold, and how that is kept in a folder.
 //!
 //! [`mount`] finds the mounts of services in their Dockerfiles and among an engine's records, [`archive`] is the form in
-//! which a mount is kept, [`manifest`] what is said of it, [`summary`] what tells whether something changed. All of that is
+//! which a mount is kept, [`manifest`] what is said of it, [`summary`] what tells whether something changed, [`value`] what
+//! tells whether a mount is worth it. All of that is
 //! pure. [`save`], [`restore`] and [`list`] work on one mount each, over a line to a step of the engine; [`transfer`] runs
 //! that step. `docs/design/cache.md` has the rules.
 
@@ -15,9 +16,10 @@ mod restore;
 mod save;
 pub mod summary;
 pub mod transfer;
+pub mod value;
 
 pub use list::Content;
 pub use manifest::{Manifest, SavedMount};
 pub use mount::{CacheMount, Obstacle, Use};
 pub use restore::{Existing, Restored};
-pub use save::{Archive, Saved};
+pub use save::{Archive, Destination, Exported, Form, Saved};

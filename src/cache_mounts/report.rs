@@ -20,6 +20,8 @@ pub enum Status {
     Empty,
     /// The engine has no such mount.
     Absent,
+    /// It was used, and nothing else.
+    Kept,
     /// It was written.
     Saved,
     /// It is what is saved, or what is to be restored.
@@ -28,6 +30,8 @@ pub enum Status {
     Restored,
     /// It holds something, and was left alone.
     Occupied,
+    /// Moving it takes longer than it saves.
+    NotWorth,
     /// Nothing of it is saved.
     Unsaved,
     /// It was left alone.
@@ -59,6 +63,10 @@ pub struct MountReport {
     pub archive_bytes: Option<u64>,
     /// The digest of its contents.
     pub digest: Option<String>,
+    /// Seconds that builds take longer without it, or that at most.
+    pub saves_seconds: Option<f64>,
+    /// Seconds that moving it takes, there and back.
+    pub moving_seconds: Option<f64>,
     /// Who uses it.
     pub users: Vec<Use>,
 }
@@ -77,6 +85,8 @@ impl MountReport {
             last_used_at: None,
             archive_bytes: None,
             digest: None,
+            saves_seconds: None,
+            moving_seconds: None,
             users: mount.users.clone(),
         }
     }
@@ -85,6 +95,16 @@ impl MountReport {
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same with one more thing to say.
+    #[must_use]
+    pub fn also(mut self, more: &str) -> Self {
+        self.reason = Some(match self.reason {
+            Some(reason) => format!("{reason}; {more}"),
+            None => more.to_owned(),
+        });
         self
     }
 
@@ -122,11 +142,8 @@ impl MountReport {
     }
 
     /// What became of a restore.
-    pub fn of_restore(
-        (mount, saved): (&CacheMount, &SavedMount),
-        restored: Result<Restored, MountError>,
-    ) -> Self {
-        let report = match restored {
+    pub fn of_restore(mount: &CacheMount, restored: Result<Restored, MountError>) -> Self {
+        match restored {
             Ok(Restored::Same(content)) => Self::new(mount, Status::Unchanged).holding(&content),
             Ok(Restored::Occupied(content)) => {
                 let why = "it holds something else; --force replaces that, --merge keeps it and adds the rest";
@@ -137,7 +154,6 @@ impl MountReport {
                 Self { files, bytes, ..Self::new(mount, Status::Restored) }
             }
             Err(error) => Self::new(mount, Status::Failed).because(error.to_string()),
-        };
-        report.saved_as(saved)
+        }
     }
 }

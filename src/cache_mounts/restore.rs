@@ -21,6 +21,11 @@ const CHUNK: usize = 256 << 10;
 /// program.
 const WINDOW: u32 = 24;
 
+/// How a file begins that is compressed with zstd, and others.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const MAGIC: [(&[u8], &str); 3] =
+    [(&[0x1f, 0x8b], "gzip"), (b"BZh", "bzip2"), (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz")];
+
 /// What happens to what is in a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -60,6 +65,9 @@ pub enum RestoreError {
         /// Its name.
         archive: String,
     },
+    /// It is compressed in another way.
+    #[error("the archive is compressed with {0}; zstd and plain tar are taken")]
+    Compression(&'static str),
     /// The archive is not to be taken.
     #[error("{archive}: {fault}")]
     Archive {
@@ -90,11 +98,41 @@ pub(super) fn restore(
         return Err(RestoreError::Digest { archive: archive() });
     }
     let is_right = |digest: &str| digest == saved.digest;
-    unpack(line, file, WINDOW, is_right, existing).map_err(|error| match error {
-        Unpacking::Move(error) => RestoreError::Move(error),
-        Unpacking::Digest => RestoreError::Digest { archive: archive() },
-        Unpacking::Fault(fault) => RestoreError::Archive { archive: archive(), fault },
-    })
+    let tar = decoder(file, WINDOW).map_err(MoveError::from)?;
+    unpack(line, tar, is_right, existing).map_err(|error| error.of(archive()))
+}
+
+/// Fills the mount at the other end from an archive of anybody's, compressed or not.
+pub(super) fn import(
+    line: &mut Connection,
+    name: String,
+    mut from: impl Read,
+    existing: Existing,
+) -> Result<Restored, RestoreError> {
+    let now = list(line)?;
+    if !now.is_empty && existing == Existing::Keep {
+        return Ok(Restored::Occupied(now));
+    }
+    let mut head = Vec::new();
+    (&mut from).take(6).read_to_end(&mut head).map_err(MoveError::from)?;
+    let other = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
+    if let Some((_, how)) = other {
+        return Err(RestoreError::Compression(how));
+    }
+    let from = head.as_slice().chain(from);
+    let done = if head.starts_with(&ZSTD) {
+        let tar = decoder(from, WINDOW).map_err(MoveError::from)?;
+        unpack(line, tar, |_| true, existing)
+    } else {
+        unpack(line, from, |_| true, existing)
+    };
+    done.map_err(|error| error.of(name))
+}
+
+fn decoder<R: Read>(from: R, window: u32) -> io::Result<Decoder<'static, BufReader<R>>> {
+    let mut decoder = Decoder::new(from)?;
+    decoder.window_log_max(window)?;
+    Ok(decoder)
 }
 
 /// Why an archive was not unpacked.
@@ -102,6 +140,16 @@ pub(super) enum Unpacking {
     Move(MoveError),
     Digest,
     Fault(Fault),
+}
+
+impl Unpacking {
+    fn of(self, archive: String) -> RestoreError {
+        match self {
+            Self::Move(error) => RestoreError::Move(error),
+            Self::Digest => RestoreError::Digest { archive },
+            Self::Fault(fault) => RestoreError::Archive { archive, fault },
+        }
+    }
 }
 
 impl From<MoveError> for Unpacking {
@@ -130,17 +178,14 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Unpacks a compressed archive into the mount at the other end. It takes its place where `is_right` says so of its digest.
+/// Unpacks a tar archive into the mount at the other end. It takes its place where `is_right` says so of its digest.
 pub(super) fn unpack(
     line: &mut Connection,
     from: impl Read,
-    window: u32,
     is_right: impl FnOnce(&str) -> bool,
     existing: Existing,
 ) -> Result<Restored, Unpacking> {
-    let mut decoder = Decoder::new(from).map_err(MoveError::from)?;
-    decoder.window_log_max(window).map_err(MoveError::from)?;
-    let tar = BufReader::with_capacity(CHUNK, decoder);
+    let tar = BufReader::with_capacity(CHUNK, from);
     let mut archive = Reader::new(Hashing { from: tar, hash: Sha256::new() });
     let mut to = line.receive()?;
     let (mut files, mut bytes) = (0, 0);

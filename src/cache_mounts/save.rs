@@ -5,6 +5,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use zstd::stream::write::Encoder;
@@ -49,6 +50,66 @@ pub struct Archive {
     pub untrimmed_summary: Option<String>,
     /// Files that were left out, being used the longest ago, and their bytes.
     pub left_out: (u64, u64),
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// How an archive is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Compressed with zstd.
+    Zstd,
+    /// As it is.
+    Tar,
+}
+
+/// Where an archive goes.
+pub enum Destination {
+    /// A file, which is written again from its beginning where the mount changes meanwhile.
+    File(partial::PartialFile),
+    /// What cannot be taken back.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// An archive that was written, and its file where it went to one.
+pub type Exported = (Archive, Option<partial::PartialFile>);
+
+/// Compresses, or does not.
+enum Packer<W: Write> {
+    Zstd(Encoder<'static, W>),
+    Tar(W),
+}
+
+impl<W: Write> Packer<W> {
+    fn new(form: Form, to: W) -> io::Result<Self> {
+        Ok(match form {
+            Form::Zstd => Self::Zstd(Encoder::new(to, LEVEL)?),
+            Form::Tar => Self::Tar(to),
+        })
+    }
+
+    fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Zstd(encoder) => encoder.finish(),
+            Self::Tar(to) => Ok(to),
+        }
+    }
+}
+
+impl<W: Write> Write for Packer<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Zstd(encoder) => encoder.write(data),
+            Self::Tar(to) => to.write(data),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Zstd(encoder) => encoder.flush(),
+            Self::Tar(to) => to.flush(),
+        }
+    }
 }
 
 /// Takes what is sent into an archive.
@@ -125,7 +186,8 @@ pub(super) fn save(
     }
     let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
     let file = partial::file(folder, 0o644)?;
-    let (archive, file) = write(line, since, file)?;
+    let since_when = Instant::now();
+    let (archive, file) = write(line, since, file, Form::Zstd)?;
     let name = archive_name(slug, &archive.digest);
     file.persist(&folder.join(&name))?;
     let is_trimmed = since != i64::MIN;
@@ -137,8 +199,23 @@ pub(super) fn save(
         name,
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
+        took: since_when.elapsed(),
         ..archive
     }))
+}
+
+/// Writes everything in the mount at the other end to one archive.
+pub(super) fn export(
+    line: &mut Connection,
+    form: Form,
+    to: Destination,
+) -> Result<Exported, MoveError> {
+    match to {
+        Destination::File(file) => {
+            write(line, i64::MIN, file, form).map(|(archive, file)| (archive, Some(file)))
+        }
+        Destination::Stream(to) => pack(line, i64::MIN, to, form).map(|archive| (archive, None)),
+    }
 }
 
 /// Writes everything to `file`, from its beginning, as often as the mount changes meanwhile.
@@ -146,12 +223,13 @@ fn write(
     line: &mut Connection,
     since: i64,
     mut file: partial::PartialFile,
+    form: Form,
 ) -> Result<(Archive, partial::PartialFile), MoveError> {
     use std::io::Seek as _;
     for attempt in 1.. {
         file.as_file_mut().set_len(0)?;
         file.as_file_mut().rewind()?;
-        match pack(line, since, file.as_file_mut()) {
+        match pack(line, since, file.as_file_mut(), form) {
             Err(MoveError::Changed { .. }) if attempt < ATTEMPTS => {}
             packed => return packed.map(|archive| (archive, file)),
         }
@@ -164,14 +242,14 @@ pub(super) fn pack(
     line: &mut Connection,
     since: i64,
     to: impl Write,
+    form: Form,
 ) -> Result<Archive, MoveError> {
     let to = Hashing::new(BufWriter::with_capacity(1 << 18, to));
-    let encoder = Encoder::new(to, LEVEL)?;
-    let tar = Writer::new(Hashing::new(encoder));
+    let tar = Writer::new(Hashing::new(Packer::new(form, to)?));
     let mut sink = Sink { tar, summary: Summary::default() };
     line.send(since, &mut sink)?;
-    let (encoder, digest, _) = sink.tar.finish()?.digest();
-    let mut file = encoder.finish()?;
+    let (packer, digest, _) = sink.tar.finish()?.digest();
+    let mut file = packer.finish()?;
     file.flush()?;
     let (_, file_digest, file_bytes) = file.digest();
     let content = Content::from(&sink.summary);
@@ -183,5 +261,6 @@ pub(super) fn pack(
         content,
         untrimmed_summary: None,
         left_out: (0, 0),
+        took: Duration::ZERO,
     })
 }

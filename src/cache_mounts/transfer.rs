@@ -1,13 +1,14 @@
 //! Runs one step of the engine for all mounts, and tells what became of each. The part of the room that asks an engine.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::list::{Content, list};
 use super::restore::{self, Existing, RestoreError, Restored};
-use super::save::{self, Saved};
+use super::save::{self, Destination, Exported, Form, Saved};
 use super::{CacheMount, Manifest, SavedMount};
 use crate::buildkit::mover::{self, Access, Connection, End, MoveError, Moving};
 use crate::buildkit::{Control, SolveError, TransportError};
@@ -65,6 +66,17 @@ impl Site<'_> {
         self.read(mounts, |_, line| list(line).map_err(MountError::from)).await
     }
 
+    /// Uses each mount, and nothing else.
+    ///
+    /// # Errors
+    /// No mount could be used.
+    pub async fn keep(
+        &self,
+        mounts: &[&CacheMount],
+    ) -> Result<Vec<Result<(), MountError>>, TransferError> {
+        self.run(mounts, Access::Read, |_, _| Ok(())).await
+    }
+
     /// Saves each mount into `folder`, beside what `manifest` knows of it.
     ///
     /// # Errors
@@ -109,6 +121,46 @@ impl Site<'_> {
             Ok(restore::restore(line, &folder, &saved[index], existing)?)
         })
         .await
+    }
+
+    /// Writes what a mount holds to one archive.
+    ///
+    /// # Errors
+    /// The mount could not be reached.
+    pub async fn export(
+        &self,
+        mount: &CacheMount,
+        form: Form,
+        to: Destination,
+    ) -> Result<Result<Exported, MountError>, TransferError> {
+        let to = Arc::new(Mutex::new(Some(to)));
+        let work = move |_, line: &mut Connection| {
+            // One that a dead run has half exchanged is told here, before anything is written.
+            list(line)?;
+            let to = to.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(save::export(line, form, to.ok_or(MountError::Skipped)?)?)
+        };
+        Ok(self.read(&[mount], work).await?.pop().unwrap_or(Err(MountError::Skipped)))
+    }
+
+    /// Fills a mount from an archive, called `name`.
+    ///
+    /// # Errors
+    /// The mount could not be reached.
+    pub async fn import(
+        &self,
+        mount: &CacheMount,
+        name: &str,
+        from: Box<dyn Read + Send>,
+        existing: Existing,
+    ) -> Result<Result<Restored, MountError>, TransferError> {
+        let (name, from) = (name.to_owned(), Arc::new(Mutex::new(Some(from))));
+        let work = move |_, line: &mut Connection| {
+            let from = from.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let from = from.ok_or(MountError::Skipped)?;
+            Ok(restore::import(line, name.clone(), from, existing)?)
+        };
+        Ok(self.run(&[mount], Access::Write, work).await?.pop().unwrap_or(Err(MountError::Skipped)))
     }
 
     /// Reads mounts. One that a dead run has half exchanged is completed, or taken back, before that.

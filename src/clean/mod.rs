@@ -9,6 +9,7 @@ mod forgotten;
 mod model;
 mod offers;
 pub mod plan;
+pub mod reason;
 mod select;
 pub mod space;
 pub mod survey;

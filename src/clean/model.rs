@@ -53,6 +53,8 @@ pub struct Request {
     pub until: Option<Timestamp>,
     /// Remove cache records, least recently used first, no further than this.
     pub cache_goal: Option<SpaceGoal>,
+    /// Of the build cache these records and no others, whoever made them: somebody named them.
+    pub records: Option<BTreeSet<String>>,
 }
 
 impl Request {
@@ -64,6 +66,11 @@ impl Request {
     /// The project's build cache and nothing else.
     pub fn cache() -> Self {
         Self { kinds: [Kind::Cache].into(), ..Self::default() }
+    }
+
+    /// Records with these ids and nothing else.
+    pub fn named(records: BTreeSet<String>) -> Self {
+        Self { records: Some(records), ..Self::cache() }
     }
 }
 

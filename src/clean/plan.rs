@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::forgotten::forgotten;
 use super::model::{Action, Item, Kind, Plan, Request, Shown, Sort};
+use super::reason::Why;
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::engine::removal::is_record_id;
@@ -234,35 +235,13 @@ impl Planner<'_> {
         let inventory = self.inventory;
         let mut may_go: BTreeMap<&str, Why> = BTreeMap::new();
         let mut stays: BTreeMap<&str, Why> = BTreeMap::new();
-        for record in &inventory.cache {
-            let verdict = self.answer.records.get(&record.id);
-            match verdict {
-                _ if !is_record_id(&record.id) => {
-                    stays.insert(&record.id, "an engine would not find it by its id".into());
-                }
-                Some(Verdict::Ours { is_current: true, .. }) if self.request.only_old => {
-                    stays.insert(&record.id, "a current build of the project needs it".into());
-                }
-                Some(Verdict::Ours { step, .. }) => {
-                    let gist = "made by builds of the project".to_owned();
-                    may_go.insert(&record.id, Why { reason: format!("made by {step}"), gist });
-                }
-                _ if self.request.whole_cache && !record.in_use => {
-                    let why = match verdict {
-                        Some(Verdict::Kept(reason)) => {
-                            Why::of(reason).map(|why| format!("--cache=all, although {why}"))
-                        }
-                        _ => "--cache=all".into(),
-                    };
-                    may_go.insert(&record.id, why);
-                }
-                Some(Verdict::Kept(reason)) => {
-                    stays.insert(&record.id, Why::of(reason));
-                }
-                None => {
-                    stays.insert(&record.id, Why::of(&Reason::NotRecorded));
-                }
-            }
+        let named = self.request.records.as_ref();
+        let meant = |record: &&CacheRecord| named.is_none_or(|ids| ids.contains(&record.id));
+        for record in inventory.cache.iter().filter(meant) {
+            match self.fate(record) {
+                Ok(why) => may_go.insert(&record.id, why),
+                Err(why) => stays.insert(&record.id, why),
+            };
         }
         let ids: BTreeSet<&str> = may_go.keys().copied().collect();
         let mut selected =
@@ -287,6 +266,31 @@ impl Planner<'_> {
             };
             let item = self.record((), record, Some(record.size_bytes), why);
             self.plan.keep.push(item);
+        }
+    }
+
+    /// Why a record may go, or why it stays.
+    fn fate(&self, record: &CacheRecord) -> Result<Why, Why> {
+        let verdict = self.answer.records.get(&record.id);
+        let asked = match &self.request.records {
+            Some(_) => Some("named"),
+            None => self.request.whole_cache.then_some("--cache=all"),
+        };
+        match (verdict, asked) {
+            _ if !is_record_id(&record.id) => Err("an engine would not find it by its id".into()),
+            (Some(Verdict::Ours { is_current: true, .. }), _) if self.request.only_old => {
+                Err("a current build of the project needs it".into())
+            }
+            (Some(Verdict::Ours { step, .. }), _) => {
+                let gist = "made by builds of the project".to_owned();
+                Ok(Why { reason: format!("made by {step}"), gist })
+            }
+            (Some(Verdict::Kept(reason)), Some(asked)) if !record.in_use => {
+                Ok(Why::of(reason).map(|why| format!("{asked}, although {why}")))
+            }
+            (None, Some(asked)) if !record.in_use => Ok(asked.into()),
+            (Some(Verdict::Kept(reason)), _) => Err(Why::of(reason)),
+            (None, _) => Err(Why::of(&Reason::NotRecorded)),
         }
     }
 
@@ -398,58 +402,6 @@ fn name_of(record: &CacheRecord) -> &str {
     match record.description.trim() {
         "" => record.kind.word(),
         text => text,
-    }
-}
-
-/// Why a record is removed or kept.
-struct Why {
-    /// As it stands in documents.
-    reason: String,
-    /// Without numbers and names, so that many records have the same.
-    gist: String,
-}
-
-impl Why {
-    fn of(reason: &Reason) -> Self {
-        let gist = match reason {
-            Reason::ForeignImage { .. } => "an image that is not the project's has the layer",
-            Reason::Unexplained { .. } => "used more often than by known builds of the project",
-            _ => return words(reason).into(),
-        };
-        Self { reason: words(reason), gist: gist.to_owned() }
-    }
-
-    fn map(self, change: impl Fn(String) -> String) -> Self {
-        Self { reason: change(self.reason), gist: change(self.gist) }
-    }
-}
-
-impl From<String> for Why {
-    fn from(reason: String) -> Self {
-        Self { gist: reason.clone(), reason }
-    }
-}
-
-impl From<&str> for Why {
-    fn from(reason: &str) -> Self {
-        reason.to_owned().into()
-    }
-}
-
-/// A reason of the attribution as a fragment.
-pub fn words(reason: &Reason) -> String {
-    match reason {
-        Reason::NotRecorded => "no known build of the project made it".to_owned(),
-        Reason::Base => "a base image: it belongs to all who build on it".to_owned(),
-        Reason::InUse => "a build uses it now".to_owned(),
-        Reason::Ambiguous => "another build may have made it".to_owned(),
-        Reason::SharedMount { project: Some(name) } => format!("project {name} mounts it too"),
-        Reason::SharedMount { project: None } => "another build mounts it too".to_owned(),
-        Reason::ForeignImage { image } => format!("image {image} has the layer"),
-        Reason::Unexplained { uses, explained } => {
-            format!("used {uses} times, {explained} by known builds of the project")
-        }
-        Reason::Needed { .. } => "a record that stays builds on it".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{CacheRecord, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Effort, Sizes, Ways, Wish};
-use crate::ownership::records::Verdict;
+use crate::ownership::records::{Reason, Verdict};
 use crate::ownership::{self, Answer, Depth, Include, Project, Question};
 use crate::sight::Disk;
 use crate::unreachable::unreachable;
@@ -173,6 +173,18 @@ impl Findings {
 
     fn bare_plan(&self, request: &Request) -> Plan {
         plan(&self.observed.inventory, &self.observed.details, &self.answer, request)
+    }
+
+    /// Projects whose builds use cache mounts of `plan`, too, as far as they are known.
+    pub fn sharing(&self, plan: &Plan) -> BTreeSet<String> {
+        let verdicts = plan.remove.iter().filter_map(|item| self.answer.records.get(&item.id));
+        let project = |verdict: &Verdict| match verdict {
+            Verdict::Kept(Reason::SharedMount { project }) => {
+                Some(project.clone().unwrap_or_else(|| "another project".to_owned()))
+            }
+            _ => None,
+        };
+        verdicts.filter_map(project).collect()
     }
 
     /// What else could be removed, where the user should be told.

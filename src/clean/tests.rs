@@ -172,6 +172,7 @@ fn everything() -> Request {
         stop: false,
         until: None,
         cache_goal: None,
+        records: None,
     }
 }
 
@@ -450,6 +451,9 @@ fn all_of_the_cache_is_everything_but_what_a_build_uses() {
     .into();
     assert_eq!(removed(&state, &verdicts, everything()), [""; 0]);
     assert_eq!(removed(&state, &verdicts, Request { whole_cache: true, ..everything() }), ["b"]);
+    let named = |ids: &[&str]| Request::named(ids.iter().map(|id| (*id).to_owned()).collect());
+    assert_eq!(removed(&state, &verdicts, named(&["b"])), ["b"]);
+    assert!(removed(&state, &verdicts, named(&["nothing"])).is_empty());
 }
 
 /// What is kept there would never be found again.

@@ -1,5 +1,7 @@
 //! `doc2md-docker cache`: cache mounts, from engine to engine.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 /// Arguments of `cache`.
@@ -25,6 +27,20 @@ pub enum CacheCommand {
     ///
     /// Each is exchanged as a whole, once its archive has been checked. One that holds something is left alone.
     Restore(CacheRestoreArgs),
+    /// Use cache mounts, so that the engine's garbage collection keeps them.
+    ///
+    /// It takes first what was not used for the longest time: run this from a timer.
+    Keep(CacheKeepArgs),
+    /// Remove cache mounts of the services from the engine.
+    ///
+    /// Shows a plan and asks. A mount that a build uses stays.
+    Rm(CacheRmArgs),
+    /// Write what a cache mount holds to a tar archive.
+    Export(CacheExportArgs),
+    /// Fill a cache mount from a tar archive.
+    ///
+    /// Exchanged as a whole, once all of the archive has come. A mount that holds something is left alone.
+    Import(CacheImportArgs),
 }
 
 /// Arguments of `cache ls`.
@@ -52,6 +68,20 @@ pub struct CacheSaveArgs {
     /// Those that were used the longest ago are left out.
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<String>,
+    /// Save what is not worth it, too.
+    ///
+    /// Without it a mount is left where builds save less time by it than it takes to move it there and back. What is not known
+    /// is saved.
+    #[arg(long)]
+    pub always: bool,
+    /// Do not save these: an id, where `*` stands for anything; repeatable.
+    #[arg(long, value_name = "ID")]
+    pub never: Vec<String>,
+    /// Bytes a second that the folder travels with, such as 30MB.
+    ///
+    /// Where something else moves it: a cache of CI, rsync. It counts in what a mount is worth.
+    #[arg(long, value_name = "SIZE")]
+    pub rate: Option<String>,
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
     pub format: CacheFormat,
@@ -73,6 +103,69 @@ pub struct CacheRestoreArgs {
     #[arg(long)]
     pub merge: bool,
     /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
+    pub format: CacheFormat,
+}
+
+/// Arguments of `cache keep`.
+#[derive(Debug, Clone, Args)]
+pub struct CacheKeepArgs {
+    /// Services [default: all that are built].
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
+    pub format: CacheFormat,
+}
+
+/// Arguments of `cache rm`.
+#[derive(Debug, Clone, Args)]
+pub struct CacheRmArgs {
+    /// Ids of cache mounts, as `cache ls` lists them.
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to print the plan and the result.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
+    pub format: CacheFormat,
+}
+
+/// Arguments of `cache export`.
+#[derive(Debug, Clone, Args)]
+pub struct CacheExportArgs {
+    /// Id of a cache mount, as `cache ls` lists it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// File to write; `-` is standard output.
+    ///
+    /// A tar archive, compressed with zstd unless the name ends in `.tar`.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `cache import`.
+#[derive(Debug, Clone, Args)]
+pub struct CacheImportArgs {
+    /// Id of a cache mount, as `cache ls` lists it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// File to read; `-` is standard input.
+    ///
+    /// A tar archive, compressed with zstd or not.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    /// Replace what the mount holds.
+    #[arg(long, conflicts_with = "merge")]
+    pub force: bool,
+    /// Keep what the mount holds, and add what it does not have.
+    #[arg(long)]
+    pub merge: bool,
+    /// How to print what became of it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = CacheFormat::Table)]
     pub format: CacheFormat,
 }

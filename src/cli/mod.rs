@@ -17,6 +17,7 @@ pub mod init;
 pub mod lock;
 pub mod ls;
 pub mod man;
+mod pages;
 pub mod plugin;
 pub mod project;
 pub mod stats;

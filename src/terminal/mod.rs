@@ -309,6 +309,11 @@ impl Ui {
         }
     }
 
+    /// Whether somebody looks at stdout.
+    pub fn shows_data(&self) -> bool {
+        self.stdout().is_terminal
+    }
+
     /// Columns that a line of [`Self::data`] may take: only a terminal has a width.
     pub fn data_columns(&self) -> usize {
         if self.stdout().is_terminal { self.size().0 } else { UNLIMITED }

@@ -4,16 +4,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cache_mounts::report::{MountReport, SCHEMA, Status};
+use crate::cache_mounts::value::{Decision, Worth};
+use crate::cache_mounts::{Archive, CacheMount};
 use crate::terminal::format;
 use crate::view::table::{self, Column, Shape};
 
-const COLUMNS: [Column; 7] = [
+/// Only where it is known of a mount.
+const WORTH: usize = 6;
+const COLUMNS: [Column; 8] = [
     Column::new("ID", Shape::CutStart(16)),
     Column::new("STATUS", Shape::Left),
     Column::new("SIZE", Shape::Right),
     Column::new("FILES", Shape::Right).drop(2),
     Column::new("ARCHIVE", Shape::Right).drop(3),
     Column::new("USED", Shape::Right).drop(1),
+    Column::new("SAVES", Shape::Right).drop(4),
     Column::new("USED BY", Shape::CutStart(12)),
 ];
 
@@ -34,8 +39,13 @@ pub fn table(mounts: &[MountReport], columns: usize, now: Timestamp) -> String {
     if mounts.is_empty() {
         return String::new();
     }
-    let rows: Vec<Vec<String>> = mounts.iter().map(|mount| row(mount, now)).collect();
-    let mut text = table::render(&COLUMNS, &rows, columns);
+    let mut rows: Vec<Vec<String>> = mounts.iter().map(|mount| row(mount, now)).collect();
+    let mut shapes = COLUMNS.to_vec();
+    if mounts.iter().all(|mount| mount.saves_seconds.is_none()) {
+        shapes.remove(WORTH);
+        rows.iter_mut().for_each(|row| drop(row.remove(WORTH)));
+    }
+    let mut text = table::render(&shapes, &rows, columns);
     for mount in mounts {
         if let Some(reason) = &mount.reason {
             text += &table::wrap(&table::cell(&format!("{}: {reason}", mount.id)), columns, 2);
@@ -56,6 +66,7 @@ fn row(mount: &MountReport, now: Timestamp) -> Vec<String> {
         or_dash(mount.files.map(|files| files.to_string())),
         or_dash(mount.archive_bytes.map(format::bytes)),
         or_dash(mount.last_used_at.map(age)),
+        or_dash(mount.saves_seconds.map(format::seconds)),
         users(mount),
     ]
 }
@@ -65,10 +76,12 @@ fn status(status: Status) -> &'static str {
         Status::Present => "present",
         Status::Empty => "empty",
         Status::Absent => "absent",
+        Status::Kept => "kept",
         Status::Saved => "saved",
         Status::Unchanged => "unchanged",
         Status::Restored => "restored",
         Status::Occupied => "occupied",
+        Status::NotWorth => "not worth",
         Status::Unsaved => "unsaved",
         Status::Skipped => "skipped",
         Status::Failed => "failed",
@@ -100,6 +113,47 @@ pub fn left_out(files: u64, bytes: u64) -> String {
     format!("left out: {files} {word} of {bytes}, those used the longest ago")
 }
 
+/// Why a mount is saved, or left, by what it is worth.
+pub fn worth(worth: Option<&Worth>) -> String {
+    let Some(worth) = worth else {
+        return "what it is worth is not known: no recorded build filled it".to_owned();
+    };
+    let saves = format::seconds(worth.saves_seconds);
+    let Some(moving) = worth.moving_seconds.map(format::seconds) else {
+        return format!("saves builds up to {saves}; nothing of its size was moved yet");
+    };
+    match worth.decision() {
+        Decision::Save => format!("saves builds {saves}, moving it there and back takes {moving}"),
+        Decision::Leave => {
+            let most = if worth.is_bound { "at most " } else { "" };
+            format!(
+                "saves builds {most}{saves}, moving it there and back takes {moving}; --always saves it"
+            )
+        }
+        Decision::Unknown => format!(
+            "saves builds at most {saves}, moving it there and back takes {moving}; no recorded build had it filled"
+        ),
+    }
+}
+
+/// What an export wrote.
+pub fn exported(mount: &CacheMount, archive: &Archive) -> String {
+    let counts = archive.content.counts;
+    let files =
+        if counts.files == 1 { "1 file".to_owned() } else { format!("{} files", counts.files) };
+    let mut text = format!(
+        "exported {}: {files} of {}, archive {}, {}",
+        mount.id,
+        format::bytes(counts.bytes),
+        format::bytes(archive.file_bytes),
+        archive.digest
+    );
+    if counts.others > 0 {
+        text += &format!("; {} that are no files are not kept", counts.others);
+    }
+    text
+}
+
 /// A number of mounts.
 pub fn mounts(count: usize) -> String {
     if count == 1 { "1 cache mount".to_owned() } else { format!("{count} cache mounts") }
@@ -110,7 +164,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cache_mounts::manifest::{Manifest, SavedMount};
-    use crate::cache_mounts::mount::{CacheMount, Frontend, Service, Use, mounts};
+    use crate::cache_mounts::mount::{Frontend, Service, Use, mounts};
+    use crate::cache_mounts::value::StepCost;
     use crate::view::schema_check::faults;
 
     const SCHEMA: &str = include_str!("../../docs/cache-mounts.schema.json");
@@ -148,6 +203,8 @@ mod tests {
         go-red            skipped       -      -         -     -  a b/Dockerfile:3
         go-red : a build is using it
         ");
+        let worth = MountReport { saves_seconds: Some(41.0), ..present.clone() };
+        assert!(table(&[worth, odd.clone()], 200, now).contains("  USED  SAVES  USED BY\n"));
         assert_eq!(table(&[], 100, now), "");
         assert_eq!(faults(SCHEMA, &document("save", &[present, odd])), None);
         assert_eq!(
@@ -161,6 +218,28 @@ mod tests {
 
     fn mounts_text(count: usize) -> String {
         super::mounts(count)
+    }
+
+    #[test]
+    fn what_a_mount_is_worth_is_said_with_its_numbers() {
+        let say = |saves_seconds, is_bound, moving_seconds| {
+            worth(Some(&Worth { saves_seconds, is_bound, moving_seconds }))
+        };
+        insta::assert_snapshot!([
+            worth(None),
+            say(41.0, false, Some(3.0)),
+            say(1.5, false, Some(3.0)),
+            say(1.5, true, Some(3.0)),
+            say(41.0, true, Some(3.0)),
+            say(41.0, false, None),
+        ].join("\n"), @r"
+        what it is worth is not known: no recorded build filled it
+        saves builds 41.0s, moving it there and back takes 3.0s
+        saves builds 1.5s, moving it there and back takes 3.0s; --always saves it
+        saves builds at most 1.5s, moving it there and back takes 3.0s; --always saves it
+        saves builds at most 41.0s, moving it there and back takes 3.0s; no recorded build had it filled
+        saves builds up to 41.0s; nothing of its size was moved yet
+        ");
     }
 
     #[test]
@@ -182,7 +261,15 @@ mod tests {
             architecture: "x86_64".into(),
             locks: [("uv.lock".to_owned(), "sha256:2".to_owned())].into(),
         };
-        let manifest = Manifest { mounts: [("c".to_owned(), saved)].into(), ..Manifest::default() };
+        let cost =
+            StepCost { cold_seconds: 9.0, warm_seconds: Some(1.5), mounts: vec!["//c".to_owned()] };
+        let costs = [("0123456789abcdef".to_owned(), cost)].into();
+        let manifest = Manifest {
+            mounts: [("c".to_owned(), saved)].into(),
+            costs: [("c".to_owned(), costs)].into(),
+            bytes_per_second: Some(1e8),
+            ..Manifest::default()
+        };
         assert_eq!(faults(MANIFEST, &String::from_utf8(manifest.text()).unwrap()), None);
     }
 }

@@ -197,6 +197,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "lock",
             "manual",
             "measure",
+            "nearest",
             "ownership",
             "progress",
             "projects",

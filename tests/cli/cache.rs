@@ -23,10 +23,19 @@ fn wrong_places_and_sizes_are_refused() {
         (&["save", "--to", "type=registry,ref=x"], 2, "type=local,dest=DIR"),
         (&["save", "--to", "type=local,src=x"], 2, "src"),
         (&["save", "--to", "c", "--max-size", "5"], 2, "has no unit"),
+        (&["save", "--to", "c", "--rate", "fast"], 2, "--rate"),
+        (&["save", "--to", "c", "--always", "--never", "x"], 3, "/nowhere/docker.sock"),
         (&["restore", "--from", "c", "--force", "--merge"], 2, "cannot be used with"),
         (&["restore", "--from", "type=local,src=c"], 3, "/nowhere/docker.sock"),
         (&["ls", "nothing"], 2, "nothing"),
         (&["ls"], 3, "/nowhere/docker.sock"),
+        (&["keep"], 3, "/nowhere/docker.sock"),
+        (&["rm"], 2, "<ID>..."),
+        (&["rm", "/c"], 3, "/nowhere/docker.sock"),
+        (&["export"], 2, "<ID>"),
+        (&["export", "/c", "-o", "out.tar"], 3, "/nowhere/docker.sock"),
+        (&["import", "/c", "missing.tar"], 1, "failed to read missing.tar"),
+        (&["import", "/c", "--force", "--merge"], 2, "cannot be used with"),
     ] {
         let (actual, said) = run(&folder, args);
         assert!(actual == code && said.contains(words), "{args:?}: {actual} {said}");

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::support::{BUSYBOX, Engine, Project, engines, on_every_engine, text};
 
 /// Fills a mount with everything that is kept.
-const ODD: &str = r#"
+pub(super) const ODD: &str = r#"
 cd /c
 mkdir -p deep/er empty closed
 printf hello > deep/er/file
@@ -38,7 +38,7 @@ while [ $i -lt 400 ]; do echo $i > file$i; i=$((i+1)); done
 "#;
 
 /// Says what a mount holds: names, kinds, modes, owners, sizes, times, links, blocks and contents.
-const TELL: &str = r#"
+pub(super) const TELL: &str = r#"
 for mount in /c /d; do
   cd $mount
   find . | sort | while IFS= read -r name; do
@@ -52,7 +52,7 @@ done
 "#;
 
 /// A project whose service runs a script with two mounts.
-fn project(engine: &Engine) -> Project {
+pub(super) fn project(engine: &Engine) -> Project {
     let project = Project::new(engine);
     let name = project.name();
     let mounts = format!(
@@ -66,7 +66,7 @@ fn project(engine: &Engine) -> Project {
 }
 
 /// Runs a script with the mounts; returns the lines of state that it says.
-fn step(project: &Project, host: &Engine, script: &str) -> Vec<String> {
+pub(super) fn step(project: &Project, host: &Engine, script: &str) -> Vec<String> {
     // Another one each time: no step is cached.
     let stamp = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     project.write("run.sh", format!("{script}\n: {stamp}\n"));
@@ -79,7 +79,7 @@ fn step(project: &Project, host: &Engine, script: &str) -> Vec<String> {
     lines.collect()
 }
 
-fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Value, String) {
+pub(super) fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Value, String) {
     let mut command = project.command(&[&["cache"], args, &["--format", "json"]].concat());
     let output = command.env("DOCKER_HOST", &host.host).output().unwrap();
     let said = format!("{}: {}", host.name, text(&output));
@@ -89,8 +89,10 @@ fn cache(project: &Project, host: &Engine, args: &[&str]) -> (i32, Value, String
 
 /// What became of each mount, by the end of its id. Tests ask engines at the same time, which are then told old news: what is
 /// to be saved is there.
-fn statuses(project: &Project, host: &Engine, args: &[&str]) -> Vec<String> {
+pub(super) fn statuses(project: &Project, host: &Engine, args: &[&str]) -> Vec<String> {
     if args[0] == "save" {
+        // Whatever it is worth: that has tests of its own.
+        let args = &[args, &["--always"]].concat();
         return crate::support::eventually("the mounts are told of", || {
             let statuses = told(project, host, args);
             (!statuses.iter().any(|it| it.ends_with("absent"))).then_some(statuses)
@@ -130,7 +132,7 @@ fn listing(folder: &Path) -> Vec<(String, u64, SystemTime)> {
 }
 
 /// The engine after this one.
-fn next(engine: &Engine) -> Engine {
+pub(super) fn next(engine: &Engine) -> Engine {
     let all = engines();
     let at = all.iter().position(|it| it.name == engine.name).unwrap();
     all[(at + 1) % all.len()].clone()
@@ -217,7 +219,7 @@ fn plant(folder: &Path, id: &str, tar: &[u8]) {
 }
 
 /// A tar archive of one entry.
-fn tar(name: &str, kind: u8, target: &str) -> Vec<u8> {
+pub(super) fn tar(name: &str, kind: u8, target: &str) -> Vec<u8> {
     let mut block = [0_u8; 512];
     let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
     put(0, name.as_bytes());
@@ -319,7 +321,9 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
         fill("two");
         let two = save("two");
         copy(&project.dir().join("one"), &project.dir().join("first"));
-        for attempt in 0..6 {
+        // Twenty kills of each: DOC2MD_KILL_ROUNDS=20.
+        let rounds = std::env::var("DOC2MD_KILL_ROUNDS").ok().and_then(|it| it.parse().ok());
+        for attempt in 0..rounds.unwrap_or(6) {
             let how = if attempt % 3 == 2 { Signal::INT } else { Signal::KILL };
             let end = |mut child: Child| {
                 std::thread::sleep(random(Duration::from_millis(1500)));
@@ -330,7 +334,8 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
             end(start(&project, &["restore", "--force", "--from", from]));
             // The engine may still be ending the step that was killed.
             let now = crate::support::eventually("the mounts can be read", || {
-                let (code, document, _) = cache(&project, engine, &["save", "--to", "now"]);
+                let (code, document, _) =
+                    cache(&project, engine, &["save", "--to", "now", "--always"]);
                 let mounts = document["mounts"].as_array().cloned().unwrap_or_default();
                 let is_read = |it: &Value| it["status"] == "saved" || it["status"] == "unchanged";
                 (code == 0 && mounts.len() == 2 && mounts.iter().all(is_read))
@@ -341,7 +346,7 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
                 assert!(known.contains(&digest), "{} {attempt}: {id} is neither", engine.name);
             }
             // A folder that is written to.
-            end(start(&project, &["save", "--to", "one"]));
+            end(start(&project, &["save", "--to", "one", "--always"]));
             let (code, _, said) = cache(&project, engine, &["restore", "--force", "--from", "one"]);
             assert_eq!(code, 0, "{said}");
             let kept = digests(&project, "one");

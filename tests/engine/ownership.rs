@@ -526,6 +526,7 @@ fn what_somebody_took_into_use_since_the_plan_stays() {
                     stop: false,
                     until: None,
                     cache_goal: None,
+                    records: None,
                 },
             );
             assert_eq!(plan.remove.len(), 5, "{plan:#?}");

@@ -2,6 +2,10 @@
 
 mod mounts;
 mod place;
+mod remove;
+mod save;
+mod single;
+mod worth;
 
 use std::path::Path;
 
@@ -10,14 +14,14 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::cache_mounts::manifest::{self, Manifest, SavedMount};
 use crate::cache_mounts::report::{MountReport, Status};
-use crate::cache_mounts::{CacheMount, Existing, Saved};
+use crate::cache_mounts::transfer::MountError;
+use crate::cache_mounts::{CacheMount, Content, Existing};
 use crate::cli::cache::{
-    CacheArgs, CacheCommand, CacheFormat, CacheLsArgs, CacheRestoreArgs, CacheSaveArgs,
+    CacheArgs, CacheCommand, CacheFormat, CacheKeepArgs, CacheLsArgs, CacheRestoreArgs,
 };
 use crate::error::{CommandError, ExitKind};
 use crate::files::{partial, write};
 use crate::signal::Cause;
-use crate::size;
 use crate::view::cache as view;
 use mounts::Mounts;
 use place::Folder;
@@ -31,8 +35,12 @@ pub async fn run(app: &App, args: &CacheArgs) -> Result<(), CommandError> {
     let _orderly = app.interrupt.orderly_part();
     match &args.command {
         CacheCommand::Ls(args) => list(app, args).await,
-        CacheCommand::Save(args) => save(app, args).await,
+        CacheCommand::Save(args) => save::run(app, args).await,
         CacheCommand::Restore(args) => restore(app, args).await,
+        CacheCommand::Keep(args) => keep(app, args).await,
+        CacheCommand::Rm(args) => remove::run(app, args).await,
+        CacheCommand::Export(args) => single::export(app, args).await,
+        CacheCommand::Import(args) => single::import(app, args).await,
     }
 }
 
@@ -41,54 +49,27 @@ async fn list(app: &App, args: &CacheLsArgs) -> Result<(), CommandError> {
     let (there, mut reports) = mounts.there();
     let listed =
         mounts.site(app)?.list(&there).await.map_err(|error| mounts.failure(app, error))?;
-    let listed = there.iter().zip(listed);
-    reports.extend(listed.map(|(mount, listed)| MountReport::of_list(mount, listed)));
+    let book = worth::book(app, &mounts, &there, &Manifest::default());
+    let contents: Vec<Option<&Content>> = listed.iter().map(|it| it.as_ref().ok()).collect();
+    let worths = worth::worths(&book, &there, &contents, None);
+    for ((mount, worth), listed) in there.iter().zip(worths).zip(listed) {
+        let report = MountReport::of_list(mount, listed);
+        let saves_seconds = worth.map(|worth| worth.saves_seconds);
+        reports.push(MountReport { saves_seconds, ..report });
+    }
     finish(app, reports, args.format, "ls")
 }
 
-async fn save(app: &App, args: &CacheSaveArgs) -> Result<(), CommandError> {
-    let path = place::parse(&args.to, "dest").map_err(|why| usage("--to", &args.to, &why))?;
-    let max_bytes = args.max_size.as_deref().map(size::parse).transpose();
-    let max_bytes = max_bytes.map_err(|fault| {
-        let given = args.max_size.as_deref().unwrap_or_default();
-        usage("--max-size", given, &format!("which {fault}"))
-    })?;
+async fn keep(app: &App, args: &CacheKeepArgs) -> Result<(), CommandError> {
     let mounts = Mounts::look(app, &args.services, true).await?;
-    let folder = Folder::for_writing(&path, &app.interrupt).await?;
-    let mut manifest = folder.manifest()?.unwrap_or_default();
     let (there, mut reports) = mounts.there();
-    let site = mounts.site(app)?;
-    let saved = site.save(&there, &path, &manifest, max_bytes).await;
-    let saved = saved.map_err(|error| mounts.failure(app, error))?;
-    let before = manifest.clone();
-    for (mount, saved) in there.iter().zip(saved) {
-        let report = match saved {
-            Ok(Saved::Empty) => MountReport::new(mount, Status::Empty),
-            Ok(Saved::Unchanged(content)) => {
-                let report = MountReport::new(mount, Status::Unchanged).holding(&content);
-                let known = before.mounts.get(&mount.slug());
-                known.into_iter().fold(report, MountReport::saved_as)
-            }
-            Ok(Saved::Written(archive)) => {
-                let (files, bytes) = archive.left_out;
-                let content = archive.content.clone();
-                let entry = mounts.entry(mount, archive, max_bytes);
-                let report = MountReport::new(mount, Status::Saved).saved_as(&entry);
-                manifest.mounts.insert(mount.slug(), entry);
-                let report = match files {
-                    0 => report,
-                    _ => report.because(view::left_out(files, bytes)),
-                };
-                report.holding(&content)
-            }
-            Err(error) => MountReport::new(mount, Status::Failed).because(error.to_string()),
-        };
-        reports.push(report);
-    }
-    if manifest != before {
-        folder.keep(&manifest)?;
-    }
-    finish(app, reports, args.format, "save")
+    let used = mounts.site(app)?.keep(&there).await.map_err(|error| mounts.failure(app, error))?;
+    let report = |(mount, used): (&&CacheMount, Result<(), MountError>)| match used {
+        Ok(()) => MountReport::new(mount, Status::Kept),
+        Err(error) => MountReport::new(mount, Status::Failed).because(error.to_string()),
+    };
+    reports.extend(there.iter().zip(used).map(report));
+    finish(app, reports, args.format, "keep")
 }
 
 async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError> {
@@ -112,16 +93,23 @@ async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError>
             Some(saved) => wanted.push((mount, saved)),
         }
     }
-    let existing = match (args.force, args.merge) {
-        (true, _) => Existing::Replace,
-        (_, true) => Existing::Merge,
-        _ => Existing::Keep,
-    };
+    let existing = existing(args.force, args.merge);
     let restored = mounts.site(app)?.restore(&wanted, &path, existing).await;
     let restored = restored.map_err(|error| mounts.failure(app, error))?;
     let restored = wanted.into_iter().zip(restored);
-    reports.extend(restored.map(|(mount, restored)| MountReport::of_restore(mount, restored)));
+    reports.extend(restored.map(|((mount, saved), restored)| {
+        MountReport::of_restore(mount, restored).saved_as(saved)
+    }));
     finish(app, reports, args.format, "restore")
+}
+
+/// What happens to what mounts hold.
+fn existing(force: bool, merge: bool) -> Existing {
+    match (force, merge) {
+        (true, _) => Existing::Replace,
+        (_, true) => Existing::Merge,
+        _ => Existing::Keep,
+    }
 }
 
 /// Shows what became of the mounts.
@@ -153,6 +141,8 @@ fn finish(
             let what = match command {
                 "ls" => "looked into",
                 "save" => "saved",
+                "import" => "imported",
+                "keep" => "kept",
                 _ => "restored",
             };
             let message = format!("{} not {what}", view::mounts(failed));

@@ -16,6 +16,7 @@ use crate::cache_mounts::{Archive, CacheMount, SavedMount};
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ApiVersion, CacheRecord, EngineFacts};
+use crate::nearest;
 use crate::signal::Cause;
 use crate::solve::dockerfile_source;
 use crate::targets::{Target, TargetOptions};
@@ -31,6 +32,8 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(250);
 /// What services ask for, and what the engine has.
 pub(super) struct Mounts {
     pub(super) engine: EngineFacts,
+    /// The project's.
+    pub(super) name: String,
     mounts: Vec<CacheMount>,
     records: Vec<CacheRecord>,
     services: Vec<ServiceFacts>,
@@ -63,7 +66,9 @@ impl Mounts {
         let expands = facts.api_version >= ApiVersion::v1(42);
         let mounts = mount::mounts(&services, Frontend { architecture, expands });
         let project = files.working_dir.clone();
-        let mut looked = Self { engine: facts, mounts, records, services: known, targets, project };
+        let name = files.name.clone();
+        let mut looked =
+            Self { engine: facts, name, mounts, records, services: known, targets, project };
         let since = Instant::now();
         // An engine lets go of what a build had a moment after the build has ended, and who asks while it answers somebody
         // else is told what was there before.
@@ -126,6 +131,41 @@ impl Mounts {
             }
         }
         (good, others)
+    }
+
+    /// Mounts with this id: as Dockerfiles have it, or as the engine does.
+    pub(super) fn called(&self, id: &str) -> Result<Vec<&CacheMount>, CommandError> {
+        let is_called = |mount: &&CacheMount| mount.id == id || mount.mount.id == id;
+        let found: Vec<&CacheMount> = self.mounts.iter().filter(is_called).collect();
+        if found.is_empty() {
+            let message = format!("no service of the project has a cache mount {id:?}");
+            let error = CommandError::new(ExitKind::Usage, message);
+            let ids = self.mounts.iter().map(|mount| mount.id.as_str());
+            let hint = nearest::did_you_mean(id, ids);
+            let hint = hint.unwrap_or_else(|| "`cache ls` lists them".to_owned());
+            return Err(error.hint(hint));
+        }
+        Ok(found)
+    }
+
+    /// The mount with this id.
+    pub(super) fn only(&self, id: &str) -> Result<&CacheMount, CommandError> {
+        match self.called(id)?.as_slice() {
+            [mount] => Ok(mount),
+            several => {
+                let message = format!(
+                    "{} cache mounts have the id {id}: with different owners or permissions",
+                    several.len()
+                );
+                Err(CommandError::new(ExitKind::Usage, message))
+            }
+        }
+    }
+
+    /// The records of a mount.
+    pub(super) fn records(&self, mount: &CacheMount) -> Vec<&CacheRecord> {
+        let declared = DeclaredMounts::new(&self.services);
+        mount.records(&self.records, |record| declared.asked_for(record))
     }
 
     /// What a manifest says of an archive.

@@ -1,5 +1,6 @@
 //! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
 
+mod named;
 mod settings;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::terminal::{format, prompt};
 use crate::unreachable::unreachable;
 use crate::usage::{self, DeclaredMounts};
 use crate::view::clean::{self as report, CleanResult};
+pub(super) use named::remove as remove_records;
 
 /// What it means that an engine does not answer in time.
 const ENGINE: ExitKind = ExitKind::EngineUnreachable;
@@ -74,8 +76,14 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
             app.ui.say(&format!("note: {note}"));
         }
     }
-    let clean =
-        Clean { app, args, project: &project.name, plan: &plan, offers: &offers, notes: &notes };
+    let clean = Clean {
+        app,
+        how: How::new(args),
+        project: &project.name,
+        plan: &plan,
+        offers: &offers,
+        notes: &notes,
+    };
     if args.dry_run || plan.remove.is_empty() {
         clean.show_only();
         return Ok(());
@@ -107,9 +115,36 @@ async fn or_interrupt<T>(
     }
 }
 
+/// How a plan is shown and carried out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Nobody is asked.
+    pub(super) force: bool,
+    /// Nothing is removed.
+    pub(super) dry_run: bool,
+    /// The plan and the result are one JSON document.
+    pub(super) as_json: bool,
+    /// Volumes go without a question.
+    pub(super) takes_volumes: bool,
+    /// What to type again.
+    pub(super) command: &'static str,
+}
+
+impl How {
+    fn new(args: &CleanArgs) -> Self {
+        Self {
+            force: args.force,
+            dry_run: args.dry_run,
+            as_json: args.format == CleanFormat::Json,
+            takes_volumes: settings::names_volumes(args),
+            command: "clean",
+        }
+    }
+}
+
 struct Clean<'a> {
     app: &'a App,
-    args: &'a CleanArgs,
+    how: How,
     project: &'a str,
     plan: &'a Plan,
     offers: &'a [Offer],
@@ -118,7 +153,7 @@ struct Clean<'a> {
 
 impl Clean<'_> {
     fn is_json(&self) -> bool {
-        self.args.format == CleanFormat::Json
+        self.how.as_json
     }
 
     fn show_plan(&self, is_result: bool) {
@@ -135,7 +170,7 @@ impl Clean<'_> {
         self.show_plan(true);
         if self.is_json() {
             let nothing = CleanResult::default();
-            let result = (!self.args.dry_run).then_some(&nothing);
+            let result = (!self.how.dry_run).then_some(&nothing);
             self.app.ui.data(&report::json(self.project, self.plan, result, self.notes));
         }
     }
@@ -143,10 +178,9 @@ impl Clean<'_> {
     /// Goes on only where somebody agrees, now or by an option.
     async fn confirm(&self, others: Option<&str>) -> Result<(), CommandError> {
         let App { environment, interrupt, ui, .. } = self.app;
-        let volumes =
-            self.plan.removes(Kind::Volume).next().is_some() && !settings::names_volumes(self.args);
+        let volumes = self.plan.removes(Kind::Volume).next().is_some() && !self.how.takes_volumes;
         let in_ci = environment.flag("CI");
-        if self.args.force || (in_ci && !volumes) {
+        if self.how.force || (in_ci && !volumes) {
             if let Some(others) = others {
                 ui.warn(others);
             }
@@ -276,6 +310,7 @@ impl Clean<'_> {
             }
             Some(Stop::Engine(error)) => unreachable(connector, error),
         };
-        Err(error.hint("run clean again to remove what remains"))
+        let command = self.how.command;
+        Err(error.hint(format!("run {command} again to remove what remains")))
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, Comma
         stop: args.stop,
         until: until(&args.filter, now)?,
         cache_goal,
+        records: None,
     })
 }
 

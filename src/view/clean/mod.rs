@@ -4,6 +4,8 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use lines::table;
@@ -60,6 +62,12 @@ pub fn others_hit(others: &OthersHit, project: &str) -> String {
         text += &format!("; it also hits {}", projects.join(", "));
     }
     text
+}
+
+/// What to say before cache mounts go that builds of these projects use, too.
+pub fn sharing(projects: &BTreeSet<String>) -> String {
+    let projects: Vec<&str> = projects.iter().map(String::as_str).collect();
+    format!("builds of {} use what goes, too, and will begin without it", projects.join(", "))
 }
 
 /// What more would go, and what that would free.

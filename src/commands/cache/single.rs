@@ -1,0 +1,137 @@
+//! `cache export` and `cache import`: one mount, to and from one archive.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::mounts::Mounts;
+use super::{existing, finish, place};
+use crate::app::App;
+use crate::cache_mounts::report::{MountReport, Status};
+use crate::cache_mounts::{CacheMount, Destination, Form};
+use crate::cli::cache::{CacheExportArgs, CacheImportArgs};
+use crate::error::{CommandError, ExitKind};
+use crate::files::{partial, read};
+use crate::view::cache as view;
+
+/// Standard output, which nobody may read any more: that is no failure.
+struct Output {
+    to: Box<dyn Write + Send>,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Write for Output {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.to.write(data).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                self.is_closed.store(true, Ordering::SeqCst);
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), CommandError> {
+    let path = &args.output;
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let to_stdout = path.as_os_str() == "-";
+    if to_stdout && app.ui.shows_data() {
+        let message = "an archive is nothing for a terminal";
+        return Err(CommandError::new(ExitKind::Usage, message).hint("--output names a file"));
+    }
+    let mounts = Mounts::look(app, &[], true).await?;
+    let mount = readable(&mounts, &args.id)?;
+    let is_plain = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("tar"));
+    let form = if is_plain { Form::Tar } else { Form::Zstd };
+    let to = if to_stdout {
+        let to = app.ui.stdout_stream();
+        Destination::Stream(Box::new(Output { to, is_closed: is_closed.clone() }))
+    } else {
+        let file = partial::file(folder_of(path), 0o644);
+        Destination::File(file.map_err(|error| place::cannot(path, error))?)
+    };
+    let exported = mounts.site(app)?.export(mount, form, to).await;
+    let exported = exported.map_err(|error| mounts.failure(app, error))?;
+    if let Some(cause) = app.interrupt.cause() {
+        return Err(cause.error());
+    }
+    let (archive, file) = match exported {
+        Ok(exported) => exported,
+        Err(_) if is_closed.load(Ordering::SeqCst) => return Ok(()),
+        Err(error) => {
+            let message = format!("failed to export the cache mount {}", mount.id);
+            return Err(CommandError::new(ExitKind::Failed, message).caused_by(error));
+        }
+    };
+    if let Some(file) = file {
+        file.persist(path).map_err(|error| place::cannot(path, error))?;
+    }
+    if !app.is_quiet() {
+        app.ui.say(&app.ui.foreign(&view::exported(mount, &archive)));
+    }
+    Ok(())
+}
+
+pub(super) async fn import(app: &App, args: &CacheImportArgs) -> Result<(), CommandError> {
+    let path = &args.file;
+    let (name, from): (String, Box<dyn Read + Send>) = if path.as_os_str() == "-" {
+        ("standard input".to_owned(), Box::new(io::stdin()))
+    } else {
+        let failed = || format!("failed to read {}", path.display());
+        let file: io::Result<File> = read::open(path);
+        let file =
+            file.map_err(|error| CommandError::new(ExitKind::Failed, failed()).caused_by(error))?;
+        (path.display().to_string(), Box::new(file))
+    };
+    let mounts = Mounts::look(app, &[], false).await?;
+    let mount = mounts.only(&args.id)?;
+    let (good, others) = mounts.writable();
+    if !good.iter().any(|it| std::ptr::eq(*it, mount)) {
+        return Err(left_alone(mount, &others));
+    }
+    let existing = existing(args.force, args.merge);
+    let imported = mounts.site(app)?.import(mount, &name, from, existing).await;
+    let imported = imported.map_err(|error| mounts.failure(app, error))?;
+    let report = MountReport::of_restore(mount, imported);
+    let is_occupied = report.status == Status::Occupied;
+    finish(app, vec![report], args.format, "import")?;
+    match is_occupied {
+        false => Ok(()),
+        true => {
+            let message = format!("nothing was imported: {} holds something", mount.id);
+            Err(CommandError::new(ExitKind::Failed, message)
+                .hint("--force replaces that, --merge keeps it and adds the rest"))
+        }
+    }
+}
+
+/// The mount of this id, if the engine has it and it can be read now.
+fn readable<'a>(mounts: &'a Mounts, id: &str) -> Result<&'a CacheMount, CommandError> {
+    let mount = mounts.only(id)?;
+    let (good, others) = mounts.there();
+    match good.iter().any(|it| std::ptr::eq(*it, mount)) {
+        true => Ok(mount),
+        false => Err(left_alone(mount, &others)),
+    }
+}
+
+fn left_alone(mount: &CacheMount, others: &[MountReport]) -> CommandError {
+    let report = others.iter().find(|it| it.id == mount.id && it.target == mount.target);
+    let why = report.and_then(|it| it.reason.as_deref()).unwrap_or("the engine does not have it");
+    CommandError::new(
+        ExitKind::Failed,
+        format!("the cache mount {} is left alone: {why}", mount.id),
+    )
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
