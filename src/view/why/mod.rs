@@ -113,9 +113,8 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
         let time = format::seconds(step.duration_seconds);
         let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
-        for line in table::wrap(&because(step), columns.saturating_sub(6).max(20), 2) {
-            text += &format!("      {line}\n");
-        }
+        let cause = table::wrap(&because(step), columns.saturating_sub(6).max(20), 8);
+        text += &format!("      {cause}\n");
         if let Some(followed) = chain.followed(words) {
             text += &format!("      {faint}{followed}{faint:#}\n");
         }
