@@ -1,6 +1,6 @@
 //! Files that come or go because of what an ignore file says, held apart from files that are new or gone.
 
-use super::cause::{Cause, Change, Reason};
+use super::cause::{Cause, Change, PathChange, Reason};
 use crate::build_context::patterns::PatternMatcher;
 use crate::history::{Inputs, StepEntry};
 
@@ -29,12 +29,20 @@ pub(super) fn by_ignore_file(
             Change::Changed => false,
         }
     };
-    let explains_all = paths.iter().all(|it| explains(&it.path, it.change));
+    // Where everything is copied the ignore file is, too.
+    let others = paths.iter().filter(|it| !is_ignore_file(&it.path));
+    let paths: Vec<PathChange> = others.cloned().collect();
+    let explains_all = !paths.is_empty() && paths.iter().all(|it| explains(&it.path, it.change));
     let is_complete = |step: &StepEntry| {
         step.files.as_ref().is_some_and(|files| files.count == files.entries.len() as u64)
     };
     explains_all.then(|| Cause {
-        reason: Reason::IgnoreFile { paths: paths.clone() },
+        reason: Reason::IgnoreFile { paths },
         certain: cause.certain && is_complete(old) && is_complete(new),
     })
+}
+
+/// `.dockerignore`, `Dockerfile.api.dockerignore`.
+fn is_ignore_file(path: &str) -> bool {
+    path.ends_with(".dockerignore")
 }

@@ -379,7 +379,12 @@ fn an_ignore_file_that_says_another_thing_is_the_cause() {
         cause(with(1, &both[..1], Some(&["**/*.py", "!app/a.py"])), with(2, &both, Some(&["x"])));
     let paths = vec![change("app/b/c.py", Change::Added)];
     assert_eq!(taken_in, Reason::IgnoreFile { paths }.certain());
+    let everything = [(".dockerignore", 2), ("app/a.py", 1)];
+    let with_itself = cause(with(1, &both, Some(&[])), with(2, &everything, Some(&["app/b"])));
+    assert_eq!(with_itself, left_out);
     let files = |old, new| matches!(cause(old, new).reason, Reason::Files { .. });
+    // Nothing else comes or goes by it.
+    assert!(files(with(1, &both[..1], Some(&[])), with(2, &everything, Some(&["docs"]))));
     // It is gone, whatever else was written into the ignore file.
     assert!(files(with(1, &both, Some(&[])), with(2, &both[..1], Some(&["docs"]))));
     // Another file changed, too.
