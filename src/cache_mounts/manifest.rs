@@ -143,7 +143,7 @@ pub fn archive_name(slug: &str, digest: &str) -> String {
     format!("{slug}.{}{ENDING}", digest.get(..12).unwrap_or(digest))
 }
 
-/// Whether this program may have given an archive this name: nothing but `SLUG-XXXXXXXX.XXXXXXXXXXXX.tar.zst`.
+/// Whether this program may have given an archive this name: a slug and digits of two digests, then the ending.
 fn is_archive(name: &str) -> bool {
     let Some((slug, digest)) = name.strip_suffix(ENDING).and_then(|name| name.rsplit_once('.'))
     else {

@@ -22,9 +22,9 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
     };
     let namespace = build.frontend_attrs.get("build-arg:BUILDKIT_CACHE_MOUNT_NS");
     let namespace = namespace.map_or("", String::as_str);
-    let told = match owner {
+    let told: Vec<&progress::Step> = match owner {
         // What another build did for it at the same time may be somebody else's.
-        Owner::Ours => build.trace.own_steps(),
+        Owner::Ours => build.trace.own_steps().collect(),
         Owner::Project(_) | Owner::Unnamed => build.trace.steps().collect(),
     };
     let mut steps: Vec<BuildStep> =

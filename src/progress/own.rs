@@ -9,14 +9,20 @@ impl Trace {
     /// The steps without those of other builds. While builds with the same content run at the same time, BuildKit
     /// does what they have in common once, and tells each of them of the steps of the others that it stands for:
     /// `[base 1/1] FROM other:1` beside `[1/4] FROM this:1`. Nothing of this build reads those.
-    pub fn own_steps(&self) -> Vec<&Step> {
+    pub fn own_steps(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        self.steps().filter(|step| self.others.is_empty() || !self.others.contains(&step.id))
+    }
+
+    /// The ids of the steps of other builds.
+    pub(super) fn of_others(&self) -> HashSet<String> {
         let ends = self.ends();
-        let own = match ends.len() {
-            0 | 1 => return self.steps().collect(),
-            _ => self.read_by(&first_of_each_platform(ends)),
-        };
-        let is_own = |step: &&Step| !step.label.is_instruction() || own.contains(step.id.as_str());
-        self.steps().filter(is_own).collect()
+        if ends.len() < 2 {
+            return HashSet::new();
+        }
+        let own = self.read_by(&first_of_each_platform(ends));
+        let is_other =
+            |step: &&Step| step.label.is_instruction() && !own.contains(step.id.as_str());
+        self.steps().filter(is_other).map(|step| step.id.clone()).collect()
     }
 
     /// The steps that no other step reads, of which one is the result; in the order in which they were announced,
@@ -46,7 +52,7 @@ impl Trace {
     }
 }
 
-/// The result for each platform, and whatever else is made that is no instruction (an SBOM, say).
+/// The result for each platform, and whatever is made besides of it (an SBOM, say).
 fn first_of_each_platform(ends: Vec<&Step>) -> Vec<&Step> {
     let mut platforms = HashSet::new();
     let mut kept = ends;
@@ -80,7 +86,7 @@ mod tests {
     }
 
     fn own(trace: &Trace) -> Vec<&str> {
-        trace.own_steps().into_iter().map(|step| step.id.as_str()).collect()
+        trace.own_steps().map(|step| step.id.as_str()).collect()
     }
 
     const OURS: [(&str, &str, &[&str], bool); 6] = [

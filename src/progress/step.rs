@@ -201,16 +201,18 @@ impl Step {
         }
     }
 
-    /// Takes over what the engine says of one vertex of the step.
-    pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) {
+    /// Takes over what the engine says of one vertex of the step. Whether it reads more than was known.
+    pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) -> bool {
+        let known = self.inputs.len();
         // What a twin reads is another build's.
         if vertex.progress_group.is_some() || vertex.digest == self.id {
             self.inputs.extend(vertex.inputs.iter().cloned());
         }
+        let reads_more = self.inputs.len() > known;
         let member = self.members.entry(vertex.digest.clone()).or_default();
         // The engine repeats the announcement of a vertex that already started; it says nothing.
         if vertex.started.is_none() && !member.intervals.is_empty() {
-            return;
+            return reads_more;
         }
         member.cached = vertex.cached;
         member.error.clone_from(&vertex.error);
@@ -229,6 +231,7 @@ impl Step {
                 self.ended_at = Some(at);
             }
         }
+        reads_more
     }
 
     pub(super) fn rename(&mut self, name: &str) {

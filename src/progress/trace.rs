@@ -1,6 +1,6 @@
 //! Folds the statuses of one target's solve into steps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -54,6 +54,8 @@ pub struct Trace {
     /// Instructions to the ids of their steps: by name, or by place where all are of one Dockerfile.
     instructions: HashMap<String, String>,
     of_one_file: bool,
+    /// Ids of the steps that belong to other builds ([`Trace::own_steps`]).
+    pub(super) others: HashSet<String>,
     /// Bytes of the last lines of all steps, at least.
     tails: usize,
 }
@@ -92,10 +94,7 @@ impl Trace {
     /// The step that failed, if one did.
     pub fn failed(&self) -> Option<&Step> {
         let has_failed = |step: &&Step| step.state() == StepState::Failed;
-        self.own_steps()
-            .into_iter()
-            .find(has_failed)
-            .or_else(|| self.steps.values().find(has_failed))
+        self.own_steps().find(has_failed).or_else(|| self.steps.values().find(has_failed))
     }
 
     /// Steps of the Dockerfile that came from the cache, and that ran (see
@@ -116,7 +115,7 @@ impl Trace {
     /// 20.10 may not tell that it ended: for this build it did not run.
     pub fn counts_of_success(&self) -> Counts {
         let mut counts = self.counts();
-        for step in self.own_steps().iter().filter(|step| step.label.is_instruction()) {
+        for step in self.own_steps().filter(|step| step.label.is_instruction()) {
             match step.state() {
                 StepState::Waiting | StepState::Cancelled => counts.cached += 1,
                 StepState::Running => counts.run += 1,
@@ -129,8 +128,13 @@ impl Trace {
     /// Takes over what the engine reports. `at` is the time since the start of the run.
     pub fn update(&mut self, status: &SolveStatus, at: Duration) -> Vec<Change> {
         let mut changes = Vec::new();
+        let known = (self.steps.len(), self.grouped.len());
+        let mut reads_more = false;
         for vertex in &status.vertexes {
-            self.update_vertex(vertex, at, &mut changes);
+            reads_more |= self.update_vertex(vertex, at, &mut changes);
+        }
+        if reads_more || known != (self.steps.len(), self.grouped.len()) {
+            self.others = self.of_others();
         }
         for progress in &status.statuses {
             if let Some(step) = self.step_mut(&progress.vertex) {
@@ -208,7 +212,8 @@ impl Trace {
         }
     }
 
-    fn update_vertex(&mut self, vertex: &Vertex, at: Duration, changes: &mut Vec<Change>) {
+    /// Whether a step reads more than was known.
+    fn update_vertex(&mut self, vertex: &Vertex, at: Duration, changes: &mut Vec<Change>) -> bool {
         let (id, name) = match &vertex.progress_group {
             Some(group) => {
                 self.grouped.insert(vertex.digest.clone(), group.id.clone());
@@ -217,7 +222,7 @@ impl Trace {
             None => (&self.own(vertex), &vertex.name),
         };
         if self.steps.len() >= MAX_STEPS && !self.steps.contains_key(id) {
-            return;
+            return false;
         }
         let entry = self.steps.entry(id.clone());
         let place = entry.index();
@@ -227,7 +232,7 @@ impl Trace {
             step.rename(name);
         }
         let before = (step.state(), step.duration());
-        step.update(vertex, at);
+        let reads_more = step.update(vertex, at);
         let after = (step.state(), step.duration());
         match after.0 {
             _ if before == after => {}
@@ -235,6 +240,7 @@ impl Trace {
             StepState::Running => changes.push(Change::Started { step: place }),
             _ => changes.push(Change::Ended { step: place }),
         }
+        reads_more
     }
 
     /// The id of the step that a vertex without a group belongs to: its own digest, or the one of its

@@ -114,7 +114,7 @@ pub(super) fn add<L: Listing>(
         let lists = listings(name, origin);
         facts.ignored = ignored(&lists);
         let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(list.wanted()))).collect();
-        for step in target.trace.own_steps().iter().filter(|step| step.label.is_instruction()) {
+        for step in target.trace.own_steps().filter(|step| step.label.is_instruction()) {
             let Some(sources) = outline.copy_sources(&step.name) else { continue };
             if let Some(files) = files(origin, &lists, sources, &mut known) {
                 facts.files.insert(step.id.clone(), files);

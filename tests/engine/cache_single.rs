@@ -34,6 +34,21 @@ fn one_mount_goes_to_an_archive_and_comes_back() {
         export(&many, "many.tar");
         let plain_tar = fs::read(project.dir().join("many.tar")).unwrap();
         assert_eq!(&plain_tar[257..262], b"ustar");
+        // A link stays one, and what is no file is written to, not replaced.
+        let link = project.dir().join("link.tar.zst");
+        std::os::unix::fs::symlink("linked.tar.zst", &link).unwrap();
+        export(&odd, "link.tar.zst");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let written = fs::read(project.dir().join("odd.tar.zst")).unwrap();
+        assert_eq!(fs::read(project.dir().join("linked.tar.zst")).unwrap(), written);
+        let output = project
+            .command(&["cache", "export", &odd, "-o", "/dev/stdout"])
+            .env("DOCKER_HOST", &engine.host)
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, written);
+        export(&odd, "/dev/null");
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
         // Through a pipe the same bytes come.
         let output = project
             .command(&["cache", "export", &odd])

@@ -1,8 +1,7 @@
 //! `cache export` and `cache import`: one mount, to and from one archive.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,10 +12,11 @@ use crate::cache_mounts::report::{MountReport, Status};
 use crate::cache_mounts::{CacheMount, Destination, Form};
 use crate::cli::cache::{CacheExportArgs, CacheImportArgs};
 use crate::error::{CommandError, ExitKind};
-use crate::files::{partial, read};
+use crate::files::read;
+use crate::files::write::{self, Sink};
 use crate::view::cache as view;
 
-/// Standard output, which nobody may read any more: that is no failure.
+/// A stream whose reader may have enough.
 struct Output {
     to: Box<dyn Write + Send>,
     is_closed: Arc<AtomicBool>,
@@ -36,11 +36,15 @@ impl Write for Output {
     }
 }
 
+fn stream(to: Box<dyn Write + Send>, is_closed: &Arc<AtomicBool>) -> Destination {
+    Destination::Stream(Box::new(Output { to, is_closed: is_closed.clone() }))
+}
+
 pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), CommandError> {
     let path = &args.output;
     let is_closed = Arc::new(AtomicBool::new(false));
-    let to_stdout = path.as_os_str() == "-";
-    if to_stdout && app.ui.shows_data() {
+    let sink = Sink::find(path).map_err(|error| place::cannot(path, error))?;
+    if matches!(sink, Sink::Stdout) && app.ui.shows_data() {
         let message = "an archive is nothing for a terminal";
         return Err(CommandError::new(ExitKind::Usage, message).hint("--output names a file"));
     }
@@ -48,12 +52,19 @@ pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), Comm
     let mount = readable(&mounts, &args.id)?;
     let is_plain = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("tar"));
     let form = if is_plain { Form::Tar } else { Form::Zstd };
-    let to = if to_stdout {
-        let to = app.ui.stdout_stream();
-        Destination::Stream(Box::new(Output { to, is_closed: is_closed.clone() }))
-    } else {
-        let file = partial::file(folder_of(path), 0o644);
-        Destination::File(file.map_err(|error| place::cannot(path, error))?)
+    let to = match &sink {
+        Sink::Stdout => stream(app.ui.stdout_stream(), &is_closed),
+        Sink::Stream(to) => {
+            let to = OpenOptions::new().append(true).open(to);
+            stream(Box::new(to.map_err(|error| place::cannot(path, error))?), &is_closed)
+        }
+        Sink::Fixed(to) => {
+            let to = OpenOptions::new().write(true).truncate(true).open(to);
+            stream(Box::new(to.map_err(|error| place::cannot(path, error))?), &is_closed)
+        }
+        Sink::File(to) => {
+            Destination::File(write::beside(to).map_err(|error| place::cannot(path, error))?)
+        }
     };
     let exported = mounts.site(app)?.export(mount, form, to).await;
     let exported = exported.map_err(|error| mounts.failure(app, error))?;
@@ -68,8 +79,8 @@ pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), Comm
             return Err(CommandError::new(ExitKind::Failed, message).caused_by(error));
         }
     };
-    if let Some(file) = file {
-        file.persist(path).map_err(|error| place::cannot(path, error))?;
+    if let (Some(file), Sink::File(to)) = (file, &sink) {
+        write::name(file, to).map_err(|error| place::cannot(path, error))?;
     }
     if !app.is_quiet() {
         app.ui.say(&app.ui.foreign(&view::exported(mount, &archive)));
@@ -127,11 +138,4 @@ fn left_alone(mount: &CacheMount, others: &[MountReport]) -> CommandError {
         ExitKind::Failed,
         format!("the cache mount {} is left alone: {why}", mount.id),
     )
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }

@@ -3,6 +3,7 @@
 mod named;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +17,9 @@ use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::cleaned;
-use crate::scope;
+use crate::inventory::{CacheKind, Inventory};
+use crate::ownership::Include;
+use crate::scope::{self, Scope};
 use crate::signal::{Cause, Interrupt};
 use crate::terminal::{format, prompt};
 use crate::unreachable::unreachable;
@@ -39,26 +42,15 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
     let include = settings::include(args);
     let scope = scope::scope(app)?;
     let project = &scope.project;
-    let connector = app.connector()?;
     // What was removed by then is always told.
     let _orderly = app.interrupt.orderly_part();
-    let survey = Survey {
-        connector,
-        project,
-        include: &include,
-        with_cache: request.kinds.contains(&Kind::Cache),
-        offers: match (app.is_quiet(), args.dry_run) {
-            (true, _) => Offers::Never,
-            (false, true) => Offers::Always,
-            (false, false) => Offers::WhereShort,
-        },
-        ledger: app.environment.ledger_directory(),
+    let offers = match (app.is_quiet(), args.dry_run) {
+        (true, _) => Offers::Never,
+        (false, true) => Offers::Always,
+        (false, false) => Offers::WhereShort,
     };
-    let working_dir = &app.environment.working_dir;
-    let services = usage::services(scope.files.as_ref(), working_dir).unwrap_or_default();
-    let declared = DeclaredMounts::new(&services);
-    let findings = survey.findings(|record| declared.asked_for(record));
-    let findings = or_interrupt(&app.interrupt, ENGINE, findings).await??;
+    let with_cache = request.kinds.contains(&Kind::Cache);
+    let findings = findings(app, &scope, &include, with_cache, offers).await?;
     settings::see_disk(&mut request, findings.disk)?;
     let mut notes: Vec<String> = scope.note.iter().cloned().collect();
     notes.extend(scope::unknown(&scope, &findings.observed.inventory));
@@ -93,6 +85,29 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
     let others = others.map(|others| report::others_hit(&others, &project.name));
     clean.confirm(others.as_deref()).await?;
     clean.remove(&findings).await
+}
+
+/// What the engine has, and whose it is.
+async fn findings(
+    app: &App,
+    scope: &Scope,
+    include: &BTreeSet<Include>,
+    with_cache: bool,
+    offers: Offers,
+) -> Result<Findings, CommandError> {
+    let survey = Survey {
+        connector: app.connector()?,
+        project: &scope.project,
+        include,
+        with_cache,
+        offers,
+        ledger: app.environment.ledger_directory(),
+    };
+    let services = usage::services(scope.files.as_ref(), &app.environment.working_dir);
+    let services = services.unwrap_or_default();
+    let declared = DeclaredMounts::new(&services);
+    let findings = survey.findings(|record| declared.asked_for(record));
+    or_interrupt(&app.interrupt, ENGINE, findings).await?
 }
 
 /// Waits for `work`, unless the run is to stop. `late` is how it ends where that takes too long.
@@ -223,7 +238,7 @@ impl Clean<'_> {
             }
         })
         .await;
-        self.remember(&outcome, &findings.observed.inventory.engine.id);
+        self.remember(&outcome, findings);
         let freed = match outcome.stopped {
             Some(Stop::Engine(_)) => Ok(0),
             _ => self.freed(connector, findings, outcome.stopped.is_some()).await,
@@ -236,11 +251,17 @@ impl Clean<'_> {
     }
 
     /// Lets the builds after this one know that build cache went.
-    fn remember(&self, outcome: &Outcome, engine: &str) {
-        let kept = outcome.remains.iter().filter(|it| it.item.kind == Kind::Cache).count();
-        let path = self.app.environment.cleaned_file();
-        if let Some(path) = path.filter(|_| self.plan.removes(Kind::Cache).count() > kept)
-            && let Err(error) = cleaned::mark(&path, engine, Timestamp::now())
+    fn remember(&self, outcome: &Outcome, findings: &Findings) {
+        let Inventory { engine, cache, .. } = &findings.observed.inventory;
+        let remains = |id: &str| outcome.remains.iter().any(|it| it.item.id == id);
+        // What cache mounts hold is no step's result.
+        let is_result = |id: &str| {
+            cache.iter().any(|record| record.id == id && record.kind != CacheKind::CacheMount)
+        };
+        let mut gone = self.plan.removes(Kind::Cache).filter(|item| !remains(&item.id));
+        if let Some(path) = self.app.environment.cleaned_file()
+            && gone.any(|item| is_result(&item.id))
+            && let Err(error) = cleaned::mark(&path, &engine.id, Timestamp::now())
         {
             self.app.ui.warn(&format!("this removal is not remembered: {error}"));
         }

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Clean, ENGINE, How, or_interrupt};
+use super::{Clean, How, findings};
 use crate::app::App;
 use crate::clean::Request;
-use crate::clean::survey::{Offers, Survey};
+use crate::clean::survey::Offers;
 use crate::error::{CommandError, ExitKind};
 use crate::scope;
-use crate::usage::{self, DeclaredMounts};
 use crate::view::clean as report;
 
 /// Removes `records`, but for those that a build uses. Each has what the user calls it.
@@ -22,20 +21,7 @@ pub(in crate::commands) async fn remove(
     how: How,
 ) -> Result<(), CommandError> {
     let scope = scope::scope(app)?;
-    let include = BTreeSet::new();
-    let survey = Survey {
-        connector: app.connector()?,
-        project: &scope.project,
-        include: &include,
-        with_cache: true,
-        offers: Offers::Never,
-        ledger: app.environment.ledger_directory(),
-    };
-    let services = usage::services(scope.files.as_ref(), &app.environment.working_dir);
-    let services = services.unwrap_or_default();
-    let declared = DeclaredMounts::new(&services);
-    let findings = survey.findings(|record| declared.asked_for(record));
-    let findings = or_interrupt(&app.interrupt, ENGINE, findings).await??;
+    let findings = findings(app, &scope, &BTreeSet::new(), true, Offers::Never).await?;
     notes.extend(findings.notes.iter().cloned());
     let mut plan = findings.plan(&Request::named(records.keys().cloned().collect()));
     let removed = plan.remove.iter_mut().map(|item| (&item.id, &mut item.shown));

@@ -149,12 +149,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
         steps: in_order(
-            trace
-                .trace
-                .own_steps()
-                .into_iter()
-                .map(|it| step(it, outline.as_ref(), facts))
-                .collect(),
+            trace.trace.own_steps().map(|it| step(it, outline.as_ref(), facts)).collect(),
         ),
         inputs: inputs(trace, facts, run.redactor),
     };

@@ -59,7 +59,7 @@ impl From<&RunTrace> for PastBuild {
 
 impl From<&TargetTrace> for PastTarget {
     fn from(target: &TargetTrace) -> Self {
-        let steps = target.trace.own_steps();
+        let steps: Vec<&Step> = target.trace.own_steps().collect();
         let place = |id: &str| steps.iter().position(|step| step.id == id);
         let cached = |step: &Step| match step.state() {
             StepState::Cached => Some(true),

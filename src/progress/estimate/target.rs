@@ -29,7 +29,7 @@ pub(super) fn whole(references: &[Reference]) -> Option<f64> {
 /// Seconds left; `None` where too little is known.
 pub(super) fn left(target: &TargetTrace, references: &[Reference], at: Duration) -> Option<f64> {
     let started = target.started?;
-    let steps = target.trace.own_steps();
+    let steps: Vec<&Step> = target.trace.own_steps().collect();
     let keys = keys(steps.iter().map(|step| &step.label));
     let alike = Alike::new(&steps, &keys, references);
     let elapsed = at.saturating_sub(started).as_secs_f64();

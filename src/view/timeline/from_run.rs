@@ -44,8 +44,7 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
     let span = target.started.filter(|_| target.info.same_as.is_none()).map(|start| {
         (start.as_secs_f64(), target.finished.map_or(seconds, |end| end.as_secs_f64()))
     });
-    let mut shown = target.trace.own_steps();
-    shown.retain(|step| is_shown(step));
+    let shown: Vec<&Step> = target.trace.own_steps().filter(|step| is_shown(step)).collect();
     let places: HashMap<&str, usize> =
         shown.iter().enumerate().map(|(place, step)| (step.id.as_str(), place)).collect();
     let place = |digest: &str| places.get(target.trace.step_of(digest)?.id.as_str()).copied();

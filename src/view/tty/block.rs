@@ -170,8 +170,7 @@ fn current(target: &TargetTrace) -> Option<&Step> {
 
 /// `4 of 7 steps, 3 cached`.
 fn steps(target: &TargetTrace) -> String {
-    let own = target.trace.own_steps();
-    let steps = || own.iter().filter(|step| step.label.is_instruction());
+    let steps = || target.trace.own_steps().filter(|step| step.label.is_instruction());
     let all = steps().count();
     if all == 0 {
         return "starting".to_owned();
