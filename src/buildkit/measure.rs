@@ -28,9 +28,14 @@ const HELPERS: [(&str, &str, &[u8]); 2] = [
 /// Where the program is put. Records of the cache that such a step made bear its name.
 pub const PROGRAM: &str = "/doc2md-docker-measure";
 
-/// The path of the mount with this index.
-pub fn place(index: usize) -> String {
-    format!("/measured/{index}")
+/// The path at which the look called `name` sees the mount with this index.
+fn place(name: &str, index: usize) -> String {
+    format!("/measured/{name}/{index}")
+}
+
+/// Whether a record with this description is a mount that the look called `name` made, at this index.
+pub fn is_made_by(description: &str, name: &str, index: usize) -> bool {
+    description.starts_with(&format!("cached mount {} from exec {PROGRAM} ", place(name, index)))
 }
 
 /// Whether there is a program for the engine's machine, by the kernel's name for it.
@@ -39,14 +44,17 @@ pub fn can_measure(architecture: &str) -> bool {
 }
 
 impl Control {
-    /// Looks into `mounts`, and at the engine's disk. What has not been seen after `limit` is left out: all of it
-    /// where the step did not even start; then, and when the future is dropped, the engine ends the step.
+    /// Looks into `mounts`, and at the engine's disk, under a `name` that no other look has. What has not been seen after
+    /// `limit` is left out: all of it where the step did not even start; then, and when the future is dropped, the engine
+    /// ends the step. An engine that at this moment counts what is in a mount makes a new one for the look
+    /// ([`is_made_by`]).
     ///
     /// # Errors
     /// There is no program for this architecture, the step could not be run, or the connection was lost.
     pub async fn look(
         &self,
         architecture: &str,
+        name: &str,
         mounts: &[Mount],
         limit: Duration,
     ) -> Result<Sight, SolveError> {
@@ -63,7 +71,7 @@ impl Control {
         let build_ref = super::new_ref();
         let request = wire::SolveRequest {
             r#ref: build_ref.clone(),
-            definition: Some(definition(go_name, program, mounts, &build_ref)),
+            definition: Some(definition(go_name, program, mounts, name)),
             cache: Some(wire::CacheOptions::default()),
             internal: true,
             ..Default::default()
@@ -98,16 +106,17 @@ impl Control {
 }
 
 /// The build: the program with the mounts.
-fn definition(go_name: &str, program: &[u8], mounts: &[Mount], once: &str) -> pb::Definition {
+fn definition(go_name: &str, program: &[u8], mounts: &[Mount], name: &str) -> pb::Definition {
+    let place = |index| place(name, index);
     let step = Step {
         go_name,
         path: PROGRAM,
         program,
-        args: (0..mounts.len()).map(place).collect(),
+        args: (0..mounts.len()).map(&place).collect(),
         mounts: mounts.iter().enumerate().map(|(index, mount)| (place(index), mount)).collect(),
         is_read_only: true,
         socket: None,
-        once,
+        once: name,
     };
     step.definition()
 }

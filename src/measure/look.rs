@@ -1,13 +1,15 @@
 //! True sizes of cache mounts: a look into those that were used since the last one, and what is remembered.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 
-use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, plan};
-use crate::buildkit::{Control, measure as helper};
+use super::memory::USES_OF_A_LOOK;
+use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, plan};
+use crate::buildkit::{Control, measure as helper, new_ref};
 use crate::dockerfile::CacheMountSpec;
 use crate::engine::{Connector, Engine};
 use crate::files;
@@ -18,6 +20,8 @@ use crate::sight::{Content, Mount, Sight};
 const AT_LEISURE: Duration = Duration::from_secs(2);
 /// How often, and how far apart, the engine is asked whether it has counted a look: 2 s and the questions.
 const SETTLING: usize = 40;
+/// The same before a look, where the engine has not counted yet what is in a mount: half a second.
+const COUNTING: usize = 10;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 /// A record and the directory of its mount are made one after the other.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
@@ -73,7 +77,13 @@ pub async fn sizes(
     if !for_disk && plan.looks.is_empty() {
         return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
     }
-    let sight = match look(connector, &inventory.engine.architecture, &plan, wish.limit).await {
+    at_rest(engine, &mut inventory.cache, &mut plan, &memory).await;
+    if !for_disk && plan.looks.is_empty() {
+        return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
+    }
+    let name = &new_ref();
+    let at = (connector, inventory.engine.architecture.as_str());
+    let sight = match look(at, name, &plan, wish.limit).await {
         Ok(sight) => sight,
         Err(why) => {
             let records = plan.looks.iter().flat_map(|(_, records)| records);
@@ -81,8 +91,10 @@ pub async fn sizes(
             return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
         }
     };
-    let after = settled(engine, &plan, &inventory.cache).await;
-    note(&mut plan, &sight, &inventory.cache, &after, &mut memory);
+    let mut after = settled(engine, &plan, &inventory.cache).await;
+    let made = made(&plan, name, &after);
+    note(&mut plan, (&sight, &made), &inventory.cache, &after, &mut memory);
+    take_back(engine, made.into_values().collect(), &mut after).await;
     if !after.is_empty() {
         memory.retain(&after);
         // What is remembered of the look counts from there, and its program is a record, too.
@@ -96,9 +108,37 @@ pub async fn sizes(
     Sizes { disk: sight.disk, ..sizes }
 }
 
+/// Waits a moment until the engine has counted what is in each mount of the plan, and leaves out where it has not. While
+/// it counts, for whoever asked, it holds the mount, and whoever asks for the mount meanwhile, a look as well as a build,
+/// gets a new one (BuildKit `cache/manager.go`, `DiskUsage` and `GetMutable`). It counts once, and keeps that.
+async fn at_rest(
+    engine: &Engine,
+    records: &mut Vec<CacheRecord>,
+    plan: &mut Plan,
+    memory: &Memory,
+) {
+    let mut earlier: Option<Vec<CacheRecord>> = None;
+    let waits = |ids: &[String], earlier: &Option<Vec<CacheRecord>>, now: &[CacheRecord]| {
+        let is_known = |id: &String| memory.mounts.contains_key(id);
+        ids.iter().any(|id| !is_known(id) && !is_counted(id, earlier.as_deref(), now))
+    };
+    for _ in 0..COUNTING {
+        if !plan.looks.iter().any(|(_, ids)| waits(ids, &earlier, records)) {
+            return;
+        }
+        sleep(BETWEEN_QUESTIONS).await;
+        let Ok(now) = engine.cache_records().await else { break };
+        earlier = Some(std::mem::replace(records, now));
+    }
+    let why = "a build or the engine itself is at work on it";
+    for (_, ids) in plan.looks.extract_if(.., |(_, ids)| waits(ids, &earlier, records)) {
+        plan.why_not.extend(ids.into_iter().map(|id| (id, why.to_owned())));
+    }
+}
+
 async fn look(
-    connector: &Connector,
-    architecture: &str,
+    (connector, architecture): (&Connector, &str),
+    name: &str,
     plan: &Plan,
     limit: Duration,
 ) -> Result<Sight, String> {
@@ -111,7 +151,7 @@ async fn look(
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("the engine was too slow".to_owned()),
     };
-    control.look(architecture, &mounts, limit).await.map_err(|error| error.to_string())
+    control.look(architecture, name, &mounts, limit).await.map_err(|error| error.to_string())
 }
 
 /// The engine's records when it has counted our look, or after a while: a build may be using a mount.
@@ -128,10 +168,31 @@ async fn settled(engine: &Engine, plan: &Plan, before: &[CacheRecord]) -> Vec<Ca
     earlier
 }
 
+/// The mounts that the look called `name` made, by the place of the one that it asked for in the plan: the engine had
+/// that one no longer, or held it.
+fn made(plan: &Plan, name: &str, after: &[CacheRecord]) -> BTreeMap<usize, String> {
+    let of = |index| after.iter().find(|it| helper::is_made_by(&it.description, name, index));
+    (0..plan.looks.len()).filter_map(|index| Some((index, of(index)?.id.clone()))).collect()
+}
+
+/// Removes what a look made: else builds would find it, empty, in the place of what they have kept. What one of them
+/// uses already, or an engine does not remove by its id, stays.
+async fn take_back(engine: &Engine, made: Vec<String>, records: &mut Vec<CacheRecord>) {
+    let is_untouched = |it: &CacheRecord| !it.in_use && it.usage_count <= USES_OF_A_LOOK;
+    let is_ours = |id: &String| records.iter().any(|it| it.id == *id && is_untouched(it));
+    let made: Vec<String> = made.into_iter().filter(is_ours).collect();
+    if made.is_empty() || !engine.prunes_by_id().await.unwrap_or(false) {
+        return;
+    }
+    if engine.prune_cache(&made).await.is_ok() {
+        records.retain(|record| !made.contains(&record.id));
+    }
+}
+
 /// Remembers what was seen, record by record.
 fn note(
     plan: &mut Plan,
-    sight: &Sight,
+    (sight, made): (&Sight, &BTreeMap<usize, String>),
     before: &[CacheRecord],
     after: &[CacheRecord],
     memory: &mut Memory,
@@ -139,14 +200,12 @@ fn note(
     let now = Timestamp::now();
     for (index, (mount, ids)) in plan.looks.iter().enumerate() {
         let records = before.iter().filter(|record| ids.contains(&record.id)).collect::<Vec<_>>();
-        let place = format!("cached mount {} from exec {}", helper::place(index), helper::PROGRAM);
-        let is_new = |it: &CacheRecord| before.iter().all(|other| other.id != it.id);
-        let made = after.iter().any(|it| it.description.starts_with(&place) && is_new(it));
+        let made = made.contains_key(&index);
         let content = sight.mounts.get(index).copied().flatten().filter(|_| !made);
         let found = content.and_then(|content| Some((content, which(&records, &content)?)));
         let mut why = match content {
             Some(_) => format!("several mounts have the id {}", mount.id),
-            None if made => "the engine has no such mount".to_owned(),
+            None if made => "the engine has no such mount, or was at work on it".to_owned(),
             None => "it took too long, or it cannot be read".to_owned(),
         };
         // Of a look that saw nothing, too, the engine counts a use.

@@ -14,7 +14,7 @@ use crate::inventory::CacheRecord;
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/measured/v1";
 /// Uses that the question before a look, the look itself and the questions after it count at most.
-const USES_OF_A_LOOK: u64 = 3;
+pub(super) const USES_OF_A_LOOK: u64 = 3;
 
 /// The document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,21 @@ impl Remembered {
             record.size_bytes = self.bytes;
         }
         record.usage_count = record.usage_count.saturating_sub(self.own_uses);
+    }
+}
+
+/// Whether the engine knows the size of the record with this id, and so does not hold it to find that out, by two answers in
+/// a row: of what it is counting it says 0, as of what is empty. One answer is not enough: others may have asked before us,
+/// and not have come to this record yet.
+pub fn is_counted(id: &str, earlier: Option<&[CacheRecord]>, now: &[CacheRecord]) -> bool {
+    let of = |records: &[CacheRecord]| {
+        records.iter().find(|it| it.id == id).map(|it| (it.size_bytes, it.in_use))
+    };
+    match (earlier.map(of), of(now)) {
+        (_, None) => true,
+        (Some(Some((0, false))), Some((0, false))) => true,
+        (Some(Some((earlier, _))), Some((now, _))) => earlier > 0 && now > 0,
+        _ => false,
     }
 }
 

@@ -160,3 +160,25 @@ fn a_look_is_counted_when_two_questions_in_a_row_say_so() {
     let after = [three.clone(), other.clone()];
     assert!(has_settled(&both, &[record("r", 1), other], &after, &after));
 }
+
+#[test]
+fn what_an_engine_may_be_counting_is_not_counted() {
+    let sized = |size_bytes, in_use| [CacheRecord { size_bytes, in_use, ..record("r", 1) }];
+    for (earlier, now, expected) in [
+        (None, sized(7, false), false),
+        (Some(sized(0, false)), sized(7, false), false),
+        (Some(sized(7, false)), sized(7, false), true),
+        // A build uses it: what is known stays known.
+        (Some(sized(7, false)), sized(7, true), true),
+        (None, sized(0, false), false),
+        (Some(sized(0, true)), sized(0, false), false),
+        (Some(sized(0, false)), sized(0, true), false),
+        // Empty, and it was so before.
+        (Some(sized(0, false)), sized(0, false), true),
+        (Some(sized(7, false)), sized(0, false), false),
+    ] {
+        let earlier = earlier.as_ref().map(<[_; 1]>::as_slice);
+        assert_eq!(is_counted("r", earlier, &now), expected, "{earlier:?} {now:?}");
+    }
+    assert!(is_counted("gone", None, &sized(0, true)));
+}

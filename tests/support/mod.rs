@@ -30,7 +30,7 @@ pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};
 pub use side_by_side::{in_short, side_by_side};
 pub use slow_socket::SlowSocket;
-pub use wait::eventually;
+pub use wait::{eventually, eventually_or_why};
 pub use watched_socket::watched_socket;
 
 /// A base image with a static busybox, imported by `scripts/engine base`: nothing is pulled.

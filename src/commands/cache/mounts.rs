@@ -9,25 +9,25 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::buildkit::mover;
 use crate::cache_mounts::locks::locks;
-use crate::cache_mounts::mount::{self, Frontend, Service};
+use crate::cache_mounts::mount::{self, Frontend, Obstacle, Service};
 use crate::cache_mounts::report::{MountReport, Status};
 use crate::cache_mounts::transfer::{Site, TransferError};
 use crate::cache_mounts::{Archive, CacheMount, SavedMount};
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ApiVersion, CacheRecord, EngineFacts};
-use crate::nearest;
 use crate::signal::Cause;
 use crate::solve::dockerfile_source;
 use crate::targets::{Target, TargetOptions};
 use crate::unreachable::unreachable;
 use crate::usage::{self, DeclaredMounts, ServiceFacts};
+use crate::{measure, nearest};
 
 /// How long a build may still have a mount, and how often that is asked for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a mount that a build has just made may be missing from an answer.
 const NEWS: Duration = Duration::from_secs(1);
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(250);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 
 /// What services ask for, and what the engine has.
 pub(super) struct Mounts {
@@ -36,6 +36,8 @@ pub(super) struct Mounts {
     pub(super) name: String,
     mounts: Vec<CacheMount>,
     records: Vec<CacheRecord>,
+    /// What the engine told before that, if it was asked more than once.
+    earlier: Option<Vec<CacheRecord>>,
     services: Vec<ServiceFacts>,
     targets: Vec<Target>,
     project: std::path::PathBuf,
@@ -67,8 +69,16 @@ impl Mounts {
         let mounts = mount::mounts(&services, Frontend { architecture, expands });
         let project = files.working_dir.clone();
         let name = files.name.clone();
-        let mut looked =
-            Self { engine: facts, name, mounts, records, services: known, targets, project };
+        let mut looked = Self {
+            engine: facts,
+            name,
+            mounts,
+            records,
+            earlier: None,
+            services: known,
+            targets,
+            project,
+        };
         let since = Instant::now();
         // An engine lets go of what a build had a moment after the build has ended, and who asks while it answers somebody
         // else is told what was there before.
@@ -76,7 +86,8 @@ impl Mounts {
             || (only_reads && looked.has_absent() && since.elapsed() < NEWS)
         {
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            looked.records = or_interrupt(app, engine.cache_records()).await?;
+            let now = or_interrupt(app, engine.cache_records()).await?;
+            looked.earlier = Some(std::mem::replace(&mut looked.records, now));
         }
         Ok(looked)
     }
@@ -92,8 +103,14 @@ impl Mounts {
         let declared = DeclaredMounts::new(&self.services);
         self.mounts.iter().filter(|mount| mount.obstacle.is_none()).any(|mount| {
             let own = mount.records(&self.records, |record| declared.asked_for(record));
-            mount.obstacle_now(&own, &self.records, true).is_some()
+            mount.obstacle_now(&own, &self.records, true).is_some() || self.is_uncounted(&own)
         })
+    }
+
+    /// Whether the engine may hold a mount for itself: it would give us a new one.
+    fn is_uncounted(&self, own: &[&CacheRecord]) -> bool {
+        let earlier = self.earlier.as_deref();
+        own.iter().any(|record| !measure::is_counted(&record.id, earlier, &self.records))
     }
 
     pub(super) fn site<'a>(&'a self, app: &'a App) -> Result<Site<'a>, CommandError> {
@@ -116,8 +133,10 @@ impl Mounts {
         let (mut good, mut others) = (Vec::new(), Vec::new());
         for mount in &self.mounts {
             let own = mount.records(&self.records, |record| declared.asked_for(record));
-            let obstacle =
-                mount.obstacle.or_else(|| mount.obstacle_now(&own, &self.records, writes));
+            let obstacle = mount
+                .obstacle
+                .or_else(|| mount.obstacle_now(&own, &self.records, writes))
+                .or_else(|| self.is_uncounted(&own).then_some(Obstacle::InUse));
             match obstacle {
                 Some(obstacle) => {
                     let report = MountReport::new(mount, Status::Skipped);
