@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::USES_OF_A_LOOK;
 use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, plan};
@@ -20,9 +20,10 @@ use crate::sight::{Content, Mount, Sight};
 const AT_LEISURE: Duration = Duration::from_secs(2);
 /// How often, and how far apart, the engine is asked whether it has counted a look: 2 s and the questions.
 const SETTLING: usize = 40;
-/// The same before a look, where the engine has not counted yet what is in a mount: half a second.
-const COUNTING: usize = 10;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+/// How long an engine is waited for that has not counted yet what is in a mount: where nobody asked for a look, and where
+/// somebody did.
+const COUNTING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 /// A record and the directory of its mount are made one after the other.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// More than a memory can have: what is larger is none of ours.
@@ -77,7 +78,7 @@ pub async fn sizes(
     if !for_disk && plan.looks.is_empty() {
         return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
     }
-    at_rest(engine, &mut inventory.cache, &mut plan, &memory).await;
+    at_rest(engine, (&inventory.cache, &memory), &mut plan, wish).await;
     if !for_disk && plan.looks.is_empty() {
         return Sizes::new(&mut inventory.cache, &memory, plan.why_not);
     }
@@ -113,25 +114,28 @@ pub async fn sizes(
 /// gets a new one (BuildKit `cache/manager.go`, `DiskUsage` and `GetMutable`). It counts once, and keeps that.
 async fn at_rest(
     engine: &Engine,
-    records: &mut Vec<CacheRecord>,
+    (first, memory): (&[CacheRecord], &Memory),
     plan: &mut Plan,
-    memory: &Memory,
+    wish: &Wish,
 ) {
-    let mut earlier: Option<Vec<CacheRecord>> = None;
-    let waits = |ids: &[String], earlier: &Option<Vec<CacheRecord>>, now: &[CacheRecord]| {
+    let (at_leisure, asked_for) = COUNTING;
+    let patience = if wish.effort == Effort::All { asked_for } else { at_leisure };
+    let end = Instant::now() + patience.min(wish.limit);
+    let waits = |ids: &[String], earlier: Option<&[CacheRecord]>, now: &[CacheRecord]| {
         let is_known = |id: &String| memory.mounts.contains_key(id);
-        ids.iter().any(|id| !is_known(id) && !is_counted(id, earlier.as_deref(), now))
+        ids.iter().any(|id| !is_known(id) && !is_counted(id, earlier, now))
     };
-    for _ in 0..COUNTING {
-        if !plan.looks.iter().any(|(_, ids)| waits(ids, &earlier, records)) {
-            return;
-        }
+    // What was told first stays what the look is compared with: the engine's counting is a use, which it tells of later.
+    let (mut earlier, mut now) = (None, first.to_vec());
+    while plan.looks.iter().any(|(_, ids)| waits(ids, earlier.as_deref(), &now))
+        && Instant::now() < end
+    {
         sleep(BETWEEN_QUESTIONS).await;
-        let Ok(now) = engine.cache_records().await else { break };
-        earlier = Some(std::mem::replace(records, now));
+        let Ok(next) = engine.cache_records().await else { break };
+        earlier = Some(std::mem::replace(&mut now, next));
     }
     let why = "a build or the engine itself is at work on it";
-    for (_, ids) in plan.looks.extract_if(.., |(_, ids)| waits(ids, &earlier, records)) {
+    for (_, ids) in plan.looks.extract_if(.., |(_, ids)| waits(ids, earlier.as_deref(), &now)) {
         plan.why_not.extend(ids.into_iter().map(|id| (id, why.to_owned())));
     }
 }
