@@ -20,7 +20,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("DOCKER_CERT_PATH", "folder of ca.pem, cert.pem and key.pem"),
     ("DOCKER_DEFAULT_PLATFORM", "platform where nothing names one"),
     ("BUILDKIT_PROGRESS", "as --progress"),
-    ("BUILDKIT_HOST", "BuildKit that builds go to: unix:// or tcp://"),
+    ("BUILDKIT_HOST", "BuildKit that builds go to: unix://, tcp://, ..."),
     ("BUILDX_BUILDER", "as --builder"),
     ("BUILDX_CONFIG", "folder of buildx's configuration"),
     ("SOURCE_DATE_EPOCH", "time that images are dated with"),

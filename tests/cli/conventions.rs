@@ -185,6 +185,40 @@ fn another_builder_is_not_ignored_in_silence() {
 }
 
 #[test]
+fn a_builder_that_a_program_reaches_says_what_is_missing() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    let build = |address: &str| {
+        let path = OsStr::new("/nowhere/bin");
+        let output =
+            folder.run(&["build"], &[("BUILDKIT_HOST", OsStr::new(address)), ("PATH", path)]);
+        (output.status.code(), stderr(&output))
+    };
+    for (address, program) in [
+        ("kube-pod://b-0?namespace=ci", "kubectl"),
+        ("podman-container://b", "podman"),
+        ("nerdctl-container://b", "nerdctl"),
+        ("ssh://me@b", "ssh"),
+    ] {
+        let (code, said) = build(address);
+        assert_eq!(code, Some(3), "{said}");
+        let error = format!(
+            "error: cannot reach BuildKit of BUILDKIT_HOST at {address}: no `{program}` program on PATH"
+        );
+        assert_eq!(said.lines().filter(|line| line.starts_with(&error)).count(), 1, "{said}");
+        assert!(said.contains("hint: install "), "{said}");
+    }
+    for (address, wrong) in [
+        ("kube-pod://b?ns=ci", "has the unknown key `ns`"),
+        ("podman-container://--latest", "names no container"),
+        ("npipe:////./pipe/b", "has a scheme that BuildKit is not reached by"),
+    ] {
+        let (code, said) = build(address);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
 fn an_undeclared_build_argument_is_a_warning() {
     let folder = Folder::new("services: {a: {build: .}}");
     folder.write("real/Dockerfile", "FROM scratch\nARG VERSION\n");

@@ -9,6 +9,7 @@ mod support;
 mod bench;
 mod builder_faults;
 mod builders;
+mod builders_by_program;
 mod builds_elsewhere;
 mod cache;
 mod cache_ci;

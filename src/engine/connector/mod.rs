@@ -4,10 +4,12 @@
 //! `docker context use`), so that both programs talk to the same one. Nothing here reads the
 //! process environment: it comes as a parameter.
 
+mod child;
 mod context;
 mod error;
 mod exec;
 mod host;
+mod inside;
 mod permission;
 mod ssh;
 mod tls;
@@ -98,6 +100,8 @@ struct Inner {
     listener: Listener,
     /// The container of the engine at this address that streams go to, if they do.
     container: Option<String>,
+    /// What reaches BuildKit, where a program does.
+    program: Option<child::Program>,
     /// See [`Connector::notices`].
     notices: Vec<String>,
     context: String,
@@ -180,8 +184,9 @@ impl Connector {
         Ok(connector)
     }
 
-    /// A connector to what speaks BuildKit's gRPC itself at `address`: `unix://` or `tcp://`. With `files` it is reached
-    /// over TLS: `ca`, `certificate` and `key`, and the name in its certificate. Messages call it `name`.
+    /// A connector to what speaks BuildKit's gRPC itself at `address`: `unix://` or `tcp://`, or what a program reaches:
+    /// `ssh://`, `kube-pod://`, `podman-container://`, `nerdctl-container://`. With `files` it is reached over TLS: `ca`,
+    /// `certificate` and `key`, and the name in its certificate. Messages call it `name`.
     ///
     /// # Errors
     /// The address cannot be understood, or the files cannot be used.
@@ -192,9 +197,22 @@ impl Connector {
     ) -> Result<Self, ConnectError> {
         let shown = redact::address(address);
         let wrong = |what: &str| settings_error(format!("the address `{shown}` of {name} {what}"));
-        let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
-        if !matches!(host, Host::Unix(_) | Host::Tcp { .. }) {
-            return Err(wrong("is neither unix:// nor tcp://"));
+        let (host, program) = match inside::program(address) {
+            // Nothing is dialled but the program's streams.
+            Some(program) => {
+                (Host::Unix(PathBuf::new()), Some(program.map_err(|what| wrong(&what))?))
+            }
+            None => {
+                let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
+                let program = ssh::to_buildkit(&host);
+                (host, program)
+            }
+        };
+        if program.is_none() && !matches!(host, Host::Unix(_) | Host::Tcp { .. }) {
+            return Err(wrong("has a scheme that BuildKit is not reached by").hint(BUILDKIT_HINT));
+        }
+        if program.is_some() && files.is_some() {
+            return Err(wrong("takes no certificates: a program reaches it"));
         }
         let identity = |files: &TlsFiles| tls::Identity {
             ca: files.ca.clone(),
@@ -208,6 +226,10 @@ impl Connector {
         let mut connector = Self::new(host, config, None, ConnectorSettings::default());
         if let Some(inner) = Arc::get_mut(&mut connector.inner) {
             inner.server_name = files.and_then(|files| files.server_name.clone());
+            if program.is_some() {
+                inner.description = shown;
+            }
+            inner.program = program;
             inner.peer = format!("{name} at {}", inner.description);
             inner.listener = Listener::Buildkit;
         }
@@ -227,6 +249,7 @@ impl Connector {
                 description,
                 listener: Listener::Buildkit,
                 container: Some(container.to_owned()),
+                program: None,
                 notices: Vec::new(),
                 context: inner.context.clone(),
                 settings: inner.settings.clone(),
@@ -248,7 +271,9 @@ impl Connector {
     /// What HTTP/2 calls the other side: the name that its certificate or its address has.
     pub fn authority(&self) -> String {
         match (&self.inner.server_name, &self.inner.host) {
-            _ if self.inner.container.is_some() => "localhost".to_owned(),
+            _ if self.inner.container.is_some() || self.inner.program.is_some() => {
+                "localhost".to_owned()
+            }
             (Some(name), _) => name.clone(),
             (None, Host::Tcp { name, port, .. }) if name.contains(':') => {
                 format!("[{name}]:{port}")
@@ -332,6 +357,7 @@ impl Connector {
                 peer: format!("the engine at {description}"),
                 listener: Listener::Engine,
                 container: None,
+                program: None,
                 description,
                 notices: Vec::new(),
                 context,
@@ -386,9 +412,13 @@ impl Connector {
         if let Some(container) = &inner.container {
             return exec::open(&self.around(), container, &inner.peer).await;
         }
+        let program = inner.program.clone().or_else(|| ssh::to_engine(&inner.host));
+        if let Some(program) = program {
+            return Ok(Box::new(child::open(program, &inner.settings.environment, &inner.peer)?));
+        }
         match &inner.host {
             Host::Unix(path) => self.open_unix(path).await,
-            Host::NamedPipe(_) => Err(self
+            Host::NamedPipe(_) | Host::Ssh { .. } => Err(self
                 .failed(ConnectErrorKind::Settings, "named pipes exist on Windows only")
                 .hint("from WSL 2, use the engine's unix socket")),
             Host::Tcp { name, port, .. } => {
@@ -401,9 +431,6 @@ impl Connector {
                         )
                         .hint("is the machine up, and does its firewall let this port through?")),
                 }
-            }
-            host @ Host::Ssh { .. } => {
-                Ok(Box::new(ssh::open(host, &inner.settings.environment, &inner.description)?))
             }
         }
     }
@@ -525,6 +552,9 @@ const START_BUILDKIT: &str = "is buildkitd running, and does it listen on this a
 
 /// Which addresses there are.
 const ADDRESS_HINT: &str = "addresses are unix:///path, tcp://host:port and ssh://user@host";
+
+/// The same for BuildKit.
+const BUILDKIT_HINT: &str = "addresses are unix:///path, tcp://host:port, ssh://user@host, kube-pod://POD, podman-container://NAME and nerdctl-container://NAME";
 
 fn settings_error(message: impl Into<String>) -> ConnectError {
     ConnectError::new(ConnectErrorKind::Settings, message)
