@@ -323,7 +323,7 @@ fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
         copy(&project.dir().join("one"), &project.dir().join("first"));
         // Twenty kills of each: DOC2MD_KILL_ROUNDS=20.
         let rounds = std::env::var("DOC2MD_KILL_ROUNDS").ok().and_then(|it| it.parse().ok());
-        for attempt in 0..rounds.unwrap_or(6) {
+        for attempt in 0..rounds.unwrap_or(3) {
             let how = if attempt % 3 == 2 { Signal::INT } else { Signal::KILL };
             let end = |mut child: Child| {
                 std::thread::sleep(random(Duration::from_millis(1500)));
