@@ -202,6 +202,12 @@ pub(super) const EXACT: &[Rule] = &[
     Rule::new(Engine, &["flightcontrol: exceeded retry timeout"],
         "the engine gave up on the files of a step: it is overloaded, or they are too many for it")
     .hint("build again, copy directories rather than single files, or use Docker 23 or newer"),
+    // Whoever asked for an export went away while the engine kept a step, which it says of every build of it from then on
+    // (`cache/refs.go`, `finalize`; seen on 28.5.2 with the containerd store). It lists the record under the first name.
+    Rule::new(Engine, &["failed to commit {active} to {record} during finalize: *does not exist: not found"],
+        "the engine's build cache is damaged: it has lost the files of a step whose build was cut off (record {active})")
+    .hint("remove that record, on the builder if it is one, and build again: \
+           docker buildx prune --all --force --filter id={active}"),
     Rule::new(Context, &["invalid UTF-8"], "{text}").about(|_| Some(Subject::NameNotUtf8)),
     Rule::new(Engine, &["unsupported frontend capability moby.buildkit.frontend.contexts"],
         "this engine does not know additional_contexts")

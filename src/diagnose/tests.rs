@@ -590,3 +590,14 @@ fn a_full_disk_is_told_in_whatever_words_of_the_engine() {
     assert_ne!(classify(ours).kind, FailureKind::DiskFull);
     assert!(!says_full("ENOSPC: System limit for number of file watchers reached"));
 }
+
+#[test]
+fn a_record_that_the_engine_has_lost_is_named_with_what_removes_it() {
+    let message = "failed to solve: failed to commit mi48gomj to skobdtxj during finalize: failed to stat active key during \
+                   commit: snapshot mi48gomj does not exist: not found";
+    let diagnosis = classify(message);
+    assert_eq!(diagnosis.kind, FailureKind::Engine);
+    assert!(diagnosis.message.ends_with("(record mi48gomj)"), "{}", diagnosis.message);
+    let remedy = "docker buildx prune --all --force --filter id=mi48gomj";
+    assert!(diagnosis.hint.unwrap().ends_with(remedy));
+}

@@ -126,6 +126,18 @@ fn nothing_is_left(project: &Project, nap: &str, number: u64, what: &str) {
     }
 }
 
+/// BuildKit may have kept a step in part only, and says so of every build of it: then the hint helps.
+fn heal(project: &Project, builder: &Engine) {
+    let output = build(project).output().unwrap();
+    if output.status.success() {
+        return;
+    }
+    let said = text(&output);
+    let (_, id) = said.split_once("docker buildx prune --all --force --filter id=").expect(&said);
+    let filter = format!("id={}", id.lines().next().unwrap());
+    builder.docker_ok(&["buildx", "prune", "--all", "--force", "--filter", &filter]);
+}
+
 #[test]
 #[allow(clippy::print_stdout)] // What became of each round, for whoever makes many.
 fn a_builder_may_go_at_any_moment() {
@@ -147,6 +159,7 @@ fn a_builder_may_go_at_any_moment() {
                 println!("{}: {told}", project.engine().name);
                 // And the next one works.
                 create_unseen(&project, "far", &buildkit.address(), &[]);
+                heal(&project, &builder);
                 built(&project, &["--builder", "far", "build"]);
                 let image = format!("{}-app", project.name());
                 let new = project.engine().file_of(&image, "/new");
