@@ -22,6 +22,8 @@ pub(crate) enum Host {
     Tcp { name: String, port: u16, https: bool },
     /// `ssh://[user@]host[:port][/path/of/the/remote/socket]`
     Ssh { user: Option<String>, name: String, port: Option<u16>, socket: Option<String> },
+    /// What only a program understands, as it is shown: `kube-pod://pod` and the like.
+    Inside(String),
 }
 
 impl fmt::Display for Host {
@@ -29,6 +31,7 @@ impl fmt::Display for Host {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::NamedPipe(pipe) => write!(f, "npipe://{}", pipe.replace('\\', "/")),
+            Self::Inside(address) => f.write_str(address),
             Self::Tcp { name, port, .. } if name.contains(':') => {
                 write!(f, "tcp://[{name}]:{port}")
             }

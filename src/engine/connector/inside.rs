@@ -3,6 +3,8 @@
 //!
 //! Source: buildctl's addresses, BuildKit `client/connhelper`; what kubectl complains of was seen, the others' was not.
 
+use std::collections::BTreeMap;
+
 use super::child::{Hint, Program};
 use super::error::ConnectErrorKind;
 
@@ -68,36 +70,17 @@ fn name<'a>(text: &'a str, what: &str, also: &str) -> Result<&'a str, String> {
 }
 
 /// The keys and values of a query; each key once.
-fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (key, value) = (decoded(key)?, decoded(value)?);
-        if pairs.iter().any(|(known, _)| *known == key) {
+fn pairs(query: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut pairs = BTreeMap::new();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if value.contains(char::is_control) {
+            return Err(format!("has a control character in `{key}`"));
+        }
+        if pairs.insert(key.to_string(), value.into_owned()).is_some() {
             return Err(format!("has `{key}` twice"));
         }
-        pairs.push((key, value));
     }
     Ok(pairs)
-}
-
-/// Undoes the escapes of a query.
-fn decoded(text: &str) -> Result<String, String> {
-    let wrong = || "has a broken escape".to_owned();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next().ok_or_else(wrong)?, rest.next().ok_or_else(wrong)?];
-                *hex::decode(digits).map_err(|_| wrong())?.first().ok_or_else(wrong)?
-            }
-            byte => byte,
-        });
-    }
-    let text = String::from_utf8(bytes).map_err(|_| wrong())?;
-    if text.contains(char::is_control) { Err(wrong()) } else { Ok(text) }
 }
 
 fn kubectl_hint(code: Option<i32>, stderr: &str) -> (ConnectErrorKind, &'static str) {
@@ -244,9 +227,7 @@ mod tests {
                 "has the unknown key `ns`: there are context, namespace and container",
             ),
             ("kube-pod://b?namespace=x&namespace=y", "has `namespace` twice"),
-            ("kube-pod://b?context=%zz", "has a broken escape"),
-            ("kube-pod://b?context=%0a", "has a broken escape"),
-            ("kube-pod://b?context=%e", "has a broken escape"),
+            ("kube-pod://b?context=%0a", "has a control character in `context`"),
             ("podman-container://--latest", "names no container"),
             ("nerdctl-container://a b", "names no container"),
         ] {

@@ -6,6 +6,7 @@
 
 mod child;
 mod context;
+mod dial;
 mod error;
 mod exec;
 mod host;
@@ -16,13 +17,10 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::ClientConfig;
 
 pub(super) use error::error_within;
@@ -31,9 +29,6 @@ use host::Host;
 
 use crate::engine::docker_config::{self, DockerConfig};
 use crate::redact;
-
-/// Longest wait for a TCP connection and its TLS handshake; ssh has its own.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A byte stream to the engine.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -98,14 +93,21 @@ struct Inner {
     /// See [`Connector::peer`].
     peer: String,
     listener: Listener,
-    /// The container of the engine at this address that streams go to, if they do.
-    container: Option<String>,
-    /// What reaches BuildKit, where a program does.
-    program: Option<child::Program>,
+    route: Route,
     /// See [`Connector::notices`].
     notices: Vec<String>,
     context: String,
     settings: ConnectorSettings,
+}
+
+/// How a stream gets to the other side.
+enum Route {
+    /// By a socket.
+    Direct,
+    /// Through `buildctl` in this container of the engine at the address.
+    Container(String),
+    /// By the standard streams of a program.
+    Program(child::Program),
 }
 
 impl fmt::Debug for Connector {
@@ -198,9 +200,8 @@ impl Connector {
         let shown = redact::address(address);
         let wrong = |what: &str| settings_error(format!("the address `{shown}` of {name} {what}"));
         let (host, program) = match inside::program(address) {
-            // Nothing is dialled but the program's streams.
             Some(program) => {
-                (Host::Unix(PathBuf::new()), Some(program.map_err(|what| wrong(&what))?))
+                (Host::Inside(shown.clone()), Some(program.map_err(|what| wrong(&what))?))
             }
             None => {
                 let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
@@ -208,12 +209,18 @@ impl Connector {
                 (host, program)
             }
         };
-        if program.is_none() && !matches!(host, Host::Unix(_) | Host::Tcp { .. }) {
-            return Err(wrong("has a scheme that BuildKit is not reached by").hint(BUILDKIT_HINT));
-        }
-        if program.is_some() && files.is_some() {
-            return Err(wrong("takes no certificates: a program reaches it"));
-        }
+        let route = match program {
+            Some(_) if files.is_some() => {
+                return Err(wrong("takes no certificates: a program reaches it"));
+            }
+            Some(program) => Route::Program(program),
+            None if matches!(host, Host::Unix(_) | Host::Tcp { .. }) => Route::Direct,
+            None => {
+                return Err(
+                    wrong("has a scheme that BuildKit is not reached by").hint(BUILDKIT_HINT)
+                );
+            }
+        };
         let identity = |files: &TlsFiles| tls::Identity {
             ca: files.ca.clone(),
             certificate: files.certificate.clone(),
@@ -226,10 +233,7 @@ impl Connector {
         let mut connector = Self::new(host, config, None, ConnectorSettings::default());
         if let Some(inner) = Arc::get_mut(&mut connector.inner) {
             inner.server_name = files.and_then(|files| files.server_name.clone());
-            if program.is_some() {
-                inner.description = shown;
-            }
-            inner.program = program;
+            inner.route = route;
             inner.peer = format!("{name} at {}", inner.description);
             inner.listener = Listener::Buildkit;
         }
@@ -248,8 +252,7 @@ impl Connector {
                 peer: format!("{name} in {description}"),
                 description,
                 listener: Listener::Buildkit,
-                container: Some(container.to_owned()),
-                program: None,
+                route: Route::Container(container.to_owned()),
                 notices: Vec::new(),
                 context: inner.context.clone(),
                 settings: inner.settings.clone(),
@@ -270,10 +273,10 @@ impl Connector {
 
     /// What HTTP/2 calls the other side: the name that its certificate or its address has.
     pub fn authority(&self) -> String {
+        if !matches!(self.inner.route, Route::Direct) {
+            return "localhost".to_owned();
+        }
         match (&self.inner.server_name, &self.inner.host) {
-            _ if self.inner.container.is_some() || self.inner.program.is_some() => {
-                "localhost".to_owned()
-            }
             (Some(name), _) => name.clone(),
             (None, Host::Tcp { name, port, .. }) if name.contains(':') => {
                 format!("[{name}]:{port}")
@@ -349,6 +352,7 @@ impl Connector {
             None => host.to_string(),
         };
         let context = context::DEFAULT_CONTEXT.to_owned();
+        let route = ssh::to_engine(&host).map_or(Route::Direct, Route::Program);
         Self {
             inner: Arc::new(Inner {
                 host,
@@ -356,8 +360,7 @@ impl Connector {
                 server_name: None,
                 peer: format!("the engine at {description}"),
                 listener: Listener::Engine,
-                container: None,
-                program: None,
+                route,
                 description,
                 notices: Vec::new(),
                 context,
@@ -397,164 +400,14 @@ impl Connector {
         let config = docker_config::directory(&settings.environment, settings.home.as_deref());
         config.map(|config| context::names(&config)).unwrap_or_default()
     }
-
-    /// Opens a stream to the engine's HTTP API.
-    ///
-    /// # Errors
-    /// An [`io::Error`] that carries a [`ConnectError`]; [`ConnectError::find`] gets it back, also
-    /// out of the errors of bollard, hyper and tonic. A stream over ssh fails with its first read.
-    pub async fn dial(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(self.open().await?)
-    }
-
-    async fn open(&self) -> Result<Box<dyn Stream>, ConnectError> {
-        let inner = &*self.inner;
-        if let Some(container) = &inner.container {
-            return exec::open(&self.around(), container, &inner.peer).await;
-        }
-        let program = inner.program.clone().or_else(|| ssh::to_engine(&inner.host));
-        if let Some(program) = program {
-            return Ok(Box::new(child::open(program, &inner.settings.environment, &inner.peer)?));
-        }
-        match &inner.host {
-            Host::Unix(path) => self.open_unix(path).await,
-            Host::NamedPipe(_) | Host::Ssh { .. } => Err(self
-                .failed(ConnectErrorKind::Settings, "named pipes exist on Windows only")
-                .hint("from WSL 2, use the engine's unix socket")),
-            Host::Tcp { name, port, .. } => {
-                match tokio::time::timeout(CONNECT_TIMEOUT, self.open_tcp(name, *port)).await {
-                    Ok(stream) => stream,
-                    Err(_) => Err(self
-                        .failed(
-                            ConnectErrorKind::TimedOut,
-                            format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
-                        )
-                        .hint("is the machine up, and does its firewall let this port through?")),
-                }
-            }
-        }
-    }
-
-    async fn open_unix(&self, path: &Path) -> Result<Box<dyn Stream>, ConnectError> {
-        match tokio::net::UnixStream::connect(path).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(self.explain_unix(path, &error)),
-        }
-    }
-
-    async fn open_tcp(&self, name: &str, port: u16) -> Result<Box<dyn Stream>, ConnectError> {
-        let addresses: Vec<_> = tokio::net::lookup_host((name, port))
-            .await
-            .map_err(|error| {
-                self.failed(ConnectErrorKind::NotThere, format!("cannot find host {name}: {error}"))
-                    .hint("check the host's name")
-            })?
-            .collect();
-        let tcp =
-            TcpStream::connect(&*addresses).await.map_err(|error| self.explain_any(&error))?;
-        // Small gRPC frames must not wait for each other's acknowledgement.
-        tcp.set_nodelay(true).map_err(|error| self.explain_any(&error))?;
-        match &self.inner.tls {
-            Some(config) => {
-                let config = Arc::clone(config);
-                let name = self.inner.server_name.as_deref().unwrap_or(name);
-                Ok(Box::new(tls::handshake(tcp, name, config, self.tls_peer()).await?))
-            }
-            None => Ok(Box::new(tcp)),
-        }
-    }
-
-    fn tls_peer(&self) -> tls::Peer {
-        tls::Peer { name: self.inner.peer.as_str().into(), listener: self.inner.listener }
-    }
-
-    fn failed(&self, kind: ConnectErrorKind, why: impl fmt::Display) -> ConnectError {
-        ConnectError::new(kind, format!("cannot reach {}: {why}", self.inner.peer))
-    }
-
-    fn explain_unix(&self, path: &Path, error: &io::Error) -> ConnectError {
-        if self.inner.listener == Listener::Buildkit {
-            return match error.kind() {
-                io::ErrorKind::NotFound => self
-                    .failed(ConnectErrorKind::NotThere, "there is no such socket")
-                    .hint(START_BUILDKIT),
-                io::ErrorKind::PermissionDenied => self
-                    .failed(ConnectErrorKind::PermissionDenied, "permission denied on the socket")
-                    .hint("buildkitd's option --group gives a group the right to use it"),
-                _ => self.explain_any(error),
-            };
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => {
-                let mut failed = self
-                    .failed(ConnectErrorKind::NotThere, "there is no such socket")
-                    .hint("start the engine (sudo systemctl start docker), or name another one with -H, DOCKER_HOST or --context");
-                if let Some(socket) = self.socket_elsewhere(path) {
-                    failed = failed
-                        .hint(format!("there is a socket at {0}: -H unix://{0}", socket.display()));
-                }
-                failed
-            }
-            io::ErrorKind::PermissionDenied => self
-                .failed(ConnectErrorKind::PermissionDenied, "permission denied on the socket")
-                .hint(permission::hint(path, self.inner.settings.variable("USER"))),
-            io::ErrorKind::ConnectionRefused => self
-                .failed(
-                    ConnectErrorKind::Refused,
-                    "the socket is there, but no engine listens on it",
-                )
-                .hint("start the engine: sudo systemctl start docker"),
-            _ => self.explain_any(error),
-        }
-    }
-
-    fn explain_any(&self, error: &io::Error) -> ConnectError {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => self
-                .failed(ConnectErrorKind::Refused, "connection refused")
-                .hint(match self.inner.listener {
-                    Listener::Engine => {
-                        "is the engine running, and does it listen on this address and port?"
-                    }
-                    Listener::Buildkit => START_BUILDKIT,
-                }),
-            io::ErrorKind::TimedOut => self
-                .failed(ConnectErrorKind::TimedOut, "no answer")
-                .hint("is the machine up, and does its firewall let this port through?"),
-            io::ErrorKind::NotFound => self.failed(ConnectErrorKind::NotThere, error),
-            io::ErrorKind::PermissionDenied => {
-                self.failed(ConnectErrorKind::PermissionDenied, error)
-            }
-            _ => self.failed(ConnectErrorKind::Other, error),
-        }
-    }
-
-    /// A socket where rootless engines and desktop products put it. The docker CLI does not look
-    /// there by itself, so neither do we: it is only pointed out.
-    fn socket_elsewhere(&self, tried: &Path) -> Option<PathBuf> {
-        let settings = &self.inner.settings;
-        let home = |below: &str| settings.home.as_ref().map(|home| home.join(below));
-        [
-            settings
-                .variable("XDG_RUNTIME_DIR")
-                .map(|folder| Path::new(folder).join("docker.sock")),
-            home(".docker/run/docker.sock"),
-            home(".colima/default/docker.sock"),
-        ]
-        .into_iter()
-        .flatten()
-        .find(|socket| socket != tried && socket.exists())
-    }
 }
-
-/// Where nothing listens.
-const START_BUILDKIT: &str = "is buildkitd running, and does it listen on this address?";
 
 /// Which addresses there are.
 const ADDRESS_HINT: &str = "addresses are unix:///path, tcp://host:port and ssh://user@host";
 
 /// The same for BuildKit.
-const BUILDKIT_HINT: &str = "addresses are unix:///path, tcp://host:port, ssh://user@host, kube-pod://POD, podman-container://NAME and nerdctl-container://NAME";
+const BUILDKIT_HINT: &str = "addresses are unix:///path, tcp://host:port, ssh://user@host, kube-pod://POD, \
+     podman-container://NAME and nerdctl-container://NAME";
 
 fn settings_error(message: impl Into<String>) -> ConnectError {
     ConnectError::new(ConnectErrorKind::Settings, message)

@@ -4,7 +4,7 @@ use super::child::{Hint, Program};
 use super::error::ConnectErrorKind;
 use super::host::Host;
 
-/// What ends at the engine on the other machine; `None` where `host` is no address of ssh.
+/// The command that ends at the engine on the other machine; `None` if `host` is not an ssh address.
 pub(crate) fn to_engine(host: &Host) -> Option<Program> {
     let command = |socket: Option<&str>| match socket {
         Some(socket) => {
@@ -15,7 +15,7 @@ pub(crate) fn to_engine(host: &Host) -> Option<Program> {
     program(host, command, engine_hint)
 }
 
-/// What ends at BuildKit on the other machine; `None` where `host` is no address of ssh.
+/// The command that ends at BuildKit on the other machine; `None` if `host` is not an ssh address.
 pub(crate) fn to_buildkit(host: &Host) -> Option<Program> {
     let command = |socket: Option<&str>| match socket {
         Some(socket) => {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io;
+use std::time::Duration;
+
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
