@@ -1,6 +1,8 @@
 //! Texts as Engine 20.10.24, 26.1.5 and 28.5.2 sent them, provoked with Dockerfiles made to fail.
 #![allow(clippy::unwrap_used)]
 
+mod explain;
+
 use super::*;
 
 /// Kind, message and hint in one line each.
@@ -290,29 +292,6 @@ fn troubles_of_the_engine() {
     assert_eq!(told("something new"), "Engine: something new");
 }
 
-fn failure<'a>(message: &'a str, source: &'a str) -> EngineFailure<'a> {
-    let dockerfile = Some(Dockerfile { name: "Dockerfile", source });
-    EngineFailure { message, dockerfile, ..EngineFailure::default() }
-}
-
-/// A build of which only the paths of its context are known.
-struct Context(&'static [&'static str]);
-
-impl Facts for Context {
-    fn paths(&self) -> Vec<String> {
-        self.0.iter().map(ToString::to_string).collect()
-    }
-}
-
-#[test]
-fn what_is_not_utf8_is_only_named_where_it_is_known() {
-    let mut failure = failure("grpc: string field contains invalid UTF-8", "FROM a");
-    failure.facts = Some(&Context(&[]));
-    let explained = explain(&failure);
-    assert_eq!(explained.kind, FailureKind::Engine);
-    assert_eq!(explained.message, "grpc: string field contains invalid UTF-8");
-}
-
 #[test]
 fn a_layer_that_went_missing_is_not_a_failure_of_a_step() {
     let said = "failed to prepare extraction snapshot \"extract-466-XY sha256:55\": parent snapshot sha256:d8 does not exist: not found";
@@ -336,101 +315,6 @@ fn an_engine_without_named_contexts_is_named() {
     Engine: this engine does not know additional_contexts
     hint: use Docker 23 or newer, or name a newer frontend in the first line of the Dockerfile: # syntax=docker/dockerfile:1
     ");
-}
-
-#[test]
-fn an_old_engines_message_gets_its_place_from_the_step() {
-    let source = "FROM base AS worker\nWORKDIR /w\nCOPY ./presnt.txt /x\n";
-    let facts = Context(&["present.txt"]);
-    let mut failure =
-        failure("failed to compute cache key: \"/presnt.txt\" not found: not found", source);
-    failure.step = Some("[worker 3/3] COPY ./presnt.txt /x");
-    assert!(explain(&failure).hint.unwrap().starts_with("paths of COPY and ADD are relative"));
-    failure.facts = Some(&facts);
-    let explained = explain(&failure);
-    assert_eq!(explained.hint.as_deref(), Some("did you mean `present.txt`?"));
-    insta::assert_snapshot!(explained.excerpt.unwrap(), @r"
-     --> Dockerfile:3:6
-      |
-    1 | FROM base AS worker
-    2 | WORKDIR /w
-    3 | COPY ./presnt.txt /x
-      |      ^^^^^^^^^^^^
-    ");
-}
-
-#[test]
-fn an_ignored_file_is_not_called_misspelt() {
-    let facts = Context(&["present.txt", "presents.txt"]);
-    let mut failure =
-        failure("failed to compute cache key: \"/present.txt\" not found: not found", "FROM a");
-    failure.facts = Some(&facts);
-    assert_eq!(
-        explain(&failure).hint.as_deref(),
-        Some("`present.txt` exists, but .dockerignore excludes it")
-    );
-}
-
-#[test]
-fn a_parse_error_shows_its_line_and_word() {
-    let source = "# comment\nFROM base\nFORM x\n";
-    let explained =
-        explain(&failure("dockerfile parse error line 3: unknown instruction: FORM", source));
-    insta::assert_snapshot!(explained.excerpt.unwrap(), @r"
-     --> Dockerfile:3:1
-      |
-    1 | # comment
-    2 | FROM base
-    3 | FORM x
-      | ^^^^
-    ");
-}
-
-#[test]
-fn the_engines_own_place_is_believed() {
-    let mut failure = failure(
-        "process \"/bin/sh -c a\" did not complete successfully: exit code: 1",
-        "FROM a\nRUN a\nRUN a\n",
-    );
-    failure.lines = Some(3..=3);
-    failure.step = Some("[2/3] RUN a");
-    assert!(explain(&failure).excerpt.unwrap().starts_with(" --> Dockerfile:3\n"));
-}
-
-#[test]
-fn stages_are_suggested_or_listed() {
-    let source = "FROM a AS builder\nFROM b AS final\n";
-    let hint = |name: &str| {
-        explain(&failure(&format!("target stage {name} could not be found"), source)).hint
-    };
-    assert_eq!(hint("bilder").as_deref(), Some("did you mean `builder`?"));
-    assert_eq!(hint("production").as_deref(), Some("its stages are: builder, final"));
-}
-
-#[test]
-fn an_engine_that_is_gone_blames_no_line() {
-    let mut failure = failure("something odd", "FROM a\nRUN a\n");
-    failure.step = Some("[2/2] RUN a");
-    failure.unavailable = true;
-    let explained = explain(&failure);
-    assert_eq!(explained.kind, FailureKind::EngineLost);
-    assert_eq!(explained.excerpt, None);
-}
-
-proptest::proptest! {
-    #[test]
-    fn never_panics(message: String, source: String, step: String) {
-        let mut failure = failure(&message, &source);
-        failure.step = Some(&step);
-        let _ = explain(&failure);
-    }
-
-    #[test]
-    fn never_panics_on_things_like_messages(
-        message in "(failed to solve: |lstat |\"|/merged/|: not found|failed to resolve source metadata for |parse error line |[0-9]|: |https://|x|\\[|\\]){0,12}",
-    ) {
-        let _ = classify(&message);
-    }
 }
 
 #[test]
@@ -510,25 +394,6 @@ fn digits_of_a_digest_are_no_status() {
 }
 
 #[test]
-fn a_misspelt_stage_is_an_image_to_the_engine() {
-    let source = "FROM x AS build\nRUN make\nFROM x\nCOPY --from=biuld /a /\n";
-    let explained = |image: &str| {
-        let url = format!("https://registry-1.docker.io/v2/library/{image}/manifests/latest");
-        let why = "dial tcp: lookup registry-1.docker.io: no such host";
-        explain(&EngineFailure {
-            message: &format!("failed to do request: Head \"{url}\": {why}"),
-            dockerfile: Some(Dockerfile { name: "Dockerfile", source }),
-            ..EngineFailure::default()
-        })
-    };
-    let told = explained("biuld");
-    assert!(told.excerpt.unwrap().ends_with("4 | COPY --from=biuld /a /\n  |      ^^^^^^^^^^^^"));
-    assert_eq!(told.hint.unwrap(), "there is no stage `biuld`: did you mean `build`?");
-    // An image that is named like nothing here keeps its own hint.
-    assert!(explained("redis").hint.unwrap().contains("network"));
-}
-
-#[test]
 fn checks_that_the_frontend_does_not_have() {
     insta::assert_snapshot!(told("unsupported request frontend.lint"), @r"
     Engine: this engine's Dockerfile frontend has no checks
@@ -555,22 +420,6 @@ fn limits_of_the_engine_are_named() {
         told("Error, decoded message length too large: found 20000000 bytes, the limit is: 16777216 bytes"),
         @"Engine: the engine's answer has 20000000 bytes, and 16777216 are taken"
     );
-}
-
-#[test]
-fn a_line_that_is_too_long_is_found_without_the_engines_help() {
-    let source = format!("FROM a\nRUN b\nCOPY {} /\nRUN c\n", "x ".repeat(40_000));
-    for lines in [None, Some(1..=1)] {
-        let explained = explain(&EngineFailure {
-            message: "failed to solve: dockerfile line greater than max allowed size of 65535",
-            lines,
-            dockerfile: Some(Dockerfile { name: "Dockerfile", source: &source }),
-            ..EngineFailure::default()
-        });
-        assert_eq!(explained.kind, FailureKind::Dockerfile);
-        assert_eq!(explained.place.map(|place| place.line_start), Some(3));
-        assert!(explained.excerpt.unwrap().len() < 1000);
-    }
 }
 
 #[test]
