@@ -126,8 +126,9 @@ fn nothing_is_left(project: &Project, nap: &str, number: u64, what: &str) {
     }
 }
 
-/// BuildKit may have kept a step in part only, and says so of every build of it: then the hint helps.
-fn heal(project: &Project, builder: &Engine) {
+/// The next build works. BuildKit may have kept a step in part only, and says so of every build of it: then what the hint
+/// says helps.
+fn next_works(project: &Project, builder: &Engine) {
     let output = build(project).output().unwrap();
     if output.status.success() {
         return;
@@ -136,6 +137,7 @@ fn heal(project: &Project, builder: &Engine) {
     let (_, id) = said.split_once("docker buildx prune --all --force --filter id=").expect(&said);
     let filter = format!("id={}", id.lines().next().unwrap());
     builder.docker_ok(&["buildx", "prune", "--all", "--force", "--filter", &filter]);
+    built(project, &["--builder", "far", "build"]);
 }
 
 #[test]
@@ -157,10 +159,8 @@ fn a_builder_may_go_at_any_moment() {
                 let whole = begun.elapsed();
                 let told = round(&project, &nap, kind, number, whole);
                 println!("{}: {told}", project.engine().name);
-                // And the next one works.
                 create_unseen(&project, "far", &buildkit.address(), &[]);
-                heal(&project, &builder);
-                built(&project, &["--builder", "far", "build"]);
+                next_works(&project, &builder);
                 let image = format!("{}-app", project.name());
                 let new = project.engine().file_of(&image, "/new");
                 assert_eq!(new, format!("{} {number}", project.name()));
