@@ -308,14 +308,17 @@ impl<'a> Chain<'a> {
         self.before.iter().find(|before| self.had_result(before, index, &below))
     }
 
-    /// Whether the step and all `below` it had their results from the same sources there.
+    /// Whether the step had its result there, and it and all `below` it the same sources. Engines do not always tell how
+    /// those below ended, but without their results it could not have had one.
     fn had_result(&self, before: &Before<'a>, index: usize, below: &[usize]) -> bool {
-        std::iter::once(&index).chain(below).all(|at| {
-            let step = self.steps[*at];
-            before.counterpart(step).is_some_and(|old| {
-                self.is_same_operation(before, old, step) && has_ended(old) && same_files(old, step)
+        let has_ended = before.counterpart(self.steps[index]).is_some_and(has_ended);
+        has_ended
+            && std::iter::once(&index).chain(below).all(|at| {
+                let step = self.steps[*at];
+                before.counterpart(step).is_some_and(|old| {
+                    self.is_same_operation(before, old, step) && same_files(old, step)
+                })
             })
-        })
     }
 
     /// Whether a step was asked to do the same. A digest says so. That of a step above a build context differs with every

@@ -244,6 +244,17 @@ fn what_failed_before_was_not_built_before() {
     assert_eq!(causes[2], Some(Reason::FirstBuild.likely()));
 }
 
+/// Engines up to 20.10 may not tell how a step ended that another build did at the same time.
+#[test]
+fn what_ran_had_what_is_below_it() {
+    let mut first = four(1, ALL, 1, 1);
+    first.targets[0].steps[0].result = StepResult::NotRun;
+    let causes = causes(&four(2, [false, true, true, true], 1, 1), &[first.clone()]);
+    let since = Since::new(&first, &four(2, ALL, 1, 1));
+    let gone = Reason::RecordGone { built: first.id, since };
+    assert_eq!(causes[1].as_ref().map(|it| &it.reason), Some(&gone));
+}
+
 #[test]
 fn a_dockerfile_of_the_project_has_its_path_there() {
     for (path, expected) in

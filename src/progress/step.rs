@@ -410,6 +410,19 @@ impl Step {
             StepState::Waiting | StepState::Running | StepState::Cancelled => None,
         }
     }
+
+    /// [`Self::counts_as_cached`] of a step of a build that succeeded. Of a step that another build did at the same time,
+    /// engines up to 20.10 may not tell that it ended, or that it began: for this build it did not run.
+    pub fn counts_as_cached_in_success(&self) -> Option<bool> {
+        if !self.label.is_instruction() {
+            return None;
+        }
+        match self.state() {
+            StepState::Waiting | StepState::Cancelled => Some(true),
+            StepState::Running => Some(self.label.is_base() && self.bytes().0 == 0),
+            StepState::Cached | StepState::Done | StepState::Failed => self.counts_as_cached(),
+        }
+    }
 }
 
 /// BuildKit ends the text of a cancelled vertex so.

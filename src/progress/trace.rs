@@ -100,26 +100,21 @@ impl Trace {
     /// Steps of the Dockerfile that came from the cache, and that ran (see
     /// [`Step::counts_as_cached`]).
     pub fn counts(&self) -> Counts {
+        self.count(Step::counts_as_cached)
+    }
+
+    /// [`Self::counts`] of a build that succeeded.
+    pub fn counts_of_success(&self) -> Counts {
+        self.count(Step::counts_as_cached_in_success)
+    }
+
+    fn count(&self, is_cached: impl Fn(&Step) -> Option<bool>) -> Counts {
         let mut counts = Counts::default();
         for step in self.own_steps() {
-            match step.counts_as_cached() {
+            match is_cached(step) {
                 Some(true) => counts.cached += 1,
                 Some(false) => counts.run += 1,
                 None => {}
-            }
-        }
-        counts
-    }
-
-    /// [`Self::counts`] of a build that succeeded. Of a step that another build did at the same time, engines up to
-    /// 20.10 may not tell that it ended: for this build it did not run.
-    pub fn counts_of_success(&self) -> Counts {
-        let mut counts = self.counts();
-        for step in self.own_steps().filter(|step| step.label.is_instruction()) {
-            match step.state() {
-                StepState::Waiting | StepState::Cancelled => counts.cached += 1,
-                StepState::Running => counts.run += 1,
-                StepState::Cached | StepState::Done | StepState::Failed => {}
             }
         }
         counts

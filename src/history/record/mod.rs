@@ -133,6 +133,10 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     let at = |at: Duration| run.started + at;
     let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
     let finished = trace.started.map(|_| trace.finished.unwrap_or(end));
+    let is_cached = match &trace.outcome {
+        Some(TargetOutcome::Built(_)) => Step::counts_as_cached_in_success,
+        _ => Step::counts_as_cached,
+    };
     let mut entry = TargetEntry {
         service: if facts.service.is_empty() { &trace.info.name } else { &facts.service }.clone(),
         name: trace.info.name.clone(),
@@ -149,7 +153,11 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         seconds: trace.started.map(|_| trace.elapsed(end).as_secs_f64()),
         dockerfile: facts.dockerfile.as_ref().map(|(name, _)| name.clone()),
         steps: in_order(
-            trace.trace.own_steps().map(|it| step(it, outline.as_ref(), facts)).collect(),
+            trace
+                .trace
+                .own_steps()
+                .map(|it| step(it, outline.as_ref(), facts, is_cached))
+                .collect(),
         ),
         inputs: inputs(trace, facts, run.redactor),
     };
@@ -203,7 +211,12 @@ fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
     steps
 }
 
-fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> StepEntry {
+fn step(
+    step: &Step,
+    outline: Option<&Outline<'_>>,
+    facts: &TargetFacts,
+    is_cached: fn(&Step) -> Option<bool>,
+) -> StepEntry {
     let is_instruction = step.label.position.is_some();
     let line = outline.filter(|_| is_instruction).and_then(|outline| {
         let span = outline.locate(&step.name)?;
@@ -218,7 +231,7 @@ fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> Step
         stage: step.label.stage.clone(),
         position: step.label.position,
         line,
-        result: result(step),
+        result: result(is_cached(step), step.state()),
         error: step.error().map(str::to_owned),
         intervals: step.intervals().into_iter().filter_map(interval).collect(),
         seconds: step.duration().as_secs_f64(),
@@ -241,13 +254,13 @@ fn step(step: &Step, outline: Option<&Outline<'_>>, facts: &TargetFacts) -> Step
     }
 }
 
-fn result(step: &Step) -> StepResult {
-    match (step.counts_as_cached(), step.state()) {
+fn result(is_cached: Option<bool>, state: StepState) -> StepResult {
+    match (is_cached, state) {
         (Some(true), _) | (None, StepState::Cached) => StepResult::Cached,
         (_, StepState::Failed) => StepResult::Failed,
-        (_, StepState::Done | StepState::Cached) => StepResult::Ran,
-        (_, StepState::Waiting) => StepResult::NotRun,
-        (_, StepState::Running | StepState::Cancelled) => StepResult::Cancelled,
+        (Some(false), _) | (None, StepState::Done) => StepResult::Ran,
+        (None, StepState::Waiting) => StepResult::NotRun,
+        (None, StepState::Running | StepState::Cancelled) => StepResult::Cancelled,
     }
 }
 

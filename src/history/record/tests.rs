@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::history::testing::epoch;
 use crate::progress::outcome::{BuildFailure, BuiltImage};
-use crate::progress::{Event, FailureKind, Redaction, SolveStatus, TargetInfo};
+use crate::progress::{Event, FailureKind, Redaction, SolveStatus, TargetInfo, Vertex};
 use crate::redact::Secrets;
 
 /// The entry of a build of the target `api` with the statuses of a recorded one.
@@ -16,16 +16,26 @@ fn entry(trace: &str, outcome: TargetOutcome, facts: TargetFacts) -> Entry {
 
 /// The same of a run with secrets.
 fn redacted(trace: &str, outcome: TargetOutcome, facts: TargetFacts, redactor: Redactor) -> Entry {
-    let mut redaction = Redaction::new(redactor.clone());
     let path = format!("{}/tests/traces/{trace}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
+    let statuses: Vec<SolveStatus> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    of_statuses(&statuses, outcome, facts, redactor)
+}
+
+fn of_statuses(
+    statuses: &[SolveStatus],
+    outcome: TargetOutcome,
+    facts: TargetFacts,
+    redactor: Redactor,
+) -> Entry {
+    let mut redaction = Redaction::new(redactor.clone());
     let info = TargetInfo { name: "api".into(), image: "p-api".into(), same_as: None };
     let second = Duration::from_secs;
     let mut run = RunTrace::default();
     run.apply(&Event::Planned { targets: vec![info] }, second(0));
     run.apply(&Event::TargetStarted { target: "api".into() }, second(1));
-    for line in text.lines() {
-        let status: SolveStatus = serde_json::from_str(line).unwrap();
+    for status in statuses.iter().cloned() {
         for event in redaction.pass(Event::Status { target: "api".into(), status }) {
             run.apply(&event, second(2));
         }
@@ -86,6 +96,38 @@ fn a_build_keeps_its_times_steps_and_image() {
         let again = entry(&format!("{engine}-cached"), built(), TargetFacts::default());
         let (cached, all) = again.hits();
         assert!(cached > 0 && cached >= all - 1, "{engine}: {cached}/{all}");
+    }
+}
+
+/// What 20.10 may leave out of a step that another build does at the same time.
+#[test]
+fn in_a_success_every_instruction_has_its_result() {
+    let text = include_str!("../../../tests/traces/20.10-success.jsonl");
+    let from = |status: &mut SolveStatus, change: &dyn Fn(&mut Vertex)| {
+        let is_it = |it: &&mut Vertex| it.name.contains(" FROM ");
+        status.vertexes.iter_mut().filter(is_it).for_each(change);
+    };
+    let changes: [&dyn Fn(&mut Vertex); 3] =
+        [&|it| (it.started, it.completed) = (None, None), &|it| it.completed = None, &|it| {
+            it.error = "context canceled".to_owned()
+        }];
+    for change in changes {
+        let statuses = text.lines().map(|line| {
+            let mut status: SolveStatus = serde_json::from_str(line).unwrap();
+            from(&mut status, change);
+            status
+        });
+        let statuses: Vec<SolveStatus> = statuses.collect();
+        let ends = |outcome| {
+            let entry =
+                of_statuses(&statuses, outcome, TargetFacts::default(), Redactor::default());
+            let mut steps = entry.targets[0].steps.iter();
+            steps.find(|step| step.name.contains(" FROM ")).unwrap().result
+        };
+        assert_eq!(ends(built()), StepResult::Cached);
+        let failure = BuildFailure::new(FailureKind::Step, "no");
+        let failed = ends(TargetOutcome::Failed(failure));
+        assert!(matches!(failed, StepResult::NotRun | StepResult::Cancelled), "{failed:?}");
     }
 }
 
