@@ -160,14 +160,16 @@ impl Engine {
     }
 
     async fn image_detail(&self, id: &str) -> Result<Option<ImageDetails>, EngineError> {
-        let name = encoded(id);
         let history = async {
             let operation = format!("read the history of image {id}");
-            let ask = async || self.docker().image_history(&name).await.map_err(failed(&operation));
-            unless_missing(settled(About::One, ask).await)
+            let path = format!("/images/{}/history", encoded(id));
+            unless_missing(settled(About::One, || self.http().get(&operation, &path)).await)
         };
         let (image, history) = tokio::try_join!(self.inspect(id), history)?;
-        Ok(image.zip(history).map(|(image, history)| details(image, history)))
+        // The containerd store says `null` of an image without one, which bollard takes for no answer.
+        let details =
+            |(image, history): (_, Option<_>)| details(image, history.unwrap_or_default());
+        Ok(image.zip(history).map(details))
     }
 
     /// An image's inspection, with its sizes by manifest where the engine keeps them so; `None` when the engine has no

@@ -7,6 +7,9 @@ use doc2md_docker::engine::{Connector, Engine};
 use doc2md_docker::inventory::Inventory;
 use doc2md_docker::inventory::{CacheKind, Lost, Part, Store};
 
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
 use crate::support::{self, BUSYBOX, Project, on_every_engine};
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -131,6 +134,47 @@ fn details_of_an_image_are_those_of_inspect_and_history() {
             it.step.is_some_and(|step| details.history[step].created_by.starts_with("COPY"))
         });
         assert!(copy.unwrap().size_bytes.unwrap() >= 6, "{}: {:?}", engine.name, details.layers);
+    });
+}
+
+/// Builders other than BuildKit may write none. The containerd store then answers `null`.
+#[test]
+fn an_image_without_a_history_keeps_nobody_from_cleaning() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let image = format!("{}-plain:1", project.name());
+        let layer = super::cache::tar(project.name(), b'0', "");
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&layer)));
+        let config = json!({
+            "architecture": "amd64", "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [digest]},
+        });
+        let manifest =
+            json!([{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]);
+        project
+            .write("compose.yaml", "services:\n  app: {build: .}\n")
+            .write("Dockerfile", format!("FROM {BUSYBOX}\nRUN echo {}\n", project.name()))
+            .write("image/config.json", config.to_string())
+            .write("image/manifest.json", manifest.to_string())
+            .write("image/layer.tar", layer);
+        let archive = project.dir().join("image.tar");
+        let mut tar = std::process::Command::new("tar");
+        tar.arg("-cf").arg(&archive).arg("-C").arg(project.dir().join("image"));
+        let status = tar.args(["config.json", "manifest.json", "layer.tar"]).status().unwrap();
+        assert!(status.success());
+        engine.docker_ok(&["load", "-q", "-i", archive.to_str().unwrap()]);
+        let id = engine.image_id(&image).unwrap();
+        let client = Engine::new(&Connector::unix(engine.socket()));
+        let details = block_on(client.image_details(std::slice::from_ref(&id))).unwrap();
+        let [details] = details.as_slice() else { panic!("{}: {details:?}", engine.name) };
+        assert!(details.history.is_empty() && details.layers.len() == 1, "{details:?}");
+
+        project.run(&["build"]).success();
+        project.run(&["stats", "-v"]).success();
+        project.run(&["clean", "--force"]).success();
+        assert_eq!(engine.image_id(&format!("{}-app", project.name())), None);
+        assert_eq!(engine.image_id(&image), Some(id), "it is not ours");
+        engine.docker_ok(&["image", "rm", &image]);
     });
 }
 
