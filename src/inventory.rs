@@ -303,6 +303,56 @@ pub struct CacheRecord {
     pub usage_count: u64,
 }
 
+/// What the description of a cache mount's record tells: `cached mount TARGET from exec COMMAND with id "ID"` (BuildKit
+/// `solver/llbsolver/mounts`). 20.10 leaves the id out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountDescription<'a> {
+    /// `id=` of the Dockerfile with the namespace before it, which ends at the first slash and is empty unless
+    /// BUILDKIT_CACHE_MOUNT_NS sets one.
+    pub id: Option<String>,
+    /// What stands before the id.
+    rest: &'a str,
+}
+
+impl<'a> MountDescription<'a> {
+    /// Reads a description; `None` for one of another kind of record.
+    pub fn parse(description: &'a str) -> Option<Self> {
+        let rest = description.strip_prefix("cached mount ")?;
+        let quoted = rest.rsplit_once(" with id ");
+        let quoted = quoted.filter(|(_, id)| id.starts_with('"') && id.ends_with('"'));
+        Some(match quoted {
+            // Go escapes some characters in ways that JSON does not know.
+            Some((rest, id)) => {
+                let read = serde_json::from_str(id);
+                Self { id: Some(read.unwrap_or_else(|_| id.to_owned())), rest }
+            }
+            None => Self { id: None, rest },
+        })
+    }
+
+    /// Where the RUN that made it has it.
+    pub fn target(&self) -> &'a str {
+        self.rest.split_once(" from ").map_or(self.rest, |(target, _)| target)
+    }
+
+    /// The command of that RUN, shell included.
+    pub fn command(&self) -> &'a str {
+        let from = self.rest.split_once(" from ").map_or("", |(_, from)| from);
+        from.strip_prefix("exec ").unwrap_or(from)
+    }
+
+    /// Whether it is the mount with this id; where none is told, one with this target.
+    pub fn is(&self, id: &str, target: &str) -> bool {
+        match &self.id {
+            Some(own) => own == id,
+            None => {
+                let rest = self.rest.strip_prefix(target);
+                rest.is_some_and(|rest| rest.starts_with(" from exec "))
+            }
+        }
+    }
+}
+
 /// What a record of the build cache holds (BuildKit `client/diskusage.go`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {

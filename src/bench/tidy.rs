@@ -18,7 +18,7 @@ use crate::clean::{self, Kind, Plan, Remaining, Request};
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
 use crate::history::Store;
-use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory};
+use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, MountDescription};
 use crate::ownership::records::{Reason, Verdict};
 use crate::ownership::{self, Answer, Depth, Project, Question};
 use crate::unreachable::unreachable;
@@ -164,7 +164,7 @@ fn left<'a>(
 /// cache mounts.
 pub(super) fn is_own_mount(record: &CacheRecord, namespaces: &[String]) -> bool {
     record.kind == CacheKind::CacheMount
-        && record.description.rsplit_once(" with id \"").is_some_and(|(_, id)| {
+        && MountDescription::parse(&record.description).and_then(|it| it.id).is_some_and(|id| {
             namespaces.iter().any(|namespace| {
                 id.strip_prefix(namespace.as_str()).is_some_and(|it| it.starts_with('/'))
             })

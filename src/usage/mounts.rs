@@ -2,7 +2,7 @@
 
 use super::facts::ServiceFacts;
 use crate::dockerfile::{self, CacheMountSpec};
-use crate::inventory::{CacheKind, CacheRecord};
+use crate::inventory::{CacheKind, CacheRecord, MountDescription};
 
 /// What a description tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,21 +24,15 @@ pub(super) struct Services {
     pub(super) id: Option<String>,
 }
 
-/// Reads `cached mount TARGET from exec COMMAND with id "/ID"` (BuildKit `solver/llbsolver/mounts`).
-/// What stands before the first slash of the id is a namespace, which is empty unless
-/// `BUILDKIT_CACHE_MOUNT_NS` sets one.
+/// Reads the description of a record; nothing of one that is not a cache mount.
 pub(super) fn parse(description: &str) -> Named {
-    let Some(rest) = description.strip_prefix("cached mount ") else { return Named::default() };
-    let (rest, id) = match rest.rsplit_once(" with id ") {
-        Some((rest, quoted)) => (rest, serde_json::from_str::<String>(quoted).ok()),
-        None => (rest, None),
-    };
-    let (target, from) = rest.split_once(" from ").unwrap_or((rest, ""));
+    let Some(described) = MountDescription::parse(description) else { return Named::default() };
+    let id = described.id.clone();
     Named {
         full_id: id.clone(),
         id: id.map(|id| id.strip_prefix('/').map(str::to_owned).unwrap_or(id)),
-        target: Some(target.to_owned()).filter(|target| !target.is_empty()),
-        command: from.strip_prefix("exec ").unwrap_or(from).to_owned(),
+        target: Some(described.target().to_owned()).filter(|target| !target.is_empty()),
+        command: described.command().to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::input::{
 };
 use super::mark::{Likeness, Mark};
 use super::{Reason, within, words};
+use crate::inventory::MountDescription;
 
 /// Who made a record.
 pub(super) enum Maker<'a> {
@@ -96,20 +97,10 @@ pub(super) fn describes(record: &Record, step: &BuildStep) -> bool {
             .iter()
             .any(|tag| step.name.starts_with(tag) && step.keyword() == "load"),
         RecordKind::CacheMount => {
-            step.mounts.iter().any(|mount| names_mount(text, &mount.id, &mount.target))
+            let described = MountDescription::parse(text);
+            described.is_some_and(|it| step.mounts.iter().any(|own| it.is(&own.id, &own.target)))
         }
         RecordKind::Regular | RecordKind::Other => false,
-    }
-}
-
-/// `cached mount TARGET from exec CMD with id "ID"`; 20.10 leaves the id out.
-fn names_mount(description: &str, id: &str, target: &str) -> bool {
-    match description.rsplit_once(" with id \"") {
-        Some((_, rest)) => rest.strip_suffix('"') == Some(id),
-        None => description
-            .strip_prefix("cached mount ")
-            .and_then(|rest| rest.strip_prefix(target))
-            .is_some_and(|rest| rest.starts_with(" from exec ")),
     }
 }
 
@@ -223,10 +214,8 @@ pub(super) fn foreign_mount(
     if record.kind != RecordKind::CacheMount {
         return None;
     }
-    let named = step
-        .mounts
-        .iter()
-        .filter(|mount| names_mount(&record.description, &mount.id, &mount.target));
+    let described = MountDescription::parse(&record.description)?;
+    let named = step.mounts.iter().filter(|mount| described.is(&mount.id, &mount.target));
     let ids: BTreeSet<&str> = named.map(|mount| mount.id.as_str()).collect();
     let uses = |build: &&Build| {
         build

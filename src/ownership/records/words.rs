@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::input::{BuildStep, Record};
+use crate::inventory::MountDescription;
 
 /// What records of a RUN's result say before its command.
 const EXEC: &str = "mount / from exec ";
@@ -112,12 +113,10 @@ pub(super) fn written(description: &str) -> Cow<'_, str> {
 /// What a record's description says to people: the instruction without BuildKit's words for its result.
 pub fn instruction(description: &str) -> String {
     let command = description.strip_prefix(EXEC);
-    let mount = description.strip_prefix("cached mount ");
+    let mount = MountDescription::parse(description);
     match (command, mount) {
         (Some(command), _) => format!("RUN {}", command.strip_prefix(SHELL).unwrap_or(command)),
-        (_, Some(mount)) => {
-            mount.split_once(" from ").map_or(mount, |(target, _)| target).to_owned()
-        }
+        (_, Some(mount)) => mount.target().to_owned(),
         _ => description.to_owned(),
     }
 }
