@@ -61,6 +61,7 @@ impl Engine {
     /// The engine cannot be asked.
     pub async fn machine(&self) -> Result<Machine, EngineError> {
         let info = fetch(self.http()).await?;
+        let time = info.time();
         let positive = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
         Ok(Machine {
             cpus: info.ncpu.and_then(positive),
@@ -73,7 +74,7 @@ impl Engine {
                 .unwrap_or_default()
                 .iter()
                 .any(|option| option.split(',').any(|part| part == "name=rootless")),
-            time: info.system_time.and_then(|time| time.parse().ok()),
+            time,
             warnings: info.warnings.unwrap_or_default(),
         })
     }
@@ -108,9 +109,25 @@ impl Engine {
     /// # Errors
     /// The engine cannot be reached or answers with an error.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        Ok(self.facts_and_time().await?.0)
+    }
+
+    /// The same, and the time by its clock.
+    ///
+    /// # Errors
+    /// Those of [`Self::facts`].
+    pub async fn facts_and_time(&self) -> Result<(EngineFacts, Option<Timestamp>), EngineError> {
         let info = fetch(self.http()).await?;
         let ping = self.http().ping().await.map_err(failed("ask the engine's version"))?;
-        Ok(EngineFacts::from_ping(ping).with_info(info))
+        let time = info.time();
+        Ok((EngineFacts::from_ping(ping).with_info(info), time))
+    }
+}
+
+impl InfoRow {
+    /// The time by the engine's clock.
+    fn time(&self) -> Option<Timestamp> {
+        self.system_time.as_ref()?.parse().ok()
     }
 }
 

@@ -7,6 +7,7 @@ mod containers;
 mod disk_usage;
 pub mod docker_config;
 mod error;
+mod events;
 mod http;
 mod images;
 mod info;

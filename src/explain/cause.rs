@@ -87,6 +87,20 @@ pub enum Reason {
         #[serde(flatten)]
         since: Since,
     },
+    /// No reason to run, but one to take longer: its cache mount was empty, or held less.
+    CacheMount {
+        /// `id=` as in the Dockerfile; by default the target.
+        id: String,
+        /// Where it is mounted.
+        mount: String,
+        /// How long the step took before.
+        before_seconds: f64,
+        /// What became of the mount.
+        lost: Loss,
+        /// When that was, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
     /// Nothing obvious.
     Unknown {
         /// What changed that may have to do with it, in words.
@@ -100,6 +114,9 @@ pub struct Since {
     /// When `clean` removed build cache of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
+    /// When anybody else pruned build cache of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Timestamp>,
     /// Its release before, where it has another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -114,10 +131,23 @@ impl Since {
         let is_another = !was.is_empty() && !is.is_empty() && was != is;
         Self {
             cleaned: build.cleaned.filter(|at| *at > before.started),
+            pruned: build.pruned.filter(|at| *at > before.started),
             from: is_another.then(|| was.clone()),
             to: is_another.then(|| is.clone()),
         }
     }
+}
+
+/// What became of a cache mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// `clean` removed it.
+    Cleaned,
+    /// Anybody else pruned build cache.
+    Pruned,
+    /// This engine never had it: builds before were elsewhere.
+    NewEngine,
 }
 
 impl Reason {

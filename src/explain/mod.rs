@@ -10,6 +10,7 @@ mod files;
 mod forecast;
 mod given;
 mod ignored;
+mod slower;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use crate::history::{BuildId, Entry, StepEntry, StepResult, TargetEntry, copied}
 use chain::Chain;
 
 pub use advice::{Advice, Habit};
-pub use cause::{Cause, Change, PathChange, Reason, Since};
+pub use cause::{Cause, Change, Loss, PathChange, Reason, Since};
 pub use chain::Digests;
 pub use forecast::{Known, forecast};
 
@@ -96,6 +97,9 @@ pub struct Step {
     pub duration_seconds: f64,
     /// Why it ran.
     pub cause: Option<Cause>,
+    /// Why that took longer than before, where there is a reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slower: Option<Cause>,
 }
 
 impl Target {
@@ -133,6 +137,7 @@ pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
             },
             duration_seconds: entry.seconds,
             cause: chain.ran(index).then(|| chain.cause(index)),
+            slower: slower::slower(entry, target, build, earlier),
             ..step(index, entry, target, build)
         });
         Target {
@@ -166,6 +171,7 @@ fn step(index: usize, entry: &StepEntry, target: &TargetEntry, build: &Entry) ->
         cached: None,
         duration_seconds: 0.0,
         cause: None,
+        slower: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::*;
 use crate::history::copied::{Collector, Covered};
 use crate::history::testing::{build, step};
-use crate::history::{BaseImage, CopiedFiles, Outcome, StepEntry};
+use crate::history::{BaseImage, CacheMount, CopiedFiles, Outcome, StepEntry};
 
 const FROM: &str = "[1/4] FROM docker.io/library/python:3";
 const COPY: &str = "[2/4] COPY requirements.txt .";
@@ -410,20 +410,69 @@ fn an_ignore_file_that_says_another_thing_is_the_cause() {
 
 #[test]
 fn what_happened_to_the_engine_meanwhile_is_told() {
-    let since = |cleaned: Option<i64>, version: &str| {
+    let since = |cleaned: Option<i64>, pruned: Option<i64>, version: &str| {
         let mut old = four(1, ALL, 1, 1);
         old.engine.version = "28.4.0".to_owned();
         let mut new = four(2, [false, true, false, false], 1, 1);
         new.engine.version = version.to_owned();
-        new.cleaned = cleaned.map(|after| old.started + jiff::SignedDuration::from_secs(after));
+        let at = |after| old.started + jiff::SignedDuration::from_secs(after);
+        (new.cleaned, new.pruned) = (cleaned.map(at), pruned.map(at));
         match causes(&new, &[old])[1].clone().unwrap().reason {
             Reason::RecordGone { since, .. } => since,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(since(None, "28.4.0"), Since::default());
-    assert_eq!(since(Some(-1), ""), Since::default());
-    assert!(since(Some(1), "28.4.0").cleaned.is_some());
-    let updated = since(None, "28.5.2");
+    assert_eq!(since(None, None, "28.4.0"), Since::default());
+    assert_eq!(since(Some(-1), Some(-1), ""), Since::default());
+    assert!(since(Some(1), None, "28.4.0").cleaned.is_some());
+    assert!(since(None, Some(1), "28.4.0").pruned.is_some());
+    let updated = since(None, None, "28.5.2");
     assert_eq!((updated.from.as_deref(), updated.to.as_deref()), (Some("28.4.0"), Some("28.5.2")));
+}
+
+#[test]
+fn a_step_is_slower_where_its_cache_mount_went() {
+    let mount = |removed: Option<i64>| CacheMount {
+        id: "pip".to_owned(),
+        engine_id: "/pip".to_owned(),
+        target: "/c".to_owned(),
+        sharing: "shared".to_owned(),
+        removed: removed.map(at),
+    };
+    let built = |number: u32, seconds: f64, removed: Option<i64>| {
+        let mut install = step("[2/2] RUN pip install x", StepResult::Ran, seconds);
+        install.cache_mounts = vec![mount(removed)];
+        let mut entry = build(number, Outcome::Succeeded, vec![install]);
+        entry.engine.id = "here".to_owned();
+        entry
+    };
+    fn at(after: i64) -> jiff::Timestamp {
+        crate::history::testing::epoch() + jiff::SignedDuration::from_hours(after)
+    }
+    let lost = |build: &Entry, earlier: &[Entry]| {
+        let slower = explain(build, earlier).targets[0].steps[0].slower.clone()?;
+        match slower.reason {
+            Reason::CacheMount { lost, at, before_seconds, .. } => Some((lost, at, before_seconds)),
+            other => panic!("{other:?}"),
+        }
+    };
+    // Hours after the first: a build each, the newest first.
+    let earlier = [built(4, 3.0, None), built(2, 50.0, None), built(1, 3.0, None)];
+    let cleaned = Some((Loss::Cleaned, Some(at(5)), 3.0));
+    assert_eq!(lost(&built(6, 41.0, Some(5)), &earlier), cleaned);
+    assert_eq!(lost(&built(6, 3.2, Some(5)), &earlier), None, "it is as fast as before");
+    assert_eq!(lost(&built(6, 41.0, Some(3)), &earlier), None, "it has been used since");
+    assert_eq!(lost(&built(6, 41.0, None), &earlier), None);
+    assert_eq!(lost(&built(6, 41.0, Some(5)), &[]), None);
+    let mut pruned = built(6, 41.0, None);
+    pruned.pruned = Some(at(5));
+    assert_eq!(lost(&pruned, &earlier), Some((Loss::Pruned, Some(at(5)), 3.0)));
+    let mut cached = built(6, 41.0, Some(5));
+    cached.targets[0].steps[0].result = StepResult::Cached;
+    assert_eq!(lost(&cached, &earlier), None);
+    let mut elsewhere = built(6, 41.0, None);
+    elsewhere.engine.id = "there".to_owned();
+    assert_eq!(lost(&elsewhere, &earlier), Some((Loss::NewEngine, None, 3.0)));
+    elsewhere.engine.id.clear();
+    assert_eq!(lost(&elsewhere, &earlier), None, "nobody knows where that was");
 }

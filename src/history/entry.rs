@@ -41,6 +41,9 @@ pub struct Entry {
     /// When `clean` had last removed build cache of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
+    /// When anybody else had last pruned build cache of the engine, after `clean` did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Timestamp>,
     /// The targets in the order of the plan.
     pub targets: Vec<TargetEntry>,
 }
@@ -226,6 +229,9 @@ pub struct CacheMount {
     pub target: String,
     /// `shared`, `private` or `locked`.
     pub sharing: String,
+    /// When `clean` had last removed it from the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Timestamp>,
 }
 
 /// What a target's result depends on, as far as this side knows.

@@ -25,6 +25,7 @@ pub(crate) fn build(number: u32, outcome: Outcome, steps: Vec<StepEntry>) -> Ent
         outcome,
         stopped: None,
         cleaned: None,
+        pruned: None,
         targets: vec![TargetEntry {
             service: "api".to_owned(),
             name: "api".to_owned(),

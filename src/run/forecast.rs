@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Memory, Ready, bases, builder_info, copied, listed, memory};
+use super::{Memory, Ready, bases, builder_told, copied, listed, memory};
 use crate::buildkit::{self, Definition, Linked, LocalSource};
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Digests, Explanation, Known};
 use crate::history::record::TargetFacts;
-use crate::history::{EngineInfo, Entry, StepEntry};
+use crate::history::{Entry, StepEntry};
 use crate::ownership::Kept;
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::{Event, Redaction, RunTrace, SolveStatus};
@@ -55,7 +55,7 @@ impl Ready<'_> {
 
     async fn look_ahead(&self, prepared: &Prepared) -> Result<Explanation, CommandError> {
         let Self { redactor, site, .. } = self;
-        let (graphs, (engine, cache)) =
+        let (graphs, (told, cache)) =
             tokio::join!(graphs(&prepared.control, &prepared.jobs), cache_of(site, prepared));
         let mut trace = self.planned();
         let graphs = match graphs {
@@ -74,7 +74,7 @@ impl Ready<'_> {
         let ended = memory::Ended {
             redactor,
             started: Timestamp::now(),
-            engine,
+            told,
             trace: &trace,
             summary: &trace.summary(Duration::ZERO),
             targets: &facts,
@@ -114,12 +114,13 @@ fn failed(
 }
 
 /// What the engine says of itself, and what is in its build cache where it tells that.
-async fn cache_of(site: &Site, prepared: &Prepared) -> (EngineInfo, Option<Kept>) {
+async fn cache_of(site: &Site, prepared: &Prepared) -> (memory::Told, Option<Kept>) {
     let Site::Engine(engine) = site else {
-        return (builder_info(prepared.about.clone().unwrap_or_default()), None);
+        return (builder_told(prepared.about.clone().unwrap_or_default()), None);
     };
-    let (facts, records) = tokio::join!(engine.engine.facts(), engine.engine.cache_records());
-    (facts.map(memory::info).unwrap_or_default(), records.ok().map(|it| Kept::new(&it)))
+    let (told, records) =
+        tokio::join!(memory::Told::by(&engine.engine), engine.engine.cache_records());
+    (told, records.ok().map(|it| Kept::new(&it)))
 }
 
 /// Has `trace` know the steps of each target, without those that belong to another one.

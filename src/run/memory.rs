@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::buildkit;
 use crate::compose::Project;
-use crate::engine::{Engine, EngineError};
+use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
 use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, cleaned, past};
@@ -105,8 +105,8 @@ pub(super) struct Ended<'a> {
     pub(super) redactor: &'a Redactor,
     /// When it started.
     pub(super) started: Timestamp,
-    /// The engine, as far as it answered.
-    pub(super) engine: EngineInfo,
+    /// What the engine said, as far as it answered.
+    pub(super) told: Told,
     /// What happened.
     pub(super) trace: &'a RunTrace,
     /// How it ended.
@@ -117,15 +117,18 @@ pub(super) struct Ended<'a> {
 
 /// A run as it is kept in `memory`; in none it has no project.
 pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
+    let file = memory.and_then(|it| it.cleaned.as_deref());
+    let removals = file.map(|file| cleaned::of_engine(file, &run.told.engine.id));
+    let removals = removals.unwrap_or_default().before(run.started);
     record::record(&record::Run {
         id: &BuildId::new(run.started, &buildkit::new_ref()),
         project: memory.map_or("", |it| &it.project),
         project_directory: memory.map_or("", |it| &it.directory),
-        engine: &run.engine,
+        engine: &run.told.engine,
         started: run.started,
-        cleaned: memory
-            .and_then(|it| cleaned::last(it.cleaned.as_deref()?, &run.engine.id))
-            .filter(|at| *at < run.started),
+        removals: &removals,
+        // Removals of ours are prunes, too.
+        pruned: run.told.pruned.filter(|at| removals.last().is_none_or(|own| *at > own)),
         trace: run.trace,
         summary: run.summary,
         targets: run.targets,
@@ -133,23 +136,43 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
     })
 }
 
-/// Asks the engine what it is, while it builds.
-pub(super) fn ask(engine: &Engine) -> JoinHandle<Result<EngineFacts, EngineError>> {
-    let engine = engine.clone();
-    tokio::spawn(async move { engine.facts().await })
+/// What an engine says of itself and of its past.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What it is.
+    pub(super) engine: EngineInfo,
+    /// When anybody last pruned its build cache.
+    pub(super) pruned: Option<Timestamp>,
 }
 
-/// The engine as it is remembered; unknown where it has not answered by the end of the build.
-pub(super) async fn engine_info(asked: JoinHandle<Result<EngineFacts, EngineError>>) -> EngineInfo {
+impl Told {
+    /// Asks `engine`. What it does not tell is not known.
+    pub(super) async fn by(engine: &Engine) -> Self {
+        let Ok((facts, time)) = engine.facts_and_time().await else { return Self::default() };
+        let pruned = match time {
+            Some(now) => engine.last_prune(now).await.unwrap_or_default(),
+            None => None,
+        };
+        Self { engine: info(facts), pruned }
+    }
+}
+
+/// Asks the engine while it builds.
+pub(super) fn ask(engine: &Engine) -> JoinHandle<Told> {
+    let engine = engine.clone();
+    tokio::spawn(async move { Told::by(&engine).await })
+}
+
+/// What it said; nothing where it has not answered by the end of the build.
+pub(super) async fn told(asked: JoinHandle<Told>) -> Told {
     if !asked.is_finished() {
         asked.abort();
     }
-    let Ok(Ok(facts)) = asked.await else { return EngineInfo::default() };
-    info(facts)
+    asked.await.unwrap_or_default()
 }
 
 /// The engine as it is remembered.
-pub(super) fn info(facts: EngineFacts) -> EngineInfo {
+fn info(facts: EngineFacts) -> EngineInfo {
     let store = match facts.store {
         ImageStore::Containerd => "containerd".to_owned(),
         _ => facts.driver,

@@ -129,9 +129,10 @@ impl Run<'_> {
 }
 
 /// BuildKit by itself, as it is remembered: by its worker, which keeps its id and its cache.
-fn builder_info(about: About) -> EngineInfo {
+fn builder_told(about: About) -> memory::Told {
     let version = about.version.unwrap_or_default();
-    EngineInfo { id: about.worker, version, store: "buildkit".to_owned() }
+    let engine = EngineInfo { id: about.worker, version, store: "buildkit".to_owned() };
+    memory::Told { engine, pruned: None }
 }
 
 /// An error and its causes in one line.

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{Finished, Run, Shown, WAITING, bases, builder_info, chain, copied, largest, memory};
+use super::{Finished, Run, Shown, WAITING, bases, builder_told, chain, copied, largest, memory};
 use crate::app::App;
 use crate::error::CommandError;
 use crate::explain;
+use crate::history::Entry;
 use crate::history::record::TargetFacts;
-use crate::history::{EngineInfo, Entry};
 use crate::progress::{self, Event, Redaction};
 use crate::redact::Redactor;
 use crate::signal::Cause;
@@ -120,13 +120,13 @@ impl Ready<'_> {
             entry: None,
         };
         if self.run.memory.is_some() {
-            let builder = match (asked, about) {
-                (Some(asked), _) => memory::engine_info(asked).await,
-                (None, about) => builder_info(about.unwrap_or_default()),
+            let told = match (asked, about) {
+                (Some(asked), _) => memory::told(asked).await,
+                (None, about) => builder_told(about.unwrap_or_default()),
             };
             let after = bases::of_run(&finished.trace, engine.as_ref()).await;
             facts.values_mut().for_each(|facts| facts.images.clone_from(&after));
-            finished.entry = self.remember(&finished, facts, &origins, builder);
+            finished.entry = self.remember(&finished, facts, &origins, told);
             if finished.entry.is_some() {
                 self.prove(&finished, &reports, &bases, &after).await;
             }
@@ -215,13 +215,13 @@ impl Ready<'_> {
         finished: &Finished,
         mut facts: BTreeMap<String, TargetFacts>,
         origins: &BTreeMap<String, copied::Origin>,
-        engine: EngineInfo,
+        told: memory::Told,
     ) -> Option<Entry> {
         copied::add(origins, &finished.trace, &mut facts, |_, origin| origin.sent());
         let ended = memory::Ended {
             redactor: &finished.redactor,
             started: finished.started,
-            engine,
+            told,
             trace: &finished.trace,
             summary: &finished.summary,
             targets: &facts,

@@ -4,6 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
+use doc2md_docker::engine::{Connector, Engine as Client};
+use doc2md_docker::inventory::CacheRecord;
+
 use crate::support::{BUSYBOX, Engine, Project, on_every_engine};
 
 /// What of a build ran by itself: the beginning of the instruction, its cause, what the cause names, and whether it is
@@ -36,6 +39,18 @@ fn roots(project: &Project) -> Vec<(String, String, Vec<String>, bool)> {
 
 fn build(project: &Project, args: &[&str]) {
     project.run(&[&["build"], args].concat()).success();
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// Records of the build cache that speak of a project.
+fn records(engine: &Engine, project: &str) -> Vec<CacheRecord> {
+    let client = Client::new(&Connector::unix(engine.socket()));
+    let mut records = block_on(client.cache_records()).unwrap();
+    records.retain(|record| record.description.contains(project));
+    records
 }
 
 #[track_caller]
@@ -152,7 +167,7 @@ fn each_change_is_named() {
         assert!(gone.iter().all(is_gone), "{}: {gone:?}", engine.name);
         let told = project.run(&["why"]).success();
         let told = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
-        let is_told = told.contains(", but `clean` removed build cache\n");
+        let is_told = told.contains(", but `clean` removed build cache");
         assert_eq!(is_told, !gone.is_empty(), "{told}");
     });
 }
@@ -181,16 +196,89 @@ fn a_build_tells_its_causes_and_why_the_whole_story() {
     let told = said(&["build"]);
     assert!(told.contains("api: COPY f / (Dockerfile:2) ran, "), "{told}");
     assert!(told.contains(" because f changed; 2 steps followed, "), "{told}");
-    assert!(!said(&["-q", "build"]).contains("because"));
-    let told = said(&["why", "--build", "latest~1"]);
+    // While others prune, engines before BuildKit 0.32 may lose the way to a result, and a step runs again.
+    let cached = (1..=5).find(|_| {
+        assert!(!said(&["-q", "build"]).contains("because"));
+        said(&["why"]).contains("api: no step ran, 4 of 4 from the cache")
+    });
+    let Some(builds) = cached else { panic!("{}", said(&["why"])) };
+    let told = said(&["why", "--build", &format!("latest~{builds}")]);
     assert!(told.starts_with("api: 3 of 4 steps ran, "), "{told}");
     assert!(told.contains("Dockerfile:2  COPY f /"), "{told}");
-    assert!(said(&["why"]).contains("api: no step ran, 4 of 4 from the cache"));
     let wrong = project.run(&["why", "web"]).code(2);
     let text = String::from_utf8_lossy(&wrong.get_output().stderr).into_owned();
     assert!(text.contains("has no service \"web\"") && text.contains("it built api"), "{text}");
     let report: Value = serde_json::from_str(&said(&["why", "api", "--format", "json"])).unwrap();
     assert_eq!(report["schema"], json!("doc2md-docker/why/v1"));
+}
+
+/// The engine remembers that build cache was pruned, and not by whom: also what tests beside this one prune.
+#[test]
+fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name().to_owned();
+        let fill = format!("dd if=/dev/zero of=/c/{name} bs=1k count=300");
+        let make = format!("[ -f /c/{name} ] || (sleep 3; {fill})");
+        let mount = format!("RUN --mount=type=cache,target=/c,id={name} {make}");
+        project
+            .write("compose.yaml", "services:\n  api: {build: .}\n")
+            .write(
+                "Dockerfile",
+                format!("FROM {BUSYBOX}\nRUN dd if=/dev/zero of=/{name} bs=1k count=300\nCOPY f /\n{mount}\n"),
+            )
+            .write("f", "1");
+        let why = || -> Value {
+            let run = project.run(&["why", "--format", "json"]).success();
+            serde_json::from_slice(&run.get_output().stdout).unwrap()
+        };
+        let slower = || why()["targets"][0]["steps"][3]["slower"].clone();
+        build(&project, &[]);
+        assert_eq!(slower(), Value::Null, "there was none before");
+        project.write("f", "2");
+        build(&project, &[]);
+        assert_eq!(slower(), Value::Null);
+
+        // As `docker system prune` does it, but of this project alone.
+        engine.docker_ok(&["image", "rm", "-f", &format!("{name}-api")]);
+        let ours: Vec<String> = records(engine, &name).into_iter().map(|it| it.id).collect();
+        block_on(Client::new(&Connector::unix(engine.socket())).prune_cache(&ours)).unwrap();
+        project.write("f", "3");
+        let run = project.run(&["build"]).success();
+        let told = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let slow = slower();
+        assert_eq!(
+            (&slow["kind"], &slow["lost"]),
+            (&json!("cache-mount"), &json!("pruned")),
+            "{told}"
+        );
+        assert_eq!((&slow["id"], &slow["mount"]), (&json!(name), &json!("/c")));
+        assert_eq!(slow["certain"], json!(false));
+        assert!(slow["before_seconds"].as_f64().unwrap() < 3.0, "{slow}");
+        let words = "likely because build cache was pruned, and with it its cache mount /c";
+        assert!(told.contains(words), "{told}");
+        let report = why();
+        let gone = &report["targets"][0]["steps"][1]["cause"];
+        // The image of the first build may keep it.
+        if gone.is_object() {
+            assert_eq!(gone["kind"], json!("record-gone"), "{gone}");
+            assert!(gone["pruned"].is_string(), "{gone}");
+        }
+
+        let run = project.run(&["clean", "--only", "cache", "--force"]).success();
+        let cleaned = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        project.write("f", "4");
+        build(&project, &[]);
+        // On base images that were loaded the containerd store's cache cannot be removed in part.
+        if engine.name == "28.5-containerd" && cleaned.contains("nothing to remove") {
+            assert_eq!(slower(), Value::Null);
+            return;
+        }
+        assert_eq!(slower()["lost"], json!("cleaned"), "{}: {cleaned}", engine.name);
+        let run = project.run(&["why"]).success();
+        let told = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        assert!(told.contains("likely because `clean` removed its cache mount /c"), "{told}");
+    });
 }
 
 #[test]

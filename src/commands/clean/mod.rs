@@ -16,8 +16,8 @@ use crate::clean::{Kind, Offer, Outcome, Plan};
 use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
-use crate::history::cleaned;
-use crate::inventory::{CacheKind, Inventory};
+use crate::history::cleaned::{self, Removals, RemovedMount};
+use crate::inventory::{CacheKind, Inventory, MountDescription};
 use crate::ownership::Include;
 use crate::scope::{self, Scope};
 use crate::signal::{Cause, Interrupt};
@@ -254,14 +254,22 @@ impl Clean<'_> {
     fn remember(&self, outcome: &Outcome, findings: &Findings) {
         let Inventory { engine, cache, .. } = &findings.observed.inventory;
         let remains = |id: &str| outcome.remains.iter().any(|it| it.item.id == id);
-        // What cache mounts hold is no step's result.
-        let is_result = |id: &str| {
-            cache.iter().any(|record| record.id == id && record.kind != CacheKind::CacheMount)
-        };
-        let mut gone = self.plan.removes(Kind::Cache).filter(|item| !remains(&item.id));
+        let gone = self.plan.removes(Kind::Cache).filter(|item| !remains(&item.id));
+        let gone: BTreeSet<&str> = gone.map(|item| item.id.as_str()).collect();
+        let at = Timestamp::now();
+        let mut removals = Removals::default();
+        for record in cache.iter().filter(|record| gone.contains(record.id.as_str())) {
+            // What cache mounts hold is no step's result.
+            match MountDescription::parse(&record.description) {
+                Some(it) if record.kind == CacheKind::CacheMount => {
+                    let target = it.target().to_owned();
+                    removals.mounts.push(RemovedMount { id: it.id, target, at });
+                }
+                _ => removals.results = Some(at),
+            }
+        }
         if let Some(path) = self.app.environment.cleaned_file()
-            && gone.any(|item| is_result(&item.id))
-            && let Err(error) = cleaned::mark(&path, &engine.id, Timestamp::now())
+            && let Err(error) = cleaned::mark(&path, &engine.id, removals)
         {
             self.app.ui.warn(&format!("this removal is not remembered: {error}"));
         }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::dockerfile::{self, Outline};
+use crate::history::cleaned::Removals;
 use crate::history::{
     BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, LastOutput,
     Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
@@ -33,8 +34,10 @@ pub struct Run<'a> {
     pub engine: &'a EngineInfo,
     /// When it started.
     pub started: Timestamp,
-    /// When `clean` had last removed build cache of the engine.
-    pub cleaned: Option<Timestamp>,
+    /// What `clean` had removed of the engine before it.
+    pub removals: &'a Removals,
+    /// When anybody else had last pruned build cache of it.
+    pub pruned: Option<Timestamp>,
     /// What happened.
     pub trace: &'a RunTrace,
     /// How it ended.
@@ -99,6 +102,7 @@ pub fn record(run: &Run<'_>) -> Entry {
         .map(|trace| target(run, trace))
         .collect();
     add_output(run, &mut targets);
+    add_removals(run, &mut targets);
     let outcome = match run.summary.cancelled {
         Some(CancelReason::Interrupted) => Outcome::Cancelled,
         _ if targets.iter().all(|target| target.outcome == Outcome::Succeeded) => {
@@ -120,7 +124,8 @@ pub fn record(run: &Run<'_>) -> Entry {
             CancelReason::Interrupted => StopReason::Interrupted,
             CancelReason::TimedOut => StopReason::TimedOut,
         }),
-        cleaned: run.cleaned,
+        cleaned: run.removals.results,
+        pruned: run.pruned,
         targets,
     }
 }
@@ -178,6 +183,14 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         Some(TargetOutcome::Cancelled) | None => {}
     }
     entry
+}
+
+/// Adds to cache mounts when `clean` had last removed them.
+fn add_removals(run: &Run<'_>, targets: &mut [TargetEntry]) {
+    let steps = targets.iter_mut().flat_map(|target| &mut target.steps);
+    for mount in steps.flat_map(|step| &mut step.cache_mounts) {
+        mount.removed = run.removals.of_mount(&mount.engine_id, &mount.target);
+    }
 }
 
 /// Adds what the failed step of each target wrote last.
@@ -244,6 +257,7 @@ fn step(
                 id: mount.id,
                 target: mount.target,
                 sharing: mount.sharing,
+                removed: None,
             })
             .collect(),
         files: facts.files.get(&step.id).cloned(),

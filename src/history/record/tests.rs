@@ -45,7 +45,8 @@ fn of_statuses(
     }
     run.apply(&Event::TargetFinished { target: "api".into(), outcome }, second(4));
     record(&Run {
-        cleaned: None,
+        removals: &Removals::default(),
+        pruned: None,
         id: &BuildId::new(epoch(), "0000"),
         project: "p",
         project_directory: "/srv/p",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::dockerfile::without_options;
-use crate::explain::{Explanation, Target};
+use crate::explain::{Explanation, Step, Target};
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::table;
 
@@ -48,12 +48,13 @@ pub fn brief(explanation: &Explanation, columns: usize) -> Vec<String> {
 }
 
 fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
-    let chains = surprises(target);
-    let all = chains.len();
     let name = table::cell(&target.service);
-    let line = |chain: &Chain<'_>| format!("{name}: {}", sentence(chain, columns));
-    let mut lines: Vec<String> = chains.iter().take(BRIEF).map(line).collect();
+    let ran = surprises(target).into_iter().map(|chain| sentence(&chain, columns));
+    let slower = target.runs().filter_map(|step| slower_sentence(step, columns));
+    let mut lines: Vec<String> = ran.chain(slower).map(|it| format!("{name}: {it}")).collect();
+    let all = lines.len();
     if all > BRIEF {
+        lines.truncate(BRIEF);
         lines.push(format!("{name}: and {} more, see `doc2md-docker why {name}`", all - BRIEF));
     }
     lines
@@ -74,6 +75,14 @@ fn sentence(chain: &Chain<'_>, columns: usize) -> String {
     let time = format::seconds(step.duration_seconds);
     let followed = chain.followed(&PAST).map(|text| format!("; {text}")).unwrap_or_default();
     format!("{instruction}{place} ran, {time}, {}{followed}", because(step))
+}
+
+/// `RUN make (Dockerfile:2) took 41.0s, 3.1s before, likely because ...`, of a step that was slower for a reason.
+fn slower_sentence(step: &Step, columns: usize) -> Option<String> {
+    let slower = words::slower(step)?;
+    let instruction = format::cut(&table::cell(&without_options(&step.instruction)), columns / 3);
+    let place = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
+    Some(format!("{instruction}{place} {slower}"))
 }
 
 /// Why each step of a build ran, by target and digest: words for one who sees all of its steps.
@@ -118,6 +127,12 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
         if let Some(followed) = chain.followed(words) {
             text += &format!("      {faint}{followed}{faint:#}\n");
         }
+        let itself = words::slower(step).map(|slower| format!("it {slower}"));
+        let others = chain.rest.iter().filter_map(|step| slower_sentence(step, columns));
+        for slower in itself.into_iter().chain(others) {
+            let width = columns.saturating_sub(6).max(20);
+            text += &format!("      {}\n", table::wrap(&slower, width, 8));
+        }
     }
     text
 }
@@ -126,7 +141,7 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::explain::{Advice, Cause, Change, Habit, PathChange, Reason, Since, explain};
+    use crate::explain::{Advice, Cause, Change, Habit, Loss, PathChange, Reason, Since, explain};
     use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
     use crate::view::schema_check::faults;
@@ -172,6 +187,7 @@ mod tests {
                 built: entry.id.clone(),
                 since: Since {
                     cleaned: Some(entry.started),
+                    pruned: Some(entry.started),
                     from: Some(text("28.4.0")),
                     to: Some(text("28.5.2")),
                 },
@@ -199,6 +215,18 @@ mod tests {
         {
             step.index = index;
             step.cause = Some(Cause { reason, certain: index != 4 });
+        }
+        for (index, lost) in [Loss::Cleaned, Loss::Pruned, Loss::NewEngine].into_iter().enumerate()
+        {
+            let (id, mount) = (text("pip"), text("/root/.cache/\u{1b}[2Jpip"));
+            let reason = Reason::CacheMount {
+                id,
+                mount,
+                before_seconds: 0.25,
+                lost,
+                at: Some(entry.started),
+            };
+            explanation.targets[0].steps[index].slower = Some(Cause { reason, certain: false });
         }
         explanation.advice = every_habit().into_iter().map(advice).collect();
         explanation

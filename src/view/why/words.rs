@@ -1,6 +1,6 @@
 //! Causes in words.
 
-use crate::explain::{Change, PathChange, Reason, Since, Step};
+use crate::explain::{Change, Loss, PathChange, Reason, Since, Step};
 use crate::terminal::format;
 use crate::view::table;
 
@@ -78,6 +78,7 @@ pub(in crate::view) fn because(step: &Step) -> String {
             "because the engine no longer has its result; nothing changed since build {built}{}",
             happened(since)
         ),
+        Reason::CacheMount { mount, lost, .. } => format!("because {}", loss(mount, *lost)),
         Reason::Unknown { changed } if changed.is_empty() => {
             "for a reason that is not obvious".to_owned()
         }
@@ -103,13 +104,33 @@ fn instruction(from: Option<&str>, to: Option<&str>, above: bool) -> String {
     }
 }
 
+/// `took 41.0s, 3.1s before, likely because `clean` removed its cache mount /root/.cache/pip`.
+pub(super) fn slower(step: &Step) -> Option<String> {
+    let cause = step.slower.as_ref()?;
+    let Reason::CacheMount { mount, before_seconds, lost, .. } = &cause.reason else { return None };
+    let (seconds, before) =
+        (format::seconds(step.duration_seconds), format::seconds(*before_seconds));
+    let likely = if cause.certain { "" } else { "likely " };
+    Some(format!("took {seconds}, {before} before, {likely}because {}", loss(mount, *lost)))
+}
+
+fn loss(mount: &str, lost: Loss) -> String {
+    let mount = table::cell(mount);
+    match lost {
+        Loss::Cleaned => format!("`clean` removed its cache mount {mount}"),
+        Loss::Pruned => format!("build cache was pruned, and with it its cache mount {mount}"),
+        Loss::NewEngine => format!("its cache mount {mount} is new on this engine"),
+    }
+}
+
 /// `, but clean removed build cache, and the engine was updated from 28.4.0 to 28.5.2`.
 fn happened(since: &Since) -> String {
     let updated = since.from.as_deref().zip(since.to.as_deref()).map(|(from, to)| {
         format!("the engine was updated from {} to {}", table::cell(from), table::cell(to))
     });
     let cleaned = since.cleaned.map(|_| "`clean` removed build cache".to_owned());
-    let all: Vec<String> = cleaned.into_iter().chain(updated).collect();
+    let pruned = since.pruned.map(|_| "somebody pruned build cache".to_owned());
+    let all: Vec<String> = cleaned.into_iter().chain(pruned).chain(updated).collect();
     if all.is_empty() { String::new() } else { format!(", but {}", all.join(", and ")) }
 }
 
