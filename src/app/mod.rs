@@ -4,6 +4,7 @@
 //! Commands get an [`App`] and hand its parts to the rooms below, which do not know it.
 
 mod ci;
+mod pod_key;
 mod project;
 
 use std::cell::{Cell, OnceCell};
@@ -127,7 +128,7 @@ impl App {
             None if option.is_some() => {
                 let message = format!("builds do not go to {choice}: its driver is not supported");
                 Err(CommandError::new(ExitKind::Usage, message)
-                    .hint("those of the drivers docker, docker-container and remote are; `builders` lists builders"))
+                    .hint("those of the drivers docker, docker-container, kubernetes and remote are; `builders` lists builders"))
             }
             None => {
                 self.ui.warn(&self.not_used(&format!("not used: {choice}"))?);
@@ -237,6 +238,11 @@ impl App {
             self.ui.warn(warning);
         }
         Ok(set)
+    }
+
+    /// The key by which builds of `project` find their pod among a builder's.
+    pub fn pod_key(&self, project: &str) -> String {
+        pod_key::of_project(&self.environment, project)
     }
 
     /// Which CI the program runs in.

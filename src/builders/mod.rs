@@ -4,13 +4,18 @@
 //! and never written. Nothing but `probe.rs` asks anybody.
 
 mod choice;
+mod cluster;
+mod pods;
 mod probe;
+mod ring;
 mod store;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
+pub use cluster::Pod;
+pub use pods::{ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
 pub use store::Store;
 
@@ -82,7 +87,11 @@ impl Catalog {
             }
             Driver::Remote => node.buildkit(&name)?,
             Driver::DockerContainer => node.in_container(&name, &self.settings)?,
-            Driver::Kubernetes | Driver::Other(_) => return Ok(None),
+            Driver::Kubernetes => {
+                let pods = node.pods(&builder.name, &name, &self.settings)?;
+                return Ok(Some(Destination::Pods(pods)));
+            }
+            Driver::Other(_) => return Ok(None),
         };
         Ok(Some(match builder.driver {
             Driver::Docker => Destination::Engine(connector),
@@ -118,6 +127,8 @@ pub enum Destination {
         /// `BUILDER/NODE`.
         name: String,
     },
+    /// BuildKit in one of these pods.
+    Pods(Pods),
 }
 
 /// A builder: nodes of one kind under a name.
@@ -226,6 +237,19 @@ impl Node {
     /// The name of its container, if it is in one.
     fn container(&self) -> String {
         format!("buildx_buildkit_{}", self.name)
+    }
+
+    /// Its pods, which messages call `name`, of the builder `builder`.
+    ///
+    /// # Errors
+    /// Its endpoint, name or options cannot be understood.
+    pub fn pods(
+        &self,
+        builder: &str,
+        name: &str,
+        user: &ConnectorSettings,
+    ) -> Result<Pods, ConnectError> {
+        Pods::new(builder, self, name, user)
     }
 
     /// How BuildKit at the node's address is reached, which messages call `name`.

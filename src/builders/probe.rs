@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::{Driver, Node};
+use futures_util::future::join_all;
+
+use super::{Builder, Driver, Node, Pod};
 use crate::buildkit::{About, Control};
 use crate::engine::{ConnectError, ConnectorSettings, Engine};
 
@@ -14,6 +16,8 @@ pub enum Probe {
     Running(Reach),
     /// Its container is not running: the container's state.
     Stopped(String),
+    /// None of its pods runs.
+    NoPod(Vec<Pod>),
     /// It does not answer, and why.
     Unreachable(String),
     /// This program does not ask nodes of this kind.
@@ -27,24 +31,27 @@ pub struct Reach {
     pub version: Option<String>,
     /// Platforms that it builds for, the machine's own first.
     pub platforms: Vec<String>,
-    /// The sum of its build cache, where it was asked.
+    /// The sum of its build cache, where it was asked; that of all pods that run.
     pub cache_bytes: Option<u64>,
+    /// Its pods, if it is in some.
+    pub pods: Vec<Pod>,
 }
 
-/// Asks `node`, and waits no longer than `limit`. `engine` says how the user's engines are reached.
+/// Asks `node` of `builder`, and waits no longer than `limit`. `engine` says how the user's engines are reached.
 pub async fn probe(
-    driver: &Driver,
+    builder: &Builder,
     node: &Node,
     engine: &ConnectorSettings,
     with_cache: bool,
     limit: Duration,
 ) -> Probe {
     let asked = async {
-        match driver {
+        match builder.driver {
             Driver::Docker => in_engine(node, engine, with_cache).await,
             Driver::DockerContainer => in_container(node, engine, with_cache).await,
             Driver::Remote => at_address(node, with_cache).await,
-            Driver::Kubernetes | Driver::Other(_) => Ok(Probe::NotAsked),
+            Driver::Kubernetes => in_pods(&builder.name, node, engine, with_cache).await,
+            Driver::Other(_) => Ok(Probe::NotAsked),
         }
     };
     match tokio::time::timeout(limit, asked).await {
@@ -91,12 +98,45 @@ async fn at_address(node: &Node, with_cache: bool) -> Result<Probe, String> {
     running(&control, about, with_cache).await
 }
 
+/// One pod is asked what BuildKit is, which is the same in all; for the cache, all that run are.
+async fn in_pods(
+    builder: &str,
+    node: &Node,
+    user: &ConnectorSettings,
+    with_cache: bool,
+) -> Result<Probe, String> {
+    let said = |error: ConnectError| error.message;
+    let pods = node.pods(builder, "BuildKit", user).map_err(said)?;
+    let all = pods.list().await.map_err(said)?;
+    let most = if with_cache { all.len() } else { 1 };
+    let asked = all.iter().filter(|pod| pod.is_running).take(most).map(|pod| async {
+        let inside = pods.inside(pod).map_err(said)?;
+        let (control, about) = Control::introduce(&inside).await.map_err(|error| reason(&error))?;
+        running(&control, about, with_cache).await
+    });
+    let mut first: Option<Reach> = None;
+    for answer in join_all(asked).await {
+        let Probe::Running(reach) = answer? else { continue };
+        match &mut first {
+            Some(first) => {
+                first.cache_bytes = first.cache_bytes.zip(reach.cache_bytes).map(|(a, b)| a + b)
+            }
+            None => first = Some(reach),
+        }
+    }
+    Ok(match first {
+        Some(reach) => Probe::Running(Reach { pods: all, ..reach }),
+        None => Probe::NoPod(all),
+    })
+}
+
 async fn running(control: &Control, about: About, with_cache: bool) -> Result<Probe, String> {
     let cache_bytes = match with_cache {
         true => Some(control.cache_bytes().await.map_err(|error| error.message)?),
         false => None,
     };
-    Ok(Probe::Running(Reach { version: about.version, platforms: about.platforms, cache_bytes }))
+    let About { version, platforms, .. } = about;
+    Ok(Probe::Running(Reach { version, platforms, cache_bytes, pods: Vec::new() }))
 }
 
 /// The innermost thing that an error says.

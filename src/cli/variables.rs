@@ -27,6 +27,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SSH_AUTH_SOCK", "the agent that `--ssh default` hands on"),
     ("DOC2MD_DOCKER_STATE_DIR", "where builds, and layers of builders, are kept"),
     ("DOC2MD_DOCKER_ALWAYS_SOLVE", "as `build --always-solve`"),
+    ("DOC2MD_DOCKER_POD_KEY", "chooses the pod of a kubernetes builder"),
     ("XDG_STATE_HOME", "its parent otherwise, or ~/.local/state"),
     ("NO_COLOR", "no colours"),
     ("CLICOLOR_FORCE", "colours in a pipe, too"),
@@ -37,6 +38,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("GITHUB_STEP_SUMMARY", "file that the summary goes to"),
     ("GITHUB_OUTPUT", "file that the outputs go to"),
     ("GITHUB_WORKSPACE", "folder that places in annotations are relative to"),
+    ("GITHUB_REPOSITORY", "part of the key of pods"),
     ("GITLAB_CI", "sections for GitLab"),
+    ("CI_PROJECT_PATH", "part of the key of pods"),
     ("PWD", "the shell's name for the working directory"),
 ];

@@ -128,6 +128,7 @@ impl Builds<'_> {
         let run = Run {
             app: self.app,
             plan,
+            project,
             settings: RunSettings {
                 parallel: self.parallel,
                 keep_going: false,

@@ -82,8 +82,8 @@ async fn row(
             true => builders::Node { endpoint: String::new(), ..node.clone() },
             false => node.clone(),
         };
-        let driver = builder.driver.clone();
-        async move { builders::probe(&driver, &node, settings, with_cache, PATIENCE).await }
+        let builder = &builder;
+        async move { builders::probe(builder, &node, settings, with_cache, PATIENCE).await }
     });
     let probes = join_all(probes).await;
     Row { builder, is_chosen, probes }

@@ -127,8 +127,9 @@ async fn by_buildkit(
     // Nobody waits for ever for what is an addition.
     let deadline = Some(Instant::now() + PATIENCE);
     let settings = RunSettings { parallel: None, keep_going: true, deadline };
-    let place = Place::Builder(Load::IfThere);
-    let run = Run { app, plan: &plan, settings, progress: Progress::Silent, memory: None, place };
+    let (place, progress) = (Place::Builder(Load::IfThere), Progress::Silent);
+    let run =
+        Run { app, plan: &plan, project: &project.name, settings, progress, memory: None, place };
     let finished = run.carry_out().await?;
     let (mut findings, mut left_out) = (Vec::new(), None);
     for (target, file, _) in found {

@@ -59,6 +59,7 @@ async fn build(app: &App, services: &[String], project: &Project) -> Result<(), 
     let run = Run {
         app,
         plan: &plan,
+        project: &project.name,
         settings: RunSettings::default(),
         progress: app.progress()?,
         memory: Memory::new(project, &app.environment),

@@ -19,9 +19,10 @@ use crate::view;
 /// Whatever stops it, with the exit code the README documents.
 pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let needs_project = args.requirements.is_empty() || (!args.check && args.base_image.is_none());
-    let targets = match needs_project {
-        true => app.targets(&app.project()?, TargetOptions::default())?.targets,
-        false => Vec::new(),
+    let project = needs_project.then(|| app.project()).transpose()?;
+    let targets = match &project {
+        Some(project) => app.targets(project, TargetOptions::default())?.targets,
+        None => Vec::new(),
     };
     let selection = Selection::new(&args.extras, &args.groups);
     let working_dir = &app.environment.working_dir;
@@ -41,7 +42,8 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let plan = BuildPlan::new(vec![job.target(base)?])?;
     let (settings, progress) = (RunSettings::default(), app.progress()?);
     let place = Place::Builder(Load::IfThere);
-    let run = Run { app, plan: &plan, settings, progress, memory: None, place };
+    let name = project.as_ref().map_or("", |project| &project.name);
+    let run = Run { app, plan: &plan, project: name, settings, progress, memory: None, place };
     let finished = run.carry_out().await?;
     if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);

@@ -23,7 +23,7 @@ mod volumes;
 
 pub use api::{Engine, ImageFacts, ImageLayers, RegistryCredentials, registry_of};
 pub use connector::{
-    ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Stream, TlsFiles,
+    ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Kubectl, Stream, TlsFiles,
 };
 pub use disk_usage::DiskUsage;
 pub(crate) use error::message_in;

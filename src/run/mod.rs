@@ -9,6 +9,7 @@ mod forecast;
 mod largest;
 mod listed;
 mod memory;
+mod pods;
 mod ready;
 mod replay;
 mod up_to_date;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::builders::Destination;
 use crate::buildkit::About;
+use crate::engine::Connector;
 use crate::error::CommandError;
 use crate::history::{EngineInfo, Entry};
 use crate::progress::estimate::{Past, Schedule};
@@ -44,11 +46,14 @@ const WAITING: usize = 32;
 const TICK: Duration = Duration::from_millis(100);
 
 /// A run of a plan: where, how, and how it is shown.
+#[derive(Clone)]
 pub struct Run<'a> {
     /// Which engine, what stops it, where it is shown.
     pub app: &'a App,
     /// What is built.
     pub plan: &'a BuildPlan,
+    /// The name of its project; empty where there is none.
+    pub project: &'a str,
     /// How many at once, and when to stop.
     pub settings: RunSettings,
     /// How it is shown.
@@ -98,12 +103,13 @@ impl Run<'_> {
         self.make_ready().await?.carry_out().await
     }
 
-    /// Where it goes. Says so, where that is not the user's engine.
-    fn site(&self) -> Result<Site, CommandError> {
+    /// Where it goes, and the pod, if it goes to one; not `lost` where there is another one. Says so, where that is not the
+    /// user's engine.
+    async fn site(&self, lost: Option<&str>) -> Result<(Site, Option<String>), CommandError> {
         let engine = self.app.connector()?;
         let Place::Builder(load) = self.place else {
             self.app.warn_of_other_builder()?;
-            return Ok(Site::Engine(DockerEngine::new(engine)));
+            return Ok((Site::Engine(DockerEngine::new(engine)), None));
         };
         let mut platforms: Vec<String> = Vec::new();
         for platform in self.plan.steps.iter().flat_map(|step| &step.target.platforms) {
@@ -112,19 +118,32 @@ impl Run<'_> {
             }
         }
         let (destination, choice) = self.app.destination(&platforms)?;
-        let site = match destination {
-            Destination::OwnEngine => return Ok(Site::Engine(DockerEngine::new(engine))),
-            Destination::Engine(other) => Site::Engine(DockerEngine::new(&other)),
+        let engine = DockerEngine::new(engine);
+        let (site, pod) = match destination {
+            Destination::OwnEngine => return Ok((Site::Engine(engine), None)),
+            Destination::Engine(other) => (Site::Engine(DockerEngine::new(&other)), None),
             Destination::Buildkit { connector, name } => {
-                let engine = DockerEngine::new(engine);
-                Site::Node(NodeSite { connector, name, engine, load })
+                (Site::Node(NodeSite { connector, name, engine, load, opened: None }), None)
+            }
+            Destination::Pods(pods) => {
+                let node = |connector: &Connector| NodeSite {
+                    connector: connector.clone(),
+                    name: pods.name.clone(),
+                    engine: engine.clone(),
+                    load,
+                    opened: None,
+                };
+                let failed = |connector: &Connector, error| node(connector).unreachable(error);
+                let pod = self.open_pod(&pods, lost, failed).await?;
+                let site = NodeSite { opened: Some(Box::new(pod.opened)), ..node(&pod.connector) };
+                (Site::Node(site), Some(pod.name))
             }
         };
         if !matches!(self.progress, Progress::Quiet | Progress::RawJson) {
             let by = choice.map(|choice| choice.by.clause()).unwrap_or_default();
             self.app.ui.say(&format!("building on {}{by}", site.connector().peer()));
         }
-        Ok(site)
+        Ok((site, pod))
     }
 }
 

@@ -35,7 +35,9 @@ pub struct Ready<'a> {
     /// For inline Dockerfiles, which stand there until the end.
     pub(super) scratch: Option<TempDir>,
     secret_files: SecretFiles,
-    requests: Vec<SolveRequest>,
+    pub(super) requests: Vec<SolveRequest>,
+    /// The pod that it goes to, if it does.
+    pub(super) pod: Option<String>,
     /// What can be proved of it, if anything.
     pub(super) question: Option<Question>,
 }
@@ -48,17 +50,25 @@ pub(super) struct Start {
 }
 
 impl<'a> Run<'a> {
-    /// Makes ready for it. Asks no engine.
+    /// Makes ready for it. Asks no engine, but a cluster for the pod.
     ///
     /// # Errors
-    /// A target cannot be asked for as it is.
+    /// A target cannot be asked for as it is, or there is no pod.
     pub async fn make_ready(self) -> Result<Ready<'a>, CommandError> {
+        self.make_ready_without(None).await
+    }
+
+    /// The same, and the pod is not `lost` where there is another one.
+    pub(super) async fn make_ready_without(
+        self,
+        lost: Option<&str>,
+    ) -> Result<Ready<'a>, CommandError> {
         let start = Start { clock: Instant::now(), time: Timestamp::now() };
         let App { environment, interrupt, ui, .. } = self.app;
         let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
         let redactor = Redactor::new(&secrets);
         ui.hide(redactor.clone());
-        let site = self.site()?;
+        let (site, pod) = Box::pin(self.site(lost)).await?;
         let scratch = prepare::scratch_directory(self.plan, &site)?;
         let folder = scratch.as_ref().map(TempDir::path);
         if let Some(folder) = folder {
@@ -71,16 +81,13 @@ impl<'a> Run<'a> {
             _ => None,
         };
         let run = self;
-        Ok(Ready { run, start, redactor, site, scratch, secret_files, requests, question })
+        Ok(Ready { run, start, redactor, site, scratch, secret_files, requests, pod, question })
     }
 }
 
 impl Ready<'_> {
-    /// Carries it out.
-    ///
-    /// # Errors
-    /// Those of [`Run::carry_out`].
-    pub async fn carry_out(mut self) -> Result<Finished, CommandError> {
+    /// Carries it out, once.
+    pub(super) async fn carry_out_once(mut self) -> Result<Finished, CommandError> {
         let App { interrupt, ui, .. } = self.run.app;
         let mut reporter = Reporter::new(self.run.progress, ui.clone(), self.run.app.ci())?;
         // Read beside the build: no build waits for what earlier ones took.

@@ -235,8 +235,8 @@ async fn introduce(
             false => None,
         }
     };
-    let (introduced, engine) = tokio::join!(Control::introduce(&node.connector), look);
-    let (control, about) = introduced.map_err(|error| node.unreachable(error))?;
+    let (introduced, engine) = tokio::join!(node.introduce(), look);
+    let (control, about) = introduced?;
     let absent = match engine {
         Some(Err(error)) if node.load == Load::Asked && !about.is_bound_to_engine => {
             return Err(error);

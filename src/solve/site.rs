@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::buildkit::{About, TransportError};
+use crate::buildkit::{About, Control, TransportError};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::FailureKind;
@@ -48,6 +48,8 @@ pub struct NodeSite {
     pub engine: DockerEngine,
     /// When they are.
     pub load: Load,
+    /// The connection, and what BuildKit said of itself, where somebody had to try whether it is there.
+    pub opened: Option<Box<(Control, About)>>,
 }
 
 /// When images of a builder are loaded into the user's engine.
@@ -71,8 +73,19 @@ impl Site {
 }
 
 impl NodeSite {
+    /// Opens the connection, unless it is open, and asks BuildKit what it is.
+    pub(super) async fn introduce(&self) -> Result<(Control, About), CommandError> {
+        match &self.opened {
+            Some(opened) => Ok((**opened).clone()),
+            None => {
+                let introduced = Control::introduce(&self.connector).await;
+                introduced.map_err(|error| self.unreachable(error))
+            }
+        }
+    }
+
     /// What it means that it cannot be reached.
-    pub(super) fn unreachable(&self, error: TransportError) -> CommandError {
+    pub fn unreachable(&self, error: TransportError) -> CommandError {
         let TransportError::NotBuildkit(why) = error else {
             return unreachable(&self.connector, error);
         };

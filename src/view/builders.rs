@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table::{Column, Shape, cell, render};
-use crate::builders::{Builder, Driver, Probe, Reach};
+use crate::builders::{Builder, Driver, Pod, Probe, Reach};
 use crate::redact;
 use crate::terminal::format;
 
@@ -46,6 +46,10 @@ pub fn table(rows: &[Row], width: usize) -> String {
                 reach.and_then(|it| it.version.as_deref()).map(cell).unwrap_or_default(),
                 cell(&platforms(&node.platforms, reach).join(", ")),
             ]);
+            for pod in pods(probe) {
+                let name = format!("     {}", cell(&pod.name));
+                cells.push(vec![name, "pod".to_owned(), cell(pod_status(pod)), blank(), blank()]);
+            }
         }
     }
     render(&COLUMNS, &cells, width)
@@ -70,6 +74,9 @@ pub fn details(rows: &[Row]) -> String {
             line("Status:", &status(probe, &row.builder.driver));
             line("BuildKit:", reach.and_then(|it| it.version.as_deref()).unwrap_or_default());
             line("Platforms:", &platforms(&node.platforms, reach).join(", "));
+            for pod in pods(probe) {
+                line("Pod:", &format!("{}, {}", pod.name, pod_status(pod)));
+            }
             if let Some(bytes) = reach.and_then(|it| it.cache_bytes) {
                 line("Cache:", &format::bytes(bytes));
             }
@@ -93,14 +100,17 @@ fn builder(row: &Row) -> Value {
         let reach = reach(probe);
         let reason = match probe {
             Probe::Unreachable(why) | Probe::Stopped(why) => Some(why),
-            Probe::Running(_) | Probe::NotAsked => None,
+            Probe::Running(_) | Probe::NoPod(_) | Probe::NotAsked => None,
         };
+        let pods = pods(probe).iter().map(
+            |pod| json!({"name": pod.name, "ready": pod.trouble.is_none(), "reason": pod.trouble}),
+        );
         json!({
             "name": node.name,
             "endpoint": redact::address(&node.endpoint),
             "status": match probe {
                 Probe::Running(_) => "running",
-                Probe::Stopped(_) => "stopped",
+                Probe::Stopped(_) | Probe::NoPod(_) => "stopped",
                 Probe::Unreachable(_) => "unreachable",
                 Probe::NotAsked => "not_asked",
             },
@@ -108,6 +118,7 @@ fn builder(row: &Row) -> Value {
             "buildkit_version": reach.and_then(|it| it.version.as_ref()),
             "platforms": platforms(&node.platforms, reach),
             "cache_bytes": reach.and_then(|it| it.cache_bytes),
+            "pods": pods.collect::<Vec<_>>(),
         })
     });
     json!({
@@ -121,14 +132,27 @@ fn builder(row: &Row) -> Value {
 fn reach(probe: &Probe) -> Option<&Reach> {
     match probe {
         Probe::Running(reach) => Some(reach),
-        Probe::Stopped(_) | Probe::Unreachable(_) | Probe::NotAsked => None,
+        Probe::Stopped(_) | Probe::NoPod(_) | Probe::Unreachable(_) | Probe::NotAsked => None,
     }
+}
+
+fn pods(probe: &Probe) -> &[Pod] {
+    match probe {
+        Probe::Running(reach) => &reach.pods,
+        Probe::NoPod(pods) => pods,
+        Probe::Stopped(_) | Probe::Unreachable(_) | Probe::NotAsked => &[],
+    }
+}
+
+fn pod_status(pod: &Pod) -> &str {
+    pod.trouble.as_deref().unwrap_or("ready")
 }
 
 fn status(probe: &Probe, driver: &Driver) -> String {
     match probe {
         Probe::Running(_) => "running".to_owned(),
         Probe::Stopped(state) => format!("stopped: {state}"),
+        Probe::NoPod(_) => "stopped: no pod runs".to_owned(),
         Probe::Unreachable(why) => format!("unreachable: {why}"),
         Probe::NotAsked => format!("not asked ({})", driver.name()),
     }
@@ -153,6 +177,7 @@ mod tests {
             version: Some("v0.25.2".to_owned()),
             platforms: vec!["linux/amd64".to_owned(), "linux/386".to_owned()],
             cache_bytes: Some(2_100_000),
+            pods: Vec::new(),
         };
         let node = |name: &str, endpoint: &str| Node {
             name: name.to_owned(),
@@ -216,6 +241,33 @@ mod tests {
         Endpoint:  tcp://gone:1
         Status:    unreachable: connection refused
         ");
+    }
+
+    #[test]
+    fn pods_stand_below_their_node() {
+        let pod = |name: &str, trouble: Option<&str>| {
+            Pod::new(name, "buildkitd", trouble.is_none(), trouble.map(str::to_owned))
+        };
+        let pods = vec![pod("b-0", None), pod("b-1\u{1b}[2J", Some("Pending: ImagePullBackOff"))];
+        let node = Node { name: "k0".to_owned(), ..Node::default() };
+        let builder =
+            Builder { name: "k".to_owned(), driver: Driver::Kubernetes, nodes: vec![node] };
+        let row = |probe| [Row { builder: builder.clone(), is_chosen: true, probes: vec![probe] }];
+        let running = row(Probe::Running(Reach { pods: pods.clone(), ..Reach::default() }));
+        let lines: Vec<_> = table(&running, 100)
+            .lines()
+            .skip(2)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(lines, ["\\_ k0 running", "b-0 pod ready", "b-1 pod Pending: ImagePullBackOff"]);
+        assert!(details(&running).contains("Pod:       b-0, ready\nPod:       b-1, Pending: "));
+        let stopped = row(Probe::NoPod(pods));
+        assert!(details(&stopped).contains("Status:    stopped: no pod runs\n"));
+        let document: Value = serde_json::from_str(&document(&stopped)).unwrap();
+        let node = &document["builders"][0]["nodes"][0];
+        assert_eq!(node["status"], "stopped");
+        assert_eq!(node["pods"][1]["reason"], "Pending: ImagePullBackOff");
+        assert_eq!(node["pods"][0]["ready"], true);
     }
 
     #[test]

@@ -219,6 +219,37 @@ fn a_builder_that_a_program_reaches_says_what_is_missing() {
 }
 
 #[test]
+fn a_kubernetes_builder_without_kubectl_is_one_error() {
+    let folder = Folder::new("services: {a: {build: .}}");
+    folder.write("docker/instances/kube", KUBE);
+    let docker = folder.path("docker");
+    let variables = [
+        ("BUILDX_BUILDER", OsStr::new("kube")),
+        ("BUILDX_CONFIG", docker.as_os_str()),
+        ("PATH", OsStr::new("/nowhere/bin")),
+    ];
+    let output = folder.run(&["build"], &variables);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let error = "error: cannot reach the builder `kube`, node `kube_0`, in the deployment `kube-0`: no `kubectl` program on PATH";
+    assert_eq!(said.lines().filter(|line| line.starts_with("error:")).count(), 1, "{said}");
+    assert!(said.contains(error) && said.contains("hint: install kubectl"), "{said}");
+    folder.write("docker/instances/kube", &KUBE.replace("sticky", "best"));
+    let output = folder.run(&["build"], &variables);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("the builder `kube`, node `kube_0`, has the unknown `loadbalance=best`"),
+        "{said}"
+    );
+}
+
+/// As buildx writes it.
+const KUBE: &str = r#"{"Name":"kube","Driver":"kubernetes","Nodes":[{"Name":"kube_0",
+    "Endpoint":"kubernetes:///kube?deployment=kube_0&kubeconfig=","Platforms":null,
+    "DriverOpts":{"loadbalance":"sticky"},"Flags":null,"Files":null}],"Dynamic":false}"#;
+
+#[test]
 fn an_undeclared_build_argument_is_a_warning() {
     let folder = Folder::new("services: {a: {build: .}}");
     folder.write("real/Dockerfile", "FROM scratch\nARG VERSION\n");

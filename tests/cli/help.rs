@@ -122,8 +122,9 @@ fn variables() -> BTreeSet<String> {
         "GITLAB_",
         "XDG_STATE_",
     ];
-    const SINGLE: [&str; 8] = [
+    const SINGLE: [&str; 9] = [
         "CI",
+        "CI_PROJECT_PATH",
         "LANG",
         "LC_ALL",
         "LC_CTYPE",

@@ -96,15 +96,16 @@ fn another_builder_is_refused_or_told_of() {
             .write("Dockerfile", format!("FROM {BUSYBOX}\nLABEL of={}\n", project.name()));
         let folder = project.home().join("buildx/instances");
         std::fs::create_dir_all(&folder).unwrap();
-        let file = r#"{"Name":"pods","Driver":"kubernetes","Nodes":[{"Name":"pods0","Endpoint":"kubernetes:///pods"}]}"#;
+        let file = r#"{"Name":"pods","Driver":"cloud","Nodes":[{"Name":"pods0","Endpoint":"cloud://acme/pods"}]}"#;
         std::fs::write(folder.join("pods"), file).unwrap();
         let used = ours(&project, &["build"], &[("BUILDX_BUILDER", "pods")]);
-        let notice = "not used: the builder `pods` (kubernetes), which BUILDX_BUILDER names; the build goes to";
+        let notice =
+            "not used: the builder `pods` (cloud), which BUILDX_BUILDER names; the build goes to";
         assert!(used.status.success() && text(&used).contains(notice), "{}", text(&used));
         for args in [&["build"][..], &["stats"], &["clean", "--dry-run"], &["bench"]] {
             let refused = ours(&project, &[&["--builder", "pods"], args].concat(), &[]);
             assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", text(&refused));
-            let said = "the builder `pods` (kubernetes), which --builder names";
+            let said = "the builder `pods` (cloud), which --builder names";
             assert!(text(&refused).contains(said), "{}", text(&refused));
         }
         let unknown = ours(&project, &["--builder", "pdos", "build"], &[]);

@@ -10,6 +10,7 @@ mod bench;
 mod builder_faults;
 mod builders;
 mod builders_by_program;
+mod builders_in_pods;
 mod builds_elsewhere;
 mod cache;
 mod cache_ci;

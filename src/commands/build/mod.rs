@@ -53,7 +53,7 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let memory = if args.check { None } else { Memory::new(&project, environment) };
     let remembered = memory.clone();
     let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
-    let run = Run { app, plan: &plan, settings, progress, memory, place };
+    let run = Run { app, plan: &plan, project: &project.name, settings, progress, memory, place };
     let ready = run.make_ready().await?;
     let may_skip = settings::may_skip(app, args, progress);
     if args.dry_run {

@@ -26,6 +26,11 @@ const ENDING: Duration = Duration::from_secs(5);
 /// The same for what it wrote to be read.
 const COMPLAINING: Duration = Duration::from_millis(500);
 
+/// Most of an answer: a pod is told of in some 10 KiB.
+const OUTPUT_LIMIT: u64 = 16 << 20;
+/// How long a program may take that answers once.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A program that reaches the other side.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -48,11 +53,61 @@ pub(crate) fn open(
     environment: &BTreeMap<String, String>,
     peer: &str,
 ) -> Result<ChildStream, ConnectError> {
+    let (child, stdin, stdout, complaint) = start(&program, environment, Stdio::piped(), peer)?;
+    Ok(ChildStream {
+        stdin,
+        stdout,
+        state: State::Waiting(child, complaint),
+        program,
+        peer: peer.to_owned(),
+    })
+}
+
+/// What `program` writes until it ends by itself, which is to succeed. Messages call the other side `peer`.
+pub(crate) async fn output(
+    program: Program,
+    environment: &BTreeMap<String, String>,
+    peer: &str,
+) -> Result<Vec<u8>, ConnectError> {
+    let (mut child, _, stdout, complaint) = start(&program, environment, Stdio::null(), peer)?;
+    let failed = |kind, why: String| {
+        ConnectError::new(kind, format!("cannot reach {peer}: {}: {why}", program.name))
+    };
+    let mut written = Vec::new();
+    let ended = async {
+        stdout.take(OUTPUT_LIMIT + 1).read_to_end(&mut written).await?;
+        child.wait().await
+    };
+    let status = match timeout(OUTPUT_PATIENCE, ended).await {
+        Ok(status) => status.map_err(|error| failed(ConnectErrorKind::Other, error.to_string()))?,
+        Err(_) => {
+            let why = format!("no answer within {} s", OUTPUT_PATIENCE.as_secs());
+            return Err(failed(ConnectErrorKind::TimedOut, why));
+        }
+    };
+    if written.len() as u64 > OUTPUT_LIMIT {
+        let why = format!("it wrote more than {} MiB", OUTPUT_LIMIT >> 20);
+        return Err(failed(ConnectErrorKind::Other, why));
+    }
+    match status.success() {
+        true => Ok(written),
+        false => Err(explain(Ok(status), &complaint.text().await, &program, peer)),
+    }
+}
+
+type Started = (Child, Option<ChildStdin>, ChildStdout, Complaint);
+
+fn start(
+    program: &Program,
+    environment: &BTreeMap<String, String>,
+    stdin: Stdio,
+    peer: &str,
+) -> Result<Started, ConnectError> {
     let mut command = Command::new(program.name);
     command
         .args(&program.arguments)
         .envs(environment)
-        .stdin(Stdio::piped())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
@@ -70,20 +125,12 @@ pub(crate) fn open(
             format!("cannot reach {peer}: cannot start {name}: {error}"),
         ),
     })?;
-    let (Some(stdin), Some(stdout), Some(stderr)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         let message = format!("{name} started without its streams");
         return Err(ConnectError::new(ConnectErrorKind::Other, message));
     };
-    let complaint = Complaint::read(stderr);
-    Ok(ChildStream {
-        stdin: Some(stdin),
-        stdout,
-        state: State::Waiting(child, complaint),
-        program,
-        peer: peer.to_owned(),
-    })
+    let stdin = child.stdin.take();
+    Ok((child, stdin, stdout, Complaint::read(stderr)))
 }
 
 /// The last [`STDERR_LIMIT`] bytes of its error stream, which is read to its end.

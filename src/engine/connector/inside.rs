@@ -9,7 +9,10 @@ use super::child::{Hint, Program};
 use super::error::ConnectErrorKind;
 
 /// What runs in there.
-const DIAL: [&str; 2] = ["buildctl", "dial-stdio"];
+pub(super) const DIAL: [&str; 2] = ["buildctl", "dial-stdio"];
+/// What to do without kubectl.
+pub(super) const INSTALL_KUBECTL: &str =
+    "install kubectl, or name BuildKit's own address (tcp://HOST:PORT)";
 
 /// The program that reaches `address`; `None` where it is of another kind. Returns what is wrong as a fragment that reads
 /// after the quoted address.
@@ -45,8 +48,7 @@ fn in_pod(rest: &str) -> Result<Program, String> {
     arguments.extend(["exec", "-i", name(pod, "pod", ".-")?].map(str::to_owned));
     arguments.extend(container.map(|container| format!("--container={container}")));
     arguments.extend(["--", DIAL[0], DIAL[1]].map(str::to_owned));
-    let install = "install kubectl, or name BuildKit's own address (tcp://HOST:PORT)";
-    Ok(Program { name: "kubectl", arguments, install, hint: kubectl_hint })
+    Ok(Program { name: "kubectl", arguments, install: INSTALL_KUBECTL, hint: kubectl_hint })
 }
 
 fn in_container(
@@ -61,7 +63,7 @@ fn in_container(
 }
 
 /// A name as it may stand on a command line: what begins with a dash would be an option there.
-fn name<'a>(text: &'a str, what: &str, also: &str) -> Result<&'a str, String> {
+pub(super) fn name<'a>(text: &'a str, what: &str, also: &str) -> Result<&'a str, String> {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c));
     match is_plain && text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         true => Ok(text),
@@ -83,7 +85,7 @@ fn pairs(query: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(pairs)
 }
 
-fn kubectl_hint(code: Option<i32>, stderr: &str) -> (ConnectErrorKind, &'static str) {
+pub(super) fn kubectl_hint(code: Option<i32>, stderr: &str) -> (ConnectErrorKind, &'static str) {
     let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
     if says(&["context was not found", "context \"", "no context exists"]) {
         return (

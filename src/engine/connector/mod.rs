@@ -11,6 +11,7 @@ mod error;
 mod exec;
 mod host;
 mod inside;
+mod kubectl;
 mod permission;
 mod ssh;
 mod tls;
@@ -26,6 +27,7 @@ use tokio_rustls::rustls::ClientConfig;
 pub(super) use error::error_within;
 pub use error::{ConnectError, ConnectErrorKind};
 use host::Host;
+pub use kubectl::Kubectl;
 
 use crate::engine::docker_config::{self, DockerConfig};
 use crate::redact;
@@ -258,6 +260,24 @@ impl Connector {
                 settings: inner.settings.clone(),
             }),
         }
+    }
+
+    /// A connector to BuildKit that `program` reaches, in `place`. Messages call it `peer`.
+    fn through(
+        program: child::Program,
+        environment: &BTreeMap<String, String>,
+        peer: &str,
+        place: String,
+    ) -> Self {
+        let settings =
+            ConnectorSettings { environment: environment.clone(), ..ConnectorSettings::default() };
+        let mut connector = Self::new(Host::Inside(place), None, None, settings);
+        if let Some(inner) = Arc::get_mut(&mut connector.inner) {
+            peer.clone_into(&mut inner.peer);
+            inner.route = Route::Program(program);
+            inner.listener = Listener::Buildkit;
+        }
+        connector
     }
 
     /// The engine that the container is in.
