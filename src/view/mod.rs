@@ -15,6 +15,7 @@ pub mod history;
 pub mod json;
 pub mod line;
 pub mod lock;
+mod page;
 pub mod plain;
 pub mod projects;
 pub mod settings;

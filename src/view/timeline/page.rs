@@ -1,19 +1,16 @@
-//! One page of HTML: self-contained, without scripts, and with a policy that lets nothing in.
+//! One page of HTML, as [`crate::view::page`] makes them all.
 //!
 //! Bars are placed by SVG's own attributes, which no content policy forbids, and told apart by
-//! pattern, sign and word before colour. The template escapes whatever is put into it; names and messages from
-//! elsewhere also go through [`harmless`].
+//! pattern, sign and word before colour.
 
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Bar, Ending, Fate, Lane, Leg, StepIndex, Timeline, axis, critical_path, on_path};
 use crate::dockerfile::without_options;
-use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
+use crate::view::page::{counted, document, percent, text};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -27,40 +24,14 @@ const WORTH_DRAWING: f64 = 0.01;
 pub fn page(timeline: &Timeline) -> String {
     let path = critical_path(timeline);
     let critical: HashSet<StepIndex> = on_path(timeline, &path).into_iter().collect();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            (head(timeline))
-            body {
-                (PreEscaped(DEFINITIONS))
-                (summary(timeline))
-                (chain(timeline, &path))
-                (chart(timeline, &critical))
-                (table(timeline, &critical))
-            }
-        }
+    let body = html! {
+        (PreEscaped(DEFINITIONS))
+        (summary(timeline))
+        (chain(timeline, &path))
+        (chart(timeline, &critical))
+        (table(timeline, &critical))
     };
-    page.into_string() + "\n"
-}
-
-/// Text from elsewhere, without characters that steer a terminal or the direction of text.
-fn text(foreign: &str) -> String {
-    harmless(foreign, Colours::Drop)
-}
-
-fn head(timeline: &Timeline) -> Markup {
-    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!("default-src 'none'; style-src 'sha256-{hash}'");
-    html! {
-        head {
-            meta charset="utf-8";
-            meta http-equiv="Content-Security-Policy" content=(policy);
-            meta name="viewport" content="width=device-width, initial-scale=1";
-            meta name="color-scheme" content="light dark";
-            title { (text(&timeline.project)) " - build timeline" }
-            style { (PreEscaped(STYLE)) }
-        }
-    }
+    document(&format!("{} - build timeline", timeline.project), STYLE, &body)
 }
 
 fn summary(timeline: &Timeline) -> Markup {
@@ -401,15 +372,6 @@ fn short(step: &Bar) -> String {
 /// Seconds; milliseconds where a tenth of a second would say nothing.
 fn cost(seconds: f64) -> String {
     if seconds < 0.0995 { format!("{:.0} ms", seconds * 1000.0) } else { format::seconds(seconds) }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Part of the whole in percent, to a hundredth; not a number in no case.
-fn percent(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { (part / whole * 10_000.0).round() / 100.0 } else { 0.0 }
 }
 
 /// Place and width of a bar in percent. Nothing is drawn of one without a width.
