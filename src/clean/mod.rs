@@ -18,6 +18,6 @@ mod tests;
 
 pub use execute::{Outcome, Remaining};
 pub use model::{Action, Item, Kind, Plan, Request, Shown, Sort};
-pub use offers::{Offer, Remedy, offers, remedies};
+pub use offers::{Offer, Remedy, choices, offers, remedies};
 pub use plan::plan;
 pub use select::SpaceGoal;

@@ -63,6 +63,12 @@ impl Request {
         Self { kinds: [Kind::Image, Kind::Cache].into(), only_old: true, ..Self::default() }
     }
 
+    /// Everything of the project that is not in use, but its build cache: what `clean` removes without options.
+    pub fn things() -> Self {
+        let kinds = [Kind::Container, Kind::Network, Kind::Image, Kind::Volume];
+        Self { kinds: kinds.into(), ..Self::default() }
+    }
+
     /// The project's build cache and nothing else.
     pub fn cache() -> Self {
         Self { kinds: [Kind::Cache].into(), ..Self::default() }

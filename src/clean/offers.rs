@@ -54,9 +54,25 @@ pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) 
 /// Commands that take nothing but time to make up for, the gentlest first.
 pub fn remedies(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
     let commands = [("clean --old", Request::old()), ("clean --only cache", Request::cache())];
-    commands
-        .into_iter()
-        .map(|(command, request)| Remedy { command, frees_bytes: plan(&request).estimated_bytes() })
-        .filter(|remedy| remedy.frees_bytes > 0)
-        .collect()
+    let mut remedies = freed(commands, plan);
+    remedies.retain(|remedy| remedy.frees_bytes > 0);
+    remedies
+}
+
+/// What `clean` frees, also where that is nothing: without options, and with those that narrow it.
+pub fn choices(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
+    let commands = [
+        ("clean", Request::things()),
+        ("clean --old", Request::old()),
+        ("clean --only cache", Request::cache()),
+    ];
+    freed(commands, plan)
+}
+
+fn freed<const N: usize>(
+    commands: [(&'static str, Request); N],
+    plan: impl Fn(&Request) -> Plan,
+) -> Vec<Remedy> {
+    let frees = |request: &Request| plan(request).estimated_bytes();
+    commands.map(|(command, request)| Remedy { command, frees_bytes: frees(&request) }).into()
 }

@@ -274,6 +274,7 @@ pub(super) const PAGES: &[Page] = &[
         examples: &[
             ("stats", "images, containers, volumes, build cache"),
             ("stats -v", "every layer and cache record, too"),
+            ("stats --html sizes.html", "a page of what takes the disk"),
             ("stats --budget api=300MB --max-growth 10%", "in CI: exit code 4 when an image grows"),
             ("stats -p NAME", "a project whose files are gone"),
             ("stats --format prometheus", "for a textfile collector"),

@@ -1,5 +1,6 @@
 //! `doc2md-docker stats`: what the project takes on disk.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -21,6 +22,11 @@ pub struct StatsArgs {
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = StatsFormat::Table)]
     pub format: StatsFormat,
+    /// Write a page that shows the sizes, and how they grew.
+    ///
+    /// Self-contained, without scripts: what takes the disk, image sizes over the recorded builds, cache mounts with what they save, and what `clean` would free. FILE may be `-`, which leaves the table out.
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Limit on a size, such as api=300MB; repeatable.
     ///
     /// Or total=7GB, or cache=5GB.

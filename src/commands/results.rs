@@ -19,6 +19,7 @@ const METADATA: &str = "the metadata";
 const IMAGE_ID: &str = "the image id";
 const TIMELINE: &str = "the timeline";
 const TRACE: &str = "the trace";
+const SIZES: &str = "the page";
 
 /// Makes sure that `--metadata-file`, `--iidfile`, `--timeline` and `--trace` can be written, before anything is built.
 ///
@@ -44,13 +45,33 @@ pub(super) fn check_timeline(
     check_files([(page, TIMELINE), (trace, TRACE)])
 }
 
+/// Makes sure that the page of `stats` can be written. Returns whether it goes to standard output.
+///
+/// # Errors
+/// It cannot.
+pub(super) fn check_sizes(page: &Path) -> Result<bool, CommandError> {
+    Ok(matches!(place(page, SIZES)?, Sink::Stdout))
+}
+
+/// Writes the page of `stats`.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write_sizes(path: &Path, page: &str, ui: &Ui) -> Result<(), CommandError> {
+    write_file(path, page, SIZES, ui)
+}
+
+fn place(path: &Path, what: &str) -> Result<Sink, CommandError> {
+    Sink::find(path).map_err(|error| {
+        let message = format!("{what} cannot be written to {}", path.display());
+        CommandError::new(ExitKind::Usage, message).caused_by(error)
+    })
+}
+
 fn check_files<const N: usize>(files: [(Option<&Path>, &str); N]) -> Result<(), CommandError> {
     for (path, what) in files {
         let Some(path) = path else { continue };
-        Sink::find(path).map_err(|error| {
-            let message = format!("{what} cannot be written to {}", path.display());
-            CommandError::new(ExitKind::Usage, message).caused_by(error)
-        })?;
+        place(path, what)?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ pub struct Gathered {
     past: Vec<PastImage>,
     answer: Answer,
     own_records: Option<BTreeSet<String>>,
-    all_details: Option<Vec<ImageDetails>>,
+    every_layer: Option<Vec<ImageDetails>>,
     remedies: Option<Vec<RemedyStats>>,
     sizes: Sizes,
     gc: Option<gc::Rules>,
@@ -79,7 +79,7 @@ impl Gathered {
             inventory: &self.inventory,
             whose: &self.answer,
             details: &self.details,
-            all_details: self.all_details.as_deref(),
+            all_details: self.all_details(),
             disk: self.disk,
             remedies: self.remedies.as_deref(),
             past: &self.past,
@@ -90,6 +90,20 @@ impl Gathered {
             now,
             notes: &self.notes,
         }
+    }
+
+    /// What `clean` would free, without options and with those that narrow it, as its `--dry-run` says; `None` where it
+    /// would refuse to plan anything, or where the layers of all images were not asked for.
+    pub fn clean_choices(&self) -> Option<Vec<RemedyStats>> {
+        let details = self.every_layer.as_deref()?;
+        planned(&self.inventory, || {
+            clean::choices(|request| clean::plan(&self.inventory, details, &self.answer, request))
+        })
+    }
+
+    /// The layers of all images, where they tell whose the cache records are.
+    fn all_details(&self) -> Option<&[ImageDetails]> {
+        self.every_layer.as_deref().filter(|_| !self.inventory.cache.is_empty())
     }
 }
 
@@ -128,12 +142,12 @@ impl Gathering<'_> {
         let end = end.max(Instant::now() + LAYERS_AT_LEAST);
         notes.extend(unknown(&inventory));
         let evidence = self.evidence(engine, &inventory, memory, end, &mut notes).await?;
-        let all_details = self.all_layers(engine, &inventory, (&details, others), &mut notes).await;
-        let all = all_details.as_deref();
+        let every_layer = self.all_layers(engine, &inventory, (&details, others), &mut notes).await;
+        let all = every_layer.as_deref().filter(|_| !inventory.cache.is_empty());
         let answer = ownership::judge(&Question {
             project: self.project,
             inventory: &inventory,
-            details: all.unwrap_or_default(),
+            details: every_layer.as_deref().unwrap_or_default(),
             evidence: &evidence,
             include: &BTreeSet::new(),
         });
@@ -157,7 +171,7 @@ impl Gathering<'_> {
             past: past.images,
             answer,
             own_records,
-            all_details,
+            every_layer,
             remedies,
             sizes,
             gc,
@@ -263,7 +277,7 @@ impl Gathering<'_> {
             notes.push(more.to_owned());
             return None;
         };
-        if own.is_empty() || inventory.cache.is_empty() {
+        if own.is_empty() {
             return None;
         }
         let all = async {
@@ -380,12 +394,21 @@ fn remedies(
     details: &[ImageDetails],
     answer: &Answer,
 ) -> Option<Vec<RemedyStats>> {
+    planned(inventory, || {
+        clean::remedies(|request| clean::plan(inventory, details, answer, request))
+    })
+}
+
+/// Plans of `clean`, unless something of the engine is not seen: then nothing is planned.
+fn planned(
+    inventory: &Inventory,
+    plans: impl FnOnce() -> Vec<clean::Remedy>,
+) -> Option<Vec<RemedyStats>> {
     let is_blind = |gap: &Gap| gap.lost == Lost::Everything && gap.part != Part::Engine;
     if inventory.gaps.iter().any(is_blind) {
         return None;
     }
-    let remedies = clean::remedies(|request| clean::plan(inventory, details, answer, request));
-    let stats = remedies.into_iter().map(|remedy| RemedyStats {
+    let stats = plans().into_iter().map(|remedy| RemedyStats {
         command: format!("doc2md-docker {}", remedy.command),
         frees_bytes: remedy.frees_bytes,
     });

@@ -12,6 +12,7 @@ mod chains;
 mod facts;
 mod gather;
 pub mod gc;
+mod growth;
 mod images;
 mod model;
 mod mounts;
@@ -23,6 +24,7 @@ pub(crate) mod tests;
 pub use chains::Chains;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use gather::{Gathered, Gathering};
+pub use growth::{SizeHistory, SizeLine, size_history};
 pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,

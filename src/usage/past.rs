@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::task::JoinHandle;
 
 use super::facts::{CurrentImage, PastImage};
-use crate::history::{Entry, Outcome, ReadError, Store};
+use crate::history::{Entry, Outcome, ReadError, Store, StoreError};
 use crate::inventory::{ApiVersion, EngineFacts, Store as ImageStore};
 
 /// Builds that are read at most: an image that never changed has no other before it.
@@ -35,20 +35,25 @@ pub(super) fn read_beside(
     engine: &EngineFacts,
 ) -> JoinHandle<Earlier> {
     let project = project.to_owned();
-    let place = Place { engine: engine.id.clone(), directory: directory.map(canonical) };
-    let is_comparable =
-        engine.store != ImageStore::Containerd || engine.api_version >= SIZES_ON_DISK;
+    let place = Place::new(directory, engine);
+    let incomparable = incomparable(engine);
     tokio::task::spawn_blocking(move || match ledger {
-        Some(_) if !is_comparable => {
-            Earlier { note: Some(ONLY_COMPRESSED.to_owned()), ..Earlier::default() }
+        Some(_) if incomparable.is_some() => {
+            Earlier { note: incomparable.map(str::to_owned), ..Earlier::default() }
         }
         Some(directory) => read(&Store::open(directory), &project, &place, &current),
         None => Earlier::default(),
     })
 }
 
+/// Why the sizes that builds noted on this engine are no sizes on its disk; `None` where they are.
+pub(super) fn incomparable(engine: &EngineFacts) -> Option<&'static str> {
+    let are_on_disk = engine.store != ImageStore::Containerd || engine.api_version >= SIZES_ON_DISK;
+    (!are_on_disk).then_some(ONLY_COMPRESSED)
+}
+
 /// Where sizes can be compared.
-struct Place {
+pub(super) struct Place {
     /// Image ids and sizes differ between stores; the ids of engines tell them apart.
     engine: String,
     /// Two checkouts of a project are two projects of one name; `None` where the files are gone.
@@ -56,7 +61,11 @@ struct Place {
 }
 
 impl Place {
-    fn is_of(&self, entry: &Entry) -> bool {
+    pub(super) fn new(directory: Option<&Path>, engine: &EngineFacts) -> Self {
+        Self { engine: engine.id.clone(), directory: directory.map(canonical) }
+    }
+
+    pub(super) fn is_of(&self, entry: &Entry) -> bool {
         !self.engine.is_empty()
             && entry.engine.id == self.engine
             && !entry.project_directory.is_empty()
@@ -72,12 +81,7 @@ fn canonical(directory: &Path) -> PathBuf {
 fn read(store: &Store, project: &str, place: &Place, current: &[CurrentImage]) -> Earlier {
     let builds = match store.entries(project) {
         Ok(builds) => builds,
-        Err(error) => {
-            let why = std::error::Error::source(&error).map(|why| format!(": {why}"));
-            let note =
-                format!("earlier builds unknown: failed to {error}{}", why.unwrap_or_default());
-            return Earlier { note: Some(note), ..Earlier::default() };
-        }
+        Err(error) => return Earlier { note: Some(unlisted(&error)), ..Earlier::default() },
     };
     let mut images: Vec<PastImage> = Vec::new();
     let mut unread = Vec::new();
@@ -92,15 +96,25 @@ fn read(store: &Store, project: &str, place: &Place, current: &[CurrentImage]) -
             Err(error) => unread.push(error.to_string()),
         }
     }
-    let note = unread.first().map(|first| match unread.len() - 1 {
+    Earlier { images, note: left_out(&unread) }
+}
+
+/// Why nothing can be read.
+pub(super) fn unlisted(error: &StoreError) -> String {
+    let why = std::error::Error::source(error).map(|why| format!(": {why}"));
+    format!("earlier builds unknown: failed to {error}{}", why.unwrap_or_default())
+}
+
+/// What could not be read of the rest.
+pub(super) fn left_out(unread: &[String]) -> Option<String> {
+    unread.first().map(|first| match unread.len() - 1 {
         0 => format!("an earlier build is left out: {first}"),
         more => format!("earlier builds are left out: {first}, and {more} more"),
-    });
-    Earlier { images, note }
+    })
 }
 
 /// Images that a build left in the engine.
-fn made(entry: Entry) -> impl Iterator<Item = PastImage> {
+pub(super) fn made(entry: Entry) -> impl Iterator<Item = PastImage> {
     let built = entry.targets.into_iter().filter(|target| target.outcome == Outcome::Succeeded);
     built.filter_map(|target| {
         let (id, size_bytes) = target.image_id.zip(target.size_bytes)?;

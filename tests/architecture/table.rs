@@ -429,6 +429,12 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "clean", "engine", "inventory", "measure", "ownership", "sight"],
         never: SERVICE,
     },
+    // Both read recorded builds.
+    Room {
+        place: "usage/growth.rs",
+        may: &["history", "image_reference", "inventory"],
+        never: SERVICE,
+    },
     Room { place: "usage/past.rs", may: &["history", "inventory"], never: SERVICE },
     Room { place: "usage/services.rs", may: &["compose", "solve", "targets"], never: PURE },
     Room {

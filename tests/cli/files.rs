@@ -70,6 +70,21 @@ fn a_place_that_cannot_be_written_is_told_before_the_engine_is_asked() {
             command(folder.path(), &["build", option, path]).assert().code(3).stdout("");
         }
     }
+    for (path, why) in [("none/x", "there is no folder none"), ("sub", "it is a folder")] {
+        let message = format!("error: the page cannot be written to {path}");
+        let told = command(folder.path(), &["stats", "--html", path]).assert().code(2);
+        told.stdout("").stderr(contains(message)).stderr(contains(why));
+    }
+    for path in ["-", "/dev/stdout"] {
+        // There is one standard output: the table gives way, a document does not.
+        for format in ["json", "markdown", "prometheus"] {
+            let args = ["stats", "--html", path, "--format", format];
+            let told = command(folder.path(), &args).assert().code(2).stdout("");
+            told.stderr(contains("error: --html and --format both ask for standard output"));
+        }
+        command(folder.path(), &["stats", "--html", path]).assert().code(3).stdout("");
+    }
+    command(folder.path(), &["stats", "--html", "new", "--format", "json"]).assert().code(3);
     // Nothing was made, and nothing was left.
     let mut after = names(folder.path());
     after.retain(|name| !name.starts_with(".local"));

@@ -54,6 +54,7 @@ mod registry;
 mod secrets;
 mod services;
 mod stats;
+mod stats_page;
 mod stores;
 mod timeline;
 mod up_to_date;

@@ -5,6 +5,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
+pub mod browser;
 mod buildkit_stand_in;
 mod certificates;
 mod counted_socket;

@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn without_options_it_is_what_stats_says_of_it() {
+        let text = |request: &Request| format!("{request:?}");
+        assert_eq!(text(&asked("").unwrap()), text(&Request::things()));
+        assert_eq!(text(&asked("--only cache").unwrap()), text(&Request::cache()));
+        assert_eq!(text(&asked("--old").unwrap()), text(&Request::old()));
+    }
+
+    #[test]
     fn what_is_old_is_asked_for_alone() {
         let old = asked("--old --filter until=100s --include unrecorded").unwrap();
         assert!(old.only_old && old.until.is_some());

@@ -1,6 +1,7 @@
 //! Statistics of a project in words and in documents. Pure: a report in, text out.
 
 mod markdown;
+pub mod page;
 mod prometheus;
 mod sections;
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn size(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "-".to_owned(), format::bytes)
 }
 
-fn age(report: &StatsReport, time: Option<Timestamp>) -> String {
+pub(super) fn age(report: &StatsReport, time: Option<Timestamp>) -> String {
     let seconds = time.map(|time| report.taken.duration_since(time).as_secs());
     // Reproducible builds set arbitrary times, so 1970 is not an age.
     match seconds.filter(|_| time.is_some_and(|time| time.as_second() > 86_400)) {
@@ -141,7 +141,7 @@ fn dangling(report: &StatsReport) -> Section {
 }
 
 /// Each layer once, the largest first.
-fn layers(report: &StatsReport, extent: Extent) -> Section {
+pub(super) fn layers(report: &StatsReport, extent: Extent) -> Section {
     let mut distinct: BTreeMap<&str, (&LayerStats, Vec<&str>)> = BTreeMap::new();
     for image in &report.images {
         for layer in image.layers.iter().filter(|layer| layer.size_bytes > Some(0)) {
@@ -187,7 +187,7 @@ fn layers(report: &StatsReport, extent: Extent) -> Section {
     section
 }
 
-fn containers(report: &StatsReport) -> Section {
+pub(super) fn containers(report: &StatsReport) -> Section {
     let columns = [
         Column::new("CONTAINER", Shape::CutEnd(16)),
         Column::new("IMAGE", Shape::CutStart(12)).drop(1),
@@ -203,7 +203,7 @@ fn containers(report: &StatsReport) -> Section {
     section("Containers", &columns, rows.collect())
 }
 
-fn volumes(report: &StatsReport) -> Section {
+pub(super) fn volumes(report: &StatsReport) -> Section {
     let columns = [
         Column::new("VOLUME", Shape::CutEnd(16)),
         Column::new("USED BY", Shape::CutEnd(12)),
@@ -302,7 +302,7 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
 }
 
 /// Whose figure its size is, and of when.
-fn figure(report: &StatsReport, mount: &CacheMountStats) -> String {
+pub(super) fn figure(report: &StatsReport, mount: &CacheMountStats) -> String {
     match mount.size_source {
         "engine" => "the engine's".to_owned(),
         "earlier" => format!("{} old", age(report, mount.measured)),
@@ -311,7 +311,7 @@ fn figure(report: &StatsReport, mount: &CacheMountStats) -> String {
 }
 
 /// What the engine's garbage collection does to it.
-fn collection(report: &StatsReport, mount: &CacheMountStats) -> String {
+pub(super) fn collection(report: &StatsReport, mount: &CacheMountStats) -> String {
     match &mount.gc {
         None => "-".to_owned(),
         Some(gc) if gc.due => "due now".to_owned(),
@@ -354,7 +354,7 @@ fn records(report: &StatsReport) -> Section {
     section("Cache records", &columns, rows.collect())
 }
 
-fn projects(report: &StatsReport) -> Section {
+pub(super) fn projects(report: &StatsReport) -> Section {
     let mut columns = vec![
         Column::new("PROJECT", Shape::CutEnd(12)),
         Column::new("IMAGES", Shape::Right).drop(1),
@@ -397,7 +397,7 @@ fn remedies(remedies: &[RemedyStats]) -> Option<String> {
     (!named.is_empty()).then(|| named.join(", "))
 }
 
-fn budgets(report: &StatsReport) -> Section {
+pub(super) fn budgets(report: &StatsReport) -> Section {
     let columns = [
         Column::new("BUDGET", Shape::CutEnd(16)),
         Column::new("LIMIT", Shape::Right),

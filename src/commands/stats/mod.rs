@@ -1,5 +1,7 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
+mod page;
+
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -27,6 +29,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
     let services = usage::services(scope.files.as_ref(), &app.environment.working_dir)?;
     let directory = scope.files.as_ref().map(|files| files.working_dir.as_path());
     let budgets = budgets(args, directory)?;
+    let page = page::Page::wanted(args)?;
     let connector = app.connector()?;
     let ledger = app.environment.ledger_directory();
     let effort = match args.measure {
@@ -35,7 +38,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
         Measure::Never => Effort::None,
     };
     let at_once = args.format == StatsFormat::Table && !app.is_verbose();
-    let is_glance = at_once && !budgets.need_project_cache();
+    let is_glance = at_once && page.is_none() && !budgets.need_project_cache();
     let gathering = Gathering {
         connector,
         project: &scope.project,
@@ -68,8 +71,15 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
         let page = report::markdown(&report, Extent::Short);
         app.write_github_files(&page, &report::outputs(&report));
     }
-    show(&report, args.format, app);
+    let written = match &page {
+        Some(page) => page.write(app, &gathering, &gathered, &report).await,
+        None => Ok(()),
+    };
+    if !page.is_some_and(|page| page.is_the_data) {
+        show(&report, args.format, app);
+    }
     verdict(&report)?;
+    written?;
     measured_images(&gathered.inventory)
 }
 
