@@ -215,7 +215,9 @@ pub(super) fn cache(report: &StatsReport) -> Markup {
 /// What a command removes, in words.
 fn removes(command: &str) -> &'static str {
     match command.trim_start_matches("doc2md-docker ") {
-        "clean" => "containers that do not run, networks, images and volumes of the project",
+        "clean" => {
+            "containers that do not run, networks, images and volumes of the project; layers that the build cache has, too, stay"
+        }
         "clean --old" => "what earlier builds left; what is current stays, in the cache, too",
         "clean --only cache" => "the project's build cache",
         _ => "",
