@@ -292,7 +292,8 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "engine", "history", "image_reference", "inventory", "labels"],
         never: SERVICE,
     },
-    Room { place: "ownership/records", may: &[], never: PURE },
+    // How a cache mount's record is described is said once, beside the record.
+    Room { place: "ownership/records", may: &["inventory"], never: PURE },
     Room { place: "progress", may: &["dockerfile", "redact"], never: PURE },
     Room {
         place: "projects.rs",
