@@ -180,12 +180,16 @@ fn made(plan: &Plan, name: &str, after: &[CacheRecord]) -> BTreeMap<usize, Strin
 }
 
 /// Removes what a look made: else builds would find it, empty, in the place of what they have kept. What one of them
-/// uses already, or an engine does not remove by its id, stays.
+/// uses already, or an engine does not remove by its id, stays, and so does all on the containerd store, where any prune can
+/// make BuildKit forget results of everybody.
 async fn take_back(engine: &Engine, made: Vec<String>, records: &mut Vec<CacheRecord>) {
     let is_untouched = |it: &CacheRecord| !it.in_use && it.usage_count <= USES_OF_A_LOOK;
     let is_ours = |id: &String| records.iter().any(|it| it.id == *id && is_untouched(it));
     let made: Vec<String> = made.into_iter().filter(is_ours).collect();
-    if made.is_empty() || !engine.prunes_by_id().await.unwrap_or(false) {
+    if made.is_empty()
+        || engine.has_containerd_store().await.unwrap_or(true)
+        || !engine.prunes_by_id().await.unwrap_or(false)
+    {
         return;
     }
     if engine.prune_cache(&made).await.is_ok() {

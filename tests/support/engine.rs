@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use super::{BUSYBOX, PYTHON, Project, side_by_side};
+use super::{BUSYBOX, PYTHON, PrivateEngine, Project, side_by_side};
 
 /// One engine of the matrix.
 #[derive(Clone, Debug)]
@@ -84,6 +84,19 @@ pub fn on_every_engine(test: impl Fn(&Engine) + Sync) {
         (engine.name.clone(), move || test(&engine))
     });
     side_by_side(runs.collect());
+}
+
+/// The same for a test that prunes as another program does: on the containerd store any prune can make BuildKit forget
+/// results of everybody (docs/design/clean.md), so that engine is the test's own.
+pub fn on_every_engine_to_prune(test: impl Fn(&Engine) + Sync) {
+    on_every_engine(|engine| {
+        if !engine.name.ends_with("-containerd") {
+            return test(engine);
+        }
+        let own = PrivateEngine::start(&engine.name);
+        own.import_base("busybox");
+        test(own.engine());
+    });
 }
 
 impl Engine {

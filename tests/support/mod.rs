@@ -24,7 +24,10 @@ mod watched_socket;
 pub use buildkit_stand_in::BuildkitStandIn;
 pub use certificates::Authority;
 pub use counted_socket::CountedSocket;
-pub use engine::{Engine, engine, engines, install_compose, on_every_engine, own_python, text};
+pub use engine::{
+    Engine, engine, engines, install_compose, on_every_engine, on_every_engine_to_prune,
+    own_python, text,
+};
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;
 pub use project::Project;
