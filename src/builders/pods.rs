@@ -79,7 +79,7 @@ impl Pods {
     /// All of them, by their names.
     ///
     /// # Errors
-    /// kubectl cannot ask, there is no such deployment, or the answer cannot be understood.
+    /// kubectl cannot ask, the deployment is not there, or the answer cannot be understood.
     pub async fn list(&self) -> Result<Vec<Pod>, ConnectError> {
         let Workload { selector, replicas } = self.workload().await?;
         if replicas == 0 {

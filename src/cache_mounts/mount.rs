@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::dockerfile::{Beginning, CacheMountSpec, declared_mounts};
-use crate::inventory::{CacheKind, CacheRecord};
+use crate::inventory::{CacheKind, CacheRecord, MountDescription};
 use crate::sight::{Mount, Sharing};
 
 /// The build argument that BuildKit's Dockerfile frontend puts before ids of cache mounts.
@@ -104,7 +104,7 @@ impl CacheMount {
         records: &'a [CacheRecord],
         asked_for: impl Fn(&CacheRecord) -> Vec<(String, CacheMountSpec)>,
     ) -> Vec<&'a CacheRecord> {
-        let made_here = format!("cached mount {} from ", self.mount.place());
+        let made_here = self.mount.place();
         let is_it = |record: &&CacheRecord| {
             let begins = match self.mount.beginning {
                 Beginning::Directory { .. } => !record.parents.is_empty(),
@@ -114,7 +114,9 @@ impl CacheMount {
                 *id == self.mount.id || self.written.contains(id)
             };
             let is_ours = || {
-                record.description.starts_with(&made_here) || asked_for(record).iter().any(named)
+                let described = MountDescription::parse(&record.description);
+                described.is_some_and(|it| it.target() == made_here)
+                    || asked_for(record).iter().any(named)
             };
             record.kind == CacheKind::CacheMount && begins && is_ours()
         };

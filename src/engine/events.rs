@@ -14,7 +14,7 @@ const EVER: &str = "1";
 
 impl Engine {
     /// When anyone last pruned build cache and got space for it, up to `now` by the engine's clock; `None` where the engine
-    /// remembers nothing of that kind. What its own garbage collection takes is no event.
+    /// remembers nothing of that kind. Its own garbage collection leaves no event.
     ///
     /// # Errors
     /// The engine refused, or cannot be reached.

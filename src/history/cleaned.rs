@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(last(&path, "a"), None);
         mark(&path, "", results(1)).unwrap();
         mark(&path, "a", Removals::default()).unwrap();
-        assert!(!path.exists(), "an engine without an id is none, and nothing is nothing");
+        assert!(!path.exists(), "without an id, or with nothing removed, nothing is kept");
         mark(&path, "a", results(1)).unwrap();
         mark(&path, "b", results(2)).unwrap();
         mark(&path, "a", results(3)).unwrap();

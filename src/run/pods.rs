@@ -12,7 +12,7 @@ use crate::progress::FailureKind;
 use crate::progress::outcome::TargetOutcome;
 use crate::solve::request::Export;
 
-/// How long a pod gets that is asked twice, since there is no other one.
+/// How long a pod gets that is asked twice, being the only one.
 const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// A pod whose BuildKit has answered.

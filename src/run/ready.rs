@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
     /// Makes ready for it. Asks no engine, but a cluster for the pod.
     ///
     /// # Errors
-    /// A target cannot be asked for as it is, or there is no pod.
+    /// A target cannot be asked for as it is, or none of the pods runs.
     pub async fn make_ready(self) -> Result<Ready<'a>, CommandError> {
         self.make_ready_without(None).await
     }

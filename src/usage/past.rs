@@ -46,7 +46,7 @@ pub(super) fn read_beside(
     })
 }
 
-/// Why the sizes that builds noted on this engine are no sizes on its disk; `None` where they are.
+/// Why the sizes that builds noted on this engine are not sizes on its disk; `None` where they are.
 pub(super) fn incomparable(engine: &EngineFacts) -> Option<&'static str> {
     let are_on_disk = engine.store != ImageStore::Containerd || engine.api_version >= SIZES_ON_DISK;
     (!are_on_disk).then_some(ONLY_COMPRESSED)

@@ -259,7 +259,7 @@ impl Clean<'_> {
         let at = Timestamp::now();
         let mut removals = Removals::default();
         for record in cache.iter().filter(|record| gone.contains(record.id.as_str())) {
-            // What cache mounts hold is no step's result.
+            // What cache mounts hold is not the result of a step.
             match MountDescription::parse(&record.description) {
                 Some(it) if record.kind == CacheKind::CacheMount => {
                     let target = it.target().to_owned();

@@ -55,7 +55,7 @@ impl Kubectl {
     /// messages: `deployment `b``.
     ///
     /// # Errors
-    /// There is no kubectl, it may not ask or cannot, or it writes too much.
+    /// kubectl is not there, may not or cannot ask, or writes too much.
     pub async fn get(&self, arguments: &[&str], place: &str) -> Result<Vec<u8>, ConnectError> {
         let mut all = self.options.clone();
         all.extend([PATIENCE, "get"].map(str::to_owned));
