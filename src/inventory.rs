@@ -110,6 +110,16 @@ pub enum Store {
     Unknown,
 }
 
+impl Store {
+    /// What to call it: graph drivers by their own names.
+    pub fn name(self, driver: &str) -> &str {
+        match self {
+            Self::Containerd => "containerd",
+            _ => driver,
+        }
+    }
+}
+
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

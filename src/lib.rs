@@ -25,7 +25,8 @@
 //! - [`transfer`]: what builds would send of their contexts, and why; [`check`]: what of Dockerfiles and contexts costs
 //!   builds time or disk.
 //! - [`scope`]: which project `clean` and `stats` mean; [`projects`]: those that an engine has something of.
-//! - [`history`]: what each build used and did, remembered beside the engine; [`explain`]: why its steps ran.
+//! - [`history`]: what each build used and did, remembered beside the engine; [`recorded`]: what the engine's own history has
+//!   of builds of any client; [`explain`]: why their steps ran.
 //! - [`progress`]: what happens, as plain data; [`view`]: how it is shown; [`terminal`]: the only place that prints.
 //! - [`bench`]: what builds of a project cost, measured on copies; [`dev`]: development beside production.
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
@@ -73,6 +74,7 @@ pub mod nearest;
 pub mod ownership;
 pub mod progress;
 pub mod projects;
+pub mod recorded;
 pub mod redact;
 pub mod remote;
 pub mod run;

@@ -7,6 +7,7 @@ mod choice;
 mod cluster;
 mod pods;
 mod probe;
+mod refs;
 mod ring;
 mod store;
 
@@ -17,6 +18,7 @@ pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
 pub use cluster::Pod;
 pub use pods::{ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
+pub use refs::Origin;
 pub use store::Store;
 
 use crate::engine::{ConnectError, Connector, ConnectorSettings, TlsFiles};

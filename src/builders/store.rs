@@ -25,7 +25,7 @@ pub(super) fn directory(
 /// counts as missing, except a builder's, for which the reason is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    directory: Option<PathBuf>,
+    pub(super) directory: Option<PathBuf>,
 }
 
 /// buildx's file `current`.

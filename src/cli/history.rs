@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 /// Arguments of `history`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
+    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that; \
+    one of another client by what the engine calls it (`history ls --engine`). \
     Without compose files here, -p NAME names the project."
 )]
 pub struct HistoryArgs {
@@ -41,6 +42,12 @@ pub struct ListArgs {
     /// How many builds.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// List what the engine remembers instead, whoever built it: docker build, compose, bake, CI.
+    #[arg(long)]
+    pub engine: bool,
+    /// Of all projects.
+    #[arg(short, long, requires = "engine")]
+    pub all: bool,
     /// How to print it.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = HistoryFormat::Table)]
     pub format: HistoryFormat,
@@ -48,7 +55,7 @@ pub struct ListArgs {
 
 impl Default for ListArgs {
     fn default() -> Self {
-        Self { limit: 20, format: HistoryFormat::Table }
+        Self { limit: 20, engine: false, all: false, format: HistoryFormat::Table }
     }
 }
 

@@ -174,6 +174,7 @@ pub(super) const PAGES: &[Page] = &[
             ("why", "the last build"),
             ("why worker --build latest~1", "one service of the build before"),
             ("why --next", "what would run now"),
+            ("why --build pgx9xg0mz1", "a build of another client, by the engine's history"),
         ],
         codes: &[1, 3, 5],
     },
@@ -190,9 +191,10 @@ pub(super) const PAGES: &[Page] = &[
         command: "history ls",
         examples: &[
             ("history ls -n 5", "the last five"),
+            ("history ls --engine", "of any client, as the engine remembers them"),
             ("history ls --format json", "for scripts"),
         ],
-        codes: &[1, 5],
+        codes: &[1, 3, 5],
     },
     Page {
         command: "history show",
@@ -200,7 +202,7 @@ pub(super) const PAGES: &[Page] = &[
             ("history show latest~1", "the build before the last"),
             ("history show --timeline build.html", "draw it as a page"),
         ],
-        codes: &[1, 5],
+        codes: &[1, 3, 5],
     },
     Page {
         command: "history compare",

@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 /// Arguments of `why`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that. \
+    after_long_help = "A build is named by its id, the beginning of it, `latest`, or `latest~N` for the Nth before that; \
+    one of another client by what the engine calls it (`history ls --engine`). \
     Without compose files here, -p NAME names the project."
 )]
 pub struct WhyArgs {

@@ -7,15 +7,15 @@ use crate::cli::history::{
     CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, LogsArgs, RemoveArgs,
     ShowArgs,
 };
+use crate::commands::recorded::{self, Meant};
+use crate::commands::remembered::{History, broken, find};
 use crate::commands::results::{check_timeline, write_timeline};
-use crate::compose;
-use crate::error::{CommandError, ExitKind};
+use crate::error::CommandError;
 use crate::explain;
-use crate::history::{Entry, ReadError, Store, StoreError, Stored, copied, select, store};
+use crate::history::{ReadError, Stored, copied, store};
 use crate::run::replay;
 use crate::solve;
 use crate::targets::TargetOptions;
-use crate::terminal::Ui;
 use crate::view::history;
 use crate::view::timeline::Timeline;
 use crate::view::why;
@@ -25,49 +25,61 @@ use crate::view::why;
 /// # Errors
 /// A build that is not there or not clear, or a ledger that cannot be read.
 pub async fn run(app: &App, args: &HistoryArgs) -> Result<(), CommandError> {
-    let history = History::open(app)?;
     match &args.action {
-        None => history.list(&ListArgs::default()),
-        Some(HistoryAction::Ls(args)) => history.list(args),
-        Some(HistoryAction::Show(args)) => history.show(args),
-        Some(HistoryAction::Compare(args)) => history.compare(args),
-        Some(HistoryAction::Logs(args)) => history.logs(app, args).await,
-        Some(HistoryAction::Rm(args)) => history.remove(args),
+        None => History::open(app)?.list(&ListArgs::default()),
+        Some(HistoryAction::Ls(args)) if args.engine => recorded::list(app, args).await,
+        Some(HistoryAction::Ls(args)) => History::open(app)?.list(args),
+        Some(HistoryAction::Show(args)) => show(app, args).await,
+        Some(HistoryAction::Compare(args)) => History::open(app)?.compare(args),
+        Some(HistoryAction::Logs(args)) => logs(app, args).await,
+        Some(HistoryAction::Rm(args)) => History::open(app)?.remove(args),
     }
 }
 
-/// The project's name: given, or that of the compose files.
-fn project_name(app: &App) -> Result<String, CommandError> {
-    let given = app.global.project.project_name.as_deref();
-    match given.or_else(|| app.environment.get("COMPOSE_PROJECT_NAME")) {
-        Some(name) => Ok(compose::normalise_name(name)),
-        None => match app.project() {
-            Ok(project) => Ok(project.name),
-            Err(error) => Err(error.hint("-p NAME names a project whose files are gone")),
-        },
+async fn show(app: &App, args: &ShowArgs) -> Result<(), CommandError> {
+    let (page, trace) = (args.timeline.as_deref(), args.trace.as_deref());
+    check_timeline(page, trace)?;
+    let own = History::open(app);
+    let is_drawn = page.is_some() || trace.is_some();
+    let (entry, why) = match recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)? {
+        Meant::Own(entry) if is_drawn => {
+            let (others, _) = store::read_all(&own?.builds()?, usize::MAX);
+            let why = explain::by_history((*entry).clone(), others);
+            (*entry, Some(why))
+        }
+        Meant::Own(entry) => (*entry, None),
+        Meant::OfEngine(named) if is_drawn => {
+            let (entry, why) = recorded::explain(app, own.as_ref().ok(), named).await?;
+            (entry, Some(why))
+        }
+        Meant::OfEngine(named) => (recorded::read(app, named).await?.entry, None),
+    };
+    if let Some(why) = why {
+        let timeline = Timeline::of_entry(&entry).explained(&why::of_steps(&why));
+        write_timeline(&timeline, page, trace, &app.ui)?;
     }
+    let columns = app.ui.data_columns();
+    app.ui.data(&match args.format {
+        HistoryFormat::Json => history::document(&entry),
+        HistoryFormat::Table => history::show(&entry, Timestamp::now(), columns),
+    });
+    Ok(())
 }
 
-/// The history of one project.
-pub(super) struct History<'a> {
-    store: Store,
-    project: String,
-    ui: &'a Ui,
+async fn logs(app: &App, args: &LogsArgs) -> Result<(), CommandError> {
+    let own = History::open(app);
+    let entry = match recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)? {
+        Meant::Own(entry) => *entry,
+        Meant::OfEngine(named) => recorded::read(app, named).await?.entry,
+    };
+    let plan = || {
+        let set = app.targets(&app.project().ok()?, TargetOptions::default()).ok()?;
+        solve::checked_plan(&set, None).ok()
+    };
+    replay(app, &entry, &args.services, plan().as_ref()).await
 }
 
-impl<'a> History<'a> {
-    pub(super) fn open(app: &'a App) -> Result<Self, CommandError> {
-        let Some(directory) = app.environment.ledger_directory() else {
-            return Err(CommandError::new(
-                ExitKind::Usage,
-                "there is no place for a history of builds",
-            )
-            .hint("set DOC2MD_DOCKER_STATE_DIR or HOME"));
-        };
-        let project = project_name(app)?;
-        Ok(Self { store: Store::open(directory), project, ui: &app.ui })
-    }
-
+impl History<'_> {
     fn list(&self, args: &ListArgs) -> Result<(), CommandError> {
         let (entries, skipped) = store::read_all(&self.builds()?, args.limit);
         self.warn(&skipped);
@@ -80,24 +92,6 @@ impl<'a> History<'a> {
             let columns = self.ui.data_columns();
             self.ui.data(&history::list(&entries, now, columns, self.ui.unicode()));
         }
-        Ok(())
-    }
-
-    fn show(&self, args: &ShowArgs) -> Result<(), CommandError> {
-        let builds = self.builds()?;
-        let entry = self.read(&builds, &args.build)?;
-        let (page, trace) = (args.timeline.as_deref(), args.trace.as_deref());
-        check_timeline(page, trace)?;
-        if page.is_some() || trace.is_some() {
-            let (others, _) = store::read_all(&builds, usize::MAX);
-            let causes = why::of_steps(&explain::by_history(entry.clone(), others));
-            write_timeline(&Timeline::of_entry(&entry).explained(&causes), page, trace, self.ui)?;
-        }
-        let columns = self.ui.data_columns();
-        self.ui.data(&match args.format {
-            HistoryFormat::Json => history::document(&entry),
-            HistoryFormat::Table => history::show(&entry, Timestamp::now(), columns),
-        });
         Ok(())
     }
 
@@ -118,15 +112,6 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    async fn logs(&self, app: &App, args: &LogsArgs) -> Result<(), CommandError> {
-        let entry = self.read(&self.builds()?, &args.build)?;
-        let plan = || {
-            let set = app.targets(&app.project().ok()?, TargetOptions::default()).ok()?;
-            solve::checked_plan(&set, None).ok()
-        };
-        replay(app, &entry, &args.services, plan().as_ref()).await
-    }
-
     fn remove(&self, args: &RemoveArgs) -> Result<(), CommandError> {
         let builds = self.builds()?;
         // All names are looked up before anything goes.
@@ -144,41 +129,9 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// The project's builds, the newest first.
-    pub(super) fn builds(&self) -> Result<Vec<Stored>, CommandError> {
-        self.store.entries(&self.project).map_err(|error| match error {
-            StoreError::Project(_) => {
-                CommandError::new(ExitKind::Usage, error.to_string()).keeping(error)
-            }
-            error => broken(error),
-        })
-    }
-
-    pub(super) fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
-        find(builds, spec)?.read().map_err(|error| {
-            CommandError::new(ExitKind::Failed, format!("cannot read build {spec}"))
-                .caused_by(error)
-        })
-    }
-
     fn warn(&self, skipped: &[ReadError]) {
         for error in skipped {
             self.ui.warn(&error.to_string());
         }
     }
-}
-
-fn find<'a>(builds: &'a [Stored], spec: &str) -> Result<&'a Stored, CommandError> {
-    if builds.is_empty() {
-        return Err(CommandError::new(ExitKind::Usage, "no builds of this project are remembered")
-            .hint("`doc2md-docker build` starts the history; -p NAME names another project"));
-    }
-    select(builds, spec).map_err(|error| {
-        CommandError::new(ExitKind::Usage, error.to_string())
-            .hint("`doc2md-docker history ls` lists them")
-    })
-}
-
-fn broken(error: StoreError) -> CommandError {
-    CommandError::new(ExitKind::Failed, "failed to use the history of builds").caused_by(error)
 }

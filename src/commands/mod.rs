@@ -17,6 +17,8 @@ pub mod lock;
 pub mod ls;
 pub mod man;
 pub mod plugin;
+mod recorded;
+mod remembered;
 mod results;
 pub mod stats;
 pub mod why;
@@ -79,6 +81,6 @@ async fn run_command(app: &App, command: &Command) -> Result<(), CommandError> {
         Command::Man(args) => man::run(app, args),
         Command::Plugin(args) => plugin::run(app, args),
         Command::Stats(args) => stats::run(app, args).await,
-        Command::Why(args) => why::run(app, args),
+        Command::Why(args) => why::run(app, args).await,
     }
 }

@@ -1,6 +1,7 @@
 //! `doc2md-docker why`: the history's builds to causes.
 
-use super::history::History;
+use super::recorded::{self, Meant};
+use super::remembered::History;
 use crate::app::App;
 use crate::cli::why::{WhyArgs, WhyFormat};
 use crate::error::{CommandError, ExitKind};
@@ -12,13 +13,17 @@ use crate::view::why;
 ///
 /// # Errors
 /// A build that is not there or not clear, a service it did not build, or a history that cannot be read.
-pub fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
-    let history = History::open(app)?;
-    let builds = history.builds()?;
-    let build = history.read(&builds, &args.build)?;
-    // What cannot be read explains nothing, that is all.
-    let (others, _) = store::read_all(&builds, usize::MAX);
-    let mut explanation = explain::with_advice(build, others);
+pub async fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
+    let own = History::open(app);
+    let meant = recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)?;
+    let mut explanation = match meant {
+        Meant::Own(build) => {
+            // What cannot be read explains nothing, that is all.
+            let (others, _) = store::read_all(&own?.builds()?, usize::MAX);
+            explain::with_advice(*build, others)
+        }
+        Meant::OfEngine(named) => recorded::explain(app, own.as_ref().ok(), named).await?.1,
+    };
     only(&mut explanation, &args.services)?;
     app.ui.data(&match args.format {
         WhyFormat::Json => why::document(&explanation),

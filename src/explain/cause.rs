@@ -63,6 +63,9 @@ pub enum Reason {
     Files {
         /// Which, as far as that is known.
         paths: Vec<PathChange>,
+        /// What the step reads, where it is not known which of it changed.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        among: Vec<String>,
     },
     /// Files of a build context are left out, or are no longer, by its ignore file.
     IgnoreFile {

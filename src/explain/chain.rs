@@ -234,7 +234,7 @@ impl<'a> Chain<'a> {
     }
 
     /// `--no-cache` for all stages: everything that can run did.
-    fn nothing_was_to_be_cached(&self) -> bool {
+    pub(super) fn nothing_was_to_be_cached(&self) -> bool {
         self.target.inputs.no_cache
             && self.steps.iter().all(|step| {
                 step.result != StepResult::Cached || StepName::parse(&step.name).is_base()
@@ -406,17 +406,17 @@ impl<'a> Before<'a> {
 }
 
 /// The stage and the text of a step.
-fn key(step: &StepEntry) -> String {
+pub(super) fn key(step: &StepEntry) -> String {
     StepName::parse(&step.name).key()
 }
 
 /// The cause of a step that is new.
-fn new(step: &StepEntry) -> Reason {
+pub(super) fn new(step: &StepEntry) -> Reason {
     Reason::Instruction { from: None, to: Some(step.instruction.clone()), above: false }
 }
 
 /// Whether another step stands right above a step than did before, and which.
-fn moved_down(
+pub(super) fn moved_down(
     before: &[&StepEntry],
     old: &StepEntry,
     now: &[&StepEntry],
@@ -434,7 +434,7 @@ fn moved_down(
     (was != is).then_some(Reason::Instruction { from, to, above: true })
 }
 
-fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
+pub(super) fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
     target.steps.iter().filter(|step| step.is_instruction()).collect()
 }
 
@@ -446,6 +446,6 @@ pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usi
     }
 }
 
-fn has_ended(step: &StepEntry) -> bool {
+pub(super) fn has_ended(step: &StepEntry) -> bool {
     matches!(step.result, StepResult::Cached | StepResult::Ran)
 }

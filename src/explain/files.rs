@@ -47,5 +47,6 @@ pub(super) fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
         || !differences.new.is_empty()
         || !differences.removed.is_empty()
         || differences.changed.iter().any(is_sure);
-    Some(Cause { reason: Reason::Files { paths: cause::paths(differences) }, certain })
+    let reason = Reason::Files { paths: cause::paths(differences), among: Vec::new() };
+    Some(Cause { reason, certain })
 }

@@ -11,7 +11,7 @@ pub(super) fn by_ignore_file(
     (old, was): (&StepEntry, &Inputs),
     (new, is): (&StepEntry, &Inputs),
 ) -> Option<Cause> {
-    let Reason::Files { paths } = &cause.reason else { return None };
+    let Reason::Files { paths, .. } = &cause.reason else { return None };
     // Of a named context the ignore file is another one.
     if paths.is_empty() || !old.contexts.is_empty() || !new.contexts.is_empty() {
         return None;

@@ -10,6 +10,7 @@ mod files;
 mod forecast;
 mod given;
 mod ignored;
+mod recorded;
 mod slower;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use advice::{Advice, Habit};
 pub use cause::{Cause, Change, Loss, PathChange, Reason, Since};
 pub use chain::Digests;
 pub use forecast::{Known, forecast};
+pub use recorded::by_engine;
 
 /// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.
 pub fn by_history(mut build: Entry, mut others: Vec<Entry>) -> Explanation {
@@ -130,15 +132,9 @@ pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
     let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
         let chain = Chain::new(target, build, &here, &|_| HashMap::new());
         let steps = chain.steps.iter().enumerate().map(|(index, entry)| Step {
-            cached: match entry.result {
-                StepResult::Cached => Some(true),
-                StepResult::Ran | StepResult::Failed => Some(false),
-                StepResult::Cancelled | StepResult::NotRun => None,
-            },
-            duration_seconds: entry.seconds,
             cause: chain.ran(index).then(|| chain.cause(index)),
             slower: slower::slower(entry, target, build, earlier),
-            ..step(index, entry, target, build)
+            ..explained(index, entry, target, build)
         });
         Target {
             target: target.name.clone(),
@@ -157,6 +153,19 @@ fn here<'a>(build: &Entry, earlier: &'a [Entry]) -> Vec<&'a Entry> {
             && it.started < build.started
     };
     earlier.iter().filter(here).collect()
+}
+
+/// A step of which it is known how it ended, not why.
+fn explained(index: usize, entry: &StepEntry, target: &TargetEntry, build: &Entry) -> Step {
+    Step {
+        cached: match entry.result {
+            StepResult::Cached => Some(true),
+            StepResult::Ran | StepResult::Failed => Some(false),
+            StepResult::Cancelled | StepResult::NotRun => None,
+        },
+        duration_seconds: entry.seconds,
+        ..step(index, entry, target, build)
+    }
 }
 
 /// A step of which nothing is known but what it is.

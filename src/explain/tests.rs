@@ -64,7 +64,7 @@ fn files_are_the_cause_and_the_rest_follows() {
     let target = &explanation.targets[0];
     let cause = |index: usize| target.steps[index].cause.clone().unwrap();
     let paths = vec![change("requirements.txt", Change::Changed)];
-    assert_eq!(cause(1), Reason::Files { paths }.certain());
+    assert_eq!(cause(1), Reason::Files { paths, among: Vec::new() }.certain());
     assert_eq!(cause(2), Reason::EarlierStep { because_of_step: 1 }.certain());
     assert_eq!(cause(3), Reason::EarlierStep { because_of_step: 2 }.certain());
     assert_eq!((target.root(3), target.root(1)), (1, 1));

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 const TIME_DIGITS: usize = 8;
 /// Digits that tell builds of one millisecond apart.
 const NOISE_DIGITS: usize = 4;
+/// The longest name of a build in an engine's history that is taken: buildx makes 25 letters and digits.
+const MOST_REF: usize = 64;
 
 /// The name of a build: eight base-36 digits of its start in milliseconds since the epoch, then four
 /// that are random. Sorted as text, ids are in the order of time; the ids of builds more than
@@ -36,6 +38,14 @@ impl BuildId {
         let right = text.len() == TIME_DIGITS + NOISE_DIGITS
             && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
         right.then(|| Self(text.to_owned()))
+    }
+
+    /// What an engine calls a build in its own history, as the name of it; `None` where that is not in the form in which
+    /// clients of BuildKit name builds. Such names are in no order.
+    pub fn of_engine(build_ref: &str) -> Option<Self> {
+        let right = (1..=MOST_REF).contains(&build_ref.len())
+            && build_ref.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        right.then(|| Self(build_ref.to_owned()))
     }
 
     /// The id as text.
@@ -69,5 +79,10 @@ mod tests {
         for text in ["", "../../etc/pa", "mhx3k2p9a7f", "MHX3K2P9A7F2", "mhx3k2p9a7fé"] {
             assert_eq!(BuildId::parse(text), None, "{text}");
         }
+        for text in ["", "../x", "a b", "\u{1b}[2J", &"a".repeat(65)] {
+            assert_eq!(BuildId::of_engine(text), None, "{text}");
+        }
+        let build_ref = "pgx9xg0mz1sq34dxf3raaw8p1";
+        assert_eq!(BuildId::of_engine(build_ref).unwrap().as_str(), build_ref);
     }
 }

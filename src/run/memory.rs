@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
 use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, cleaned, past};
-use crate::inventory::{EngineFacts, Store as ImageStore};
+use crate::inventory::EngineFacts;
 use crate::progress::estimate::Past;
 use crate::progress::{RunSummary, RunTrace};
 use crate::redact::Redactor;
@@ -173,9 +173,6 @@ pub(super) async fn told(asked: JoinHandle<Told>) -> Told {
 
 /// The engine as it is remembered.
 fn info(facts: EngineFacts) -> EngineInfo {
-    let store = match facts.store {
-        ImageStore::Containerd => "containerd".to_owned(),
-        _ => facts.driver,
-    };
+    let store = facts.store.name(&facts.driver).to_owned();
     EngineInfo { id: facts.id, version: facts.version, store }
 }

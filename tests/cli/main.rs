@@ -16,6 +16,7 @@ mod init;
 mod install;
 mod progress;
 mod readme;
+mod recorded;
 mod redaction;
 mod reference;
 mod settings;

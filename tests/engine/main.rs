@@ -50,6 +50,7 @@ mod ownership_by_chance;
 mod private_engines;
 mod progress;
 mod projects;
+mod recorded;
 mod registry;
 mod secrets;
 mod services;

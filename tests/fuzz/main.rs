@@ -58,6 +58,7 @@ tests! {
     compose
     env_file
     dockerfile
+    provenance
     dockerignore
     docker_config
     disk_usage

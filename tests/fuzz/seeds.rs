@@ -51,6 +51,13 @@ pub(crate) fn dockerfile() -> Vec<Vec<u8>> {
     seeds
 }
 
+pub(crate) fn provenance() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"materials":[{"uri":"pkg:docker/doc2md/base@b%2Fx?platform=linux%2Famd64","digest":{"sha256":"4b5ca62bf3cc4826fc5e0bffae6fedcf8d247e8fc5ec81f900a2b3b8faac4045"}}],"buildConfig":{"llbDefinition":[{"id":"step0","op":{"Op":{"source":{"identifier":"docker-image://docker.io/doc2md/base:b/x","attrs":{"image.resolvemode":"local"}}},"platform":{"OS":"linux"}}},{"id":"step1","op":{"Op":{"source":{"identifier":"local://context","attrs":{"local.followpaths":"[]"}}}}},{"id":"step2","op":{"Op":{"file":{"actions":[{"secondaryInput":1,"output":-1,"Action":{"copy":{"src":"/f","dest":"/"}}}]}}},"inputs":["step0:0","step1:0"]},{"id":"step3","op":{"Op":{"exec":{"meta":{"args":["sh"],"env":["A=1"],"extraHosts":[{"Host":"h","IP":"1"}]},"mounts":[{"dest":"/"},{"input":1,"selector":"/f"},{"input":-1,"cacheOpt":{"ID":"c"}}]}}},"inputs":["step2:0","step1:0"]}],"digestMapping":{"sha256:a":"step3","sha256:b":"step2"}},"metadata":{"https://mobyproject.org/buildkit@v1#metadata":{"source":{"infos":[{"filename":"D","data":"RlJPTSB4Cg=="}]}}}}"#,
+        r#"{"predicate":{"buildDefinition":{"internalParameters":{"buildConfig":{"llbDefinition":[{"id":"a","op":{"Op":{}}}],"digestMapping":{"d":"a"}}},"resolvedDependencies":[]},"runDetails":{"metadata":{"buildkit_metadata":{"source":{"infos":[]}}}}}}"#,
+    ])
+}
+
 pub(crate) fn dockerignore() -> Vec<Vec<u8>> {
     let mut seeds = files(&["examples", "templates"], &["dockerignore"]);
     seeds.extend(texts(&[

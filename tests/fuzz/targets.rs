@@ -25,6 +25,7 @@ use doc2md_docker::init::tree::Tree;
 use doc2md_docker::lock::source::Source;
 use doc2md_docker::lock::{Lock, LockOptions, Named, Selection, header, split};
 use doc2md_docker::progress::{Event, Redaction, SolveStatus, StatusBounds, TargetInfo};
+use doc2md_docker::recorded::Provenance;
 use doc2md_docker::redact::{self, Redactor, Secrets};
 use doc2md_docker::solve::oci_layout::{Index, LayoutRef, Name};
 use doc2md_docker::targets::{TargetOptions, from_compose, print_json, reference as image_name};
@@ -100,6 +101,14 @@ pub(crate) fn dockerfile(input: &[u8]) {
     drop(text_of::file_uses(&text, None, &BTreeMap::new()));
     drop(text_of::context_fingerprint(&text, Some("x")));
     drop(text_of::excerpt(&text, "D", Place { line_start: 2, line_end: 9, column: Some(3) }));
+}
+
+pub(crate) fn provenance(input: &[u8]) {
+    let mut provenance = Provenance::default();
+    provenance.add(input);
+    let members = provenance.operations.keys().cloned().collect();
+    provenance.add_group("group", &members);
+    provenance.redact(&Redactor::default());
 }
 
 pub(crate) fn dockerignore(input: &[u8]) {

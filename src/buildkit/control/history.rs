@@ -11,15 +11,12 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::Control;
+use super::recorded::{self, ID_KEYS, NAMES_KEY};
 use crate::buildkit::convert;
 use crate::progress::{SolveStatus, StatusBounds, Trace};
 
 /// Frontend attribute with the compose project of a build.
 const PROJECT_ATTR: &str = "label:com.docker.compose.project";
-/// What an exporter says of the image that it made: the digests one of which is the image's id, by the image store.
-const ID_KEYS: [&str; 2] = ["containerimage.config.digest", "containerimage.digest"];
-/// The names that it gave it, separated by commas.
-const NAMES_KEY: &str = "image.name";
 /// Largest record that is taken.
 const RECORD_LIMIT: usize = 64 << 20;
 /// Bytes of all records together, without what is not used of them. An engine keeps 50 builds by default.
@@ -115,6 +112,19 @@ impl Control {
         if self.records(build_ref).await?.is_none_or(|found| !found.contains_key(build_ref)) {
             return Ok(false);
         }
+        self.statuses(build_ref, to).await?;
+        Ok(true)
+    }
+
+    /// The same of a build that it knows to have ended.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn statuses(
+        &self,
+        build_ref: &str,
+        to: &mpsc::Sender<SolveStatus>,
+    ) -> Result<(), tonic::Status> {
         let request = pb::StatusRequest { r#ref: build_ref.to_owned() };
         let mut stream = self.client.clone().status(request).await?.into_inner();
         let mut bounds = StatusBounds::default();
@@ -125,7 +135,7 @@ impl Control {
                 break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Removes the ended builds of a project from what the engine remembers, as `docker buildx history rm`
@@ -146,7 +156,7 @@ impl Control {
 
     /// The builds by their refs, or the one of `build_ref` unless that is empty; `None` where the engine has no such
     /// question.
-    async fn records(
+    pub(super) async fn records(
         &self,
         build_ref: &str,
     ) -> Result<Option<BTreeMap<String, pb::BuildHistoryRecord>>, tonic::Status> {
@@ -213,8 +223,18 @@ impl Records {
             r#ref: told.r#ref,
             frontend_attrs: told.frontend_attrs,
             exporter_response: told.exporter_response,
+            exporters: told.exporters,
             created_at: told.created_at,
             completed_at: told.completed_at,
+            num_cached_steps: told.num_cached_steps,
+            num_total_steps: told.num_total_steps,
+            error: told.error.map(recorded::without_details),
+            result: told.result.map(recorded::without_results),
+            results: told
+                .results
+                .into_iter()
+                .map(|(platform, it)| (platform, recorded::without_results(it)))
+                .collect(),
             ..pb::BuildHistoryRecord::default()
         };
         self.bytes += record.encoded_len() + record.r#ref.len();
@@ -275,7 +295,7 @@ mod tests {
             records.add(event(id, kind, 10 << 20)).unwrap();
         }
         assert_eq!(records.found.keys().collect::<Vec<_>>(), ["1"]);
-        assert!(records.bytes < 10_000, "{}", records.bytes);
+        assert!(records.bytes < 20_000, "{}", records.bytes);
         let all = (0..100_000).try_for_each(|_| records.add(event(1, Complete, 0)));
         let error = all.unwrap_err();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 mod content;
 mod history;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use crate::engine::Connector;
 use crate::progress::{SolveStatus, StatusBounds};
 
 pub use history::{ListedBuilds, PastBuild, PastBuilds};
+pub use recorded::RecordedBuild;
 
 /// How long the engine may take to know a build's ref before Status gives up.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);

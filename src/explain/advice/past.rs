@@ -61,7 +61,7 @@ impl<'a> Past<'a> {
     /// The files by which a step ran by itself, where it is certain that it was by these.
     pub(super) fn files(&self, index: usize) -> Option<Vec<&str>> {
         match self.certain(index) {
-            Some(Reason::Files { paths }) if !paths.is_empty() => {
+            Some(Reason::Files { paths, .. }) if !paths.is_empty() => {
                 Some(paths.iter().map(|it| it.path.as_str()).collect())
             }
             _ => None,

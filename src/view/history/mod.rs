@@ -1,6 +1,7 @@
 //! Earlier builds in words and documents. Pure: entries of the ledger in, text out.
 
 mod compare;
+mod engine;
 mod list;
 mod show;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use crate::terminal::format;
 use crate::view::table;
 
 pub use compare::{Comparison, comparison};
+pub use engine::{engine, engine_json};
 pub use list::{list, list_json};
 pub use show::show;
 

@@ -180,8 +180,9 @@ mod tests {
                     path("c.txt", Change::Added),
                     path("d.txt", Change::Removed),
                 ],
+                among: Vec::new(),
             },
-            Reason::Files { paths: Vec::new() },
+            Reason::Files { paths: Vec::new(), among: vec![text("a/b"), text("c\u{1b}[2J")] },
             Reason::EarlierStep { because_of_step: 7 },
             Reason::RecordGone {
                 built: entry.id.clone(),

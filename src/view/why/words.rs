@@ -68,8 +68,14 @@ pub(in crate::view) fn because(step: &Step) -> String {
             short(from),
             short(to)
         ),
-        Reason::Files { paths } if paths.is_empty() => "because files changed".to_owned(),
-        Reason::Files { paths } => format!("because {}", files(paths)),
+        Reason::Files { among, .. } if !among.is_empty() => {
+            format!(
+                "because files that it reads changed; the engine does not tell which of {}",
+                some(among)
+            )
+        }
+        Reason::Files { paths, .. } if paths.is_empty() => "because files changed".to_owned(),
+        Reason::Files { paths, .. } => format!("because {}", files(paths)),
         Reason::Stage { .. } | Reason::EarlierStep { .. } => {
             "because a step that it stands on ran".to_owned()
         }
@@ -167,6 +173,14 @@ fn list(paths: &[PathChange], wanted: Change, one: &str, many: &str) -> Option<S
         _ => names.join(", "),
     };
     Some(format!("{shown} {verb}").trim_end().to_owned())
+}
+
+/// Some of the paths.
+fn some(paths: &[String]) -> String {
+    let names: Vec<String> = paths.iter().take(NAMED).map(|path| table::cell(path)).collect();
+    let rest = paths.len().saturating_sub(NAMED);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 fn quoted(text: &str) -> String {

@@ -24,22 +24,22 @@ pub(in crate::buildkit) struct InfoResponse {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ReadContentRequest {
+pub(in crate::buildkit) struct ReadContentRequest {
     #[prost(string, tag = "1")]
-    pub(super) digest: String,
+    pub(in crate::buildkit) digest: String,
     #[prost(int64, tag = "2")]
-    pub(super) offset: i64,
+    pub(in crate::buildkit) offset: i64,
     /// Bytes wanted; to the end where it is zero.
     #[prost(int64, tag = "3")]
-    pub(super) size: i64,
+    pub(in crate::buildkit) size: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ReadContentResponse {
+pub(in crate::buildkit) struct ReadContentResponse {
     #[prost(int64, tag = "1")]
-    pub(super) offset: i64,
+    pub(in crate::buildkit) offset: i64,
     #[prost(bytes = "vec", tag = "2")]
-    pub(super) data: Vec<u8>,
+    pub(in crate::buildkit) data: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
