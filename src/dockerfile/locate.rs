@@ -48,20 +48,19 @@ pub struct Outline<'a> {
 impl<'a> Outline<'a> {
     /// Parses `source`, as far as that goes.
     pub fn new(source: &'a str) -> Self {
-        Self::with_linked(source, &[])
+        Self::with_linked(source, &|_| false)
     }
 
-    /// The same where the named contexts `linked` are results of other targets: a stage that begins with one has nothing to
-    /// pull, and its instructions are counted from 1.
-    pub fn with_linked(source: &'a str, linked: &[&str]) -> Self {
+    /// The same where some FROMs, as they are written, name results of other targets: a stage that begins with one has nothing
+    /// to pull, and its instructions are counted from 1.
+    pub(super) fn with_linked(source: &'a str, names_linked: &dyn Fn(&str) -> bool) -> Self {
         let mut steps = steps(source);
         let mut is_linked = false;
         for step in &mut steps {
             if step.keyword == "FROM" {
                 let mut words = step.text.split(' ').skip(1);
                 let image = words.find(|word| !word.starts_with("--")).unwrap_or_default();
-                let is_named = linked.iter().any(|name| name.eq_ignore_ascii_case(image));
-                is_linked = is_named && step.number == Some(1);
+                is_linked = step.number == Some(1) && names_linked(image);
                 step.number = step.number.filter(|_| !is_linked);
             } else if is_linked {
                 step.number = step.number.map(|number| number - 1);
@@ -347,7 +346,7 @@ RUN ["/app/x"]
         let line = |outline: &Outline<'_>, name: &str| {
             outline.locate(name).map_or(0, |lines| *lines.start())
         };
-        let linked = Outline::with_linked(source, &["LIB"]);
+        let linked = Outline::with_linked(source, &|image| image == "lib");
         assert_eq!(line(&linked, "[a 1/3] RUN something"), 2);
         assert_eq!(line(&linked, "[stage-1 2/3] RUN something"), 5);
         assert_eq!(line(&Outline::new(source), "[a 2/3] RUN something"), 2);

@@ -93,6 +93,9 @@ pub struct Step {
     pub file: Option<String>,
     /// Its first line.
     pub line: Option<u32>,
+    /// The builder that it ran on, where that is no engine.
+    #[serde(skip)]
+    pub builder: Option<String>,
     /// Whether it came from the cache; `None` where it neither did nor ran.
     pub cached: Option<bool>,
     /// How long it ran.
@@ -177,6 +180,7 @@ fn step(index: usize, entry: &StepEntry, target: &TargetEntry, build: &Entry) ->
         instruction: entry.instruction.clone(),
         file: target.dockerfile.as_deref().map(|file| shown(file, build)),
         line: entry.line,
+        builder: Some(build.engine.builder.clone()).filter(|name| !name.is_empty()),
         cached: None,
         duration_seconds: 0.0,
         cause: None,

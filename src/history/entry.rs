@@ -61,6 +61,9 @@ pub struct EngineInfo {
     /// `containerd` for the containerd image store, else the storage driver, such as `overlay2`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub store: String,
+    /// The builder, where it is one that has no engine around it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub builder: String,
 }
 
 /// How a run or a target ended.

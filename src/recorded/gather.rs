@@ -76,7 +76,15 @@ impl<'a> History<'a> {
         let (engine, pruned) = match told {
             Some((facts, pruned)) => {
                 let store = facts.store.name(&facts.driver).to_owned();
-                (EngineInfo { id: facts.id, version: facts.version, store }, pruned)
+                (
+                    EngineInfo {
+                        id: facts.id,
+                        version: facts.version,
+                        store,
+                        ..EngineInfo::default()
+                    },
+                    pruned,
+                )
             }
             None => (EngineInfo::default(), None),
         };

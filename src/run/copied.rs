@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::build_context::coverage::{Coverage, Paths};
 use crate::build_context::root::Root;
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
-use crate::dockerfile::{CopySources, Outline};
+use crate::dockerfile::{self, CopySources};
 use crate::history::CopiedFiles;
 use crate::history::copied::{Collector, Covered};
 use crate::history::record::TargetFacts;
@@ -110,7 +110,7 @@ pub(super) fn add<L: Listing>(
         };
         let Some((_, text)) = &facts.dockerfile else { continue };
         let linked = facts.linked();
-        let outline = Outline::with_linked(text, &linked);
+        let outline = dockerfile::outline(text, &linked, &facts.args);
         let lists = listings(name, origin);
         facts.ignored = ignored(&lists);
         let lists: Vec<_> = lists.iter().map(|list| (list, Paths::wanted(list.wanted()))).collect();

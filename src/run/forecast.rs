@@ -64,8 +64,9 @@ impl Ready<'_> {
         };
         announce(&mut trace, &prepared.jobs, &graphs, redactor);
         let mut facts = facts::targets(self.run.plan, &prepared.jobs);
-        let origins = copied::origins(&prepared.jobs);
-        let listings = listed::all(&origins, &local_sources(&graphs));
+        let origins = Arc::new(copied::origins(&prepared.jobs));
+        let (walked, sources) = (origins.clone(), local_sources(&graphs));
+        let listings = beside(move || listed::all(&walked, &sources)).await?;
         copied::add(&origins, &trace, &mut facts, |name, _| {
             listings.get(name).cloned().unwrap_or_default()
         });
@@ -81,7 +82,11 @@ impl Ready<'_> {
         };
         let others = self.run.memory.as_ref().map(Memory::read).unwrap_or_default();
         let mut entry = memory::entry(self.run.memory.as_ref(), &ended);
-        listed::read_contents(&mut entry, &others, &origins);
+        let read = move || {
+            listed::read_contents(&mut entry, &others, &origins);
+            (entry, others)
+        };
+        let (entry, others) = beside(read).await?;
         let uncached = definitions(&graphs).flat_map(Definition::uncached).collect();
         let digests = |earlier: &Entry| digests(&graphs, &facts, earlier);
         let is_kept = |run: &StepEntry| cache.as_ref().is_none_or(|cache| cache.has(run));
@@ -95,6 +100,16 @@ impl Ready<'_> {
         trace.apply(&Event::Planned { targets: self.run.plan.targets() }, Duration::ZERO);
         trace
     }
+}
+
+/// Does what reads many files on a thread of its own, so that Ctrl-C counts meanwhile.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CommandError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        let message = "failed to look through the build contexts";
+        CommandError::new(ExitKind::Failed, message).caused_by(error)
+    })
 }
 
 /// The error of a target whose build graph cannot be had: that of a build of it.
@@ -116,7 +131,7 @@ fn failed(
 /// What the engine says of itself, and what is in its build cache where it tells that.
 async fn cache_of(site: &Site, prepared: &Prepared) -> (memory::Told, Option<Kept>) {
     let Site::Engine(engine) = site else {
-        return (builder_told(prepared.about.clone().unwrap_or_default()), None);
+        return (builder_told(prepared.about.clone().unwrap_or_default(), site), None);
     };
     let (told, records) =
         tokio::join!(memory::Told::by(&engine.engine), engine.engine.cache_records());

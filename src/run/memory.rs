@@ -174,5 +174,5 @@ pub(super) async fn told(asked: JoinHandle<Told>) -> Told {
 /// The engine as it is remembered.
 fn info(facts: EngineFacts) -> EngineInfo {
     let store = facts.store.name(&facts.driver).to_owned();
-    EngineInfo { id: facts.id, version: facts.version, store }
+    EngineInfo { id: facts.id, version: facts.version, store, builder: String::new() }
 }

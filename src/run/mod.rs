@@ -148,9 +148,14 @@ impl Run<'_> {
 }
 
 /// BuildKit by itself, as it is remembered: by its worker, which keeps its id and its cache.
-fn builder_told(about: About) -> memory::Told {
+fn builder_told(about: About, site: &Site) -> memory::Told {
     let version = about.version.unwrap_or_default();
-    let engine = EngineInfo { id: about.worker, version, store: "buildkit".to_owned() };
+    let builder = match site {
+        Site::Node(node) => node.name.split('/').next().unwrap_or_default().to_owned(),
+        Site::Engine(_) => String::new(),
+    };
+    let store = "buildkit".to_owned();
+    let engine = EngineInfo { id: about.worker, version, store, builder };
     memory::Told { engine, pruned: None }
 }
 

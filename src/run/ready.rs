@@ -129,7 +129,7 @@ impl Ready<'_> {
         if self.run.memory.is_some() {
             let told = match (asked, about) {
                 (Some(asked), _) => memory::told(asked).await,
-                (None, about) => builder_told(about.unwrap_or_default()),
+                (None, about) => builder_told(about.unwrap_or_default(), &self.site),
             };
             let after = bases::of_run(&finished.trace, engine.as_ref()).await;
             facts.values_mut().for_each(|facts| facts.images.clone_from(&after));

@@ -166,6 +166,10 @@ fn a_build_there_is_the_same_as_on_the_engine() {
     ran_nothing(&said);
     assert!(!said.contains("building on"), "{said}");
     assert_eq!(digests(&here), digests(&there));
+    // What was built there first is told of there.
+    let why = text(&ours(&project, &["why", "--build", "latest~1"]));
+    let place = "because no earlier build of it is remembered on the builder tcp";
+    assert!(why.contains(place), "{why}");
     for builder in ["unix", "tcp", "tls"] {
         let image = format!("{}-web", project.name());
         engine.docker_ok(&["image", "rm", &image]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::CacheRecord;
 
-use crate::support::{BUSYBOX, Engine, Project, on_every_engine, on_every_engine_to_prune};
+use crate::support::{BUSYBOX, Engine, Project, engine, on_every_engine, on_every_engine_to_prune};
 
 /// What of a build ran by itself: the beginning of the instruction, its cause, what the cause names, and whether it is
 /// certain.
@@ -320,4 +320,28 @@ fn habits_are_told_with_what_they_cost() {
         // The first of these builds knew of no habit.
         assert_eq!(advice(&["--build", "latest~2"]), Value::Null);
     });
+}
+
+#[test]
+fn a_linked_target_is_named_also_where_an_argument_names_it() {
+    let engine = engine("28.5");
+    let project = Project::new(&engine);
+    let name = project.name().to_owned();
+    project.write(
+        "compose.yaml",
+        "services:\n  lib: {build: {context: ., dockerfile: lib.Dockerfile}}\n  \
+         app: {build: {context: ., args: {BASE: lib}, additional_contexts: {lib: 'service:lib'}}}\n",
+    );
+    project.write("Dockerfile", format!("ARG BASE=none\nFROM $BASE\nRUN echo app {name}\n"));
+    for word in ["one", "two"] {
+        let lib = format!("FROM {BUSYBOX}\nRUN echo {word} {name}\n");
+        project.write("lib.Dockerfile", lib);
+        build(&project, &[]);
+    }
+    let run = project.run(&["why", "app", "--format", "json"]).success();
+    let report: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    let step = &report["targets"][0]["steps"][0];
+    assert_eq!(step["line"], 3, "{report:#}");
+    let cause = json!({"kind": "context", "context": "lib", "target": "lib", "certain": true});
+    assert_eq!(step["cause"], cause, "{report:#}");
 }

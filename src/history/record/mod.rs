@@ -134,7 +134,8 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
     let none = TargetFacts::default();
     let facts = run.targets.get(&trace.info.name).unwrap_or(&none);
     let linked = facts.linked();
-    let outline = facts.dockerfile.as_ref().map(|(_, text)| Outline::with_linked(text, &linked));
+    let outline =
+        facts.dockerfile.as_ref().map(|(_, text)| dockerfile::outline(text, &linked, &facts.args));
     let at = |at: Duration| run.started + at;
     let end = Duration::try_from_secs_f64(run.summary.seconds).unwrap_or_default();
     let finished = trace.started.map(|_| trace.finished.unwrap_or(end));

@@ -298,6 +298,18 @@ mod tests {
     }
 
     #[test]
+    fn a_builder_is_named() {
+        let mut explanation = every_cause();
+        let steps = &mut explanation.targets[0].steps;
+        steps.iter_mut().for_each(|step| step.builder = Some("far\u{1b}[2J".to_owned()));
+        let words = |index: usize| because(&explanation.targets[0].steps[index]);
+        assert_eq!(words(1), "because no earlier build of it is remembered on the builder far");
+        let gone = words(9);
+        assert!(gone.starts_with("because the builder far no longer has its result"), "{gone}");
+        assert!(gone.ends_with("and the builder far was updated from 28.4.0 to 28.5.2"), "{gone}");
+    }
+
+    #[test]
     fn no_line_is_too_long() {
         for columns in [20, 40, 80] {
             // Of advice a word may be longer: a reference, a path.

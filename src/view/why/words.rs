@@ -4,6 +4,8 @@ use crate::explain::{Change, Loss, PathChange, Reason, Since, Step};
 use crate::terminal::format;
 use crate::view::table;
 
+/// Where builds are made.
+const ENGINE: &str = "the engine";
 /// Files of one cause that are named.
 const NAMED: usize = 5;
 
@@ -43,10 +45,12 @@ pub(in crate::view) fn because(step: &Step) -> String {
     let short = |digest: &Option<String>| {
         digest.as_deref().map_or("an unknown one".to_owned(), |it| format::short_id(it).to_owned())
     };
+    let builder = step.builder.as_deref().map(|name| format!("the builder {}", table::cell(name)));
     let because = match &cause.reason {
         Reason::Requested => "because the cache was not to be read".to_owned(),
         Reason::FirstBuild => {
-            "because no earlier build of it is remembered on this engine".to_owned()
+            let place = builder.as_deref().unwrap_or("this engine");
+            format!("because no earlier build of it is remembered on {place}")
         }
         Reason::Instruction { from, to, above } => {
             instruction(from.as_deref(), to.as_deref(), *above)
@@ -81,8 +85,9 @@ pub(in crate::view) fn because(step: &Step) -> String {
         }
         Reason::IgnoreFile { paths } => format!("because {}", ignored(paths)),
         Reason::RecordGone { built, since } => format!(
-            "because the engine no longer has its result; nothing changed since build {built}{}",
-            happened(since)
+            "because {} no longer has its result; nothing changed since build {built}{}",
+            builder.as_deref().unwrap_or(ENGINE),
+            happened(since, builder.as_deref().unwrap_or(ENGINE))
         ),
         Reason::CacheMount { mount, lost, .. } => format!("because {}", loss(mount, *lost)),
         Reason::Unknown { changed } if changed.is_empty() => {
@@ -130,9 +135,9 @@ fn loss(mount: &str, lost: Loss) -> String {
 }
 
 /// `, but clean removed build cache, and the engine was updated from 28.4.0 to 28.5.2`.
-fn happened(since: &Since) -> String {
+fn happened(since: &Since, place: &str) -> String {
     let updated = since.from.as_deref().zip(since.to.as_deref()).map(|(from, to)| {
-        format!("the engine was updated from {} to {}", table::cell(from), table::cell(to))
+        format!("{place} was updated from {} to {}", table::cell(from), table::cell(to))
     });
     let cleaned = since.cleaned.map(|_| "`clean` removed build cache".to_owned());
     let pruned = since.pruned.map(|_| "somebody pruned build cache".to_owned());
