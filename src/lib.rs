@@ -33,7 +33,7 @@
 //! - [`completion`]: what could stand where somebody presses Tab; [`manual`]: man pages; [`docker_plugin`]: this program as
 //!   `docker doc2md`.
 //! - [`settings`]: defaults of options that a project's file has.
-//! - [`nearest`]: what a misspelt name may have meant; [`remote`]: what is not a local path.
+//! - [`counted`]: numbers of things in words; [`nearest`]: what a misspelt name may have meant; [`remote`]: what is not a local path.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
 
@@ -52,6 +52,7 @@ pub mod cli;
 pub mod commands;
 pub mod completion;
 pub mod compose;
+pub mod counted;
 pub mod dev;
 pub mod diagnose;
 pub mod docker_plugin;

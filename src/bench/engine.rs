@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::model::EngineReport;
+use crate::counted::{agreed, counted};
 use crate::engine::{Engine, EngineError};
 
 /// How long the engine may take to tell what it holds.
@@ -58,8 +59,11 @@ impl Before {
         let gone = gone.count();
         (gone > 0).then(|| {
             format!(
-                "{gone} records that were in the build cache before have gone: the engine's own garbage collection makes \
-                 room for new ones, or something else removed them"
+                "{} that {} in the build cache before {} gone: the engine's own garbage collection makes \
+                 room for new ones, or something else removed them",
+                counted(gone, "record"),
+                agreed(&gone, "was", "were"),
+                agreed(&gone, "has", "have"),
             )
         })
     }

@@ -6,6 +6,8 @@ use super::model::{CaseReport, Change, ResultReport, Sample};
 use super::variant::Variant;
 use super::{Case, Plan};
 
+use crate::counted::counted;
+
 /// What was measured so far. Projects go by their number.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -84,10 +86,8 @@ fn surprises(case: Case, result: &ResultReport) -> Vec<String> {
         Case::Unchanged => {
             let ran = result.targets.iter().filter(|it| it.ran > 0);
             ran.map(|target| {
-                let (name, steps) = (&target.name, target.ran);
-                format!(
-                    "{title}, {project}: {steps} steps of {name} ran although nothing had changed"
-                )
+                let (name, steps) = (&target.name, counted(target.ran, "step"));
+                format!("{title}, {project}: {steps} of {name} ran although nothing had changed")
             })
             .collect()
         }

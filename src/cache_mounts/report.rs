@@ -6,9 +6,16 @@ use serde::Serialize;
 use super::list::Content;
 use super::transfer::MountError;
 use super::{CacheMount, Restored, SavedMount, Use};
+use crate::counted::{agreed, counted};
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/cache-mounts/v1";
+
+/// What to say of things that are neither files nor folders.
+pub fn not_kept(things: u64) -> String {
+    let (are, files) = (agreed(&things, "is", "are"), agreed(&things, "file", "files"));
+    format!("{} that {are} no {files} {are} not kept", counted(things, "thing"))
+}
 
 /// What became of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,9 +124,7 @@ impl MountReport {
         self.disk_bytes = Some(counts.disk_bytes);
         self.last_used_at = counts.last_used.and_then(|it| Timestamp::from_second(it).ok());
         if counts.others > 0 && self.reason.is_none() {
-            let things = if counts.others == 1 { "thing" } else { "things" };
-            self.reason =
-                Some(format!("{} {things} that are no files are not kept", counts.others));
+            self.reason = Some(not_kept(counts.others));
         }
         self
     }

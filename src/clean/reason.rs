@@ -1,5 +1,6 @@
 //! Why a record of the build cache is removed or kept, in words.
 
+use crate::counted::counted;
 use crate::ownership::records::Reason;
 
 /// Why a record is removed or kept.
@@ -48,7 +49,7 @@ pub fn words(reason: &Reason) -> String {
         Reason::SharedMount { project: None } => "another build mounts it too".to_owned(),
         Reason::ForeignImage { image } => format!("image {image} has the layer"),
         Reason::Unexplained { uses, explained } => {
-            format!("used {uses} times, {explained} by known builds of the project")
+            format!("used {}, {explained} by known builds of the project", counted(*uses, "time"))
         }
         Reason::Needed { .. } => "a record that stays builds on it".to_owned(),
     }

@@ -196,7 +196,7 @@ pub struct GlobalArgs {
     /// When to use colours [env: NO_COLOR, CLICOLOR_FORCE].
     #[arg(long, global = true, hide_short_help = true, value_enum, value_name = "WHEN", default_value_t = ColorMode::Auto)]
     pub color: ColorMode,
-    /// Say more; repeat for debugging.
+    /// Say more: every step, layer, record and thing.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Print nothing but results.

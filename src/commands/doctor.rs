@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::app::App;
 use crate::cli::doctor::{DoctorArgs, DoctorFormat};
+use crate::counted::{agreed, counted};
 use crate::doctor::{self, Facts, Finding, Sources, Trouble, Verdict};
 use crate::error::{CommandError, ExitKind};
 use crate::files::write;
@@ -40,8 +41,10 @@ fn verdict(findings: &[Finding], is_engine_gone: bool) -> Result<(), CommandErro
     let kind = if is_engine_gone { ExitKind::EngineUnreachable } else { ExitKind::Failed };
     match problems {
         0 => Ok(()),
-        1 => Err(CommandError::new(kind, "1 problem was found")),
-        count => Err(CommandError::new(kind, format!("{count} problems were found"))),
+        count => {
+            let (problems, were) = (counted(count, "problem"), agreed(&count, "was", "were"));
+            Err(CommandError::new(kind, format!("{problems} {were} found")))
+        }
     }
 }
 

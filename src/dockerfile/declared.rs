@@ -76,7 +76,7 @@ pub fn declared_mounts(
     mounts
 }
 
-fn of_step(step: &SourceStep<'_>, scope: &Scope) -> Vec<DeclaredMount> {
+fn of_step(step: &SourceStep, scope: &Scope) -> Vec<DeclaredMount> {
     let variables = scope.variables();
     let mount = |option: String| {
         let read = |option: &str| cache_mounts(&format!("RUN --mount={option}")).pop();
@@ -93,7 +93,7 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// What stands before the first stage.
-    fn global(&self, steps: &[SourceStep<'_>]) -> Scope {
+    fn global(&self, steps: &[SourceStep]) -> Scope {
         let mut scope = Scope { args: self.platform.clone(), ..Scope::default() };
         let before = steps.iter().take_while(|step| step.keyword != "FROM");
         for step in before.filter(|step| step.keyword == "ARG") {

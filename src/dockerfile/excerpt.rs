@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::counted::counted;
 use crate::files::read::without_mark;
 
 /// Lines shown before and after the ones that are meant.
@@ -51,7 +52,7 @@ pub fn excerpt(source: &str, file: &str, place: Place) -> String {
         }
     }
     if shown_end < end {
-        let _ = write!(text, "\n{:gutter$} | ... {} more lines", "", end - shown_end);
+        let _ = write!(text, "\n{:gutter$} | ... {}", "", counted(end - shown_end, "more line"));
     }
     text
 }

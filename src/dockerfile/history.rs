@@ -72,13 +72,13 @@ pub fn history_lines(source: &str, stage: Option<&str>, history: &[&str]) -> Vec
 
 /// The instructions a stage is made of, those of the stages it builds on first.
 struct Chain<'a> {
-    steps: Vec<&'a SourceStep<'a>>,
+    steps: Vec<&'a SourceStep>,
     /// Line of the FROM with the base image.
     base: Option<usize>,
 }
 
 impl<'a> Chain<'a> {
-    fn of(all: &'a [SourceStep<'a>], stage: Option<&str>) -> Option<Self> {
+    fn of(all: &'a [SourceStep], stage: Option<&str>) -> Option<Self> {
         let stages = Stages::new(all);
         let mut wanted = match stage {
             None => stages.len().checked_sub(1)?,
@@ -103,7 +103,7 @@ impl<'a> Chain<'a> {
 
 /// The stages of a Dockerfile, found by name or number.
 pub(super) struct Stages<'a> {
-    all: &'a [SourceStep<'a>],
+    all: &'a [SourceStep],
     /// Places of the FROMs.
     froms: Vec<usize>,
     /// Indexes of the stages of each name, lower case, in order.
@@ -111,7 +111,7 @@ pub(super) struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    pub(super) fn new(all: &'a [SourceStep<'a>]) -> Self {
+    pub(super) fn new(all: &'a [SourceStep]) -> Self {
         let froms: Vec<usize> = (0..all.len()).filter(|at| all[*at].keyword == "FROM").collect();
         let mut named: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, from) in froms.iter().enumerate() {
@@ -127,12 +127,12 @@ impl<'a> Stages<'a> {
     }
 
     /// The FROM of a stage.
-    pub(super) fn from(&self, stage: usize) -> &'a SourceStep<'a> {
+    pub(super) fn from(&self, stage: usize) -> &'a SourceStep {
         &self.all[self.froms[stage]]
     }
 
     /// The other instructions of a stage.
-    pub(super) fn steps(&self, stage: usize) -> &'a [SourceStep<'a>] {
+    pub(super) fn steps(&self, stage: usize) -> &'a [SourceStep] {
         let end = self.froms.get(stage + 1).copied().unwrap_or(self.all.len());
         &self.all[self.froms[stage] + 1..end]
     }
@@ -149,7 +149,7 @@ impl<'a> Stages<'a> {
 }
 
 /// Image and stage name of a FROM.
-pub(super) fn words<'a>(from: &'a SourceStep) -> (&'a str, Option<&'a str>) {
+pub(super) fn words(from: &SourceStep) -> (&str, Option<&str>) {
     let mut words = from.text.split(' ').skip(1).skip_while(|word| word.starts_with("--"));
     let image = words.next().unwrap_or_default();
     let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and(words.next());

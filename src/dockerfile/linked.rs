@@ -8,11 +8,7 @@ use super::syntax::Syntax;
 
 /// The outline of a Dockerfile whose named contexts `linked` are results of other targets. `args` are the build arguments
 /// that are given: a FROM may name a context by one.
-pub fn outline<'a>(
-    source: &'a str,
-    linked: &[&str],
-    args: &BTreeMap<String, String>,
-) -> Outline<'a> {
+pub fn outline(source: &str, linked: &[&str], args: &BTreeMap<String, String>) -> Outline {
     let above = OnceCell::new();
     Outline::with_linked(source, &|image| {
         let is_linked = |image: &str| linked.iter().any(|name| name.eq_ignore_ascii_case(image));
@@ -40,7 +36,7 @@ fn above_stages(source: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn line(outline: &Outline<'_>, name: &str) -> usize {
+    fn line(outline: &Outline, name: &str) -> usize {
         outline.locate(name).map_or(0, |lines| *lines.start())
     }
 

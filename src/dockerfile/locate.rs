@@ -18,9 +18,10 @@ pub type Span = RangeInclusive<usize>;
 const MOST_COMPARED: usize = 1 << 20;
 
 /// One instruction of a Dockerfile.
-pub(super) struct SourceStep<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct SourceStep {
     /// As in `RUN`, upper case.
-    pub(super) keyword: &'a str,
+    pub(super) keyword: &'static str,
     pub(super) lines: Span,
     /// The instruction in one line: continuations joined, blanks collapsed.
     pub(super) text: String,
@@ -33,8 +34,9 @@ pub(super) struct SourceStep<'a> {
 }
 
 /// A Dockerfile, parsed once for any number of questions about it.
-pub struct Outline<'a> {
-    steps: Vec<SourceStep<'a>>,
+#[derive(Debug, Clone)]
+pub struct Outline {
+    steps: Vec<SourceStep>,
     /// Names of the stages, lower case.
     stages: Vec<Option<String>>,
     /// Indexes of the steps that have a vertex, by stage and number.
@@ -45,15 +47,15 @@ pub struct Outline<'a> {
     room: Cell<usize>,
 }
 
-impl<'a> Outline<'a> {
+impl Outline {
     /// Parses `source`, as far as that goes.
-    pub fn new(source: &'a str) -> Self {
+    pub fn new(source: &str) -> Self {
         Self::with_linked(source, &|_| false)
     }
 
     /// The same where some FROMs, as they are written, name results of other targets: a stage that begins with one has nothing
     /// to pull, and its instructions are counted from 1.
-    pub(super) fn with_linked(source: &'a str, names_linked: &dyn Fn(&str) -> bool) -> Self {
+    pub(super) fn with_linked(source: &str, names_linked: &dyn Fn(&str) -> bool) -> Self {
         let mut steps = steps(source);
         let mut is_linked = false;
         for step in &mut steps {
@@ -101,7 +103,7 @@ impl<'a> Outline<'a> {
         (!sources.paths.is_empty()).then_some(sources)
     }
 
-    fn step(&self, step_name: &str) -> Option<&SourceStep<'a>> {
+    fn step(&self, step_name: &str) -> Option<&SourceStep> {
         let (label, text) =
             match step_name.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
                 Some((label, text)) => (Some(label), text.trim()),
@@ -117,7 +119,7 @@ impl<'a> Outline<'a> {
             return numbered;
         }
         self.room.set(self.room.get().checked_sub(self.steps.len())?);
-        let new = |step: &SourceStep<'_>| Bigrams::new(&step.text);
+        let new = |step: &SourceStep| Bigrams::new(&step.text);
         let bigrams = self.bigrams.get_or_init(|| self.steps.iter().map(new).collect());
         let text = Bigrams::new(&text);
         // ONBUILD of the base image shifts numbers; variables and defaults change the text.
@@ -171,11 +173,11 @@ pub fn stages(source: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-pub(super) fn steps(source: &str) -> Vec<SourceStep<'_>> {
+pub(super) fn steps(source: &str) -> Vec<SourceStep> {
     // The parser leaves one mark out by itself: of several, its places would not be ours.
     let source = source.trim_start_matches('\u{feff}');
     let Ok(instructions) = parse_iter(source) else { return Vec::new() };
-    let mut steps: Vec<SourceStep<'_>> = Vec::new();
+    let mut steps: Vec<SourceStep> = Vec::new();
     let mut starts = Vec::new();
     let (mut stage, mut next) = (None, 0);
     let mut names: HashSet<String> = HashSet::new();
@@ -343,9 +345,8 @@ RUN ["/app/x"]
     #[test]
     fn a_stage_on_a_linked_target_is_counted_from_its_first_instruction() {
         let source = "FROM lib AS a\nRUN one\nRUN two\nFROM x\nRUN three\nRUN four\n";
-        let line = |outline: &Outline<'_>, name: &str| {
-            outline.locate(name).map_or(0, |lines| *lines.start())
-        };
+        let line =
+            |outline: &Outline, name: &str| outline.locate(name).map_or(0, |lines| *lines.start());
         let linked = Outline::with_linked(source, &|image| image == "lib");
         assert_eq!(line(&linked, "[a 1/3] RUN something"), 2);
         assert_eq!(line(&linked, "[stage-1 2/3] RUN something"), 5);

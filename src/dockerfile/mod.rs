@@ -14,6 +14,7 @@ mod linked;
 mod locate;
 mod mounts;
 mod parse_error;
+mod preparation;
 pub mod syntax;
 mod uses;
 
@@ -27,6 +28,7 @@ pub use linked::outline;
 pub use locate::{Outline, Span, locate, stages};
 pub use mounts::{Beginning, CacheMountSpec, cache_mounts, without_options};
 pub use parse_error::parse_error;
+pub use preparation::without_preparation;
 pub use uses::{FileUse, file_uses};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::error::failed;
 use super::http::encoded;
 use super::patience::{About, settled};
 use super::{Engine, EngineError};
+use crate::counted::counted;
 use crate::inventory::{CacheRecord, Part};
 
 /// Ids in one prune request: about 26 bytes each, far from the 1 MiB that Go's servers take as a head.
@@ -115,7 +116,7 @@ impl Engine {
     /// # Errors
     /// An id is not one of BuildKit's, or the engine refused or cannot be reached.
     pub async fn prune_cache(&self, ids: &[String]) -> Result<(), EngineError> {
-        let operation = format!("remove {} records of the build cache", ids.len());
+        let operation = format!("remove {} of the build cache", counted(ids.len(), "record"));
         if let Some(odd) = ids.iter().find(|id| !is_record_id(id)) {
             return Err(EngineError::Silent {
                 operation,

@@ -1,5 +1,6 @@
 //! From what a user writes to the build that is meant: `latest`, `latest~2`, or the beginning of an id.
 
+use crate::counted::counted;
 use crate::history::Stored;
 
 /// A build that is not clear.
@@ -9,7 +10,7 @@ pub enum SelectError {
     #[error("the ledger has no build {0:?}")]
     NotFound(String),
     /// `latest~N` goes back further than the ledger.
-    #[error("{spec} goes back too far: the ledger has {have} builds")]
+    #[error("{spec} goes back too far: the ledger has {}", counted(*have, "build"))]
     TooFarBack {
         /// What was written.
         spec: String,

@@ -7,6 +7,7 @@ pub mod event;
 pub mod lines;
 pub mod outcome;
 mod own;
+pub mod place;
 pub mod rate;
 pub mod redaction;
 pub mod run;

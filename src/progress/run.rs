@@ -2,11 +2,13 @@
 //!
 //! Times here are since the start of the run by the caller's clock; nothing reads a clock.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
+use crate::progress::place::Places;
 use crate::progress::{CancelReason, Change, Counts, Event, Step, TargetInfo, Trace};
 
 /// One target as far as it has come.
@@ -29,6 +31,8 @@ pub struct TargetTrace {
 pub struct RunTrace {
     targets: IndexMap<String, TargetTrace>,
     cancelling: Option<CancelReason>,
+    /// Where the steps of targets stand that were not planned yet.
+    places: HashMap<String, Places>,
 }
 
 impl RunTrace {
@@ -42,6 +46,8 @@ impl RunTrace {
                         .entry(info.name.clone())
                         .or_insert_with(|| TargetTrace::new(info.clone()));
                 }
+                let places = std::mem::take(&mut self.places);
+                self.locate(places);
             }
             Event::TargetStarted { target } => self.target_mut(target).started = Some(at),
             Event::Status { target, status } => {
@@ -59,6 +65,18 @@ impl RunTrace {
             Event::Warning { .. } => {}
         }
         Vec::new()
+    }
+
+    /// Takes over where the steps of targets stand, by their names. May come at any time.
+    pub fn locate(&mut self, places: HashMap<String, Places>) {
+        for (name, places) in places {
+            match self.targets.get_mut(&name) {
+                Some(target) => target.trace.locate(places),
+                None => {
+                    self.places.insert(name, places);
+                }
+            }
+        }
     }
 
     fn target_mut(&mut self, name: &str) -> &mut TargetTrace {

@@ -7,6 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 use jiff::Timestamp;
 
 use crate::progress::lines::{LineSplitter, LogLine, LogTail, Stream};
+use crate::progress::place::{Places, StepPlace};
 use crate::progress::rate::Meter;
 use crate::progress::{Vertex, VertexStatus, VertexWarning};
 
@@ -154,6 +155,8 @@ pub struct Step {
     pub name: String,
     /// What the name says.
     pub label: StepName,
+    /// Where it stands in the Dockerfile, once that is known.
+    pub place: Option<StepPlace>,
     /// Last lines of its output.
     pub tail: LogTail,
     /// Warnings, at most a hundred.
@@ -234,11 +237,20 @@ impl Step {
         reads_more
     }
 
-    pub(super) fn rename(&mut self, name: &str) {
-        if !name.is_empty() && name != self.name {
+    /// Takes over a name. Whether it is another one.
+    pub(super) fn rename(&mut self, name: &str) -> bool {
+        let is_new = !name.is_empty() && name != self.name;
+        if is_new {
             self.name = name.to_owned();
             self.label = StepName::parse(name);
         }
+        is_new
+    }
+
+    /// Finds its place, as far as it is known.
+    pub(super) fn locate(&mut self, places: &Places) {
+        let is_written = self.label.position.is_some();
+        self.place = is_written.then(|| places.of_step(&self.id, &self.name)).flatten();
     }
 
     pub(super) fn transfer(&mut self, status: &VertexStatus, at: Duration) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::progress::place::Places;
 use crate::progress::step::{Step, StepName, StepState};
 use crate::progress::{SolveStatus, Vertex};
 
@@ -58,6 +59,8 @@ pub struct Trace {
     pub(super) others: HashSet<String>,
     /// Bytes of the last lines of all steps, at least.
     tails: usize,
+    /// Where its steps stand, once that is known.
+    places: Option<Places>,
 }
 
 impl Trace {
@@ -65,6 +68,12 @@ impl Trace {
     /// for it may have another text (the base by another of its names, a file by another path).
     pub fn of_one_dockerfile() -> Self {
         Self { of_one_file: true, ..Self::default() }
+    }
+
+    /// Takes over where its steps stand, those to come as well.
+    pub fn locate(&mut self, places: Places) {
+        self.steps.values_mut().for_each(|step| step.locate(&places));
+        self.places = Some(places);
     }
 
     /// The steps in the order the engine announced them.
@@ -219,12 +228,14 @@ impl Trace {
         if self.steps.len() >= MAX_STEPS && !self.steps.contains_key(id) {
             return false;
         }
+        let known = self.steps.len();
         let entry = self.steps.entry(id.clone());
         let place = entry.index();
         let step = entry.or_insert_with(|| Step::new(id, name));
         // A twin may have the name that another target gave it.
-        if vertex.progress_group.is_some() || *id == vertex.digest {
-            step.rename(name);
+        let may_name = vertex.progress_group.is_some() || *id == vertex.digest;
+        if (may_name && step.rename(name)) || place == known {
+            self.places.iter().for_each(|places| step.locate(places));
         }
         let before = (step.state(), step.duration());
         let reads_more = step.update(vertex, at);

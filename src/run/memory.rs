@@ -58,6 +58,11 @@ impl Memory {
         Self { store, project, directory, proofs: None, cleaned: None }
     }
 
+    /// The directory of the project.
+    pub(super) fn directory(&self) -> &str {
+        &self.directory
+    }
+
     /// What proves that builds have nothing to do.
     pub(super) fn proofs(&self) -> Option<Proofs> {
         Some(Proofs::read(self.proofs.as_deref()?, &self.project, &self.directory))

@@ -9,11 +9,13 @@ mod forecast;
 mod largest;
 mod listed;
 mod memory;
+mod places;
 mod pods;
 mod ready;
 mod replay;
 mod up_to_date;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -27,6 +29,7 @@ use crate::engine::Connector;
 use crate::error::CommandError;
 use crate::history::{EngineInfo, Entry};
 use crate::progress::estimate::{Past, Schedule};
+use crate::progress::place::Places;
 use crate::progress::{Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
 use crate::solve::executor::{RunOutcome, RunSettings};
@@ -177,6 +180,8 @@ struct Shown<'a> {
     start: Instant,
     /// Earlier builds that are still being read.
     expected: Option<(JoinHandle<Past>, Schedule)>,
+    /// Where steps stand, while Dockerfiles are being read.
+    places: Option<JoinHandle<HashMap<String, Places>>>,
 }
 
 impl Shown<'_> {
@@ -197,10 +202,20 @@ impl Shown<'_> {
                 Some((past, schedule)) = read(&mut self.expected) => {
                     self.reporter.expect(past, schedule);
                 }
+                Some(places) = located(&mut self.places) => self.reporter.locate(places),
                 _ = tick.tick() => self.reporter.tick(self.start.elapsed()),
             }
         }
     }
+}
+
+/// Where steps stand, once; `None` where there is nothing (more) to read.
+async fn located(
+    places: &mut Option<JoinHandle<HashMap<String, Places>>>,
+) -> Option<HashMap<String, Places>> {
+    let read = places.as_mut()?.await.unwrap_or_default();
+    *places = None;
+    Some(read)
 }
 
 /// The earlier builds, once; `None` where there is nothing (more) to read.

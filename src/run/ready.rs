@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{Finished, Run, Shown, WAITING, bases, builder_told, chain, copied, largest, memory};
+use super::{Finished, Run, Shown, WAITING};
+use super::{bases, builder_told, chain, copied, largest, memory, places};
 use crate::app::App;
 use crate::error::CommandError;
 use crate::explain;
@@ -90,6 +91,9 @@ impl Ready<'_> {
     pub(super) async fn carry_out_once(mut self) -> Result<Finished, CommandError> {
         let App { interrupt, ui, .. } = self.run.app;
         let mut reporter = Reporter::new(self.run.progress, ui.clone(), self.run.app.ci())?;
+        if self.run.app.is_verbose() {
+            reporter.tell_all();
+        }
         // Read beside the build: no build waits for what earlier ones took.
         let wanted = self.run.memory.as_ref().filter(|_| reporter.wants_past());
         let past = wanted.map(memory::Memory::past);
@@ -107,7 +111,10 @@ impl Ready<'_> {
         let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
         let expected = past.map(|past| (past, facts::schedule(self.run.plan, &self.run.settings)));
         let door = Redaction::new(self.redactor.clone());
-        let shown = Shown { reporter: &mut reporter, door, start: self.start.clock, expected };
+        let directory = self.run.memory.as_ref().map_or("", memory::Memory::directory);
+        let places = Some(places::of_targets(&facts, directory));
+        let start = self.start.clock;
+        let shown = Shown { reporter: &mut reporter, door, start, expected, places };
         let (mut outcome, sent_bytes) = self.execute(prepared, shown).await;
         for target in outcome.targets.values_mut() {
             progress::redaction::outcome_out(&self.redactor, target);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::WAITING;
+use super::{WAITING, places};
 use crate::app::App;
 use crate::buildkit::Control;
+use crate::counted::{agreed, counted};
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::{Entry, Outcome, TargetEntry};
@@ -45,7 +46,8 @@ pub async fn replay(
     let redactor = Redactor::new(&secrets);
     let ui = app.ui.onto_stdout();
     ui.hide(redactor.clone());
-    let reporter = Reporter::new(Progress::Plain, ui, Ci::None)?;
+    let mut reporter = Reporter::new(Progress::Plain, ui, Ci::None)?;
+    reporter.locate(places::of_entry(entry));
     let mut shown = Shown { connector, reporter, door: Redaction::new(redactor) };
     shown
         .tell(Event::Planned { targets: targets.iter().map(|(target, _)| info(target)).collect() });
@@ -122,8 +124,11 @@ fn last_words(target: &TargetEntry) -> Option<SolveStatus> {
     let (step, output) = target.steps.iter().find_map(|it| Some((it, it.output.as_ref()?)))?;
     let mut text = match output.left_out {
         0 => String::new(),
-        1 => "(1 line before is not remembered)\n".to_owned(),
-        lines => format!("({lines} lines before are not remembered)\n"),
+        lines => format!(
+            "({} before {} not remembered)\n",
+            counted(lines, "line"),
+            agreed(&lines, "is", "are")
+        ),
     };
     output.lines.iter().for_each(|line| text += &format!("{line}\n"));
     let vertex = Vertex {

@@ -43,9 +43,13 @@ pub fn short_id(id: &str) -> &str {
     hex.get(..12).unwrap_or(hex)
 }
 
-/// Columns a text without control characters takes on a terminal.
+/// Columns a text without control characters takes on a terminal, at most: terminals differ in whether they join characters
+/// (emoji of several, Arabic letters) or take each for itself.
 pub fn width(text: &str) -> usize {
-    text.width()
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.width().max(text.chars().map(|char| char.width().unwrap_or(0)).sum()),
+    }
 }
 
 /// The text if it fits `columns`, otherwise its beginning ending in `...`.
@@ -63,6 +67,8 @@ pub fn cut(text: &str, columns: usize) -> String {
         }
         out.push(char);
     }
+    // A character can make the one before it wider.
+    while width(&out) + dots > columns && out.pop().is_some() {}
     out.truncate(out.trim_end().len());
     out.extend(std::iter::repeat_n('.', dots));
     out
@@ -83,7 +89,11 @@ pub fn cut_start(text: &str, columns: usize) -> String {
         }
         start = at;
     }
-    ".".repeat(dots) + &text[start..]
+    let mut end = &text[start..];
+    while width(end) + dots > columns && !end.is_empty() {
+        end = &end[end.chars().next().map_or(0, char::len_utf8)..];
+    }
+    ".".repeat(dots) + end
 }
 
 /// The text followed by spaces up to `columns`.
@@ -139,5 +149,14 @@ mod tests {
         assert_eq!(cut("abcdef", 2), "..");
         assert_eq!(pad("日本", 6), "日本  ");
         assert_eq!(pad("a", 100_000).len(), 100_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_cut_fits(text in "[a日é\u{2601}\u{fe0f}\u{1f469}\u{200d}\u{1f680}\u{644}\u{627} ]{0,40}", columns in 0_usize..30) {
+            for cut in [cut(&text, columns), cut_start(&text, columns)] {
+                proptest::prop_assert!(width(&cut) <= columns, "{cut:?}");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 
 use super::facts::Facts;
 use super::model::{CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats};
+use crate::counted::counted;
 use crate::inventory::{CacheKind, CacheRecord, Lost, Part};
 
 /// The cache as a whole.
@@ -119,7 +120,8 @@ fn doubt(facts: &Facts, mounts: &[CacheMountStats], notes: &mut Vec<String>) {
         let since = match mount.measured {
             Some(time) => {
                 let hours = facts.now.duration_since(time).as_secs() / 3600;
-                format!("was measured {hours} hours ago, and a build has used it since")
+                let hours = counted(hours, "hour");
+                format!("was measured {hours} ago, and a build has used it since")
             }
             None => "is what the engine found when it was first asked".to_owned(),
         };

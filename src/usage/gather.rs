@@ -14,6 +14,7 @@ use super::mounts::DeclaredMounts;
 use super::{Chains, chains, gc, past};
 use crate::buildkit::{Control, GcPolicy};
 use crate::clean;
+use crate::counted::{agreed, counted};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::inventory::{Gap, Image, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Sizes, Wish};
@@ -380,12 +381,13 @@ fn own_records(answer: &Answer, evidence: &Evidence, notes: &mut Vec<String>) ->
 }
 
 fn not_counted(things: usize) -> Option<String> {
-    let things = match things {
-        0 => return None,
-        1 => "1 thing".to_owned(),
-        count => format!("{count} things"),
-    };
-    Some(format!("{things} that look like the project's are not counted: clean --dry-run says why"))
+    (things > 0).then(|| {
+        let (look, are) = (agreed(&things, "looks", "look"), agreed(&things, "is", "are"));
+        let things = counted(things, "thing");
+        format!(
+            "{things} that {look} like the project's {are} not counted: clean --dry-run says why"
+        )
+    })
 }
 
 /// What frees space, as `clean` would plan it; `None` where it would refuse to plan anything.

@@ -22,9 +22,9 @@ pub struct Row {
 }
 
 const COLUMNS: [Column; 5] = [
-    Column::new("NAME/NODE", Shape::Left),
+    Column::new("NAME/NODE", Shape::CutEnd(10)),
     Column::new("DRIVER/ENDPOINT", Shape::CutEnd(16)),
-    Column::new("STATUS", Shape::CutEnd(20)),
+    Column::new("STATUS", Shape::CutEnd(10)),
     Column::new("BUILDKIT", Shape::Left).drop(2),
     Column::new("PLATFORMS", Shape::CutEnd(12)).drop(1),
 ];

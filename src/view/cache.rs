@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cache_mounts::report::{MountReport, SCHEMA, Status};
+use crate::cache_mounts::report::{MountReport, SCHEMA, Status, not_kept};
 use crate::cache_mounts::value::{Decision, Worth};
 use crate::cache_mounts::{Archive, CacheMount};
+use crate::counted::counted;
 use crate::terminal::format;
 use crate::view::table::{self, Column, Shape};
 
@@ -15,11 +16,11 @@ const COLUMNS: [Column; 8] = [
     Column::new("ID", Shape::CutStart(16)),
     Column::new("STATUS", Shape::Left),
     Column::new("SIZE", Shape::Right),
-    Column::new("FILES", Shape::Right).drop(2),
-    Column::new("ARCHIVE", Shape::Right).drop(3),
-    Column::new("USED", Shape::Right).drop(1),
-    Column::new("SAVES", Shape::Right).drop(4),
-    Column::new("USED BY", Shape::CutStart(12)),
+    Column::new("FILES", Shape::Right).drop(3),
+    Column::new("ARCHIVE", Shape::Right).drop(4),
+    Column::new("USED", Shape::Right).drop(2),
+    Column::new("SAVES", Shape::Right).drop(5),
+    Column::new("USED BY", Shape::CutStart(12)).drop(1),
 ];
 
 #[derive(Serialize)]
@@ -108,9 +109,8 @@ fn users(mount: &MountReport) -> String {
 
 /// What `--max-size` left out.
 pub fn left_out(files: u64, bytes: u64) -> String {
-    let word = if files == 1 { "file" } else { "files" };
-    let bytes = format::bytes(bytes);
-    format!("left out: {files} {word} of {bytes}, those used the longest ago")
+    let (files, bytes) = (counted(files, "file"), format::bytes(bytes));
+    format!("left out: {files} of {bytes}, those used the longest ago")
 }
 
 /// Why a mount is saved, or left, by what it is worth.
@@ -139,8 +139,7 @@ pub fn worth(worth: Option<&Worth>) -> String {
 /// What an export wrote.
 pub fn exported(mount: &CacheMount, archive: &Archive) -> String {
     let counts = archive.content.counts;
-    let files =
-        if counts.files == 1 { "1 file".to_owned() } else { format!("{} files", counts.files) };
+    let files = counted(counts.files, "file");
     let mut text = format!(
         "exported {}: {files} of {}, archive {}, {}",
         mount.id,
@@ -149,14 +148,14 @@ pub fn exported(mount: &CacheMount, archive: &Archive) -> String {
         archive.digest
     );
     if counts.others > 0 {
-        text += &format!("; {} that are no files are not kept", counts.others);
+        text += &format!("; {}", not_kept(counts.others));
     }
     text
 }
 
 /// A number of mounts.
 pub fn mounts(count: usize) -> String {
-    if count == 1 { "1 cache mount".to_owned() } else { format!("{count} cache mounts") }
+    counted(count, "cache mount")
 }
 
 #[cfg(test)]

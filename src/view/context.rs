@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::counted::counted;
 use crate::terminal::format;
 use crate::transfer::{Amount, PathAnswer, Reader, SentPath, Transfer};
 use crate::view::table::{self, Column, Shape};
@@ -140,8 +141,7 @@ fn heading(service: &str, context: &str) -> String {
 }
 
 fn amount(amount: Amount) -> String {
-    let files = if amount.files == 1 { "file" } else { "files" };
-    format!("{} in {} {files}", format::bytes(amount.bytes), amount.files)
+    format!("{} in {}", format::bytes(amount.bytes), counted(amount.files, "file"))
 }
 
 fn shown(path: &Path, here: &Path) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::counted::counted;
 use crate::error::{CommandError, ExitKind};
 use crate::progress::lines::{LogLine, LogTail, Stream};
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
@@ -100,7 +101,7 @@ fn block(
     let name = &target.info.name;
     let columns = if ui.is_terminal() { ui.size().0 } else { COLUMNS };
     let room = columns.saturating_sub(format::width(name) + 1).max(20);
-    let title = ui.foreign(&format::cut(&line::title(step), room));
+    let title = ui.foreign(&line::placed("", step, room));
     let _ = write!(text, "\n{bold}{name} {title}{bold:#}");
     let mut told = 0;
     let lines = match extent {
@@ -110,8 +111,8 @@ fn block(
     for (number, line) in lines {
         if number > told {
             let out = number - told;
-            let noun = if out == 1 { "line" } else { "lines" };
-            let _ = write!(text, "\n{faint}  | ({out} {noun} left out){faint:#}");
+            let lines = counted(out, "line");
+            let _ = write!(text, "\n{faint}  | ({lines} left out){faint:#}");
         }
         let line = ui.foreign(&line.text);
         let _ = write!(text, "\n{}", format!("  | {line}").trim_end());
@@ -152,7 +153,7 @@ pub fn run_error(summary: &RunSummary) -> Option<CommandError> {
             };
             CommandError::new(
                 ExitKind::Failed,
-                format!("the build {reason}: {unfinished} of {all} targets not built"),
+                format!("the build {reason}: {unfinished} of {} not built", counted(all, "target")),
             )
         }
         [(target, failure)] => {

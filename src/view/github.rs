@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::Explanation;
 use crate::progress::estimate::Past;
@@ -130,10 +131,10 @@ pub fn summary(run: &RunTrace, summary: &RunSummary, past: &Past) -> String {
     let built =
         summary.targets.iter().filter(|t| matches!(t.outcome, TargetOutcome::Built(_))).count();
     let mut text = format!(
-        "### doc2md-docker build: {built} of {all} {} built in {}\n\n\
+        "### doc2md-docker build: {built} of {} built in {}\n\n\
          | target | result | cached | run | time | usual | size | change |\n\
          |---|---|--:|--:|--:|--:|--:|--:|\n",
-        if all == 1 { "target" } else { "targets" },
+        counted(all, "target"),
         format::seconds(summary.seconds),
     );
     for target in &summary.targets {
@@ -213,7 +214,7 @@ fn slowest(text: &mut String, run: &RunTrace, past: &Past) {
             text,
             "| {} | {} | {} | {} |",
             code(name),
-            code(&format::cut(&line::title(step), INSTRUCTION)),
+            code(&line::placed("", step, INSTRUCTION)),
             format::duration(step.duration()),
             usual.map_or_else(|| "-".to_owned(), format::seconds),
         );

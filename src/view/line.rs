@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dockerfile::without_options;
+use crate::dockerfile::{without_options, without_preparation};
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, Step, StepName, TargetSummary};
 use crate::terminal::format;
@@ -55,22 +55,48 @@ fn tag_of(label: &StepName) -> String {
 
 /// Tag and what runs.
 pub(crate) fn title(step: &Step) -> String {
-    let label = &step.label;
-    let instruction = without_options(&label.instruction);
-    if label.tag.is_empty() {
-        instruction.into_owned()
-    } else {
-        format!("{} {instruction}", tag_of(label))
+    tagged(&step.label, &without_options(&step.label.instruction))
+}
+
+fn tagged(label: &StepName, instruction: &str) -> String {
+    match label.tag.is_empty() {
+        true => instruction.to_owned(),
+        false => format!("{} {instruction}", tag_of(label)),
     }
+}
+
+/// Columns that a title has at least where its place stands behind it.
+const LEAST_TITLE: usize = 32;
+
+/// Where the step stands: `Dockerfile.worker:38`.
+pub(crate) fn place(step: &Step) -> Option<String> {
+    step.place.as_ref().map(|place| table::cell(&place.to_string()))
+}
+
+/// A step in so many columns: `before`, its title, and behind it its place. What runs matters more than where it stands:
+/// where there is no room for both, the place goes.
+pub(crate) fn placed(before: &str, step: &Step, columns: usize) -> String {
+    let columns = columns.saturating_sub(format::width(before));
+    let behind = place(step).map(|place| format!(" ({place})")).unwrap_or_default();
+    let room = columns.saturating_sub(format::width(&behind));
+    let is_placed = format::width(&title(step)) <= room || room >= LEAST_TITLE;
+    let (room, behind) = if is_placed { (room, behind) } else { (columns, String::new()) };
+    format!("{before}{}{behind}", cut_title(step, room))
+}
+
+/// The title in so many columns: where it has to be cut, without what only prepares the command.
+pub(crate) fn cut_title(step: &Step, columns: usize) -> String {
+    let title = title(step);
+    if format::width(&title) <= columns {
+        return title;
+    }
+    let instruction = without_options(&step.label.instruction);
+    format::cut(&tagged(&step.label, &without_preparation(&instruction)), columns)
 }
 
 /// Tag and instruction of what a name says, options of the instruction included.
 pub(crate) fn title_of(label: &StepName) -> String {
-    if label.tag.is_empty() {
-        label.instruction.clone()
-    } else {
-        format!("{} {}", tag_of(label), label.instruction)
-    }
+    tagged(label, &label.instruction)
 }
 
 /// What a step has transferred: `12.3 MB`, or `12.3 MB / 45.6 MB` while the end is known.

@@ -31,11 +31,13 @@ mod replay;
 #[cfg(test)]
 mod schema_check;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::error::{CommandError, ExitKind};
 use crate::progress::estimate::{Estimator, Past, Schedule};
 use crate::progress::outcome::TargetOutcome;
+use crate::progress::place::Places;
 use crate::progress::{Event, RunSummary, RunTrace};
 use crate::terminal::Ui;
 use crate::view::ci::Ci;
@@ -127,6 +129,23 @@ impl Reporter {
             tty.expect(Estimator::new(&past, schedule));
         }
         self.past = past;
+    }
+
+    /// Has lines tell of every step, those of the engine and those from the cache as well (`--verbose`).
+    pub fn tell_all(&mut self) {
+        if let View::Plain(plain) = &mut self.view {
+            plain.tell_all();
+        }
+    }
+
+    /// Tells it where the steps of targets stand, by the targets' names. May come at any time.
+    pub fn locate(&mut self, places: HashMap<String, Places>) {
+        match &mut self.view {
+            View::Tty(tty) => tty.run_mut().locate(places),
+            View::Plain(plain) => plain.run_mut().locate(places),
+            View::Quiet(run) | View::Silent(run) => run.locate(places),
+            View::RawJson(_) => {}
+        }
     }
 
     /// Shows an event that happened `at`.

@@ -16,7 +16,7 @@ pub struct Row {
 const COLUMNS: [Column; 3] = [
     Column::new("SETTING", Shape::Left),
     Column::new("VALUE", Shape::CutEnd(8)),
-    Column::new("FROM", Shape::CutStart(12)),
+    Column::new("FROM", Shape::CutStart(8)),
 ];
 
 /// A line for each.

@@ -15,11 +15,33 @@ const COLUMNS: [Column; 6] = [
     Column::new("ID", Shape::Left),
 ];
 
+/// The same where there is no room for ids: what became of a target stands for its size.
+const NARROW: [Column; 5] = [
+    Column::new("IMAGE", Shape::CutStart(12)),
+    Column::new("CACHED", Shape::Right).drop(1),
+    Column::new("RUN", Shape::Right),
+    Column::new("TIME", Shape::Right),
+    Column::new("SIZE", Shape::Right),
+];
+
+/// Narrower than this there is no room for ids.
+const LEAST: usize = 60;
+
 /// One row per target: image, steps cached and run, seconds, size, id or what became of it.
 /// Long images are cut so that no line is wider than `columns`; no line ends in spaces.
 pub fn render(summary: &RunSummary, columns: usize) -> String {
-    let rows: Vec<Vec<String>> = summary.targets.iter().map(row).collect();
-    table::render(&COLUMNS, &rows, columns).trim_end().to_owned()
+    let rows = summary.targets.iter().map(row);
+    if columns >= LEAST {
+        return table::render(&COLUMNS, &rows.collect::<Vec<_>>(), columns).trim_end().to_owned();
+    }
+    let rows = rows.zip(&summary.targets).map(|(mut row, target)| {
+        if let (Some(last), false) = (row.pop(), matches!(target.outcome, TargetOutcome::Built(_)))
+        {
+            row[4] = last;
+        }
+        row
+    });
+    table::render(&NARROW, &rows.collect::<Vec<_>>(), columns).trim_end().to_owned()
 }
 
 fn row(target: &TargetSummary) -> Vec<String> {
@@ -91,6 +113,15 @@ mod tests {
         日本語/worker                                -    -      -  6.7 GB  abababababab
         x                                           10    2  3m12s       -  cancelled
         ");
-        assert!(render(&summary, 10).lines().all(|line| format::width(line) <= 60));
+        insta::assert_snapshot!(render(&summary, 40), @r"
+        IMAGE              RUN   TIME       SIZE
+        ...ker:2026-11-23    2  3m12s     6.7 GB
+        日本語/worker        -      -     6.7 GB
+        x                    2  3m12s  cancelled
+        ");
+        for columns in [10, 40, 59, 60, 61] {
+            let text = render(&summary, columns);
+            assert!(text.lines().all(|line| format::width(line) <= columns.max(40)), "{text}");
+        }
     }
 }

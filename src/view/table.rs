@@ -9,6 +9,8 @@ use crate::terminal::format;
 const GAP: usize = 2;
 /// Narrower than this nothing can be laid out.
 const MIN_WIDTH: usize = 40;
+/// Columns that stay in any case.
+const LEAST_COLUMNS: usize = 2;
 /// No column is wider, also where the output has no edge: comfy-table counts to 65,535.
 const MAX_COLUMN: usize = 65_000;
 
@@ -67,7 +69,7 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> 
     fit(columns, &mut kept, &mut widths, width.max(MIN_WIDTH));
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(kept.iter().map(|index| columns[*index].header));
+    table.set_header(kept.iter().map(|&index| format::cut(columns[index].header, widths[index])));
     for row in rows {
         table.add_row(kept.iter().map(|&index| match columns[index].shape {
             Shape::CutStart(_) => format::cut_start(&row[index], widths[index]),
@@ -110,6 +112,11 @@ fn fit(columns: &[Column], kept: &mut Vec<usize>, widths: &mut [usize], width: u
             .filter(|at| columns[kept[*at]].drop > 0)
             .max_by_key(|at| columns[kept[*at]].drop)
         else {
+            // Better without the last one than folded by the terminal.
+            if kept.len() > LEAST_COLUMNS {
+                kept.pop();
+                continue;
+            }
             break;
         };
         kept.remove(at);
@@ -124,6 +131,13 @@ fn fit(columns: &[Column], kept: &mut Vec<usize>, widths: &mut [usize], width: u
         else {
             break;
         };
+        widths[longest] -= 1;
+        excess -= 1;
+    }
+    // What should not be cut, where nothing else is left.
+    while excess > 0 {
+        let longest = kept.iter().copied().max_by_key(|index| widths[*index]);
+        let Some(longest) = longest.filter(|index| widths[*index] > 1) else { break };
         widths[longest] -= 1;
         excess -= 1;
     }
@@ -197,6 +211,25 @@ mod tests {
                 .map(|(cell, number)| vec![cell.clone(), cell.clone(), number.clone(), cell.clone()])
                 .collect();
             let columns = COLUMNS.map(|it| if it.header == "ID" { Column::new("ID", Shape::CutEnd(2)).drop(1) } else { it });
+            for line in render(&columns, &rows, width).lines() {
+                proptest::prop_assert!(format::width(line) <= width.max(MIN_WIDTH), "{line}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_too_wide_whatever_the_columns_are(
+            shapes in proptest::collection::vec((0_usize..5, 0_u8..3), 1..10),
+            cells in proptest::collection::vec("[a-z日 ]{0,30}", 20),
+            width in 0_usize..140,
+        ) {
+            let columns = shapes.iter().map(|(shape, drop)| {
+                let all = [Shape::Left, Shape::Right, Shape::CutEnd(9), Shape::CutStart(9), Shape::Wrap(9)];
+                Column::new("HEADER", all[*shape]).drop(*drop)
+            });
+            let columns: Vec<Column> = columns.collect();
+            let rows: Vec<Vec<String>> = cells.chunks(columns.len()).filter(|row| row.len() == columns.len()).map(<[String]>::to_vec).collect();
             for line in render(&columns, &rows, width).lines() {
                 proptest::prop_assert!(format::width(line) <= width.max(MIN_WIDTH), "{line}");
             }

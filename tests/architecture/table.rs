@@ -75,8 +75,8 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: SERVICE,
     },
-    Room { place: "bench", may: &[], never: PURE },
-    Room { place: "bench/engine.rs", may: &["engine"], never: SERVICE },
+    Room { place: "bench", may: &["counted"], never: PURE },
+    Room { place: "bench/engine.rs", may: &["counted", "engine"], never: SERVICE },
     Room {
         place: "bench/runner.rs",
         may: &[
@@ -127,7 +127,7 @@ pub(crate) const ROOMS: &[Room] = &[
     // Archives, manifests and what Dockerfiles ask for: values.
     Room {
         place: "cache_mounts",
-        may: &["dockerfile", "files", "inventory", "sight"],
+        may: &["counted", "dockerfile", "files", "inventory", "sight"],
         never: PURE,
     },
     // Each works on one mount, at its end of a line to a step of the engine.
@@ -157,7 +157,11 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     // Rules know values only.
     Room { place: "check/rules", may: &["dockerfile", "image_reference", "redact"], never: PURE },
-    Room { place: "clean", may: &["engine", "inventory", "labels", "ownership"], never: PURE },
+    Room {
+        place: "clean",
+        may: &["counted", "engine", "inventory", "labels", "ownership"],
+        never: PURE,
+    },
     Room {
         place: "clean/survey.rs",
         may: &["engine", "error", "inventory", "measure", "ownership", "sight", "unreachable"],
@@ -177,8 +181,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "check",
             "clean",
             "cli",
-            "compose",
             "completion",
+            "compose",
+            "counted",
             "dev",
             "diagnose",
             "docker_plugin",
@@ -233,9 +238,14 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "dockerfile", "nearest", "progress"],
         never: PURE,
     },
+    Room { place: "counted.rs", may: &[], never: PURE },
     Room { place: "docker_plugin.rs", may: &[], never: PURE },
-    Room { place: "dockerfile", may: &["files", "remote"], never: PURE },
-    Room { place: "engine", may: &["error", "files", "inventory", "redact"], never: CLIENT },
+    Room { place: "dockerfile", may: &["counted", "files", "remote"], never: PURE },
+    Room {
+        place: "engine",
+        may: &["counted", "error", "files", "inventory", "redact"],
+        never: CLIENT,
+    },
     // It is where the environment is read.
     Room {
         place: "doctor",
@@ -256,7 +266,11 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
     Room { place: "files", may: &[], never: PURE },
-    Room { place: "history", may: &["dockerfile", "files", "progress", "redact"], never: PURE },
+    Room {
+        place: "history",
+        may: &["counted", "dockerfile", "files", "progress", "redact"],
+        never: PURE,
+    },
     Room { place: "image_reference.rs", may: &[], never: PURE },
     Room { place: "init", may: &["dockerfile", "files"], never: PURE },
     Room { place: "inventory.rs", may: &[], never: PURE },
@@ -335,6 +349,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "builders",
             "buildkit",
             "compose",
+            "counted",
             "dockerfile",
             "engine",
             "environment",
@@ -438,6 +453,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         place: "usage",
         may: &[
+            "counted",
             "dockerfile",
             "image_reference",
             "inventory",
@@ -452,7 +468,16 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "usage/chains.rs", may: &["engine", "files", "inventory"], never: SERVICE },
     Room {
         place: "usage/gather.rs",
-        may: &["buildkit", "clean", "engine", "inventory", "measure", "ownership", "sight"],
+        may: &[
+            "buildkit",
+            "clean",
+            "counted",
+            "engine",
+            "inventory",
+            "measure",
+            "ownership",
+            "sight",
+        ],
         never: SERVICE,
     },
     // Both read recorded builds.
@@ -471,6 +496,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "cache_mounts",
             "check",
             "clean",
+            "counted",
             "dockerfile",
             "doctor",
             "error",
@@ -491,7 +517,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room {
         place: "view/timeline",
-        may: &["dockerfile", "error", "history", "progress", "terminal"],
+        may: &["counted", "dockerfile", "error", "history", "progress", "terminal"],
         never: PURE,
     },
 ];

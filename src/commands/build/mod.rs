@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::cli::build::BuildArgs;
 use crate::cli::why::WhyFormat;
 use crate::commands::results;
+use crate::counted::counted;
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Explanation};
 use crate::history::{Entry, StepResult};
@@ -107,8 +108,10 @@ async fn foresee(
     match count {
         0 => Ok(()),
         _ if !args.exit_code => Ok(()),
-        1 => Err(CommandError::new(ExitKind::Policy, "1 step would run")),
-        count => Err(CommandError::new(ExitKind::Policy, format!("{count} steps would run"))),
+        count => {
+            let steps = counted(count, "step");
+            Err(CommandError::new(ExitKind::Policy, format!("{steps} would run")))
+        }
     }
 }
 

@@ -227,7 +227,7 @@ fn in_order(mut steps: Vec<StepEntry>) -> Vec<StepEntry> {
 
 fn step(
     step: &Step,
-    outline: Option<&Outline<'_>>,
+    outline: Option<&Outline>,
     facts: &TargetFacts,
     is_cached: fn(&Step) -> Option<bool>,
 ) -> StepEntry {

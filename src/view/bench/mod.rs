@@ -6,6 +6,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use crate::bench::model::{BenchReport, CaseReport, ResultReport, Seconds};
+use crate::counted::counted;
 use crate::terminal::{SHADES, Shades, format};
 use crate::view::stats::escaped;
 use crate::view::table::{self, Column, Shape};
@@ -76,7 +77,8 @@ pub fn left(report: &BenchReport) -> Vec<String> {
         let bytes = format::bytes(left.bytes);
         match kind.as_str() {
             "cache" => {
-                format!("the benchmark left {count} records of the build cache ({bytes}): {why}")
+                let records = counted(count, "record");
+                format!("the benchmark left {records} of the build cache ({bytes}): {why}")
             }
             kind => format!("the benchmark left {count} of kind {kind} ({bytes}): {why}"),
         }
@@ -87,7 +89,7 @@ pub fn left(report: &BenchReport) -> Vec<String> {
 fn heading(report: &BenchReport) -> String {
     let names: Vec<String> = report.projects.iter().map(|it| table::cell(&it.name)).collect();
     let runs = match report.runs {
-        1 => "1 run".to_owned(),
+        1 => counted(1_u8, "run"),
         runs => format!("medians of {runs} runs"),
     };
     format!("{}: {runs}", names.join(" against "))

@@ -12,6 +12,7 @@ pub use lines::table;
 
 use crate::clean::survey::OthersHit;
 use crate::clean::{Item, Kind, Offer, Plan, Remaining};
+use crate::counted::{agreed, counted};
 use crate::terminal::format;
 
 /// Schema of [`json`].
@@ -54,9 +55,11 @@ pub fn question(plan: &Plan, others: Option<&str>) -> String {
 pub fn others_hit(others: &OthersHit, project: &str) -> String {
     let OthersHit { records, all_records, bytes, projects } = others;
     let mut text = format!(
-        "--cache=all removes the build cache of everybody on this engine: {records} of {all_records} records ({}) \
-         are not known to be of project {project}",
-        format::bytes(*bytes)
+        "--cache=all removes the build cache of everybody on this engine: {records} of {} ({}) \
+         {} not known to be of project {project}",
+        counted(*all_records, "record"),
+        format::bytes(*bytes),
+        agreed(records, "is", "are")
     );
     if !projects.is_empty() {
         text += &format!("; it also hits {}", projects.join(", "));
@@ -77,7 +80,7 @@ pub fn offer(offer: &Offer) -> String {
 
 /// `1 thing`, `12 things`.
 pub fn things(count: usize) -> String {
-    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+    counted(count, "thing")
 }
 
 /// The plan and, once it was carried out, its result as JSON of schema `doc2md-docker/clean/v1`.

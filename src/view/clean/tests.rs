@@ -97,16 +97,19 @@ fn a_plan_has_a_line_for_each_kind_and_service() {
     let more = Offer { what: "--stop", more_bytes: 146_000_000 };
     insta::assert_snapshot!(table(&full_disk(), &[more], usize::MAX, false), @r"
     REMOVE                                              FREES  WHY
-    cache of worker, 2 steps                         605.0 MB  made by builds
+    build cache                                      605.0 MB
+      worker: 2 steps                                605.0 MB  made by builds
+      api: cache mount /pip                            1.0 kB  made by builds
     27 earlier builds of worker                       81.0 MB  dangling, built by the project
-    cache mount /pip of api                            1.0 kB  made by builds
     containers p-api-1, p-api-2, p-api-3 and 1 more      20 B  exited
-    volume p_a                                            7 B  of the project
-    volume p_b                                            7 B  of the project
+    volumes                                              14 B
+      p_a                                                 7 B  of the project
+      p_b                                                 7 B  of the project
 
-    KEEP                           SIZE  WHY
-    cache, 1 layer of base images  99 B  a base image
-    cache, 2 steps                 30 B  no known build made it
+    KEEP                       SIZE  WHY
+    build cache               129 B
+      1 layer of base images   99 B  a base image
+      2 steps                  30 B  no known build made it
 
     frees about 686.0 MB
     --stop would free 146.0 MB more
@@ -114,24 +117,34 @@ fn a_plan_has_a_line_for_each_kind_and_service() {
 }
 
 #[test]
-fn a_narrow_terminal_wraps_reasons_and_nothing_else() {
-    insta::assert_snapshot!(table(&full_disk(), &[], 60, false), @r"
-    REMOVE                       FREES  WHY
-    cache of worker, 2 steps  605.0 MB  made by builds
-    27 earlier builds of...    81.0 MB  dangling, built by the
-                                        project
-    cache mount /pip of api     1.0 kB  made by builds
-    containers p-api-1, p...      20 B  exited
-    volume p_a                     7 B  of the project
-    volume p_b                     7 B  of the project
+fn a_narrow_terminal_has_reasons_below_things() {
+    insta::assert_snapshot!(table(&full_disk(), &[], 40, false), @r"
+    REMOVE                             FREES
+    build cache                     605.0 MB
+      worker: 2 steps               605.0 MB
+          made by builds
+      api: cache mount /pip           1.0 kB
+          made by builds
+    27 earlier builds of worker      81.0 MB
+        dangling, built by the project
+    containers p-api-1, p-api-2...      20 B
+        exited
+    volumes                             14 B
+      p_a                                7 B
+          of the project
+      p_b                                7 B
+          of the project
 
-    KEEP                      SIZE  WHY
-    cache, 1 layer of bas...  99 B  a base image
-    cache, 2 steps            30 B  no known build made it
+    KEEP                       SIZE
+    build cache               129 B
+      1 layer of base images   99 B
+          a base image
+      2 steps                  30 B
+          no known build made it
 
     frees about 686.0 MB
     ");
-    for columns in [40, 60, 80, 200] {
+    for columns in [40, 60, 69, 70, 80, 200] {
         for all in [false, true] {
             let text = table(&full_disk(), &[], columns, all);
             let widest = text.lines().map(crate::terminal::format::width).max();
@@ -144,10 +157,12 @@ fn a_narrow_terminal_wraps_reasons_and_nothing_else() {
 fn in_full_each_thing_has_one_line_that_is_not_cut() {
     let plan = full_disk();
     let text = table(&plan, &[], usize::MAX, true);
-    // Two headers, an empty line before the second one and before the sum, the sum.
-    assert_eq!(text.lines().count(), plan.remove.len() + plan.keep.len() + 5, "{text}");
-    let run = r#"cache of worker: [2/3] RUN set -e; for part in one two three four five six seven eight; do make "$part"; done"#;
-    assert!(text.lines().nth(1).unwrap().starts_with(run), "{text}");
+    // Two headers, an empty line before the second one and before the sum, the sum; above things that go five kinds
+    // and two services, above those that stay one kind.
+    let things = plan.remove.len() + plan.keep.len();
+    assert_eq!(text.lines().count(), things + 5 + 7 + 1, "{text}");
+    let run = r#"    [2/3] RUN set -e; for part in one two three four five six seven eight; do make "$part"; done"#;
+    assert!(text.lines().nth(3).unwrap().starts_with(run), "{text}");
     assert!(text.contains("no known build made it: mount / from exec x"), "{text}");
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{cell, difference, or_dash, result};
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::{self, Cause, Explanation};
 use crate::history::copied::Differences;
@@ -238,9 +239,9 @@ fn files(a: &CopiedFiles, b: &CopiedFiles) -> Option<Files> {
 const COLUMNS: [Column; 6] = [
     Column::new("STEP", Shape::CutEnd(16)),
     Column::new("A", Shape::Left),
-    Column::new("", Shape::Right),
+    Column::new("", Shape::Right).drop(2),
     Column::new("B", Shape::Left),
-    Column::new("", Shape::Right),
+    Column::new("", Shape::Right).drop(1),
     Column::new("DIFF", Shape::Right),
 ];
 
@@ -303,7 +304,8 @@ fn changed_files(step: &StepPair, columns: usize) -> String {
         .take(if all > NAMED + 1 { NAMED } else { all })
         .map(|(word, path)| format!("{word}: {}", cell(path)))
         .collect();
-    let count = |files: u64, bytes: u64| format!("{files} files of {}", format::bytes(bytes));
+    let count =
+        |files: u64, bytes: u64| format!("{} of {}", counted(files, "file"), format::bytes(bytes));
     if all > lines.len() {
         lines.push(format!("and {} more", all - lines.len()));
     } else if all == 0 {

@@ -18,9 +18,9 @@ const COLUMNS: [Column; 7] = [
     Column::new("WHEN", Shape::Left),
     Column::new("OUTCOME", Shape::Left),
     Column::new("TIME", Shape::Right),
-    Column::new("CACHED", Shape::Right),
-    Column::new("SIZE", Shape::Right).drop(1),
-    Column::new("ENGINE", Shape::Left).drop(2),
+    Column::new("CACHED", Shape::Right).drop(1),
+    Column::new("SIZE", Shape::Right).drop(2),
+    Column::new("ENGINE", Shape::Left).drop(3),
 ];
 
 /// Tables of `entries`, newest first.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{ago, cell, hits, or_dash, outcome, result};
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
 use crate::terminal::control::{Colours, harmless};
@@ -13,9 +14,9 @@ const TARGETS: [Column; 6] = [
     Column::new("TARGET", Shape::CutEnd(8)),
     Column::new("OUTCOME", Shape::Left),
     Column::new("TIME", Shape::Right),
-    Column::new("CACHED", Shape::Right),
-    Column::new("SIZE", Shape::Right),
-    Column::new("ID", Shape::Left).drop(1),
+    Column::new("CACHED", Shape::Right).drop(2),
+    Column::new("SIZE", Shape::Right).drop(1),
+    Column::new("ID", Shape::Left).drop(3),
 ];
 
 const STEPS: [Column; 5] = [
@@ -99,8 +100,8 @@ fn last_output(step: &StepEntry, columns: usize) -> String {
         format!("last output of {}{}", place(step), cell(&without_options(&step.instruction)));
     let mut text = format!("{}:\n", format::cut(&title, columns.saturating_sub(1)));
     if output.left_out > 0 {
-        let noun = if output.left_out == 1 { "line" } else { "lines" };
-        text += &format!("{faint}  | ({} {noun} before){faint:#}\n", output.left_out);
+        let lines = counted(output.left_out, "line");
+        text += &format!("{faint}  | ({lines} before){faint:#}\n");
     }
     for line in &output.lines {
         text += format!("  | {}", harmless(line, Colours::Drop)).trim_end();

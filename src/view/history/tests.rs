@@ -64,7 +64,7 @@ fn builds_are_listed_with_what_each_target_took() {
     insta::assert_snapshot!(text);
     let ascii = list(&entries, now, 80, false);
     assert!(ascii.is_ascii());
-    for columns in [60, 80, 200] {
+    for columns in [40, 60, 80, 200] {
         let text = plain(&list(&entries, now, columns, true));
         assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");
     }
@@ -105,7 +105,7 @@ fn two_builds_stand_side_by_side() {
     let entries = entries();
     let both = Comparison::of(&entries[3], &entries[0]);
     insta::assert_snapshot!(plain(&comparison(&both, 80)));
-    for columns in [60, 200] {
+    for columns in [40, 60, 200] {
         let text = plain(&comparison(&both, columns));
         assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");
     }

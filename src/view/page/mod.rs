@@ -38,11 +38,6 @@ pub(super) fn text(foreign: &str) -> String {
     harmless(foreign, Colours::Drop)
 }
 
-/// `1 step`, `2 steps`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Part of the whole in percent, to a hundredth; not a number in no case.
 pub(super) fn percent(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole * 10_000.0).round() / 100.0 } else { 0.0 }

@@ -59,6 +59,8 @@ pub struct Plain {
     beat: Duration,
     /// Endings told: state and duration, by target and step.
     told: HashMap<(String, String), (StepState, Duration)>,
+    /// Every step has a line of its own, also those of the engine.
+    tells_all: bool,
     /// Which target's lines tell of a step that several targets share.
     owners: HashMap<String, String>,
 }
@@ -77,8 +79,17 @@ impl Plain {
             announced: HashSet::new(),
             beat: Duration::ZERO,
             told: HashMap::new(),
+            tells_all: false,
             owners: HashMap::new(),
         }
+    }
+
+    pub(super) fn tell_all(&mut self) {
+        self.tells_all = true;
+    }
+
+    pub(super) fn run_mut(&mut self) -> &mut RunTrace {
+        &mut self.run
     }
 
     pub(super) fn run(&self) -> &RunTrace {
@@ -154,7 +165,7 @@ impl Plain {
         for target in self.run.targets().filter(|target| target.finished.is_none()) {
             for step in target.trace.steps().filter(|step| step.state() == StepState::Running) {
                 let since = step.seen_at.map(|seen| at.saturating_sub(seen));
-                let Some(since) = since.filter(|since| *since >= HEARTBEAT) else { continue };
+                let Some(since) = since.filter(|since| *since >= SILENCE) else { continue };
                 // A step that targets share runs once.
                 if step.is_visible() && told.insert(&step.id) {
                     let time = format::duration(since);
@@ -220,13 +231,15 @@ impl Plain {
                 Change::Ended { step } => {
                     let Some(step) = target.trace.step(*step) else { continue };
                     let told = self.told.get(&key(target, step));
-                    if is_worth_telling(step) && told.is_none_or(|told| is_news(told, step)) {
-                        if step.counts_as_cached() == Some(true) && told.is_none() {
+                    let is_told = self.tells_all && step.is_visible() || is_worth_telling(step);
+                    if is_told && told.is_none_or(|told| is_news(told, step)) {
+                        let gathers = !self.tells_all && told.is_none();
+                        if gathers && step.counts_as_cached() == Some(true) {
                             cached.add(step, at);
                         } else {
                             lines.extend(self.cached_line(target, &cached));
                             cached = Cached::default();
-                            lines.push(self.ending(target, step));
+                            lines.push(self.ending(target, step, told.is_none()));
                         }
                         self.told.insert(key(target, step), (step.state(), step.duration()));
                     }
@@ -268,7 +281,7 @@ impl Plain {
             [] => None,
             [step] => {
                 let step = target.trace.step_of(&step.id)?;
-                Some(format!("{prefix}{}  {faint}CACHED{faint:#}", self.title(step)))
+                Some(format!("{prefix}{}  {faint}CACHED{faint:#}", self.placed_title(step)))
             }
             steps => {
                 let text = cached.text();
@@ -287,7 +300,7 @@ impl Plain {
 
     fn announcement(&self, target: &TargetTrace, step: &Step) -> String {
         let faint = SHADES.faint;
-        format!("{}{}  {faint}running{faint:#}", self.prefix(target), self.title(step))
+        format!("{}{}  {faint}running{faint:#}", self.prefix(target), self.placed_title(step))
     }
 
     fn log_line(&self, target: &TargetTrace, step: &Step, text: &str) -> String {
@@ -297,8 +310,11 @@ impl Plain {
         line.trim_end().to_owned()
     }
 
-    fn ending(&self, target: &TargetTrace, step: &Step) -> String {
-        let mut text = format!("{}{}", self.prefix(target), self.title(step));
+    /// What became of a step; the `first` line that tells of it says where it stands.
+    fn ending(&self, target: &TargetTrace, step: &Step, first: bool) -> String {
+        let is_placed = first && !self.announced.contains(&key(target, step));
+        let title = if is_placed { self.placed_title(step) } else { self.title(step) };
+        let mut text = format!("{}{title}", self.prefix(target));
         if let Some(bytes) = line::transferred(step, false) {
             let _ = write!(text, "  {bytes}");
         }
@@ -315,7 +331,14 @@ impl Plain {
     }
 
     fn title(&self, step: &Step) -> String {
-        self.ui.foreign(&format::cut(&line::title(step), INSTRUCTION))
+        self.ui.foreign(&line::cut_title(step, INSTRUCTION))
+    }
+
+    fn placed_title(&self, step: &Step) -> String {
+        let faint = SHADES.faint;
+        let place = line::place(step).map(|place| self.ui.foreign(&place));
+        let place = place.map(|place| format!(" {faint}({place}){faint:#}")).unwrap_or_default();
+        self.title(step) + &place
     }
 
     fn finished(&mut self, name: &str, at: Duration) {

@@ -13,8 +13,10 @@ use crate::terminal::control::Colours;
 use crate::terminal::testing::piped;
 
 mod ci;
+mod places;
 mod plain;
 mod rawjson;
+mod recordings;
 mod timeline;
 mod tty;
 
@@ -107,18 +109,23 @@ fn events(targets: &[(&str, &str)]) -> Events {
 
 /// Events of the run of twelve targets that was recorded on `engine`.
 fn twelve(engine: &str) -> Events {
+    of_several(&format!("{engine}-twelve"), "mail")
+}
+
+/// Events of a recorded run of several targets, of which one `fails`.
+fn of_several(name: &str, fails: &str) -> Events {
     #[derive(serde::Deserialize)]
     struct Line {
         target: String,
         status: SolveStatus,
     }
-    let text = trace_text(&format!("{engine}-twelve"));
+    let text = trace_text(name);
     let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let base = lines.iter().find_map(|line| latest(&line.status)).unwrap();
     let mut outcomes: Vec<(String, TargetOutcome)> = Vec::new();
     for line in &lines {
         if !outcomes.iter().any(|(name, _)| *name == line.target) {
-            let outcome = if line.target == "mail" { failed() } else { built(&line.target) };
+            let outcome = if line.target == fails { failed() } else { built(&line.target) };
             outcomes.push((line.target.clone(), outcome));
         }
     }

@@ -153,6 +153,7 @@ fn what_runs_for_long_is_told_every_half_minute_without_its_mounts() {
     assert_eq!(
         told,
         [
+            "api     [2/2] RUN sleep 600  running for 29.0s",
             "api     [2/2] RUN sleep 600  running for 59.0s",
             "api     [2/2] RUN sleep 600  running for 1m29s",
             "api     [2/2] RUN sleep 600  running for 1m59s",

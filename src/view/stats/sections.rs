@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Extent;
 use super::table::{Column, Shape, cell};
+use crate::counted::{agreed, counted};
 use crate::dockerfile::without_options;
 use crate::image_reference;
 use crate::terminal::format;
@@ -163,9 +164,9 @@ pub(super) fn layers(report: &StatsReport, extent: Extent) -> Section {
     }
     let columns = [
         Column::new("SIZE", Shape::Right),
-        Column::new("SERVICES", Shape::CutEnd(8)),
+        Column::new("SERVICES", Shape::CutEnd(8)).drop(1),
         Column::new("LINE", Shape::CutStart(12)),
-        Column::new("INSTRUCTION", Shape::CutEnd(20)),
+        Column::new("INSTRUCTION", Shape::CutEnd(16)),
     ];
     let rows = layers.iter().map(|(layer, services)| {
         let place = match (&layer.dockerfile, layer.line) {
@@ -182,7 +183,11 @@ pub(super) fn layers(report: &StatsReport, extent: Extent) -> Section {
     let title = if layers.len() < all { "Largest layers" } else { "Layers" };
     let mut section = section(title, &columns, rows.collect());
     if layers.len() < all {
-        section.remark = Some(format!("{} more layers are listed with -v", all - layers.len()));
+        section.remark = Some(format!(
+            "{} {} listed with -v",
+            counted(all - layers.len(), "more layer"),
+            agreed(&(all - layers.len()), "is", "are")
+        ));
     }
     section
 }
@@ -207,7 +212,7 @@ pub(super) fn volumes(report: &StatsReport) -> Section {
     let columns = [
         Column::new("VOLUME", Shape::CutEnd(16)),
         Column::new("USED BY", Shape::CutEnd(12)),
-        Column::new("AGE", Shape::Right),
+        Column::new("AGE", Shape::Right).drop(1),
         Column::new("SIZE", Shape::Right),
     ];
     let rows = report.volumes.iter().map(|volume| {
@@ -225,10 +230,10 @@ fn cache(report: &StatsReport) -> Section {
     let cache = &report.cache;
     let mut columns = vec![
         Column::new("KIND", Shape::CutEnd(12)),
-        Column::new("RECORDS", Shape::Right),
+        Column::new("RECORDS", Shape::Right).drop(2),
         Column::new("SIZE", Shape::Right),
-        Column::new("IN IMAGES", Shape::Right).drop(1),
-        Column::new("RECLAIMABLE", Shape::Right),
+        Column::new("IN IMAGES", Shape::Right).drop(3),
+        Column::new("RECLAIMABLE", Shape::Right).drop(1),
     ];
     let is_told = cache.project_bytes.is_some();
     if is_told {
@@ -261,11 +266,11 @@ fn cache(report: &StatsReport) -> Section {
 fn mounts(report: &StatsReport, extent: Extent) -> Section {
     let columns = [
         Column::new("MOUNT", Shape::CutStart(12)),
-        Column::new("TARGET", Shape::CutStart(10)).drop(1),
+        Column::new("TARGET", Shape::CutStart(10)).drop(3),
         Column::new("SIZE", Shape::Right),
-        Column::new("FIGURE", Shape::Left).drop(2),
-        Column::new("LAST USED", Shape::Right),
-        Column::new("SERVICES", Shape::CutEnd(10)),
+        Column::new("FIGURE", Shape::Left).drop(4),
+        Column::new("LAST USED", Shape::Right).drop(2),
+        Column::new("SERVICES", Shape::CutEnd(10)).drop(1),
         Column::new("COLLECTION", Shape::Left),
     ];
     let (shown, hidden): (Vec<&CacheMountStats>, Vec<&CacheMountStats>) = report
@@ -328,11 +333,11 @@ pub(super) fn collection(report: &StatsReport, mount: &CacheMountStats) -> Strin
 fn records(report: &StatsReport) -> Section {
     let columns = [
         Column::new("RECORD", Shape::Left),
-        Column::new("KIND", Shape::Left),
+        Column::new("KIND", Shape::Left).drop(3),
         Column::new("SIZE", Shape::Right),
-        Column::new("LAST USED", Shape::Right),
-        Column::new("USES", Shape::Right),
-        Column::new("HELD BY", Shape::Left),
+        Column::new("LAST USED", Shape::Right).drop(1),
+        Column::new("USES", Shape::Right).drop(4),
+        Column::new("HELD BY", Shape::Left).drop(2),
         Column::new("STEP", Shape::CutEnd(12)),
     ];
     let records = report.cache.records.iter().flatten();
@@ -399,10 +404,10 @@ fn remedies(remedies: &[RemedyStats]) -> Option<String> {
 
 pub(super) fn budgets(report: &StatsReport) -> Section {
     let columns = [
-        Column::new("BUDGET", Shape::CutEnd(16)),
+        Column::new("BUDGET", Shape::CutEnd(8)),
         Column::new("LIMIT", Shape::Right),
         Column::new("ACTUAL", Shape::Right),
-        Column::new("VERDICT", Shape::Left),
+        Column::new("VERDICT", Shape::Wrap(12)),
     ];
     let rows = report.budgets.iter().map(|it| {
         let verdict = match (it.ok, it.excess_bytes()) {

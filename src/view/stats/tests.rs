@@ -57,7 +57,10 @@ fn nothing_is_wider_than_the_terminal() {
         image.previous_size_bytes = Some(1);
     }
     report.containers[0].name = "container-with-an-endless-name-0123456789-0123456789".into();
-    for (width, extent) in [(80, Extent::Short), (80, Extent::All), (60, Extent::All)] {
+    for (width, extent) in [40, 50, 60, 80, 120, 200]
+        .into_iter()
+        .flat_map(|it| [(it, Extent::Short), (it, Extent::All)])
+    {
         let text = plain(&table(&report, width, extent));
         for line in text.lines() {
             assert!(crate::terminal::format::width(line) <= width, "{width}: {line}");

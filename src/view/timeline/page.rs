@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use maud::{Markup, PreEscaped, html};
 
 use super::{Bar, Ending, Fate, Lane, Leg, StepIndex, Timeline, axis, critical_path, on_path};
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::terminal::format;
-use crate::view::page::{counted, document, percent, text};
+use crate::view::page::{document, percent, text};
 
 const STYLE: &str = include_str!("page.css");
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::counted::counted;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Step, StepState, TargetTrace};
 use crate::terminal::control::{Colours, harmless};
@@ -29,8 +30,9 @@ pub(super) const ASCII: Marks =
 /// Columns before what a step says.
 const INDENT: &str = "    ";
 
-/// Where it gets narrower than this, what happens matters more than figures.
+/// Where it gets narrower than this, what happens matters more than figures; a command more than words.
 const NARROW: usize = 12;
+const NARROW_STEP: usize = 28;
 
 /// What all lines of a frame have in common.
 pub(super) struct Frame {
@@ -63,100 +65,132 @@ impl Frame {
     ) -> String {
         let summary = target.summary(self.at);
         let mut right = target.started.map(|_| format::duration(target.elapsed(self.at)));
+        let words = |text: String| Middle::Words(text, anstyle::Style::new());
         let (mark, style, middle) = match &target.outcome {
             Some(TargetOutcome::Built(image)) => {
                 right = join(image.size_bytes.map(format::bytes), right);
-                (self.marks.built, SHADES.good, line::ending(&summary))
+                (self.marks.built, SHADES.good, words(line::ending(&summary)))
             }
             Some(TargetOutcome::Failed(_)) => {
-                let step = target.trace.failed().map(line::title);
-                let middle = step.map_or("failed".to_owned(), |step| format!("failed: {step}"));
+                let step = target.trace.failed();
+                let middle = step.map(|step| Middle::Step("failed: ".to_owned(), step));
+                let middle = middle.unwrap_or_else(|| words("failed".to_owned()));
                 (self.marks.failed, SHADES.error, middle)
             }
             Some(TargetOutcome::Cancelled) => {
-                (self.marks.cancelled, SHADES.faint, line::ending(&summary))
+                (self.marks.cancelled, SHADES.faint, words(line::ending(&summary)))
             }
             None if target.started.is_none() => {
                 let other = target.info.same_as.as_deref();
                 let middle = other.map_or("waiting".to_owned(), |other| format!("same as {other}"));
-                (" ", SHADES.faint, middle)
+                (" ", SHADES.faint, words(middle))
             }
             None => {
                 let spinner = self.marks.spinner[self.number % self.marks.spinner.len()];
                 let middle = if title {
                     let step = current(target);
                     right = join(step.and_then(|step| line::transferred(step, true)), right);
-                    step.map_or("starting".to_owned(), line::title)
+                    let middle = step.map(|step| Middle::Step(String::new(), step));
+                    middle.unwrap_or_else(|| words("starting".to_owned()))
                 } else {
-                    steps(target)
+                    words(steps(target))
                 };
                 (spinner, SHADES.hint, middle)
             }
         };
+        let mut figures = vec![right.clone().unwrap_or_default()];
         if self.left_width > 0 {
             let left = left.and_then(time_left).unwrap_or_default();
             let column = format!("{left:>0$}", self.left_width);
-            right = Some(join(right, Some(column)).unwrap_or_default());
+            figures.insert(0, join(right, Some(column)).unwrap_or_default());
         }
         let name = line::name(&target.info.name, self.name_width);
         let lead = format!("{style}{mark}{style:#} {name}  ");
-        self.line(&lead, format::width(&name) + 4, &middle, &right.unwrap_or_default(), false)
+        self.line((&lead, format::width(&name) + 4), &middle, &figures)
     }
 
     /// The step of a target that runs, and what it wrote last.
     pub(super) fn step(&self, target: &TargetTrace) -> [String; 2] {
         let Some(step) = current(target) else { return [String::new(), String::new()] };
-        let mut title = line::title(step);
         let running = target.trace.steps().filter(|other| {
             other.state() == StepState::Running && other.is_visible() && other.id != step.id
         });
         let others = running.count();
-        if others > 0 && step.state() == StepState::Running {
-            title = format!("(+{others} more) {title}");
-        }
+        let before = match (others, step.state()) {
+            (1.., StepState::Running) => format!("(+{others} more) "),
+            _ => String::new(),
+        };
         let mut right = line::transferred(step, true);
         let rate = step.rate(self.at).map(|rate| format!("{}/s", format::bytes(rate)));
         right = join(right, rate);
+        let mut elapsed = None;
         if let (StepState::Running, Some(started)) = (step.state(), step.started_at) {
-            let elapsed = self.at.saturating_sub(started);
-            right = join(right, Some(format::duration(elapsed)));
+            elapsed = Some(format::duration(self.at.saturating_sub(started)));
         }
-        if self.left_width > 0 {
+        let mut figures = vec![join(right, elapsed.clone()).unwrap_or_default()];
+        if self.left_width > 0 && !figures[0].is_empty() {
             // Under the times of the target.
-            right = right.map(|right| format!("{right}{:1$}", "", self.left_width + 2));
+            figures.insert(0, format!("{}{:2$}", figures[0], "", self.left_width + 2));
         }
-        let first = self.line(INDENT, INDENT.len(), &title, &right.unwrap_or_default(), false);
+        figures.extend(elapsed);
+        let lead = (INDENT, INDENT.len());
         let said = last_words(step).map(|text| format!("| {text}")).unwrap_or_default();
-        [first, self.line(INDENT, INDENT.len(), &said, "", true)]
+        let said = Middle::Words(said, SHADES.faint);
+        [self.line(lead, &Middle::Step(before, step), &figures), self.line(lead, &said, &[])]
     }
 
-    /// Puts a line together: what leads, the middle cut to what is left of the width, the figures
-    /// at the right edge.
+    /// Puts a line together: what leads and its columns, the middle cut to what is left of the width, the figures at the right
+    /// edge: the first that leave the middle room, of those in the list.
     fn line(
         &self,
-        lead: &str,
-        lead_width: usize,
-        middle: &str,
-        right: &str,
-        faint: bool,
+        (lead, lead_width): (&str, usize),
+        middle: &Middle<'_>,
+        figures: &[String],
     ) -> String {
-        // Escape sequences and tabs would break the layout.
-        let middle = harmless(middle, Colours::Drop).replace(['\n', '\t'], " ");
         let space = self.columns.saturating_sub(lead_width);
-        let mut right_width = format::width(right) + 2;
-        let mut right = right;
-        if right.is_empty() || space < right_width + NARROW {
-            (right, right_width) = ("", 0);
-        }
-        let middle_width = space - right_width;
-        let middle = format::cut(&middle, middle_width);
-        let style = if faint { SHADES.faint } else { anstyle::Style::new() };
-        let text = if right.is_empty() {
-            format!("{lead}{style}{middle}{style:#}")
-        } else {
-            format!("{lead}{style}{}{style:#}  {right}", format::pad(&middle, middle_width))
+        let least = middle.least();
+        let right = figures.iter().find(|it| space >= format::width(it) + 2 + least);
+        let right = right.map(|it| format!("  {it}")).filter(|it| !it.trim_end().is_empty());
+        let right = right.unwrap_or_default();
+        let room = space - format::width(&right);
+        let (middle, style) = middle.fitted(room);
+        let text = match right.is_empty() {
+            true => format!("{lead}{style}{middle}{style:#}"),
+            false => format!("{lead}{style}{}{style:#}{right}", format::pad(&middle, room)),
         };
         text.trim_end().to_owned()
+    }
+}
+
+/// What stands in the middle of a line.
+enum Middle<'a> {
+    Words(String, anstyle::Style),
+    /// A step, behind some words.
+    Step(String, &'a Step),
+}
+
+impl Middle<'_> {
+    /// Columns that matter more than figures.
+    fn least(&self) -> usize {
+        match self {
+            Self::Words(text, _) => format::width(text).min(NARROW),
+            Self::Step(before, step) => {
+                (format::width(before) + format::width(&line::title(step))).min(NARROW_STEP)
+            }
+        }
+    }
+
+    /// The text in so many columns, and its style.
+    fn fitted(&self, columns: usize) -> (String, anstyle::Style) {
+        let (text, style) = match self {
+            Self::Words(text, style) => (text.clone(), *style),
+            Self::Step(before, step) => {
+                (line::placed(before, step, columns), anstyle::Style::new())
+            }
+        };
+        // Escape sequences and tabs would break the layout.
+        let text = harmless(&text, Colours::Drop).replace(['\n', '\t'], " ");
+        (format::cut(&text, columns), style)
     }
 }
 
@@ -176,8 +210,7 @@ fn steps(target: &TargetTrace) -> String {
         return "starting".to_owned();
     }
     let counts = target.trace.counts();
-    let noun = if all == 1 { "step" } else { "steps" };
-    let mut text = format!("{} of {all} {noun}", counts.cached + counts.run);
+    let mut text = format!("{} of {}", counts.cached + counts.run, counted(all, "step"));
     if counts.cached > 0 {
         text.push_str(&format!(", {} cached", counts.cached));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::counted::counted;
 use crate::progress::estimate::{Estimate, Estimator};
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{Change, Event, RunSummary, RunTrace, TargetTrace};
@@ -62,6 +63,10 @@ impl Tty {
 
     pub(super) fn expect(&mut self, estimator: Estimator) {
         self.estimator = Some(estimator);
+    }
+
+    pub(super) fn run_mut(&mut self) -> &mut RunTrace {
+        &mut self.run
     }
 
     pub(super) fn run(&self) -> &RunTrace {
@@ -161,8 +166,7 @@ impl Tty {
     fn total_line(&self, columns: usize, at: Duration) -> String {
         let all = self.run.targets().len();
         let done = self.run.targets().filter(|target| target.outcome.is_some()).count();
-        let noun = if all == 1 { "target" } else { "targets" };
-        let mut text = format!("{done}/{all} {noun}  {}", format::duration(at));
+        let mut text = format!("{done}/{}  {}", counted(all, "target"), format::duration(at));
         let left = self.left(self.estimate.0.run, at).filter(|_| self.run.cancelling().is_none());
         if let Some(left) = left.and_then(block::time_left) {
             text.push_str("  ");

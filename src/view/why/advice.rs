@@ -1,6 +1,7 @@
 //! Advice in words.
 
 use super::words;
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::{Advice, Habit};
 use crate::terminal::{SHADES, Shades, format};
@@ -32,7 +33,7 @@ fn shown(instruction: &str) -> String {
 /// What happened, then what to do.
 fn sentence(advice: &Advice) -> String {
     let Advice { builds, of_builds, .. } = advice;
-    let times = format!("{builds} of {of_builds} builds");
+    let times = format!("{builds} of {}", counted(*of_builds, "build"));
     let seconds = format::seconds(advice.seconds);
     match &advice.habit {
         Habit::CopyBeforeInstall { install, paths } => format!(

@@ -1,6 +1,7 @@
 //! Steps that ran by themselves, each with those that ran because of it.
 
 use super::words::Words;
+use crate::counted::counted;
 use crate::explain::{Reason, Step, Target};
 use crate::terminal::format;
 
@@ -20,8 +21,7 @@ impl Chain<'_> {
         let seconds = self.rest.iter().map(|step| step.duration_seconds).sum();
         let steps = match self.rest.len() {
             0 => return None,
-            1 => "1 step".to_owned(),
-            count => format!("{count} steps"),
+            count => counted(count, "step"),
         };
         let Words { follow, time, .. } = words;
         Some(format!("{steps} {follow}, {time}{}", format::seconds(seconds)))

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::{Explanation, Step, Target};
 use crate::terminal::{SHADES, Shades, format};
@@ -115,7 +116,8 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
     let seconds = chains.iter().map(Chain::seconds).sum();
     let time = format::seconds(seconds);
     let Words { some, time: when, .. } = words;
-    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} steps {some}, {when}{time}\n");
+    let mut text =
+        format!("{bold}{name}{bold:#}: {ran} of {} {some}, {when}{time}\n", counted(all, "step"));
     for chain in chains {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Causes in words.
 
+use crate::dockerfile::without_options;
 use crate::explain::{Change, Loss, PathChange, Reason, Since, Step};
 use crate::terminal::format;
 use crate::view::table;
@@ -111,7 +112,13 @@ fn instruction(from: Option<&str>, to: Option<&str>, above: bool) -> String {
         (from, _) if above => format!("because {} above it is gone", cell(from)),
         (None, _) => "because it is new".to_owned(),
         (from, to) if from == to => "because its here-document changed".to_owned(),
-        (from, _) => format!("because the instruction changed; it was {}", cell(from)),
+        (Some(from), to) => {
+            // Without its mounts, unless it is they that changed.
+            let was = without_options(from);
+            let is_other = to.is_none_or(|to| without_options(to) != was);
+            let was = if is_other { &*was } else { from };
+            format!("because the instruction changed; it was {}", table::cell(was))
+        }
     }
 }
 

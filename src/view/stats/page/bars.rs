@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::{UNKNOWN, size};
+use crate::counted::counted;
 use crate::image_reference;
 use crate::terminal::format;
 use crate::usage::{CacheKindStats, ImageStats, RemedyStats, StatsReport};
-use crate::view::page::{counted, percent, text};
+use crate::view::page::{percent, text};
 
 /// Images without a name that are drawn.
 const DANGLING: usize = 5;

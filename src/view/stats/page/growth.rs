@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use crate::counted::counted;
 use crate::image_reference;
 use crate::terminal::format;
 use crate::usage::{SizeHistory, SizeLine};
-use crate::view::page::{counted, percent, text};
+use crate::view::page::{percent, text};
 
 /// Points up to which each has a dot.
 const DOTS: usize = 60;

@@ -6,9 +6,10 @@ use super::super::Extent;
 use super::super::sections::{self, Section, age, collection, figure};
 use super::super::table::Shape;
 use super::{Savings, UNKNOWN};
+use crate::counted::counted;
 use crate::terminal::format;
 use crate::usage::{CacheMountStats, StatsReport};
-use crate::view::page::{counted, text};
+use crate::view::page::text;
 
 pub(super) fn mounts(report: &StatsReport, savings: &Savings) -> Markup {
     let (own, others): (Vec<&CacheMountStats>, Vec<&CacheMountStats>) =
