@@ -32,7 +32,7 @@
 //! - [`lock`]: requirement files to lock files in two parts; [`init`]: Docker files for a project that has none.
 //! - [`completion`]: what could stand where somebody presses Tab; [`manual`]: man pages; [`docker_plugin`]: this program as
 //!   `docker doc2md`.
-//! - [`settings`]: defaults of options that a project's file has.
+//! - [`settings`]: defaults of options, from a project's file and variables.
 //! - [`counted`]: numbers of things in words; [`nearest`]: what a misspelt name may have meant; [`remote`]: what is not a local path.
 //! - [`files`]: how files of others are read, and how files for others are written.
 //! - [`redact`]: what no output may hold; [`signal`]: what stops the program; [`error`]: what ends a command.
@@ -182,7 +182,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The command line again, where the project's file has other defaults for it.
+/// The command line again, where the project's file or a variable has other defaults for it.
 fn with_settings(
     cli: cli::Cli,
     args: Vec<OsString>,
@@ -191,13 +191,13 @@ fn with_settings(
     if !cli.command.has_settings() {
         return Ok(cli);
     }
-    let (settings, path) = app::settings(&cli.global.project, environment)?;
+    let (settings, _) = app::settings(&cli.global.project, environment)?;
     if settings.is_empty() {
         return Ok(cli);
     }
     let command = settings.apply(cli::command(), |name| environment.get(name).is_some());
     cli::parse_with(command, args).map_err(|error| {
-        let message = format!("the settings of {} do not go with the options", path.display());
+        let message = "the settings, which `config --settings` shows, do not go with the options";
         CommandError::new(ExitKind::Usage, message).caused_by(error)
     })
 }

@@ -34,24 +34,25 @@ fn directory(args: &ProjectArgs, environment: &Environment) -> PathBuf {
     found.unwrap_or_else(|| environment.working_dir.clone())
 }
 
-/// The defaults that the project's file has for options, and the path of that file.
+/// The defaults that the project's file and variables have for options, and the path of that file.
 ///
 /// # Errors
-/// The file cannot be read, or says something that is not a setting.
+/// The file cannot be read, or it or a variable says something that is not a setting.
 pub fn settings(
     args: &ProjectArgs,
     environment: &Environment,
 ) -> Result<(Settings, PathBuf), CommandError> {
     let path = directory(args, environment).join(settings::FILE);
     let name = path.strip_prefix(&environment.working_dir).unwrap_or(&path).display().to_string();
-    let settings = match read::text(&path, read::TEXT) {
-        Ok(text) => Settings::read(&text, &name, &cli::command())?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Settings::default(),
+    let text = match read::text(&path, read::TEXT) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {
             let message = format!("failed to read {name}");
             return Err(CommandError::new(ExitKind::Usage, message).caused_by(error));
         }
     };
+    let settings = Settings::read(&text, &name, &environment.variables, &cli::command())?;
     Ok((settings, path))
 }
 

@@ -34,7 +34,8 @@ pub struct ConfigArgs {
     pub networks: bool,
     /// Print the settings of commands, and where each comes from.
     ///
-    /// They stand in doc2md-docker.toml beside the compose file.
+    /// They stand in doc2md-docker.toml beside the compose file, such as parallel = 2 in the table [build], and in
+    /// variables: DOC2MD_DOCKER_BUILD_PARALLEL. A list is an array there, and one value a line here.
     #[arg(long, group = "list")]
     pub settings: bool,
     /// Print the profiles of all services.

@@ -27,6 +27,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SSH_AUTH_SOCK", "the agent that `--ssh default` hands on"),
     ("DOC2MD_DOCKER_STATE_DIR", "where builds, and layers of builders, are kept"),
     ("DOC2MD_DOCKER_ALWAYS_SOLVE", "as `build --always-solve`"),
+    ("DOC2MD_DOCKER_COMMAND_OPTION", "default of an option, as in `config --settings`"),
     ("DOC2MD_DOCKER_POD_KEY", "chooses the pod of a kubernetes builder"),
     ("XDG_STATE_HOME", "its parent otherwise, or ~/.local/state"),
     ("NO_COLOR", "no colours"),

@@ -6,7 +6,7 @@ use crate::cli::config::{ConfigArgs, ConfigFormat};
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
 use crate::files::write;
-use crate::settings;
+use crate::settings::{self, Setting, Source};
 use crate::view::settings::{self as report, Row};
 
 /// Runs the command.
@@ -60,16 +60,25 @@ fn show_settings(app: &App) -> Result<(), CommandError> {
     let mut rows = Vec::new();
     for (command, options) in settings::OPTIONS {
         for option in *options {
-            let variable = settings::variable(option);
-            let set = variable.and_then(|name| Some((name, app.environment.get(name)?)));
-            let (values, from) = match (set, settings.get(command, option)) {
-                (Some((name, value)), _) => (vec![value.to_owned()], name.to_owned()),
-                (None, Some(it)) => (it.values.clone(), format!("{}:{}", path.display(), it.line)),
+            let common = settings::common_variable(option);
+            let common = common.and_then(|name| Some((name, app.environment.get(name)?)));
+            let (values, from) = match (settings.get(command, option), common) {
+                (Some(Setting { values, source: Source::Variable(name) }), _) => {
+                    (values.clone(), name.clone())
+                }
+                (_, Some((name, value))) => (vec![value.to_owned()], name.to_owned()),
+                (Some(Setting { values, source: Source::Line(line) }), None) => {
+                    (values.clone(), format!("{}:{line}", path.display()))
+                }
                 (None, None) => {
                     (settings::default_of(&root, command, option), "default".to_owned())
                 }
             };
-            rows.push(Row { name: format!("{command}.{option}"), values, from });
+            rows.push(Row {
+                name: format!("{}.{option}", command.replace(' ', ".")),
+                values,
+                from,
+            });
         }
     }
     app.ui.data(&report::table(&rows, app.ui.data_columns()));

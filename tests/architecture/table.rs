@@ -230,7 +230,11 @@ pub(crate) const ROOMS: &[Room] = &[
         never: SERVICE,
     },
     Room { place: "compose", may: &["error", "files", "nearest", "remote"], never: PURE },
-    Room { place: "dev", may: &["app", "cli", "compose", "environment", "error"], never: SERVICE },
+    Room {
+        place: "dev",
+        may: &["app", "cli", "compose", "environment", "error", "targets", "transfer"],
+        never: SERVICE,
+    },
     // It finds docker compose, and has it replace this process.
     Room { place: "dev/compose_cli.rs", may: &["engine", "environment", "error"], never: COMMAND },
     Room {
@@ -384,7 +388,7 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: PURE,
     },
-    Room { place: "settings.rs", may: &["error", "nearest"], never: PURE },
+    Room { place: "settings", may: &["error", "nearest"], never: PURE },
     Room { place: "sight.rs", may: &["dockerfile"], never: PURE },
     Room { place: "signal.rs", may: &["error"], never: &[&["indicatif"], &["std", "env"]] },
     Room { place: "size.rs", may: &[], never: PURE },

@@ -133,11 +133,13 @@ fn variables() -> BTreeSet<String> {
         "SSH_AUTH_SOCK",
         "TERM",
     ];
-    // No variables of this program: build arguments of BuildKit, a workflow's own, and what secrets are called.
-    const OTHER: [&str; 7] = [
+    // No variables of this program: build arguments of BuildKit, a workflow's own, what secrets are called, and what the
+    // program tells another process of its own.
+    const OTHER: [&str; 8] = [
         "BUILDKIT_CACHE_MOUNT_NS",
         "BUILDKIT_INLINE_CACHE",
         "BUILDKIT_SYNTAX",
+        "DOC2MD_DOCKER_DEV_BESIDE",
         "DOC2MD_DOCKER_REPOSITORY",
         "DOC2MD_DOCKER_REVISION",
         "GITHUB_PAT",
@@ -149,7 +151,10 @@ fn variables() -> BTreeSet<String> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                // Those of options have one line, DOC2MD_DOCKER_COMMAND_OPTION, and a list: `config --settings`.
+                if !path.ends_with("src/settings") {
+                    folders.push(path);
+                }
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();

@@ -128,3 +128,44 @@ fn what_is_wrong_in_the_file_is_told_with_its_place() {
         }
     }
 }
+
+#[test]
+fn a_variable_wins_over_the_file_and_the_command_line_over_it() {
+    let folder = Folder::new("[build]\nplatform = \"linux/arm64\"\n");
+    let print = ["build", "--print"];
+    let own = ("DOC2MD_DOCKER_BUILD_PLATFORM", "linux/riscv64");
+    assert_eq!(folder.platforms("app", &print, &[own]), "linux/riscv64");
+    assert_eq!(
+        folder.platforms("other", &["-f", "../app/compose.yaml", "build", "--print"], &[own]),
+        "linux/riscv64"
+    );
+    let both = [own, ("DOCKER_DEFAULT_PLATFORM", "linux/s390x")];
+    assert_eq!(folder.platforms("app", &print, &both), "linux/riscv64");
+    let line = ["build", "--print", "--platform", "linux/amd64"];
+    assert_eq!(folder.platforms("app", &line, &both), "linux/amd64");
+    assert_eq!(
+        folder.platforms("app", &print, &[("DOC2MD_DOCKER_BUILD_PLATFORM", "")]),
+        "linux/arm64"
+    );
+
+    let output = folder.run("app", &["config", "--settings"], &both);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = text.lines().find(|line| line.starts_with("build.platform ")).unwrap();
+    let words: Vec<&str> = row.split_whitespace().skip(1).collect();
+    assert_eq!(words, ["linux/riscv64", "DOC2MD_DOCKER_BUILD_PLATFORM"]);
+    assert!(text.contains("\ncache.save.max-size "), "{text}");
+
+    for (name, value, said) in [
+        ("DOC2MD_DOCKER_BUILD_PLATFROM", "x", "hint: did you mean DOC2MD_DOCKER_BUILD_PLATFORM?"),
+        (
+            "DOC2MD_DOCKER_STATS_TIMEOUT",
+            "soon",
+            "DOC2MD_DOCKER_STATS_TIMEOUT: invalid value 'soon'",
+        ),
+    ] {
+        let output = folder.run("app", &print, &[(name, value)]);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{name}: {}", stderr(&output));
+        assert!(folder.run("app", &["--help"], &[(name, value)]).status.success());
+    }
+}
