@@ -129,6 +129,32 @@ fn bash_completes() {
 }
 
 #[test]
+fn fish_completes() {
+    let home = Home::new();
+    let script = "doc2md-docker completions fish | source; complete -C 'doc2md-docker build wo'";
+    let output = home.command("fish").args(["--no-config", "-c", script]).output().unwrap();
+    assert_eq!(text(&output.stdout), "worker\n", "{}", text(&output.stderr));
+}
+
+/// zsh completes in its line editor alone: a terminal of its own, in which Tab is typed.
+#[test]
+fn zsh_completes() {
+    let home = Home::new();
+    let script = r#"
+        zmodload zsh/zpty
+        zpty inner zsh -f -i
+        zpty -w inner 'autoload -Uz compinit && compinit -u -d "$HOME/dump"; source <(doc2md-docker completions zsh); print -r -- is-$((40 + 2))'
+        zpty -r inner said '*is-42*'
+        zpty -w -n inner $'doc2md-docker build wo\t'
+        zpty -r inner said '*build wor*'
+        print -r -- $said
+        zpty -d inner"#;
+    let output = home.command("timeout").args(["60", "zsh", "-f", "-c", script]).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains("build wor"), "{said}{}", text(&output.stderr));
+}
+
+#[test]
 fn manual_pages_are_printed_and_written() {
     let home = Home::new();
     let page = text(&home.run(&["man", "history", "show"]).stdout);

@@ -37,6 +37,7 @@ mod forecast;
 mod history;
 mod identity;
 mod init;
+mod installed;
 mod interrupt;
 mod inventory;
 mod ledger;
