@@ -14,7 +14,9 @@ use clap::{Args, Subcommand};
     networks and volumes stand beside those of production. Where the compose file of development has a `name:` of its own, \
     that counts.\n\nThe compose files are those of the project, and beside the first of them NAME.dev.yml or \
     NAME.dev.yaml, such as docker-compose.dev.yml. Files given by --file or COMPOSE_FILE are used as they are. \
-    docker compose does the running; the exit code is its own."
+    docker compose does the running; the exit code is its own.\n\nWhile it runs in the foreground, a \
+    change of a file that an image is made of, such as a lock or the Dockerfile, builds that image again and starts its service \
+    anew, with a line that says why. A file that a service mounts is not one of them."
 )]
 pub struct DevArgs {
     /// What to do; `up` by default.
@@ -23,6 +25,9 @@ pub struct DevArgs {
     /// Leave the services running in the background.
     #[arg(short, long)]
     pub detach: bool,
+    /// Build once, and not again while the services run.
+    #[arg(long)]
+    pub no_rebuild: bool,
 }
 
 /// What `dev` does.
@@ -44,6 +49,9 @@ pub struct UpArgs {
     /// Leave the services running in the background.
     #[arg(short, long)]
     pub detach: bool,
+    /// Build once, and not again while the services run.
+    #[arg(long)]
+    pub no_rebuild: bool,
     /// Options handed on to `docker compose up`.
     #[arg(last = true, value_name = "OPTION")]
     pub compose: Vec<String>,

@@ -97,6 +97,8 @@ pub struct Runtime {
     pub user: Option<String>,
     /// Whether it asks for a GPU, in any of compose's ways.
     pub wants_gpu: bool,
+    /// Files and directories of this machine that it sees as they are.
+    pub mounted: Vec<PathBuf>,
 }
 
 impl Service {

@@ -1,5 +1,7 @@
 //! What of a service's own settings matters to its image.
 
+use std::path::PathBuf;
+
 use super::model::Runtime;
 use super::node::{Node, Value};
 
@@ -14,7 +16,14 @@ pub(super) fn runtime(service: &Node) -> Runtime {
     };
     let user = service.get("user").and_then(|node| node.value.scalar_text());
     let user = user.filter(|user| !user.is_empty());
-    Runtime { is_read_only, user, wants_gpu: wants_gpu(service) }
+    Runtime { is_read_only, user, wants_gpu: wants_gpu(service), mounted: mounted(service) }
+}
+
+fn mounted(service: &Node) -> Vec<PathBuf> {
+    let volumes = service.get("volumes").and_then(Node::as_list).unwrap_or_default();
+    let is_bind = |it: &&Node| it.get("type").and_then(Node::as_str) == Some("bind");
+    let source = |it: &Node| Some(PathBuf::from(it.get("source")?.as_str()?));
+    volumes.iter().filter(is_bind).filter_map(source).collect()
 }
 
 fn wants_gpu(service: &Node) -> bool {

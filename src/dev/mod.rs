@@ -2,11 +2,14 @@
 //!
 //! Development has a compose project of its own, beside production's ([`choose`]). It is the one part of the program that
 //! starts another one for its work. Compose replaces this process, so the terminal, every signal and the exit code are
-//! compose's.
+//! compose's. Beside it, a second process of this program looks for files that change ([`Changes`]) and builds the images
+//! again that are made of them ([`Inputs`]).
 
 mod beside;
+mod changes;
 mod compose_cli;
 mod files;
+mod inputs;
 pub mod words;
 
 use std::ffi::OsString;
@@ -17,7 +20,9 @@ use crate::compose::Project;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 
+pub use changes::Changes;
 pub use compose_cli::ComposeCli;
+pub use inputs::Inputs;
 
 /// The project of development.
 #[derive(Debug)]

@@ -17,6 +17,8 @@ pub enum Request {
         services: Vec<String>,
         /// Options of compose.
         options: Vec<OsString>,
+        /// Whether images are built again while compose runs.
+        rebuilds: bool,
     },
     /// A command of compose, as it is.
     Compose(Vec<OsString>),
@@ -107,6 +109,22 @@ fn split(words: &[OsString]) -> (Vec<OsString>, Vec<OsString>) {
     (own, rest)
 }
 
+/// Whether an option of `up` has compose end before the services do, or when one of them ends, as one that is started
+/// again does.
+fn ends_early(option: &OsString) -> bool {
+    const OPTIONS: [&str; 7] = [
+        "-d",
+        "--detach",
+        "--wait",
+        "--no-start",
+        "--abort-on-container-exit",
+        "--abort-on-container-failure",
+        "--exit-code-from",
+    ];
+    let text = option.to_string_lossy();
+    OPTIONS.contains(&text.split('=').next().unwrap_or_default())
+}
+
 /// What is asked for. `is_service` knows the services of the project.
 ///
 /// # Errors
@@ -115,7 +133,9 @@ pub fn request(args: &DevArgs, is_service: impl Fn(&str) -> bool) -> Result<Requ
     let up = |up: UpArgs| {
         let detach = (args.detach || up.detach).then(|| OsString::from("--detach"));
         let rest = up.compose.iter().map(OsString::from);
-        Request::Up { services: up.services, options: detach.into_iter().chain(rest).collect() }
+        let options: Vec<OsString> = detach.into_iter().chain(rest).collect();
+        let rebuilds = !args.no_rebuild && !up.no_rebuild && !options.iter().any(ends_early);
+        Request::Up { services: up.services, options, rebuilds }
     };
     match &args.action {
         None => Ok(up(UpArgs::default())),
@@ -164,8 +184,14 @@ mod tests {
     }
 
     fn up(services: &[&str], options: &[&str]) -> Request {
+        let early = ["--detach", "--wait", "--exit-code-from"];
+        let rebuilds = !options.iter().any(|it| early.contains(it));
         let options = options.iter().map(OsString::from).collect();
-        Request::Up { services: services.iter().map(|&it| it.to_owned()).collect(), options }
+        Request::Up {
+            services: services.iter().map(|&it| it.to_owned()).collect(),
+            options,
+            rebuilds,
+        }
     }
 
     #[test]
@@ -195,6 +221,10 @@ mod tests {
         ] {
             let words = wanted.split(' ').map(OsString::from).collect();
             assert_eq!(read(line).1.unwrap(), Request::Compose(words), "{line}");
+        }
+        for line in ["dev --no-rebuild", "dev up --no-rebuild web", "dev web --no-rebuild"] {
+            let request = read(line).1.unwrap();
+            assert!(matches!(request, Request::Up { rebuilds: false, .. }), "{line}");
         }
         assert!(read("dev -d ps").1.unwrap_err().message.contains("--detach"));
     }

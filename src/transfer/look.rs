@@ -156,6 +156,14 @@ impl Source {
         walked.map_err(|source| TransferError::Walk { directory: directory(), source })
     }
 
+    /// Calls `see` with the path of each entry that a build sends, and whether it is a directory.
+    pub(super) fn see_wanted(&self, mut see: impl FnMut(&[u8], bool)) -> Result<(), TransferError> {
+        if self.uses.is_empty() {
+            return Ok(());
+        }
+        self.walk(&self.request(true), |path, bytes| see(path, bytes.is_none()))
+    }
+
     /// Whether a build sends `path`, or something below it.
     pub(super) fn sends(&self, path: &[u8]) -> Result<bool, TransferError> {
         let mut is_sent = false;

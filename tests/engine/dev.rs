@@ -1,9 +1,13 @@
 //! `doc2md-docker dev`: our build, then the real docker compose, with one idea of project and engine.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::support::{
-    BUSYBOX, Engine, Project, engine, eventually, install_compose, on_every_engine, text,
+    BUSYBOX, Engine, Project, engine, eventually, eventually_or_why, install_compose,
+    on_every_engine, text,
 };
 
 /// A project whose service says another thing in development.
@@ -253,4 +257,124 @@ fn what_both_would_call_the_same_is_refused_and_a_name_of_its_own_counts() {
     let told = project.command(&["dev", "config"]).env_remove("COMPOSE_PROJECT_NAME").output();
     let told = text(&told.unwrap());
     assert!(told.contains(&format!("name: {}-own\n", project.name())), "{told}");
+}
+
+/// What a `dev` in the foreground says, as it says it.
+struct Foreground {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Foreground {
+    fn start(project: &Project, args: &[&str]) -> Self {
+        let mut child = project
+            .command(args)
+            .env_remove("DOC2MD_DOCKER_ALWAYS_SOLVE")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let said = said.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    *said.lock().unwrap() += &(line + "\n");
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn says(&self, words: &str) {
+        eventually_or_why(words, || {
+            let said = self.said();
+            if said.contains(words) { Ok(()) } else { Err(said) }
+        });
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_changed_requirement_is_built_and_started_again() {
+    let project = project(&engine("28.5"));
+    let dockerfile = |from: &str| {
+        format!(
+            "FROM {from} AS dev\nCOPY need*.txt /\nCOPY code /code\nRUN cat /needs.txt > /installed\n\
+             CMD [\"sh\", \"-c\", \"echo has $(cat /installed) and $(cat /code/main); exec sleep 1000\"]\n"
+        )
+    };
+    project
+        .write(
+            "compose.dev.yaml",
+            "services:\n  app:\n    build: {target: dev}\n    stop_grace_period: 0s\n    \
+             volumes: [\"./code:/code:ro\"]\n  other:\n    build: {context: other}\n    network_mode: none\n    \
+             stop_grace_period: 0s\n",
+        )
+        .write("other/Dockerfile", format!("FROM {BUSYBOX}\nCMD [\"sleep\", \"1000\"]\n"))
+        .write("Dockerfile", dockerfile(BUSYBOX))
+        .write("needs.txt", "first")
+        .write("code/main", "one")
+        .write("README", "a");
+    let mut dev = Foreground::start(&project, &["dev"]);
+    dev.says("has first and one");
+    let other = || {
+        let label = format!("label=com.docker.compose.project={}", name(&project));
+        let filters = ["ps", "--quiet", "--filter", &label];
+        let of_service = ["--filter", "label=com.docker.compose.service=other"];
+        project.engine().docker_ok(&[&filters[..], &of_service].concat())
+    };
+    let untouched = other();
+    assert!(!untouched.is_empty());
+
+    // An editor writes a new file in the place of the old one.
+    project.write("needs.new", "second");
+    std::fs::rename(project.dir().join("needs.new"), project.dir().join("needs.txt")).unwrap();
+    dev.says("has second and one");
+    let said = dev.said();
+    assert!(said.contains("app: builds again: needs.txt changed"), "{said}");
+    assert!(said.contains("because needs.txt changed"), "{said}");
+
+    // What has only been touched, what is mounted and what no step reads lead to nothing.
+    project.write("needs.txt", "second");
+    std::thread::sleep(Duration::from_secs(2));
+    project.write("code/main", "two").write("README", "b");
+    // A Dockerfile that cannot be built is told of, and the next change mends it.
+    project.write("Dockerfile", "FORM x\n");
+    dev.says("FORM");
+    project.write("needs.txt", "third");
+    project.write("Dockerfile", dockerfile(BUSYBOX) + "ENV A=1\n");
+    dev.says("has third and two");
+    let said = dev.said();
+    let times = |words: &str| said.matches(words).count();
+    assert_eq!(times("has second"), 1, "{said}");
+    assert!(!said.contains("code/main changed") && !said.contains("README"), "{said}");
+    assert_eq!(other(), untouched, "{said}");
+
+    let pid = rustix::process::Pid::from_child(&dev.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    eventually("the program has ended", || dev.child.try_wait().unwrap());
+    let mark = format!("DOC2MD_DOCKER_DEV_BESIDE={}", dev.child.id());
+    eventually("nothing looks for changes any more", || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut environments =
+            processes.filter_map(|it| std::fs::read(it.path().join("environ")).ok());
+        let is_one = |text: Vec<u8>| text.split(|byte| *byte == 0).any(|it| it == mark.as_bytes());
+        (!environments.any(is_one)).then_some(())
+    });
+    project.run(&["dev", "down"]).success();
 }
