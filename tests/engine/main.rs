@@ -51,6 +51,7 @@ mod ownership_by_chance;
 mod private_engines;
 mod progress;
 mod projects;
+mod readme;
 mod recorded;
 mod registry;
 mod secrets;
