@@ -1,7 +1,8 @@
 //! What an instruction takes from where: a COPY or ADD, as its text and the name of its step tell, and the bind mounts
 //! of a RUN.
 
-use parse_dockerfile::{Flag, Instruction, Source};
+use super::mounts::bind;
+use super::syntax::Instruction;
 
 /// The paths that an instruction takes from one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -16,32 +17,30 @@ pub struct CopySources {
 }
 
 /// What an instruction names, variables as they are. Of a RUN, what it mounts of the build context.
-pub(super) fn written(instruction: &Instruction<'_>) -> Option<CopySources> {
-    if let Instruction::Run(run) = instruction {
-        let mounts = run.options.iter().filter(|flag| flag.name.value == "mount");
-        let mounts = mounts.filter_map(|flag| bind(&flag.value.as_ref()?.value));
-        let paths: Vec<String> =
-            mounts.filter(|(from, _)| from.is_none()).map(|(_, path)| path).collect();
-        return (!paths.is_empty()).then(|| CopySources { paths, ..CopySources::default() });
+pub(super) fn written(instruction: &Instruction) -> Option<CopySources> {
+    if instruction.is_onbuild {
+        return None;
     }
-    let (flags, sources): (&[Flag<'_>], &[Source<'_>]) = match instruction {
-        Instruction::Copy(copy) => (&copy.options, &copy.src),
-        Instruction::Add(add) => (&add.options, &add.src),
-        _ => return None,
-    };
-    let values = |name: &'static str| {
-        let named = flags.iter().filter(move |flag| flag.name.value == name);
-        named.filter_map(|flag| flag.value.as_ref()).map(|value| value.value.to_string())
-    };
-    let paths = sources.iter().filter_map(|source| match source {
-        Source::Path(path) => Some(path.value.to_string()),
+    match instruction.keyword.as_str() {
+        "RUN" => {
+            let mounts = instruction.flag("mount").filter_map(|(mount, _)| bind(mount));
+            let paths: Vec<String> =
+                mounts.filter(|(from, _)| from.is_none()).map(|(_, path)| path).collect();
+            (!paths.is_empty()).then(|| CopySources { paths, ..CopySources::default() })
+        }
+        "COPY" | "ADD" => {
+            let values =
+                |name: &'static str| instruction.flag(name).map(|(value, _)| value.to_owned());
+            let (_, sources) = instruction.words().split_last()?;
+            let paths = sources.iter().map(|word| word.value.clone());
+            Some(CopySources {
+                from: values("from").next(),
+                paths: paths.filter(|path| !path.starts_with("<<")).collect(),
+                exclude: values("exclude").collect(),
+            })
+        }
         _ => None,
-    });
-    Some(CopySources {
-        from: values("from").next(),
-        paths: paths.collect(),
-        exclude: values("exclude").collect(),
-    })
+    }
 }
 
 /// The sources of an instruction in one line: all words but the keyword, the flags and the last.
@@ -54,23 +53,6 @@ pub(super) fn words(instruction: &str) -> Vec<String> {
     words.retain(|word| !word.starts_with("--") && !word.starts_with("<<"));
     words.pop();
     words
-}
-
-/// A field of a `--mount`.
-pub(super) fn field(mount: &str, name: &str) -> Option<String> {
-    mount.split(',').find_map(|field| {
-        let (key, value) = field.split_once('=')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim_matches(['"', '\'']).to_owned())
-    })
-}
-
-/// Where a bind mount comes from, and which path of it; `None` for a mount of another type.
-pub(super) fn bind(mount: &str) -> Option<(Option<String>, String)> {
-    if field(mount, "type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bind")) {
-        return None;
-    }
-    let path = field(mount, "source").or_else(|| field(mount, "src"));
-    Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
 }
 
 #[cfg(test)]

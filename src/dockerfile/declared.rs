@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::history::{Stages, words};
 use super::locate::{SourceStep, steps};
 use super::mounts::{CacheMountSpec, cache_mounts};
-use super::uses::{Variables, flags, needed};
+use super::uses::{flags, needed, variables};
+use super::variables::Variables;
 
 /// A cache mount of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub fn declared_mounts(
     let global = given.global(&steps);
     let mut all = args.clone();
     all.extend(platform.clone());
-    let needed = needed(&stages, last, &Variables::new(&steps, &all));
+    let needed = needed(&stages, last, &variables(&steps, &all));
     let mut scopes: Vec<Scope> = Vec::new();
     let mut mounts = Vec::new();
     for index in 0..stages.len() {

@@ -1,6 +1,6 @@
 //! What of the build context a Dockerfile reads, as far as its text tells.
 
-use parse_dockerfile::{Flag, Instruction, Source, parse_iter};
+use super::locate::steps;
 
 /// Reads the whole context.
 const ALL: &str = ".";
@@ -12,20 +12,12 @@ const ALL: &str = ".";
 /// for different paths of one directory must not share it, or each build evicts the other's files.
 /// A wrong answer costs a transfer, never a wrong image.
 pub fn context_fingerprint(source: &str, stage: Option<&str>) -> String {
-    let Ok(instructions) = parse_iter(source) else { return String::new() };
     let mut paths = Vec::new();
-    for instruction in instructions.map_while(Result::ok) {
-        let (options, sources): (&[Flag<'_>], &[Source<'_>]) = match &instruction {
-            Instruction::Copy(copy) => (&copy.options, &copy.src),
-            Instruction::Add(add) => (&add.options, &add.src),
-            _ => continue,
-        };
-        if options.iter().any(|flag| flag.name.value == "from") {
-            continue;
-        }
-        for path in sources {
-            let Source::Path(path) = path else { continue };
-            let path = path.value.trim_start_matches("./").trim_matches('/');
+    for step in steps(source) {
+        let is_copy = step.keyword == "COPY" || step.keyword == "ADD";
+        let Some(copies) = step.copies.filter(|it| is_copy && it.from.is_none()) else { continue };
+        for path in copies.paths {
+            let path = path.trim_start_matches("./").trim_matches('/');
             if path.is_empty() || path == ALL {
                 return ALL.to_owned();
             }

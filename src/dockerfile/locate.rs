@@ -5,10 +5,9 @@ use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use parse_dockerfile::{Instruction, parse_iter};
-
 use super::alike::Bigrams;
 use super::copies::{self, CopySources};
+use super::syntax::{self, Instruction};
 use crate::remote;
 
 /// Lines of an instruction, counted from 1.
@@ -48,7 +47,7 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// Parses `source`, as far as that goes.
+    /// Parses `source`.
     pub fn new(source: &str) -> Self {
         Self::with_linked(source, &|_| false)
     }
@@ -159,87 +158,65 @@ pub fn locate(source: &str, step_name: &str) -> Option<Span> {
     Outline::new(source).locate(step_name)
 }
 
-/// Names of the stages in order; `None` for one without a name. Stops where parsing does.
+/// Names of the stages in order; `None` for one without a name.
 pub fn stages(source: &str) -> Vec<Option<String>> {
-    let Ok(instructions) = parse_iter(source) else { return Vec::new() };
-    instructions
-        .map_while(Result::ok)
-        .filter_map(|instruction| match instruction {
-            Instruction::From(from) => {
-                Some(from.as_.map(|(_, name)| name.value.to_ascii_lowercase()))
-            }
-            _ => None,
-        })
-        .collect()
+    let instructions = syntax::instructions(source.trim_start_matches('\u{feff}'));
+    instructions.iter().filter(|it| is_from(it)).map(stage_name).collect()
+}
+
+fn is_from(instruction: &Instruction) -> bool {
+    instruction.keyword == "FROM" && !instruction.is_onbuild
+}
+
+fn stage_name(from: &Instruction) -> Option<String> {
+    match from.words() {
+        [_, word, name, ..] if word.value.eq_ignore_ascii_case("as") => {
+            Some(name.value.to_ascii_lowercase())
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn steps(source: &str) -> Vec<SourceStep> {
-    // The parser leaves one mark out by itself: of several, its places would not be ours.
     let source = source.trim_start_matches('\u{feff}');
-    let Ok(instructions) = parse_iter(source) else { return Vec::new() };
-    let mut steps: Vec<SourceStep> = Vec::new();
-    let mut starts = Vec::new();
+    let mut steps = Vec::new();
     let (mut stage, mut next) = (None, 0);
     let mut names: HashSet<String> = HashSet::new();
-    // Up to where lines have been counted, and how many.
-    let (mut counted, mut line) = (0, 1);
-    let mut parsed_end = source.len();
-    for instruction in instructions {
-        let instruction = match instruction {
-            Ok(instruction) => instruction,
-            Err(error) => {
-                let before = source.split_inclusive('\n').take(error.line().saturating_sub(1));
-                parsed_end = before.map(str::len).sum();
-                break;
-            }
-        };
-        let span = keyword_span(&instruction);
-        let keyword = word(&source[span.clone()]);
-        let number = match &instruction {
-            Instruction::From(from) => {
+    for instruction in syntax::instructions(source) {
+        // An unknown one makes no step: the engine refuses it.
+        let Some(keyword) = keyword(&instruction) else { continue };
+        let number = match keyword {
+            "FROM" => {
                 stage = Some(stage.map_or(0, |stage: usize| stage + 1));
                 // Pulling the base image is step 1; there is nothing to pull for scratch, or for a stage
                 // before this one.
-                let base = from.image.value.to_ascii_lowercase();
+                let base = instruction.words().first().map(|it| it.value.to_ascii_lowercase());
+                let base = base.unwrap_or_default();
                 next = usize::from(base != "scratch" && !names.contains(&base));
-                names.extend(from.as_.as_ref().map(|(_, name)| name.value.to_ascii_lowercase()));
+                names.extend(stage_name(&instruction));
                 (next == 1).then_some(1)
             }
-            Instruction::Run(_)
-            | Instruction::Copy(_)
-            | Instruction::Add(_)
-            | Instruction::Workdir(_) => {
+            "RUN" | "COPY" | "ADD" | "WORKDIR" => {
                 next += 1;
                 Some(next)
             }
             _ => None,
         };
-        line += source[counted..span.start.max(counted)].matches('\n').count();
-        counted = span.start.max(counted);
-        starts.push(span.start);
-        let copies = copies::written(&instruction);
         steps.push(SourceStep {
             keyword,
-            lines: line..=line,
-            text: String::new(),
+            lines: instruction.line..=instruction.last_line,
+            text: collapse(&source[instruction.span.clone()]),
             stage,
             number,
-            copies,
+            copies: copies::written(&instruction),
         });
-    }
-    for (index, step) in steps.iter_mut().enumerate() {
-        let end = starts.get(index + 1).copied().unwrap_or(parsed_end);
-        let text = own_text(source.get(starts[index]..end).unwrap_or_default());
-        let first = *step.lines.start();
-        step.lines = first..=first + text.lines().count().saturating_sub(1);
-        step.text = collapse(text);
     }
     steps
 }
 
 /// The keyword in upper case, as the engine writes it in names.
-fn word(keyword: &str) -> &'static str {
-    const WORDS: [&str; 18] = [
+fn keyword(instruction: &Instruction) -> Option<&'static str> {
+    const WORDS: [&str; 17] = [
         "ADD",
         "ARG",
         "CMD",
@@ -251,7 +228,6 @@ fn word(keyword: &str) -> &'static str {
         "HEALTHCHECK",
         "LABEL",
         "MAINTAINER",
-        "ONBUILD",
         "RUN",
         "SHELL",
         "STOPSIGNAL",
@@ -259,20 +235,10 @@ fn word(keyword: &str) -> &'static str {
         "VOLUME",
         "WORKDIR",
     ];
-    WORDS.into_iter().find(|word| word.eq_ignore_ascii_case(keyword)).unwrap_or_default()
-}
-
-/// Cuts the comments and blank lines that follow an instruction.
-fn own_text(text: &str) -> &str {
-    let mut end = text.len();
-    for line in text.split_inclusive('\n').rev() {
-        let trimmed = line.trim();
-        if !(trimmed.is_empty() || trimmed.starts_with('#')) {
-            break;
-        }
-        end -= line.len();
+    if instruction.is_onbuild {
+        return Some("ONBUILD");
     }
-    text[..end].trim_end()
+    WORDS.into_iter().find(|word| *word == instruction.keyword)
 }
 
 /// One line, as the engine writes it: continued lines joined, runs of blanks as one.
@@ -283,33 +249,6 @@ fn collapse(text: &str) -> String {
         .map(|line| line.trim_end().trim_end_matches(['\\', '`']))
         .collect();
     joined.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn keyword_span(instruction: &Instruction<'_>) -> parse_dockerfile::Span {
-    match instruction {
-        Instruction::Add(it) => &it.add,
-        Instruction::Arg(it) => &it.arg,
-        Instruction::Cmd(it) => &it.cmd,
-        Instruction::Copy(it) => &it.copy,
-        Instruction::Entrypoint(it) => &it.entrypoint,
-        Instruction::Env(it) => &it.env,
-        Instruction::Expose(it) => &it.expose,
-        Instruction::From(it) => &it.from,
-        Instruction::Healthcheck(it) => &it.healthcheck,
-        Instruction::Label(it) => &it.label,
-        Instruction::Maintainer(it) => &it.maintainer,
-        Instruction::Onbuild(it) => &it.onbuild,
-        Instruction::Run(it) => &it.run,
-        Instruction::Shell(it) => &it.shell,
-        Instruction::Stopsignal(it) => &it.stopsignal,
-        Instruction::User(it) => &it.user,
-        Instruction::Volume(it) => &it.volume,
-        Instruction::Workdir(it) => &it.workdir,
-        // The enum is open for instructions to come; they make no steps we could name.
-        _ => return 0..0,
-    }
-    .span
-    .clone()
 }
 
 #[cfg(test)]
@@ -419,10 +358,10 @@ RUN ["/app/x"]
     }
 
     #[test]
-    fn broken_files_find_what_comes_before_the_error() {
+    fn what_is_not_an_instruction_hides_no_other() {
         let source = "FROM a\nRUN one\nFORM b\nRUN two\n";
         assert_eq!(locate(source, "[2/3] RUN one"), Some(2..=2));
-        assert_eq!(locate(source, "[3/3] RUN two"), None);
+        assert_eq!(locate(source, "[3/3] RUN two"), Some(4..=4));
     }
 
     proptest::proptest! {

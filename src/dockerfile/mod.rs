@@ -17,6 +17,7 @@ mod parse_error;
 mod preparation;
 pub mod syntax;
 mod uses;
+mod variables;
 
 pub use args::{declared_args, is_predefined_arg};
 pub use copies::CopySources;

@@ -167,6 +167,23 @@ fn clean(path: &str) -> String {
     }
 }
 
+/// A field of a `--mount`.
+pub(super) fn field(mount: &str, name: &str) -> Option<String> {
+    mount.split(',').find_map(|field| {
+        let (key, value) = field.split_once('=')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim_matches(['"', '\'']).to_owned())
+    })
+}
+
+/// Where a bind mount comes from, and which path of it; `None` for a mount of another type.
+pub(super) fn bind(mount: &str) -> Option<(Option<String>, String)> {
+    if field(mount, "type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bind")) {
+        return None;
+    }
+    let path = field(mount, "source").or_else(|| field(mount, "src"));
+    Some((field(mount, "from"), path.unwrap_or_else(|| ".".to_owned())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

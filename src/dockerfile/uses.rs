@@ -4,18 +4,14 @@
 //! From the text alone: a variable whose value stands nowhere in it leaves its path unknown. A wrong answer
 //! names a file that a build does not read; it changes no build.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::copies::{self, bind, field};
+use super::copies;
 use super::history::{Stages, words};
 use super::locate::{SourceStep, steps};
+use super::mounts::{bind, field};
+use super::variables::Variables;
 use crate::remote;
-
-/// Bytes of a variable at most; one that holds others can be longer than any path, and is not known then.
-const LONGEST_VALUE: usize = 16 << 10;
-/// Bytes that variables may add to a Dockerfile; from there on they stay as they are written.
-const MOST_ADDED: usize = 16 << 20;
 
 /// What one instruction does with files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +46,7 @@ pub fn file_uses(
         None => stages.len().checked_sub(1),
     };
     let Some(last) = last else { return Vec::new() };
-    let variables = Variables::new(&steps, args);
+    let variables = variables(&steps, args);
     let is_stage = |name: &String| stages.find(name, stages.len()).is_some();
     let mut uses = Vec::new();
     let needed = needed(&stages, last, &variables).into_iter();
@@ -118,114 +114,20 @@ fn flag(text: &str, name: &str) -> Option<String> {
     flags(text, name).into_iter().next()
 }
 
-/// What variables stand for.
-pub(super) struct Variables {
-    values: BTreeMap<String, String>,
-    /// Bytes that they may still add.
-    room: Cell<usize>,
-}
-
-impl Variables {
-    /// These values and no other.
-    pub(super) fn known(values: BTreeMap<String, String>) -> Self {
-        Self { values, room: Cell::new(MOST_ADDED) }
-    }
-
-    /// Gives a variable a value, unless that is longer than any path.
-    pub(super) fn set(&mut self, name: &str, value: String) {
-        if value.len() <= LONGEST_VALUE {
-            self.values.insert(name.to_owned(), value);
-        } else {
-            self.values.remove(name);
-        }
-    }
-
-    /// What they are.
-    pub(super) fn values(&self) -> &BTreeMap<String, String> {
-        &self.values
-    }
-
-    /// Defaults of ARG and values of ENV, then what is given.
-    pub(super) fn new(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Self {
-        let steps = steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV"));
-        let words = steps.flat_map(|step| step.text.split(' ').skip(1));
-        let definitions = words.filter_map(|word| word.split_once('='));
-        let unquoted = definitions
-            .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()));
-        Self::of(unquoted, args)
-    }
-
-    /// Names and what they are set to, in order, then what is given.
-    pub(super) fn of(
-        definitions: impl IntoIterator<Item = (String, String)>,
-        args: &BTreeMap<String, String>,
-    ) -> Self {
-        let mut variables = Self { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
-        for (name, value) in definitions {
-            let value = variables.expand(&value);
-            variables.set(&name, value);
-        }
-        variables.values.extend(args.clone());
-        variables
-    }
-
-    /// The value of a variable, as far as there is room for it.
-    fn value(&self, name: &str) -> Option<&str> {
-        let value = self.values.get(name)?;
-        self.room.set(self.room.get().checked_sub(value.len())?);
-        Some(value)
-    }
-
-    /// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+value}` replaced; what is not known stays.
-    pub(super) fn expand(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        let mut has_brace = true;
-        while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            let name_end = |text: &str| {
-                text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
-            };
-            let inner = rest.strip_prefix('{').filter(|_| has_brace);
-            let inner = inner.and_then(|inner| {
-                // Where there is none any more, it is not looked for again.
-                let end = inner.find('}');
-                has_brace = end.is_some();
-                end.map(|end| &inner[..end])
-            });
-            let (value, length) = match inner {
-                Some(inner) => {
-                    let (name, modifier) = inner.split_at(name_end(inner));
-                    let is_set = || self.values.get(name).is_some_and(|value| !value.is_empty());
-                    let value = match modifier.split_at_checked(2) {
-                        Some((":-", default)) if !is_set() => Some(default),
-                        Some((":+", set)) => Some(if is_set() { set } else { "" }),
-                        _ => self.value(name),
-                    };
-                    (value, inner.len() + 2)
-                }
-                None => {
-                    let end = name_end(rest);
-                    (self.value(&rest[..end]), end)
-                }
-            };
-            match value {
-                Some(value) if length > 0 => out.push_str(value),
-                _ => {
-                    out.push('$');
-                    out.push_str(&rest[..length]);
-                }
-            }
-            rest = &rest[length..];
-        }
-        out + rest
-    }
+/// Defaults of ARG and values of ENV, then what is given.
+pub(super) fn variables(steps: &[SourceStep], args: &BTreeMap<String, String>) -> Variables {
+    let steps = steps.iter().filter(|step| matches!(step.keyword, "ARG" | "ENV"));
+    let words = steps.flat_map(|step| step.text.split(' ').skip(1));
+    let definitions = words.filter_map(|word| word.split_once('='));
+    let unquoted = definitions
+        .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()));
+    Variables::of(unquoted, args)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::variables::MOST_ADDED;
 
     const WORKER: &str = "\
 ARG BASE=python\n\
@@ -276,22 +178,6 @@ ADD https://example.com/x $ODD /app/\n";
         assert_eq!(file_uses("COPY a b\n", None, &args), []);
     }
 
-    #[test]
-    fn variables_are_replaced_where_they_are_known() {
-        let known =
-            BTreeMap::from([("A".to_owned(), "x".to_owned()), ("E".to_owned(), String::new())]);
-        for (text, expected) in [
-            ("$A/${A}b$", "x/xb$"),
-            ("${E:-d}${A:-d}${N:-d}", "dxd"),
-            ("${A:+-full}${E:+-full}", "-full"),
-            ("$N ${N} ${E} $(x) ${", "$N ${N}  $(x) ${"),
-            ("$A", "x"),
-        ] {
-            let variables = Variables { values: known.clone(), room: Cell::new(MOST_ADDED) };
-            assert_eq!(variables.expand(text), expected, "{text}");
-        }
-    }
-
     /// Each line holds the one before four times: 2 to the power of 200 bytes.
     #[test]
     fn variables_of_variables_have_a_bound() {
@@ -311,15 +197,6 @@ ADD https://example.com/x $ODD /app/\n";
         let many = format!("FROM x\nENV A={}\nRUN {}\n", "x".repeat(10_000), "$A".repeat(1 << 20));
         let uses = file_uses(&many, None, &BTreeMap::new());
         assert!(uses.iter().map(bytes).sum::<usize>() < 2 * MOST_ADDED);
-    }
-
-    #[test]
-    fn braces_that_nothing_closes_are_looked_for_once() {
-        let text = "${".repeat(2 << 20);
-        let variables = Variables { values: BTreeMap::new(), room: Cell::new(MOST_ADDED) };
-        assert_eq!(variables.expand(&text), text);
-        let unclosed = "${A".repeat(1 << 20) + "}" + &"${".repeat(1 << 20);
-        assert_eq!(variables.expand(&unclosed), unclosed);
     }
 
     proptest::proptest! {

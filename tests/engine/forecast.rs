@@ -274,3 +274,39 @@ fn a_dry_run_builds_nothing_and_its_exit_code_can_be_asked_for() {
         assert!(error.contains("failed to build api"), "{error}");
     });
 }
+
+/// A here document is text, whatever it looks like and wherever in its line it begins.
+#[test]
+fn here_documents_hide_nothing_that_comes_after_them() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let name = project.name();
+        // The frontend of 20.10 has none.
+        let before = match engine.name.as_str() {
+            "20.10" => "",
+            _ => {
+                "RUN cat <<EOF > /x && echo \"<<not\"\nCOPY nothing /\nFROM nowhere\nEOF\n\
+                 RUN cat <<A - <<-'B C'\nx\nA\n\tRUN y\n\tB C\n"
+            }
+        };
+        project
+            .write("compose.yaml", "services: {app: {build: .}}")
+            .write(
+                "Dockerfile",
+                format!(
+                    "FROM {BUSYBOX}\nRUN echo {name}\n{before}COPY a /a\nRUN cat /a # '<<EOF'\n"
+                ),
+            )
+            .write("a", "1");
+        built(&project, &[]);
+        assert!(foreseen(&project, &[]).iter().all(|it| it.2), "{}", engine.name);
+        project.write("a", "2");
+        let (foreseen, built) = (foreseen(&project, &[]), built(&project, &[]));
+        let copy = built.iter().find(|it| it.1.starts_with("COPY")).unwrap();
+        assert_eq!((copy.2, copy.3.as_str()), (false, "files"), "{}: {built:?}", engine.name);
+        assert_eq!(mistakes(&foreseen, &built), Vec::<String>::new(), "{}", engine.name);
+        let output = project.run(&["context", "ls", "--format", "json"]).success();
+        let contexts: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        assert_eq!(contexts["contexts"][0]["sent"]["files"], 1, "{contexts}");
+    });
+}

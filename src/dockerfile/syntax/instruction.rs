@@ -47,7 +47,12 @@ impl Default for Body {
 }
 
 impl Instruction {
-    pub(super) fn read(text: &str, line: &Logical, escape: char) -> Option<Self> {
+    pub(super) fn read(
+        text: &str,
+        line: &Logical,
+        escape: char,
+        with_commands: bool,
+    ) -> Option<Self> {
         let mut rest = line.chars.as_slice();
         let mut keyword = word_of(&mut rest, escape)?;
         let is_onbuild = keyword.value.eq_ignore_ascii_case("ONBUILD");
@@ -71,6 +76,7 @@ impl Instruction {
         }
         let list = json_list(text, rest);
         let body = match keyword.as_str() {
+            "RUN" if !with_commands => Body::default(),
             "RUN" => Body::Script(match list {
                 Some(words) => exec(words),
                 None => script(text, rest, &line.documents),

@@ -106,26 +106,81 @@ impl Logical {
     }
 }
 
-/// Names of the here documents that an instruction begins, and whether tabs before them are taken off.
+/// Names of the here documents that an instruction begins, and whether tabs before them are taken off (BuildKit
+/// `parser.heredocsFromLine`).
 fn document_names(line: &Logical) -> Vec<(String, bool)> {
     let text: String = line.chars.iter().map(|(_, char)| char).collect();
-    let mut words = text.split_whitespace();
-    let mut keyword = words.next().unwrap_or_default();
+    if !text.contains("<<") {
+        return Vec::new();
+    }
+    let mut rest = text.as_str();
+    let mut keyword = first_word(&mut rest);
     if keyword.eq_ignore_ascii_case("ONBUILD") {
-        keyword = words.next().unwrap_or_default();
+        keyword = first_word(&mut rest);
     }
     if !["RUN", "COPY", "ADD"].iter().any(|known| keyword.eq_ignore_ascii_case(known)) {
         return Vec::new();
     }
-    let name = |word: &str| {
-        let word = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
-        let (word, has_tabs) = match word.strip_prefix('-') {
-            Some(word) => (word, true),
-            None => (word, false),
-        };
-        let name = word.trim_matches(['"', '\'']);
-        let is_name = !name.is_empty() && !name.contains(['<', '"', '\'', '$', '(']);
-        is_name.then(|| (name.to_owned(), has_tabs))
+    let words: Vec<&str> =
+        std::iter::from_fn(|| Some(first_word(&mut rest)).filter(|it| !it.is_empty())).collect();
+    let list = words.iter().position(|word| !word.starts_with("--"));
+    let is_list = |at: usize| {
+        let list = words[at..].join(" ");
+        list.starts_with('[') && serde_json::from_str::<Vec<String>>(&list).is_ok()
     };
-    words.filter_map(name).collect()
+    if list.is_some_and(is_list) {
+        return Vec::new();
+    }
+    let mut words = words.into_iter();
+    let mut names = Vec::new();
+    while let Some(word) = words.next() {
+        // Blanks may stand in front of the name.
+        let is_alone = word.trim_start_matches(|c: char| c.is_ascii_digit()) == "<<";
+        let whole = match words.as_slice().first().filter(|_| is_alone) {
+            Some(name) => &format!("<<{name}"),
+            None => word,
+        };
+        names.extend(document_name(whole));
+    }
+    names
+}
+
+/// `<<NAME`, `3<<-"NAME"`.
+fn document_name(word: &str) -> Option<(String, bool)> {
+    let word = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+    let (word, has_tabs) = match word.strip_prefix('-') {
+        Some(word) => (word, true),
+        None => (word, false),
+    };
+    let (mut name, mut quote) = (String::new(), None);
+    let mut chars = word.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (_, '<') => return None,
+            (None, '\'' | '"') => quote = Some(char),
+            (Some(open), char) if open == char => quote = None,
+            (None | Some('"'), '\\') => name.extend(chars.next()),
+            (_, char) => name.push(char),
+        }
+    }
+    (!name.is_empty() && quote.is_none()).then_some((name, has_tabs))
+}
+
+/// Takes a word off the front: up to a blank that stands in no quotes. It keeps its quotes.
+fn first_word<'a>(rest: &mut &'a str) -> &'a str {
+    let text = rest.trim_start();
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    let end = loop {
+        let Some((at, char)) = chars.next() else { break text.len() };
+        match (quote, char) {
+            (None, char) if char.is_whitespace() => break at,
+            (None, '\'' | '"') => quote = Some(char),
+            (Some(open), char) if open == char => quote = None,
+            (None | Some('"'), '\\') => _ = chars.next(),
+            _ => {}
+        }
+    };
+    *rest = &text[end..];
+    &text[..end]
 }

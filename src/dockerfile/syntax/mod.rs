@@ -1,7 +1,7 @@
 //! A Dockerfile in its parts: instructions with their flags and words, the commands of each RUN, stages and what they
 //! stand on; every part with its place.
 //!
-//! For those who look for faults. [`super::locate`] finds instructions by the names of steps and needs less.
+//! The one parser of Dockerfiles here: as lenient as one can be, since the engine refuses what is wrong.
 
 mod around;
 mod instruction;
@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::uses::Variables;
+use super::variables::Variables;
 use lines::Char;
 
 pub use around::Setting;
@@ -63,17 +63,7 @@ impl Syntax {
     /// Takes `source` apart. `args` are the build arguments that are given.
     pub fn new(source: &str, args: &BTreeMap<String, String>) -> Self {
         let text = source.trim_start_matches('\u{feff}').to_owned();
-        let (logical, escape) = lines::logical(&text);
-        let mut instructions: Vec<Instruction> = logical
-            .into_iter()
-            .filter_map(|line| Instruction::read(&text, &line, escape))
-            .collect();
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines: Vec<usize> = [0].into_iter().chain(ends.map(|(at, _)| at + 1)).collect();
-        for instruction in &mut instructions {
-            instruction.line = line_of(&lines, instruction.span.start);
-            instruction.last_line = line_of(&lines, instruction.span.end);
-        }
+        let (mut instructions, lines) = read(&text, true);
         let definitions = instructions.iter().flat_map(Instruction::definitions);
         let variables = Variables::of(definitions, args);
         let stages = stages::stages(&mut instructions, &variables);
@@ -96,6 +86,27 @@ impl Syntax {
         let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
         (line, before.chars().count() + 1)
     }
+}
+
+/// The instructions of a text without byte order marks, those of RUN without their commands.
+pub(super) fn instructions(text: &str) -> Vec<Instruction> {
+    read(text, false).0
+}
+
+/// The instructions of a text, and where its lines begin.
+fn read(text: &str, with_commands: bool) -> (Vec<Instruction>, Vec<usize>) {
+    let (logical, escape) = lines::logical(text);
+    let mut instructions: Vec<Instruction> = logical
+        .into_iter()
+        .filter_map(|line| Instruction::read(text, &line, escape, with_commands))
+        .collect();
+    let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    let lines: Vec<usize> = [0].into_iter().chain(ends.map(|(at, _)| at + 1)).collect();
+    for instruction in &mut instructions {
+        instruction.line = line_of(&lines, instruction.span.start);
+        instruction.last_line = line_of(&lines, instruction.span.end);
+    }
+    (instructions, lines)
 }
 
 /// The line of a place, from 1, by where lines begin.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::copies::{bind, field};
-use super::super::uses::Variables;
+use super::super::mounts::{bind, field};
+use super::super::variables::Variables;
 use super::{Instruction, Syntax};
 
 /// A stage.

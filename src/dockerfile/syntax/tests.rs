@@ -57,6 +57,38 @@ fn here_documents_are_scripts_of_shells_alone() {
 }
 
 #[test]
+fn here_documents_begin_where_buildkit_says() {
+    for (line, body) in [
+        ("RUN cat <<E > /x && true", "RUN no\nE\n"),
+        ("RUN a <<E <<-F | b", "RUN no\nE\n\tF\n"),
+        ("RUN a \\\n  3<<'E F' b", "RUN no\nE F\n"),
+        ("RUN a <<\\E", "RUN no\nE\n"),
+        ("RUN --network=none x $(cat <<E)", "RUN no\nE)\n"),
+        ("ONBUILD RUN <<E", "RUN no\nE\n"),
+        ("add <<E /x", "RUN no\nE\n"),
+        ("COPY a <<E <<F /x/", "RUN no\nE\nRUN no\nF\n"),
+        ("RUN echo $((1 <<  2))", "RUN no\n2))\n"),
+        ("RUN a << E b << 'F G'", "RUN no\nE\nRUN no\nF G\n"),
+        // None of these begins one.
+        ("RUN echo \"a <<E\" 'b <<E'", ""),
+        ("RUN [\"echo\", \"<<E\"]", ""),
+        ("RUN a<<E", ""),
+        ("RUN a <<<E", ""),
+        ("RUN echo $((1<<2))", ""),
+        ("RUN a <<- E", ""),
+        ("RUN a <<", ""),
+        ("RUN it's <<E", ""),
+        ("ENV A=<<E", ""),
+        ("COPY [\"<<E\", \"/x\"]", ""),
+    ] {
+        let found = told(&format!("FROM x\n{line}\n{body}WORKDIR /after\n"));
+        let keywords: Vec<&str> = found.iter().map(|it| it.0.as_str()).collect();
+        assert_eq!(keywords.len(), 3, "{line}: {keywords:?}");
+        assert_eq!(keywords[2], "WORKDIR", "{line}");
+    }
+}
+
+#[test]
 fn commands_are_what_a_shell_sees() {
     assert_eq!(
         commands(

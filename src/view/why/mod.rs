@@ -110,7 +110,11 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
     if chains.is_empty() {
         let cached = target.steps.iter().filter(|step| step.cached == Some(true)).count();
         let nothing = words.nothing;
-        return format!("{bold}{name}{bold:#}: {nothing}, {cached} of {all} from the cache\n");
+        // Where a record proves that nothing has changed, no step is looked at.
+        return match all {
+            0 => format!("{bold}{name}{bold:#}: {nothing}\n"),
+            _ => format!("{bold}{name}{bold:#}: {nothing}, {cached} of {all} from the cache\n"),
+        };
     }
     let ran: usize = chains.iter().map(|chain| 1 + chain.rest.len()).sum();
     let seconds = chains.iter().map(Chain::seconds).sum();
