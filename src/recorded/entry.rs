@@ -40,7 +40,7 @@ pub struct Record<'a> {
     pub redactor: &'a Redactor,
 }
 
-/// The build as this program would remember it; `None` where its name or time is none.
+/// The build as this program would remember it; `None` where its name does not fit, or its times are not known.
 pub fn entry(record: Record<'_>) -> Option<Recorded> {
     let Record { known, statuses, provenances, engine, removals, pruned, redactor } = record;
     let listed = &known.build;

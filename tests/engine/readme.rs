@@ -111,6 +111,14 @@ fn typed(project: &Project, folder: &str, line: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// What the engine calls a build of the project.
+fn reference(project: &Project, folder: &str) -> String {
+    let mut list = project.command(&["history", "ls", "--engine", "--format", "json"]);
+    let output = list.current_dir(project.dir().join(folder)).output().unwrap();
+    let builds: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    builds["builds"][0]["id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn every_line_works_as_it_stands() {
     let project = Project::new(&engine("28.5"));
@@ -129,6 +137,7 @@ fn every_line_works_as_it_stands() {
             let word = |word: &str| match word {
                 "NAME" | "NOME" => gone.clone(),
                 "PATH" | "CAMINHO" => "worker/code".to_owned(),
+                "REF" => reference(&project, own),
                 other => other.to_owned(),
             };
             let line = line.split(' ').map(word).collect::<Vec<_>>().join(" ");

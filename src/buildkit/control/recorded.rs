@@ -112,7 +112,7 @@ impl Control {
 impl From<pb::BuildHistoryRecord> for RecordedBuild {
     fn from(record: pb::BuildHistoryRecord) -> Self {
         let said = |key: &str| record.exporter_response.get(key).cloned();
-        // The exporter of an engine with a graph driver answers no names.
+        // The exporter of an engine with a graph driver tells no names.
         let asked = record.exporters.iter().filter_map(|it| it.attrs.get(NAME_ATTR)).next();
         let names = said(NAMES_KEY).or_else(|| asked.cloned()).unwrap_or_default();
         let count = |steps: i32| u32::try_from(steps).unwrap_or_default();
