@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_no_plural() {
+    fn one_thing_is_singular() {
         assert_eq!(
             [0_usize, 1, 2].map(|count| counted(count, "step")),
             ["0 steps", "1 step", "2 steps"]

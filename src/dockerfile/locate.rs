@@ -55,7 +55,7 @@ impl Outline {
     /// The same where some FROMs, as they are written, name results of other targets: a stage that begins with one has nothing
     /// to pull, and its instructions are counted from 1.
     pub(super) fn with_linked(source: &str, names_linked: &dyn Fn(&str) -> bool) -> Self {
-        let mut steps = steps(source);
+        let (mut steps, stages) = steps_and_stages(source);
         let mut is_linked = false;
         for step in &mut steps {
             if step.keyword == "FROM" {
@@ -74,7 +74,7 @@ impl Outline {
             }
         }
         let room = Cell::new(MOST_COMPARED);
-        Self { steps, stages: stages(source), numbered, bigrams: OnceCell::new(), room }
+        Self { steps, stages, numbered, bigrams: OnceCell::new(), room }
     }
 
     /// See [`locate`].
@@ -160,12 +160,11 @@ pub fn locate(source: &str, step_name: &str) -> Option<Span> {
 
 /// Names of the stages in order; `None` for one without a name.
 pub fn stages(source: &str) -> Vec<Option<String>> {
-    let instructions = syntax::instructions(source.trim_start_matches('\u{feff}'));
-    instructions.iter().filter(|it| is_from(it)).map(stage_name).collect()
+    steps_and_stages(source).1
 }
 
-fn is_from(instruction: &Instruction) -> bool {
-    instruction.keyword == "FROM" && !instruction.is_onbuild
+pub(super) fn steps(source: &str) -> Vec<SourceStep> {
+    steps_and_stages(source).0
 }
 
 fn stage_name(from: &Instruction) -> Option<String> {
@@ -177,9 +176,10 @@ fn stage_name(from: &Instruction) -> Option<String> {
     }
 }
 
-pub(super) fn steps(source: &str) -> Vec<SourceStep> {
+/// The instructions, and the names of the stages.
+fn steps_and_stages(source: &str) -> (Vec<SourceStep>, Vec<Option<String>>) {
     let source = source.trim_start_matches('\u{feff}');
-    let mut steps = Vec::new();
+    let (mut steps, mut stages) = (Vec::new(), Vec::new());
     let (mut stage, mut next) = (None, 0);
     let mut names: HashSet<String> = HashSet::new();
     for instruction in syntax::instructions(source) {
@@ -193,7 +193,9 @@ pub(super) fn steps(source: &str) -> Vec<SourceStep> {
                 let base = instruction.words().first().map(|it| it.value.to_ascii_lowercase());
                 let base = base.unwrap_or_default();
                 next = usize::from(base != "scratch" && !names.contains(&base));
-                names.extend(stage_name(&instruction));
+                let name = stage_name(&instruction);
+                names.extend(name.clone());
+                stages.push(name);
                 (next == 1).then_some(1)
             }
             "RUN" | "COPY" | "ADD" | "WORKDIR" => {
@@ -211,7 +213,7 @@ pub(super) fn steps(source: &str) -> Vec<SourceStep> {
             copies: copies::written(&instruction),
         });
     }
-    steps
+    (steps, stages)
 }
 
 /// The keyword in upper case, as the engine writes it in names.

@@ -93,7 +93,7 @@ pub struct Step {
     pub file: Option<String>,
     /// Its first line.
     pub line: Option<u32>,
-    /// The builder that it ran on, where that is no engine.
+    /// The builder that it ran on, where that is not an engine.
     #[serde(skip)]
     pub builder: Option<String>,
     /// Whether it came from the cache; `None` where it neither did nor ran.

@@ -228,7 +228,7 @@ fn image(op: &Value) -> Option<(String, Option<String>)> {
     })
 }
 
-/// What an operation does, without what differs between two builds that ask for the same, which is no part of BuildKit's
+/// What an operation does, without what differs between two builds that ask for the same, which is not a part of BuildKit's
 /// cache key: session, proxies, addresses of hosts, ids of cache mounts.
 fn without_session(op: &Value) -> Value {
     let mut op = op.clone();

@@ -1,4 +1,4 @@
-//! Builds that only an engine can know, where none answers; engines are asked in tests/engine/recorded.rs.
+//! Builds that only an engine can know, where none can be asked; engines are asked in tests/engine/recorded.rs.
 #![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
