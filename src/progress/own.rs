@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use indexmap::IndexMap;
+
 use crate::progress::step::Step;
 use crate::progress::trace::Trace;
 
@@ -19,7 +21,7 @@ impl Trace {
         if ends.len() < 2 {
             return HashSet::new();
         }
-        let own = self.read_by(&first_of_each_platform(ends));
+        let own = self.read_by(&results(&ends));
         let is_other =
             |step: &&Step| step.label.is_instruction() && !own.contains(step.id.as_str());
         self.steps().filter(is_other).map(|step| step.id.clone()).collect()
@@ -53,11 +55,24 @@ impl Trace {
 }
 
 /// The result for each platform, and whatever is made besides of it (an SBOM, say).
-fn first_of_each_platform(ends: Vec<&Step>) -> Vec<&Step> {
-    let mut platforms = HashSet::new();
-    let mut kept = ends;
-    kept.retain(|step| !step.label.is_instruction() || platforms.insert(step.label.platform()));
-    kept
+fn results<'a>(ends: &[&'a Step]) -> Vec<&'a Step> {
+    let (steps, besides): (Vec<&'a Step>, Vec<&'a Step>) =
+        ends.iter().partition(|step| step.label.is_instruction());
+    let mut of_platforms: IndexMap<Option<&str>, &'a Step> = IndexMap::new();
+    for step in steps {
+        let known = of_platforms.entry(step.label.platform()).or_insert(step);
+        if likeness_to_result(step) > likeness_to_result(known) {
+            *known = step;
+        }
+    }
+    of_platforms.into_values().chain(besides).collect()
+}
+
+/// Of ends that are equal here, the first announced is the result. A base that another build has in common with this one
+/// may be announced before all of this build, but it is seldom the last of its stage, and a result is seldom a base.
+fn likeness_to_result(step: &Step) -> (bool, bool) {
+    let is_last = step.label.position.is_some_and(|(index, count)| index == count);
+    (is_last, !step.label.is_base())
 }
 
 #[cfg(test)]
@@ -114,6 +129,17 @@ mod tests {
             assert_eq!(both.counts(), alone.counts());
             assert_eq!(both.counts(), Counts { cached: 2, run: 1 });
         }
+    }
+
+    #[test]
+    fn a_base_of_another_build_may_be_announced_first() {
+        for name in ["[base 1/2] FROM other:1", "[base 1/1] FROM other:1"] {
+            let first = trace(Trace::of_one_dockerfile(), &[("of", name, &[], true)]);
+            assert_eq!(own(&trace(first, &OURS)), ["d", "f", "c", "l", "r", "e"], "{name}");
+        }
+        let base_alone = [("f", "[1/1] FROM this:1", &[] as &[&str], true)];
+        let both = [base_alone[0], ("of", "[1/2] FROM this:1", &[], true)];
+        assert_eq!(own(&trace(Trace::default(), &both)), ["f"]);
     }
 
     #[test]
