@@ -97,6 +97,8 @@ pub struct EngineFacts {
     pub host: String,
     /// Linux release of the engine's machine; empty where unknown.
     pub kernel: String,
+    /// Version of its control groups, `1` or `2`; empty where unknown.
+    pub cgroup_version: String,
 }
 
 /// Where the engine keeps images.
@@ -484,6 +486,7 @@ impl EngineFacts {
             data_root: String::new(),
             host: String::new(),
             kernel: String::new(),
+            cgroup_version: String::new(),
         }
     }
 }

@@ -118,6 +118,10 @@ pub(super) fn write(
         &sources.collect(),
     );
     let timeline = timeline.explained(&why.map(why::of_steps).unwrap_or_default());
+    let timeline = match &finished.entry {
+        Some(entry) => timeline.measured(entry),
+        None => timeline,
+    };
     written.and(write_timeline(&timeline, args.timeline.as_deref(), args.trace.as_deref(), ui))
 }
 

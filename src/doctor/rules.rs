@@ -74,7 +74,7 @@ fn engine(facts: &Facts, seen: &EngineSeen, findings: &mut Vec<Finding>) {
     disk(seen, findings);
     garbage_collection(seen, findings);
     findings.extend(clock(seen));
-    if seen.machine.cgroup_version == "1" {
+    if seen.facts.cgroup_version == "1" {
         findings.push(note(
             "cgroups",
             "version 1: engines do not measure what steps take of CPU and memory".to_owned(),
@@ -271,11 +271,12 @@ mod tests {
             data_root: "/var/lib/docker".to_owned(),
             host: "here".to_owned(),
             kernel: "6.1".to_owned(),
+            cgroup_version: "2".to_owned(),
         };
         let policy = GcPolicy { all: true, max_used_bytes: 100 * GB, ..GcPolicy::default() };
         let seen = EngineSeen {
             facts,
-            machine: Machine { cgroup_version: "2".to_owned(), ..Machine::default() },
+            machine: Machine::default(),
             clock_ahead: Some(SignedDuration::ZERO),
             disk: Some(disk(200, 120)),
             buildkit: Ok(BuildkitSeen {
@@ -408,7 +409,7 @@ mod tests {
                 "7200 s ahead of",
             ),
             (
-                |it| seen(it).machine.cgroup_version = "1".to_owned(),
+                |it| seen(it).facts.cgroup_version = "1".to_owned(),
                 "cgroups",
                 Verdict::Note,
                 "version 1",

@@ -44,8 +44,6 @@ pub struct Machine {
     pub operating_system: String,
     /// Linux release.
     pub kernel: String,
-    /// Version of the control groups, `1` or `2`; empty where the engine does not tell.
-    pub cgroup_version: String,
     /// Whether the engine runs without the rights of root.
     pub is_rootless: bool,
     /// The time by its clock.
@@ -68,7 +66,6 @@ impl Engine {
             memory_bytes: info.mem_total.and_then(positive),
             operating_system: info.operating_system.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
-            cgroup_version: info.cgroup_version.unwrap_or_default(),
             is_rootless: info
                 .security_options
                 .unwrap_or_default()
@@ -154,6 +151,7 @@ impl EngineFacts {
             data_root: String::new(),
             host: String::new(),
             kernel: String::new(),
+            cgroup_version: String::new(),
         }
     }
 
@@ -177,6 +175,7 @@ impl EngineFacts {
             data_root: info.docker_root_dir.unwrap_or_default(),
             host: info.name.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
+            cgroup_version: info.cgroup_version.unwrap_or_default(),
         }
     }
 }

@@ -94,7 +94,7 @@ pub struct Step {
     /// Its first line.
     pub line: Option<u32>,
     /// The builder that it ran on, where that is not an engine.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub builder: Option<String>,
     /// Whether it came from the cache; `None` where it neither did nor ran.
     pub cached: Option<bool>,

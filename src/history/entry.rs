@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{BuildId, LastOutput};
+use crate::history::{BuildId, LastOutput, Resources};
 use crate::progress::StepName;
 use crate::redact::REDACTED;
 
@@ -172,6 +172,9 @@ pub struct StepEntry {
     /// Bytes transferred for it: layers pulled, files of the context, layers exported.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes: u64,
+    /// What it took of the machine, where it ran and the engine sampled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// Digests of the vertexes it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,

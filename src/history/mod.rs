@@ -12,6 +12,7 @@ pub mod id;
 pub mod output;
 pub mod past;
 pub mod record;
+pub mod resources;
 pub mod select;
 pub mod store;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use entry::{
 };
 pub use id::BuildId;
 pub use output::LastOutput;
+pub use resources::Resources;
 pub use select::{SelectError, select};
 pub use store::{Limits, ReadError, Store, StoreError, Stored};

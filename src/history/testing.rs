@@ -64,6 +64,7 @@ pub(crate) fn step(name: &str, result: StepResult, seconds: f64) -> StepEntry {
         intervals: vec![Interval { started: epoch(), completed }],
         seconds,
         bytes: 0,
+        resources: None,
         inputs: Vec::new(),
         cache_mounts: Vec::new(),
         files: None,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Recorded;
 use super::identity::{self, Known};
 use super::provenance::Provenance;
+use super::resources::resources;
 use crate::buildkit::RecordedBuild;
 use crate::history::cleaned::Removals;
 use crate::history::record::{self, Run, TargetFacts};
@@ -56,7 +57,8 @@ pub fn entry(record: Record<'_>) -> Option<Recorded> {
     let took = completed.duration_since(started);
     let took = Duration::try_from(took).unwrap_or_default();
     let trace = trace(listed, &name, statuses, took, redactor);
-    let facts = facts(listed, &provenance, &name);
+    let mut facts = facts(listed, &provenance, &name);
+    facts.resources = provenances.iter().flat_map(|document| resources(document)).collect();
     let project = identity::project_of(listed).unwrap_or_default();
     let entry = record::record(&Run {
         id: &id,

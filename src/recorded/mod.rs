@@ -1,7 +1,7 @@
 //! Builds of any client as the engine's own history keeps them, in the form in which this program keeps its own: entries
 //! whose steps have, besides, the operation that BuildKit ran.
 //!
-//! [`provenance`] reads what BuildKit writes of a build, [`identity`] says which builds are of one target, [`listed`] lists them, [`entry`] puts
+//! [`provenance`] and [`resources`] read what BuildKit writes of a build, [`identity`] says which builds are of one target, [`listed`] lists them, [`entry`] puts
 //! the pieces together, and [`gather`] is the one part that asks an engine. `docs/design/why.md` says what is known of
 //! such builds and what is not.
 
@@ -10,6 +10,7 @@ pub mod gather;
 pub mod identity;
 pub mod listed;
 pub mod provenance;
+pub mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use entry::{Record, entry};
 pub use gather::History;
 pub use identity::{Kinship, Known};
 pub use provenance::{Exec, Operation, Provenance};
+pub use resources::resources;
 
 /// A build of the engine's history, with everything that is known of it.
 #[derive(Debug, Clone)]

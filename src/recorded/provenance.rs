@@ -77,6 +77,34 @@ pub struct Exec {
     pub rest: String,
 }
 
+/// The parts of a document that are read.
+pub(super) struct Sections<'a> {
+    /// The operations.
+    pub(super) config: &'a Value,
+    materials: &'a Value,
+    metadata: &'a Value,
+}
+
+impl<'a> Sections<'a> {
+    /// Those of `document`; what is missing is null.
+    pub(super) fn of(document: &'a Value) -> Self {
+        // A statement of in-toto may be around it.
+        let document = document.get("predicate").unwrap_or(document);
+        match document.get("buildDefinition") {
+            Some(definition) => Self {
+                config: &definition["internalParameters"]["buildConfig"],
+                materials: &definition["resolvedDependencies"],
+                metadata: &document["runDetails"]["metadata"]["buildkit_metadata"],
+            },
+            None => Self {
+                config: &document["buildConfig"],
+                materials: &document["materials"],
+                metadata: &document["metadata"]["https://mobyproject.org/buildkit@v1#metadata"],
+            },
+        }
+    }
+}
+
 impl Provenance {
     /// Takes out what must not be shown.
     pub fn redact(&mut self, redactor: &Redactor) {
@@ -120,20 +148,7 @@ impl Provenance {
     /// Takes what one document says; of a build for several platforms there is one of each.
     pub fn add(&mut self, document: &[u8]) {
         let Ok(document) = serde_json::from_slice::<Value>(document) else { return };
-        // A statement of in-toto may be around it.
-        let document = document.get("predicate").unwrap_or(&document);
-        let (config, materials, metadata) = match document.get("buildDefinition") {
-            Some(definition) => (
-                &definition["internalParameters"]["buildConfig"],
-                &definition["resolvedDependencies"],
-                &document["runDetails"]["metadata"]["buildkit_metadata"],
-            ),
-            None => (
-                &document["buildConfig"],
-                &document["materials"],
-                &document["metadata"]["https://mobyproject.org/buildkit@v1#metadata"],
-            ),
-        };
+        let Sections { config, materials, metadata } = Sections::of(&document);
         self.add_operations(config, &digests(materials));
         if self.dockerfile.is_none() {
             self.dockerfile = dockerfile(&metadata["source"]["infos"]);

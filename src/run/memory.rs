@@ -148,6 +148,8 @@ pub(super) struct Told {
     pub(super) engine: EngineInfo,
     /// When anybody last pruned its build cache.
     pub(super) pruned: Option<Timestamp>,
+    /// Whether it may have taken samples of what steps use.
+    pub(super) samples_resources: bool,
 }
 
 impl Told {
@@ -158,7 +160,8 @@ impl Told {
             Some(now) => engine.last_prune(now).await.unwrap_or_default(),
             None => None,
         };
-        Self { engine: info(facts), pruned }
+        let samples_resources = facts.cgroup_version == "2";
+        Self { engine: info(facts), pruned, samples_resources }
     }
 }
 

@@ -13,6 +13,7 @@ mod places;
 mod pods;
 mod ready;
 mod replay;
+mod resources;
 mod up_to_date;
 
 use std::collections::HashMap;
@@ -159,7 +160,7 @@ fn builder_told(about: About, site: &Site) -> memory::Told {
     };
     let store = "buildkit".to_owned();
     let engine = EngineInfo { id: about.worker, version, store, builder };
-    memory::Told { engine, pruned: None }
+    memory::Told { engine, pruned: None, samples_resources: true }
 }
 
 /// An error and its causes in one line.

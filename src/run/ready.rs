@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::{Finished, Run, Shown, WAITING};
-use super::{bases, builder_told, chain, copied, largest, memory, places};
+use super::{bases, builder_told, chain, copied, largest, memory, places, resources};
 use crate::app::App;
 use crate::error::CommandError;
 use crate::explain;
@@ -104,6 +104,7 @@ impl Ready<'_> {
         let (prepared, bases) = self.prepare_and_look().await?;
         let about = prepared.about.clone();
         let engine = prepared.surroundings.engine.clone();
+        let control = prepared.control.clone();
         // From here on steps may run, which have to be cancelled.
         let _orderly = interrupt.orderly_part();
         let mut facts = facts::targets(self.run.plan, &prepared.jobs);
@@ -140,6 +141,9 @@ impl Ready<'_> {
             };
             let after = bases::of_run(&finished.trace, engine.as_ref()).await;
             facts.values_mut().for_each(|facts| facts.images.clone_from(&after));
+            if told.samples_resources {
+                resources::add(&control, &finished.trace, &mut facts).await;
+            }
             finished.entry = self.remember(&finished, facts, &origins, told);
             if finished.entry.is_some() {
                 self.prove(&finished, &reports, &bases, &after).await;

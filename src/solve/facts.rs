@@ -29,6 +29,7 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
             contexts: target.contexts.clone(),
             options: options(&job.options.frontend_attrs),
             files: BTreeMap::new(),
+            resources: BTreeMap::new(),
             ignored: None,
         };
         for other in &step.also_serves {

@@ -18,6 +18,7 @@ pub mod lock;
 mod page;
 pub mod plain;
 pub mod projects;
+mod resources;
 pub mod settings;
 pub mod stats;
 pub mod summary;

@@ -374,6 +374,12 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: SERVICE,
     },
+    // Samples of steps are in the provenance of their builds.
+    Room {
+        place: "run/resources.rs",
+        may: &["buildkit", "history", "progress", "recorded"],
+        never: SERVICE,
+    },
     Room {
         place: "scope.rs",
         may: &[

@@ -10,15 +10,25 @@ use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
 const SAYING: &str = "up to date, nothing has changed since the build";
 
 /// A build as users make it: other tests ask for a solve each time.
-fn build(project: &Project, args: &[&str]) -> Assert {
+pub(crate) fn build(project: &Project, args: &[&str]) -> Assert {
+    assert_cmd::Command::from_std(command(project, args)).assert()
+}
+
+/// The same, to be changed before it runs.
+pub(crate) fn command(project: &Project, args: &[&str]) -> std::process::Command {
     let mut command = project.command(&[&["build"], args].concat());
     command.env_remove("DOC2MD_DOCKER_ALWAYS_SOLVE");
-    assert_cmd::Command::from_std(command).assert()
+    command
 }
 
 /// Whether it said that there is nothing to do.
 fn skips(project: &Project, args: &[&str]) -> bool {
-    let output = build(project, args).success();
+    says_up_to_date(build(project, args))
+}
+
+/// The same of a build that has been made.
+pub(crate) fn says_up_to_date(build: Assert) -> bool {
+    let output = build.success();
     let said = text(output.get_output());
     assert_eq!(said.contains(SAYING), !said.contains(" built, "), "{said}");
     said.contains(SAYING)
@@ -29,14 +39,14 @@ fn id(project: &Project, image: &str) -> String {
 }
 
 /// Has `name` be an image that no other name has.
-fn make_image(engine: &Engine, name: &str) {
+pub(crate) fn make_image(engine: &Engine, name: &str) {
     let made = engine.docker_ok(&["create", BUSYBOX, "true"]);
     engine.docker_ok(&["commit", made.trim(), name]);
     engine.docker_ok(&["rm", made.trim()]);
 }
 
 /// A project of two images, one of several stages. Its files are older than a tick of the clock.
-fn project(engine: &Engine) -> Project {
+pub(crate) fn project(engine: &Engine) -> Project {
     let project = Project::new(engine);
     let name = project.name().to_owned();
     make_image(engine, &format!("{name}-base"));
@@ -44,7 +54,7 @@ fn project(engine: &Engine) -> Project {
         .write(
             "compose.yaml",
             format!(
-                "services:\n  api:\n    build:\n      context: .\n      dockerfile: api.Dockerfile\n      args: {{BASE: {name}-base}}\n    \
+                "services:\n  api:\n    build:\n      context: .\n      dockerfile: api.Dockerfile\n      args: {{BASE: {name}-base, VERSION: '${{LEVEL:-1}}'}}\n    \
                  image: {name}-api\n  worker:\n    build: {{context: worker, labels: {{a: b}}}}\n    image: {name}-worker:1\n"
             ),
         )
@@ -245,59 +255,5 @@ fn linked_targets_and_named_contexts_are_looked_at() {
             assert!(!skips(&project, &["app"]), "{file} on {}", engine.name);
             assert!(skips(&project, &["app"]), "{file} on {}", engine.name);
         }
-    });
-}
-
-/// Random edits at random moments: where nothing is built, a solve finds everything cached and makes the same images.
-/// DOC2MD_UP_TO_DATE_ROUNDS makes it longer.
-#[test]
-fn what_is_said_to_be_up_to_date_is() {
-    let rounds = std::env::var("DOC2MD_UP_TO_DATE_ROUNDS").ok().and_then(|it| it.parse().ok());
-    on_every_engine(|engine| {
-        let project = project(engine);
-        let name = project.name().to_owned();
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ engine.name.len() as u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
-        let (mut skipped, mut solved) = (0, 0);
-        for round in 0..rounds.unwrap_or(12_u32) {
-            match random(9) {
-                0 => _ = project.write("app/main.py", format!("{:04}", random(3))),
-                1 => _ = project.write("worker/w.py", format!("{}", random(2))),
-                2 => _ = project.write("app/b.log", format!("{}", random(9))),
-                3 => _ = project.write("bound/f", format!("bound{}", random(2))),
-                4 => make_image(engine, &format!("{name}-base")),
-                5 => make_image(engine, &format!("{name}-api")),
-                6 => _ = project.write(".dockerignore", format!("{}\n", random(2))),
-                _ => {}
-            }
-            std::thread::sleep(Duration::from_millis(random(40)));
-            let args: &[&str] = match random(3) {
-                0 => &["api"],
-                _ => &[],
-            };
-            if !skips(&project, args) {
-                solved += 1;
-                continue;
-            }
-            skipped += 1;
-            let images = [format!("{name}-api"), format!("{name}-worker:1")];
-            let before: Vec<_> = images.iter().map(|image| engine.image_id(image)).collect();
-            let output = build(&project, &[&["--always-solve"], args].concat()).success();
-            let said = text(output.get_output());
-            let mut built = said.lines().filter(|line| line.contains(" built, "));
-            assert!(
-                built.all(|line| line.contains(", 0 run ")),
-                "round {round} on {}: {said}",
-                engine.name
-            );
-            let after: Vec<_> = images.iter().map(|image| engine.image_id(image)).collect();
-            assert_eq!(before, after, "round {round} on {}", engine.name);
-        }
-        assert!(skipped > 0 && solved > 0, "{skipped} of {}", skipped + solved);
     });
 }

@@ -19,23 +19,23 @@ pub struct PrivateEngine {
 impl PrivateEngine {
     /// Starts an engine of the release `name` (as in `scripts/engine start`), without base images.
     pub fn start(name: &str) -> Self {
-        Self::launch(name, None)
+        Self::launch(name, &[])
+    }
+
+    /// The same on control groups of version 2, where BuildKit samples what steps use.
+    pub fn with_samples(name: &str) -> Self {
+        Self::launch(name, &["--cgroup2"])
     }
 
     /// The same with a data root of `size` (as in `400M`): a build that needs more finds the disk full.
     pub fn with_disk(name: &str, size: &str) -> Self {
-        Self::launch(name, Some(size))
+        Self::launch(name, &["--disk", size])
     }
 
-    fn launch(name: &str, disk: Option<&str>) -> Self {
+    fn launch(name: &str, options: &[&str]) -> Self {
         // Not under /tmp: it may be a tmpfs, on which overlay2 does not work everywhere.
         let state = TempDir::with_prefix_in("d2m-test-", "/var/tmp").unwrap();
-        let mut arguments = vec!["start"];
-        if let Some(size) = disk {
-            arguments.extend(["--disk", size]);
-        }
-        arguments.push(name);
-        let listed = script(state.path(), &arguments);
+        let listed = script(state.path(), &[&["start"], options, &[name]].concat());
         let host = listed.split_whitespace().nth(1).unwrap().to_owned();
         Self { engine: Engine { name: name.to_owned(), host }, state }
     }

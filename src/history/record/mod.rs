@@ -12,7 +12,7 @@ use crate::dockerfile::{self, Outline};
 use crate::history::cleaned::Removals;
 use crate::history::{
     BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, LastOutput,
-    Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+    Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
@@ -77,6 +77,8 @@ pub struct TargetFacts {
     pub options: BTreeMap<String, String>,
     /// What its COPYs and ADDs covered, by id of the step.
     pub files: BTreeMap<String, CopiedFiles>,
+    /// What its steps took of the machine, by id of the step.
+    pub resources: BTreeMap<String, Resources>,
     /// The patterns of the ignore file of its build context, where that was sent.
     pub ignored: Option<Vec<String>>,
 }
@@ -238,6 +240,8 @@ fn step(
     });
     let namespace = facts.args.get("BUILDKIT_CACHE_MOUNT_NS").map_or("", String::as_str);
     let mounts = dockerfile::cache_mounts(&step.label.instruction);
+    let result = result(is_cached(step), step.state());
+    let has_run = matches!(result, StepResult::Ran | StepResult::Failed);
     StepEntry {
         digest: step.id.clone(),
         name: step.name.clone(),
@@ -245,11 +249,12 @@ fn step(
         stage: step.label.stage.clone(),
         position: step.label.position,
         line,
-        result: result(is_cached(step), step.state()),
+        result,
         error: step.error().map(str::to_owned),
         intervals: step.intervals().into_iter().filter_map(interval).collect(),
         seconds: step.duration().as_secs_f64(),
         bytes: step.bytes().0,
+        resources: facts.resources.get(&step.id).copied().filter(|_| has_run),
         inputs: step.inputs().map(str::to_owned).collect(),
         cache_mounts: mounts
             .into_iter()

@@ -8,6 +8,7 @@ use crate::dockerfile::without_options;
 use crate::history::{Entry, StepEntry, StepResult, TargetEntry};
 use crate::terminal::control::{Colours, harmless};
 use crate::terminal::{SHADES, Shades, format};
+use crate::view::resources;
 use crate::view::table::{self, Column, Shape};
 
 const TARGETS: [Column; 6] = [
@@ -21,10 +22,18 @@ const TARGETS: [Column; 6] = [
 
 const STEPS: [Column; 5] = [
     Column::new("STEP", Shape::CutEnd(16)),
-    Column::new("LINE", Shape::Right).drop(2),
+    Column::new("LINE", Shape::Right).drop(4),
     Column::new("RESULT", Shape::Left),
     Column::new("TIME", Shape::Right),
-    Column::new("BYTES", Shape::Right).drop(1),
+    Column::new("BYTES", Shape::Right).drop(3),
+];
+
+/// Where the engine took samples.
+const RESOURCES: [Column; 4] = [
+    Column::new("CPU", Shape::Right).drop(1),
+    Column::new("MEMORY", Shape::Right).drop(2),
+    Column::new("READ", Shape::Right).drop(6),
+    Column::new("WRITTEN", Shape::Right).drop(5),
 ];
 
 /// Tables no wider than `columns`.
@@ -74,7 +83,18 @@ fn steps(target: &TargetEntry, columns: usize) -> String {
     let told = |step: &&StepEntry| {
         step.is_instruction() || step.seconds >= 0.05 || step.result == StepResult::Failed
     };
-    let rows: Vec<Vec<String>> = target.steps.iter().filter(told).map(step_row).collect();
+    let is_measured = target.steps.iter().any(|step| step.resources.is_some());
+    let (mut columns_of_steps, mut rows) = (STEPS.to_vec(), Vec::new());
+    if is_measured {
+        columns_of_steps.extend(RESOURCES);
+    }
+    for step in target.steps.iter().filter(told) {
+        let mut row = step_row(step);
+        if is_measured {
+            row.extend(resources::figures(step.resources.as_ref()).map(dash_for_none));
+        }
+        rows.push(row);
+    }
     if rows.is_empty() {
         return String::new();
     }
@@ -84,7 +104,7 @@ fn steps(target: &TargetEntry, columns: usize) -> String {
         .map(|file| format!("  {faint}{}{faint:#}", format::cut(&cell(file), columns / 2)));
     let name = format::cut(&cell(&target.service), columns / 3);
     let mut text = format!("\n{bold}{name}{bold:#}{}\n", file.unwrap_or_default());
-    text.push_str(&table::render(&STEPS, &rows, columns));
+    text.push_str(&table::render(&columns_of_steps, &rows, columns));
     target.steps.iter().for_each(|step| text.push_str(&last_output(step, columns)));
     if let Some(error) = &target.error {
         text.push_str(&format!("{}\n", format::cut(&format!("error: {}", cell(error)), columns)));
@@ -119,12 +139,16 @@ fn place(step: &StepEntry) -> String {
     }
 }
 
+fn dash_for_none(figure: String) -> String {
+    or_dash(Some(figure).filter(|figure| !figure.is_empty()))
+}
+
 fn step_row(step: &StepEntry) -> Vec<String> {
     vec![
         format!("{}{}", place(step), cell(&without_options(&step.instruction))),
         or_dash(step.line.map(|line| line.to_string())),
         result(step.result).to_owned(),
         format::seconds(step.seconds),
-        if step.bytes == 0 { "-".to_owned() } else { format::bytes(step.bytes) },
+        or_dash((step.bytes > 0).then(|| format::bytes(step.bytes))),
     ]
 }

@@ -7,7 +7,9 @@ use super::*;
 use crate::explain::explain;
 use crate::history::copied::{Collector, Covered};
 use crate::history::testing::{build, epoch, step};
-use crate::history::{BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, StopReason};
+use crate::history::{
+    BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, Resources, StopReason,
+};
 use crate::terminal::control::{Colours, harmless};
 use crate::view::schema_check::faults;
 use crate::view::timeline::Timeline;
@@ -94,6 +96,26 @@ fn a_build_is_shown_with_its_steps() {
       | ERROR: no such version
     error: exit code: 1
     ");
+    let mut sampled = entries[0].clone();
+    sampled.targets[0].steps[1].resources = Some(Resources {
+        cpu_seconds: 9.31,
+        peak_memory_bytes: Some(412_000_000),
+        read_bytes: None,
+        written_bytes: Some(96_000_000),
+    });
+    let steps = |text: String| text.split_once("Dockerfile\n").unwrap().1.to_owned();
+    insta::assert_snapshot!(steps(plain(&show(&sampled, now, 100))), @r"
+    STEP                                       LINE  RESULT   TIME  BYTES   CPU    MEMORY  READ  WRITTEN
+    [1/3] FROM docker.io/library/python:3.12      1  CACHED   0.0s      -     -         -     -        -
+    [2/3] RUN pip install --requirement re...     2  run     12.3s      -  9.3s  412.0 MB     -  96.0 MB
+    [3/3] COPY api /app/api                       3  run      0.2s      -     -         -     -        -
+    ");
+    for columns in [40, 50, 80] {
+        let text = plain(&show(&sampled, now, columns));
+        assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");
+        // Processor time stays the longest.
+        assert_eq!(text.contains(" 9.3s"), columns >= 50, "{columns}:\n{text}");
+    }
     for columns in [40, 60, 200] {
         let text = plain(&show(&entries[1], now, columns));
         assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");

@@ -68,6 +68,7 @@ fn args(lane: &Lane, bar: &Bar, critical: bool) -> Value {
         "dockerfile": lane.dockerfile,
         "line": bar.line,
         "bytes": bar.bytes,
+        "resources": bar.resources,
         "error": bar.error,
         "cause": bar.cause,
     })

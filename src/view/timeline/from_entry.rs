@@ -10,6 +10,20 @@ impl Timeline {
         let lanes = entry.targets.iter().map(|target| lane(entry, target));
         Self::new(entry.project.clone(), entry.started, entry.seconds, lanes.collect())
     }
+
+    /// Has steps know what they took of the machine: `entry` remembers the same build.
+    pub fn measured(mut self, entry: &Entry) -> Self {
+        for lane in &mut self.lanes {
+            let Some(target) = entry.targets.iter().find(|target| target.name == lane.name) else {
+                continue;
+            };
+            for bar in &mut lane.steps {
+                let step = target.steps.iter().find(|step| step.digest == bar.digest);
+                bar.resources = step.and_then(|step| step.resources);
+            }
+        }
+        self
+    }
 }
 
 fn lane(entry: &Entry, target: &TargetEntry) -> Lane {
@@ -36,6 +50,7 @@ fn lane(entry: &Entry, target: &TargetEntry) -> Lane {
             .map(|it| (since(it.started), since(it.completed)))
             .collect(),
         bytes: step.bytes,
+        resources: step.resources,
         inputs: step.inputs.iter().filter_map(place).collect(),
     });
     Lane {

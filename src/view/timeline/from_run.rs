@@ -74,6 +74,7 @@ fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&
                 .map(|(start, end)| (since(start), since(end)))
                 .collect(),
             bytes: step.bytes().0,
+            resources: None,
             inputs: step.inputs().filter_map(place).collect(),
         }
     });

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::history::Resources;
 use crate::progress::StepName;
 use crate::view::line;
 
@@ -120,6 +121,8 @@ pub struct Bar {
     pub intervals: Vec<(f64, f64)>,
     /// Bytes transferred for it.
     pub bytes: u64,
+    /// What it took of the machine, where that was sampled.
+    pub resources: Option<Resources>,
     /// Places in [`Lane::steps`] of what it reads.
     pub inputs: Vec<usize>,
 }

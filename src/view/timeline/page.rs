@@ -12,6 +12,7 @@ use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::terminal::format;
 use crate::view::page::{document, percent, text};
+use crate::view::resources;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -255,6 +256,7 @@ fn card(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
     if step.bytes > 0 {
         facts.push(format!("{} transferred", format::bytes(step.bytes)));
     }
+    facts.extend(step.resources.iter().flat_map(resources::words));
     if on_path {
         facts.push("on the critical path".to_owned());
     }
@@ -303,6 +305,11 @@ fn table(timeline: &Timeline, critical: &HashSet<StepIndex>) -> Markup {
                         th.figure scope="col" { "time" }
                         th scope="col" { "critical" }
                         th.figure scope="col" { "transferred" }
+                        @if is_measured(timeline) {
+                            @for name in resources::NAMES {
+                                th.figure scope="col" { (name) }
+                            }
+                        }
                         th scope="col" { "Dockerfile" }
                         @if is_explained(timeline) {
                             th scope="col" { "why it ran" }
@@ -333,12 +340,20 @@ fn table_row(timeline: &Timeline, place: StepIndex, on_path: bool) -> Markup {
             td.figure { @if step.span().is_some() { (cost(step.seconds())) } }
             td.word { @if on_path { "yes" } }
             td.figure { @if step.bytes > 0 { (format::bytes(step.bytes)) } }
+            @if is_measured(timeline) {
+                @for figure in resources::figures(step.resources.as_ref()) { td.figure { (figure) } }
+            }
             td { @if let Some(at) = located(lane, step) { (text(&at)) } }
             @if is_explained(timeline) {
                 td { @if let Some(cause) = &step.cause { (text(cause)) } }
             }
         }
     }
+}
+
+/// Whether it is known of any step what it took of the machine.
+fn is_measured(timeline: &Timeline) -> bool {
+    timeline.lanes.iter().flat_map(|lane| &lane.steps).any(|step| step.resources.is_some())
 }
 
 /// Whether it is known of any step why it ran.

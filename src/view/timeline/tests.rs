@@ -14,6 +14,7 @@ pub(super) fn bar(name: &str, interval: Option<(f64, f64)>, reads: &[usize]) -> 
         cause: None,
         intervals: interval.into_iter().collect(),
         bytes: 0,
+        resources: None,
         inputs: reads.to_vec(),
     }
 }
