@@ -26,7 +26,8 @@ impl Frame {
             steps.filter(move |step| wanted(step.state())).collect::<Vec<_>>()
         };
         let running = visible(|state| state == StepState::Running);
-        let over = visible(|state| !matches!(state, StepState::Waiting | StepState::Running));
+        let mut over = visible(|state| !matches!(state, StepState::Waiting | StepState::Running));
+        over.sort_by_key(|step| step.ended_at);
         let running = &running[..running.len().min(rows)];
         let room = rows - running.len();
         let output = current(target).filter(|_| !running.is_empty());
