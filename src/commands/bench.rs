@@ -102,7 +102,7 @@ fn show(app: &App, format: BenchFormat, report: &BenchReport) {
     });
     if format == BenchFormat::Table && !app.is_quiet() {
         for note in &report.notes {
-            app.ui.say(&report::note(note, app.ui.said_columns()));
+            app.ui.note(note);
         }
     }
 }
@@ -110,7 +110,7 @@ fn show(app: &App, format: BenchFormat, report: &BenchReport) {
 fn say(app: &App, note: &Note) {
     if !app.is_quiet() {
         let text = format!("{}, {}: {}", note.what, note.project, format::seconds(note.seconds));
-        app.ui.say(&app.ui.foreign(&text));
+        app.ui.remark(&text);
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: &CheckArgs) -> Result<(), CommandError> {
     // A run hides what it knows of, and nothing else.
     app.ui.hide(hidden);
     if let Some(why) = &left_out {
-        app.ui.say(&format!("note: BuildKit's own checks are left out: {why}"));
+        app.ui.note(&format!("BuildKit's own checks are left out: {why}"));
     }
     print(app, args, &project, &findings, left_out.as_deref());
     ended(args, &findings)
@@ -182,7 +182,7 @@ fn fixed(
     }
     if !findings.is_empty() {
         let left = report::counted(&findings);
-        app.ui.say(&format!("not changed: {left}, which need somebody to decide"));
+        app.ui.remark(&format!("not changed: {left}, which need somebody to decide"));
     }
     Ok(findings)
 }

@@ -86,7 +86,7 @@ impl History<'_> {
         if args.format == HistoryFormat::Json {
             self.ui.data(&history::list_json(&self.project, &entries));
         } else if entries.is_empty() {
-            self.ui.say(&format!("no builds of {} are remembered", self.project));
+            self.ui.remark(&format!("no builds of {} are remembered", self.project));
         } else {
             let now = Timestamp::now();
             let columns = self.ui.data_columns();

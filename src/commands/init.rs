@@ -50,7 +50,7 @@ pub fn run(app: &App, args: &InitArgs) -> Result<(), CommandError> {
     }
     if plan.to_write().next().is_none() {
         if !app.is_quiet() {
-            ui.say("everything is there already");
+            ui.remark("everything is there already");
         }
         return Ok(());
     }
@@ -166,11 +166,11 @@ fn say_found(found: Option<&Detection>, tree: &Tree, folder: &Path, ui: &Ui) {
         ui.warn(&format!("{deep} lies too deep: it was not looked at"));
     }
     match found {
-        None => ui.say("a small Doc2MD to start from"),
+        None => ui.remark("a small Doc2MD to start from"),
         Some(found) => {
             for (name, service) in found.services() {
                 let packages = service.requirements.files();
-                ui.say(&format!(
+                ui.remark(&format!(
                     "{name}: {} in {}, packages from {}",
                     service.app, service.file, packages[0]
                 ));

@@ -56,7 +56,7 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
                 written.split.unknown.join(", ")
             ));
         }
-        app.ui.say(&view::lock::summary(shown, &written));
+        app.ui.remark(&view::lock::summary(shown, &written));
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub async fn run(app: &App, args: &LsArgs) -> Result<(), CommandError> {
     }
     let listed = projects::list(&inventory, &details.unwrap_or_default(), &builds);
     if args.format == LsFormat::Table && listed.is_empty() {
-        app.ui.say("the engine has nothing of any project");
+        app.ui.remark("the engine has nothing of any project");
     } else {
         app.ui.data(&match args.format {
             LsFormat::Json => report::document(&listed),

@@ -29,7 +29,7 @@ pub fn run(app: &App, args: &PluginArgs) -> Result<(), CommandError> {
     let there = link.symlink_metadata().ok();
     let is_ours = std::fs::read_link(&link).is_ok_and(|to| names_this_program(&to));
     match &args.action {
-        PluginAction::Remove if there.is_none() => app.ui.say("it is not installed"),
+        PluginAction::Remove if there.is_none() => app.ui.remark("it is not installed"),
         PluginAction::Remove if !is_ours => return Err(occupied(&link)),
         PluginAction::Remove => {
             fs_err::remove_file(&link).map_err(|error| failed("remove", error))?;
@@ -41,7 +41,7 @@ pub fn run(app: &App, args: &PluginArgs) -> Result<(), CommandError> {
                 return Err(occupied(&link).hint("--force replaces it"));
             }
             put(&program, &link).map_err(|error| failed("write", error))?;
-            app.ui.say(&format!("`docker doc2md` now runs {}", program.display()));
+            app.ui.remark(&format!("`docker doc2md` now runs {}", program.display()));
         }
     }
     Ok(())

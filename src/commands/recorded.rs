@@ -166,7 +166,7 @@ pub(super) async fn list(app: &App, args: &ListArgs) -> Result<(), CommandError>
         HistoryFormat::Json => ui.data(&history::engine_json(project.as_deref(), &builds)),
         HistoryFormat::Table if builds.is_empty() => {
             let of = project.map(|name| format!(" of {name}")).unwrap_or_default();
-            ui.say(&format!("the engine remembers no builds{of}"));
+            ui.remark(&format!("the engine remembers no builds{of}"));
         }
         HistoryFormat::Table => {
             ui.data(&history::engine(&builds, Timestamp::now(), ui.data_columns()));

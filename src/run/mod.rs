@@ -145,7 +145,7 @@ impl Run<'_> {
         };
         if !matches!(self.progress, Progress::Quiet | Progress::RawJson) {
             let by = choice.map(|choice| choice.by.clause()).unwrap_or_default();
-            self.app.ui.say(&format!("building on {}{by}", site.connector().peer()));
+            self.app.ui.remark(&format!("building on {}{by}", site.connector().peer()));
         }
         Ok((site, pod))
     }

@@ -9,6 +9,7 @@ pub mod format;
 pub mod prompt;
 pub mod screen;
 pub mod workflow;
+pub mod wrap;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -242,47 +243,61 @@ impl Ui {
         self.stderr().write_raw(bytes);
     }
 
+    /// A remark of a sentence or two on stderr. Its lines are broken between words where stderr is a terminal.
+    pub fn remark(&self, text: &str) {
+        self.say(&self.wrapped(&self.foreign(&self.without_secrets(text)), ""));
+    }
+
+    /// `note: ...` on stderr.
+    pub fn note(&self, text: &str) {
+        self.remark(&format!("note: {text}"));
+    }
+
     /// `warning: ...` on stderr.
     pub fn warn(&self, message: &str) {
         let Shades { warning, .. } = SHADES;
-        let message = self.foreign(message);
-        self.say(&format!("{warning}warning:{warning:#} {message}"));
+        let message = self.foreign(&self.without_secrets(message));
+        self.say(&self.wrapped(&format!("{warning}warning:{warning:#} {message}"), ""));
     }
 
     /// An error with its causes and hints on stderr.
     pub fn error(&self, error: &CommandError) {
         // Before lines are cut: half a secret is one, too.
-        let safe = |text: &String| self.without_secrets(text).trim_end().to_owned();
+        let safe = |text: &String| self.foreign(self.without_secrets(text).trim_end());
         let Shades { error: red, hint: cyan, .. } = SHADES;
-        let mut text = format!("{red}error:{red:#} {}", self.fit(&safe(&error.message)));
+        let mut parts =
+            vec![self.wrapped(&format!("{red}error:{red:#} {}", safe(&error.message)), "")];
         for cause in &error.causes {
-            text.push_str(&format!("\n  caused by: {}", self.fit(&safe(cause))));
+            parts.push(self.wrapped(&format!("caused by: {}", safe(cause)), "  "));
         }
         for hint in &error.hints {
-            text.push_str(&format!("\n{cyan}hint:{cyan:#} {}", self.foreign(&safe(hint))));
+            parts.push(self.wrapped(&format!("{cyan}hint:{cyan:#} {}", safe(hint)), ""));
         }
-        self.say(&text);
+        self.say(&parts.join("\n"));
     }
 
-    /// [`Self::foreign`], with the lines of an excerpt cut at the edge of a terminal: folded, the
-    /// carets would not stand below what they mean.
-    fn fit(&self, text: &str) -> String {
-        let text = self.foreign(text);
-        if !self.is_terminal() {
-            return text;
-        }
-        let columns = self.size().0;
-        let fitted: Vec<String> = text
-            .split('\n')
-            .map(|line| match excerpted(line) {
-                None => line.to_owned(),
+    /// Text that is safe to show, with its lines broken between words to the width of a terminal: `lead` before the first of
+    /// them, and two columns more before those that continue one. Lines of an excerpt are cut at the edge: folded, the carets
+    /// would not stand below what they mean. Other lines that begin with a space, and what is not for a terminal, stay.
+    fn wrapped(&self, text: &str, lead: &str) -> String {
+        let columns = self.said_columns();
+        let lines = text.split('\n').enumerate().map(|(number, line)| {
+            let lead = if number == 0 { lead } else { "" };
+            match excerpted(line) {
+                _ if columns == UNLIMITED => format!("{lead}{line}"),
                 Some(source) if source.chars().all(|char| matches!(char, ' ' | '^')) => {
                     line.chars().take(columns).collect::<String>().trim_end().to_owned()
                 }
                 Some(_) => format::cut(line, columns),
-            })
-            .collect();
-        fitted.join("\n")
+                None if line.starts_with(' ') => line.to_owned(),
+                None => {
+                    let room = columns.saturating_sub(lead.len());
+                    let wrapped = wrap::words(line, room, 2);
+                    format!("{lead}{}", wrapped.replace('\n', &format!("\n{lead}")))
+                }
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Text from elsewhere (the engine, a step, a file) made fit for stderr: colours stay only
@@ -409,6 +424,15 @@ pub(crate) mod testing {
         }
     }
 
+    /// A terminal of so many columns, without colours: a Ui and its stderr.
+    pub(crate) fn on_terminal(columns: u16) -> (Ui, Captured) {
+        let err = Captured::default();
+        let stream = |terminal| Stream::new(Box::new(err.clone()), terminal, Colours::Drop);
+        let size = Size::Given(Arc::new(Mutex::new((columns, 10))));
+        let env = UiEnv { unicode: true, ..UiEnv::default() };
+        (Ui::new(stream(false), stream(true), size, &env), err)
+    }
+
     /// Streams that are not terminals: a Ui, its stdout and its stderr.
     pub(crate) fn piped(colours: Colours) -> (Ui, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
@@ -488,20 +512,66 @@ mod tests {
     }
 
     #[test]
-    fn on_a_terminal_an_excerpt_is_cut_at_the_edge_and_nothing_else_is() {
-        let err = testing::Captured::default();
-        let stream = |terminal| Stream::new(Box::new(err.clone()), terminal, Colours::Drop);
-        let size = Size::Given(Arc::new(Mutex::new((24, 10))));
-        let env = UiEnv { unicode: true, ..UiEnv::default() };
-        let ui = Ui::new(stream(false), stream(true), size, &env);
+    fn on_a_terminal_an_excerpt_is_cut_at_the_edge_and_sentences_are_broken_between_words() {
+        let (ui, err) = testing::on_terminal(24);
         let message = "failed to build a: it ended with exit code 3\n --> /srv/doc2md/Dockerfile.worker:12\n   |\n12 | RUN pip install everything\n   | ^^^^^^^^^^^^^^^^^^^^^^^^^^";
         ui.error(&CommandError::new(ExitKind::Failed, message));
         insta::assert_snapshot!(err.text(), @r"
-        error: failed to build a: it ended with exit code 3
+        error: failed to build
+          a: it ended with exit
+          code 3
          --> /srv/doc2md/Dockerfile.worker:12
            |
         12 | RUN pip install...
            | ^^^^^^^^^^^^^^^^^^^
+        ");
+    }
+
+    #[test]
+    fn causes_hints_warnings_and_notes_are_broken_on_a_terminal_alone() {
+        let mut error = CommandError::new(ExitKind::Failed, "failed to build 2 of 3 targets")
+            .hint("run `doc2md-docker build --no-cache api` once more");
+        error
+            .causes
+            .push("api: no route to the registry\nhint: check the network first".to_owned());
+        let say = |ui: &Ui| {
+            ui.error(&error);
+            ui.warn("the base of this image is old\nand so is the engine of this host");
+            ui.note("nothing of it is kept anywhere");
+            ui.remark("removed 12 images, freed 3.1 GB");
+        };
+        let (ui, err) = testing::on_terminal(26);
+        say(&ui);
+        insta::assert_snapshot!(err.text(), @r"
+        error: failed to build 2
+          of 3 targets
+          caused by: api: no route
+            to the registry
+        hint: check the network
+          first
+        hint: run
+          `doc2md-docker build --no-cache api`
+          once more
+        warning: the base of this
+          image is old
+        and so is the engine of
+          this host
+        note: nothing of it is
+          kept anywhere
+        removed 12 images, freed
+          3.1 GB
+        ");
+        let (ui, _, err) = testing::piped(Colours::Drop);
+        say(&ui);
+        insta::assert_snapshot!(err.text(), @r"
+        error: failed to build 2 of 3 targets
+          caused by: api: no route to the registry
+        hint: check the network first
+        hint: run `doc2md-docker build --no-cache api` once more
+        warning: the base of this image is old
+        and so is the engine of this host
+        note: nothing of it is kept anywhere
+        removed 12 images, freed 3.1 GB
         ");
     }
 

@@ -7,7 +7,7 @@ use crate::cache_mounts::report::{MountReport, SCHEMA, Status, not_kept};
 use crate::cache_mounts::value::{Decision, Worth};
 use crate::cache_mounts::{Archive, CacheMount};
 use crate::counted::counted;
-use crate::terminal::format;
+use crate::terminal::{format, wrap};
 use crate::view::table::{self, Column, Shape};
 
 /// Only where it is known of a mount.
@@ -49,7 +49,7 @@ pub fn table(mounts: &[MountReport], columns: usize, now: Timestamp) -> String {
     let mut text = table::render(&shapes, &rows, columns);
     for mount in mounts {
         if let Some(reason) = &mount.reason {
-            text += &table::wrap(&table::cell(&format!("{}: {reason}", mount.id)), columns, 2);
+            text += &wrap::words(&table::cell(&format!("{}: {reason}", mount.id)), columns, 2);
             text.push('\n');
         }
     }

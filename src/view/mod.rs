@@ -132,10 +132,13 @@ impl Reporter {
         self.past = past;
     }
 
-    /// Has lines tell of every step, those of the engine and those from the cache as well (`--verbose`).
+    /// Tells of every step, those of the engine and those from the cache as well (`--verbose`): lines of each, the live view of as
+    /// many as fit.
     pub fn tell_all(&mut self) {
-        if let View::Plain(plain) = &mut self.view {
-            plain.tell_all();
+        match &mut self.view {
+            View::Plain(plain) => plain.tell_all(),
+            View::Tty(tty) => tty.tell_all(),
+            View::RawJson(_) | View::Quiet(_) | View::Silent(_) => {}
         }
     }
 

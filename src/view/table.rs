@@ -143,24 +143,6 @@ fn fit(columns: &[Column], kept: &mut Vec<usize>, widths: &mut [usize], width: u
     }
 }
 
-/// Text in lines of at most `width` columns; `indent` spaces before all but the first.
-pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let start = if lines.len() == 1 { 0 } else { indent };
-        let line = lines.last_mut().expect("there is a first line");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if start + format::width(line) + 1 + format::width(word) <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.join(&format!("\n{}", " ".repeat(indent)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,11 +216,5 @@ mod tests {
                 proptest::prop_assert!(format::width(line) <= width.max(MIN_WIDTH), "{line}");
             }
         }
-    }
-
-    #[test]
-    fn notes_wrap_at_words() {
-        assert_eq!(wrap("note: one two three", 11, 2), "note: one\n  two three");
-        assert_eq!(wrap("unbreakable-word x", 5, 2), "unbreakable-word\n  x");
     }
 }

@@ -81,7 +81,7 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     if progress != Progress::RawJson {
         let (columns, _) = ui.size();
         let lines = why.iter().flat_map(|why| view::why::brief(why, columns));
-        lines.for_each(|line| ui.say(&line));
+        lines.for_each(|line| ui.remark(&line));
     }
     if !args.check {
         return Ok(());
@@ -123,7 +123,7 @@ fn show(found: &UpToDate, progress: Progress, ui: &Ui) {
     }
     let targets: Vec<&str> = found.images.iter().map(|(name, _)| name.as_str()).collect();
     let since = Timestamp::now().duration_since(found.solved);
-    ui.say(&view::line::up_to_date(&targets, since.unsigned_abs(), ui.size().0));
+    ui.remark(&view::line::up_to_date(&targets, since.unsigned_abs(), ui.said_columns()));
 }
 
 /// Names what took most of it, where that was much.

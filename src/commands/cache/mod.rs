@@ -103,7 +103,7 @@ async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError>
     let path = place::parse(&args.from, "src").map_err(|why| usage("--from", &args.from, &why))?;
     let manifest = place::read(&path)?;
     if manifest.is_none() {
-        app.ui.say(&format!("note: nothing is saved in {}", path.display()));
+        app.ui.note(&format!("nothing is saved in {}", path.display()));
     }
     let manifest = manifest.unwrap_or_default();
     let mounts = Mounts::look(app, &args.services, false).await?;
@@ -159,7 +159,7 @@ fn finish(
         CacheFormat::Table => view::table(&reports, app.ui.data_columns(), Timestamp::now()),
     });
     if reports.is_empty() && !app.is_quiet() {
-        app.ui.say("no instruction of these services has a cache mount");
+        app.ui.remark("no instruction of these services has a cache mount");
     }
     let failed = reports.iter().filter(|report| report.status == Status::Failed).count();
     match failed {

@@ -83,7 +83,7 @@ pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), Comm
         write::name(file, to).map_err(|error| place::cannot(path, error))?;
     }
     if !app.is_quiet() {
-        app.ui.say(&app.ui.foreign(&view::exported(mount, &archive)));
+        app.ui.remark(&view::exported(mount, &archive));
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
     }
     if !app.is_quiet() {
         for note in &notes {
-            app.ui.say(&format!("note: {note}"));
+            app.ui.note(note);
         }
     }
     let clean = Clean {
@@ -311,7 +311,7 @@ impl Clean<'_> {
                 Some(Stop::Engine(_)) => String::new(),
                 _ => format!(", freed {}", format::bytes(freed_bytes)),
             };
-            ui.say(&format!("removed {removed}{freed}"));
+            ui.remark(&format!("removed {removed}{freed}"));
         }
         if outcome.bystanders > 0 {
             ui.warn(&format!(

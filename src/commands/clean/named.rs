@@ -33,7 +33,7 @@ pub(in crate::commands) async fn remove(
     }
     if !app.is_quiet() {
         for note in &notes {
-            app.ui.say(&format!("note: {note}"));
+            app.ui.note(note);
         }
     }
     let project = &scope.project.name;

@@ -105,14 +105,14 @@ impl Rebuild<'_> {
             return Ok(());
         }
         for (service, paths) in concerned {
-            ui.say(&format!("{service}: builds again: {} changed", self.named(paths)));
+            ui.remark(&format!("{service}: builds again: {} changed", self.named(paths)));
         }
         let finished = ready.carry_out().await?;
         view::run_error(&finished.summary).map_or(Ok(()), Err)?;
         let memory = Memory::new(self.project, &self.app.environment);
         if let Some((memory, entry)) = memory.zip(finished.entry) {
             let why = explain::by_history(entry, memory.newest());
-            view::why::brief(&why, ui.size().0).iter().for_each(|line| ui.say(line));
+            view::why::brief(&why, ui.size().0).iter().for_each(|line| ui.remark(line));
         }
         let mut command = (self.compose)();
         command.args(["up", "--detach", "--no-build", "--no-deps"]).args(&services);

@@ -140,7 +140,7 @@ fn show(report: &StatsReport, format: StatsFormat, app: &App) {
     let in_document = matches!(format, StatsFormat::Json | StatsFormat::Markdown);
     if !in_document && !app.is_quiet() {
         for note in &report.notes {
-            ui.say(&report::note(note, ui.said_columns()));
+            ui.note(note);
         }
     }
 }

@@ -7,16 +7,16 @@ use std::fmt::Write as _;
 
 use crate::bench::model::{BenchReport, CaseReport, ResultReport, Seconds};
 use crate::counted::counted;
-use crate::terminal::{SHADES, Shades, format};
+use crate::terminal::{SHADES, Shades, format, wrap};
 use crate::view::stats::escaped;
 use crate::view::table::{self, Column, Shape};
 
 /// Tables no wider than `columns`.
 pub fn table(report: &BenchReport, columns: usize) -> String {
     let Shades { bold, .. } = SHADES;
-    let mut text = format!("{bold}{}{bold:#}\n", table::wrap(&heading(report), columns, 2));
+    let mut text = format!("{bold}{}{bold:#}\n", wrap::words(&heading(report), columns, 2));
     for line in machine(report) {
-        text.push_str(&(table::wrap(&line, columns, 2) + "\n"));
+        text.push_str(&(wrap::words(&line, columns, 2) + "\n"));
     }
     text.push('\n');
     let (header, rows) = overview(report);
@@ -25,7 +25,7 @@ pub fn table(report: &BenchReport, columns: usize) -> String {
     let (header, rows) = details(report);
     text.push_str(&table::render(&header, &rows, columns));
     for line in changes(report) {
-        text.push_str(&format!("\n{}", table::wrap(&line, columns, 2)));
+        text.push_str(&format!("\n{}", wrap::words(&line, columns, 2)));
     }
     text + "\n"
 }
@@ -63,11 +63,6 @@ pub fn markdown(report: &BenchReport) -> String {
 /// The document, one key per line.
 pub fn json(report: &BenchReport) -> String {
     crate::view::history::document(report)
-}
-
-/// A note in lines of at most `columns`.
-pub fn note(text: &str, columns: usize) -> String {
-    table::wrap(&format!("note: {}", table::cell(text)), columns, 2)
 }
 
 /// What the benchmark could not remove.

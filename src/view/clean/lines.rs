@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::offer;
 use crate::clean::{Item, Kind, Offer, Plan, Sort};
 use crate::counted::{agreed, counted};
-use crate::terminal::format;
+use crate::terminal::{format, wrap};
 use crate::view::table::{self, Column, Shape};
 
 /// Names, or services, that a line has before it counts the rest.
@@ -260,7 +260,7 @@ fn narrow(title: &'static str, size: &'static str, rows: &[[String; 3]], columns
         if let Some([what, _, why]) = row.filter(|[.., why]| !why.is_empty()) {
             let depth = what.len() - what.trim_start().len() + REASON_INDENT;
             let why =
-                table::wrap(why, columns - depth, 0).replace('\n', &format!("\n{:1$}", "", depth));
+                wrap::words(why, columns - depth, 0).replace('\n', &format!("\n{:1$}", "", depth));
             text += &format!("{:1$}{why}\n", "", depth);
         }
     }

@@ -114,7 +114,7 @@ fn a_build_is_shown_with_its_steps() {
         let text = plain(&show(&sampled, now, columns));
         assert!(text.lines().all(|line| format::width(line) <= columns), "{columns}:\n{text}");
         // Processor time stays the longest.
-        assert_eq!(text.contains(" 9.3s"), columns >= 50, "{columns}:\n{text}");
+        assert!(text.contains(" 9.3s"), "{columns}:\n{text}");
     }
     for columns in [40, 60, 200] {
         let text = plain(&show(&entries[1], now, columns));

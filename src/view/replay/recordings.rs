@@ -167,8 +167,22 @@ fn only_colours_of_any_palette(text: &str) {
 
 /// Plays a run on a terminal that has each of the sizes for the same time.
 fn play_on(name: &str, events: &[(Event, Duration)], sizes: &[Screen]) {
-    let (ui, mut terminal) = Terminal::new(name, sizes[0]);
-    let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
+    for verbose in [false, true] {
+        let (ui, terminal) = Terminal::new(name, sizes[0]);
+        let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
+        if verbose {
+            reporter.tell_all();
+        }
+        play_with(reporter, terminal, events, sizes);
+    }
+}
+
+fn play_with(
+    mut reporter: Reporter,
+    mut terminal: Terminal,
+    events: &[(Event, Duration)],
+    sizes: &[Screen],
+) {
     let end = events.last().unwrap().1;
     let parts = u32::try_from(sizes.len()).unwrap();
     let mut changes = (1..).zip(&sizes[1..]).map(|(part, size)| (end * part / parts, *size));
@@ -220,7 +234,7 @@ fn frames_are_whole_and_leave_nothing_at_any_width() {
 fn a_window_that_changes_its_width_has_nothing_left_either() {
     for (name, events) in recordings() {
         // Rows for all lines, folded: what is folded out of the screen cannot be cleared.
-        let rows = if name == "twelve" { 200 } else { 60 };
+        let rows = if name == "twelve" { 700 } else { 120 };
         play_on(name, &events, &[(40, rows), (80, rows), (200, rows)]);
         // Where emoji that are joined fold, terminals differ.
         if name != "odd" {

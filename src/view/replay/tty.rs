@@ -127,6 +127,22 @@ fn every_recorded_run_at_two_sizes() {
 }
 
 #[test]
+fn verbose_shows_steps_that_are_over_and_the_last_lines_of_output() {
+    let screen = |rows| {
+        let (ui, mut terminal) = Terminal::new(60, rows);
+        let mut reporter = Reporter::new(Progress::Tty, ui, Ci::None).unwrap();
+        reporter.tell_all();
+        let until = Duration::from_millis(700);
+        let some: Events = two_targets().into_iter().filter(|(_, at)| *at <= until).collect();
+        play(&mut reporter, &some, || terminal.assert_tidy());
+        reporter.tick(until);
+        terminal.rows().join("\n")
+    };
+    insta::assert_snapshot!("tty-verbose", screen(24));
+    insta::assert_snapshot!("tty-verbose-few-rows", screen(9));
+}
+
+#[test]
 fn a_narrow_terminal_shows_what_happens_rather_than_figures() {
     let until = Duration::from_millis(700);
     let screen = screen_at(&two_targets(), &Past::default(), (30, 5), until);

@@ -9,7 +9,7 @@ mod tests;
 
 use super::table;
 use crate::terminal::workflow::Command;
-use crate::terminal::{SHADES, Shades, format};
+use crate::terminal::{SHADES, Shades, format, wrap};
 use crate::usage::StatsReport;
 
 pub(super) use markdown::escaped;
@@ -29,7 +29,7 @@ pub enum Extent {
 pub fn table(report: &StatsReport, columns: usize, extent: Extent) -> String {
     let Shades { bold, faint, .. } = SHADES;
     let title = heading(report);
-    let mut text = format!("{bold}{}{bold:#}\n", table::wrap(&title, columns, 2));
+    let mut text = format!("{bold}{}{bold:#}\n", wrap::words(&title, columns, 2));
     let sections = sections::sections(report, extent);
     if let Some(sentence) = without_images(report) {
         text.push_str(&format!("\n{sentence}\n"));
@@ -38,7 +38,7 @@ pub fn table(report: &StatsReport, columns: usize, extent: Extent) -> String {
         text.push_str(&format!("\n{bold}{}{bold:#}\n", section.title));
         text.push_str(&table::render(&section.columns, &section.rows, columns));
         if let Some(remark) = &section.remark {
-            text.push_str(&format!("{faint}{}{faint:#}\n", table::wrap(remark, columns, 2)));
+            text.push_str(&format!("{faint}{}{faint:#}\n", wrap::words(remark, columns, 2)));
         }
     }
     text
@@ -58,11 +58,6 @@ fn without_images(report: &StatsReport) -> Option<&'static str> {
 pub fn json(report: &StatsReport) -> String {
     // Every field has a JSON form: nothing here can fail to serialise.
     serde_json::to_string_pretty(report).map(|text| text + "\n").unwrap_or_default()
-}
-
-/// A note in lines of at most `columns`.
-pub fn note(text: &str, columns: usize) -> String {
-    table::wrap(&format!("note: {}", table::cell(text)), columns, 2)
 }
 
 /// An error for each broken budget, for the page of a workflow's run.

@@ -46,18 +46,20 @@ pub fn critical_path(timeline: &Timeline) -> Vec<Leg> {
     legs
 }
 
-/// Where the path ends: at the step that ended last of the targets that came to an end of their own, in a
-/// target that failed at its failure. What a failure stopped determined nothing.
+/// Where the path ends: at the failure of a build that failed, also where `--keep-going` had other targets go on after it; of
+/// several, at the last one. Else at the step that ended last of the targets that came to an end of their own. What a failure
+/// stopped determined nothing.
 fn last(timeline: &Timeline) -> Option<StepIndex> {
     let ending = |place: &StepIndex| timeline.lanes[place.lane].ending;
+    let failed = timeline.places().filter(|place| {
+        ending(place) == Ending::Failed && timeline.step(*place).fate == Fate::Failed
+    });
+    let of_failed = timeline.places().filter(|place| ending(place) == Ending::Failed);
     let ended = timeline.places().filter(|place| ending(place) != Ending::Cancelled);
-    let Some(last) = latest(timeline, ended) else {
-        return latest(timeline, timeline.places());
-    };
-    let failed = timeline
-        .places()
-        .filter(|place| place.lane == last.lane && timeline.step(*place).fate == Fate::Failed);
-    Some(latest(timeline, failed).filter(|_| ending(&last) == Ending::Failed).unwrap_or(last))
+    latest(timeline, failed)
+        .or_else(|| latest(timeline, of_failed))
+        .or_else(|| latest(timeline, ended))
+        .or_else(|| latest(timeline, timeline.places()))
 }
 
 fn before(timeline: &Timeline, place: StepIndex, seen: &HashSet<StepIndex>) -> Option<StepIndex> {

@@ -116,9 +116,13 @@ fn what_a_failure_stopped_is_not_on_the_path() {
     // A step that came to its end before its target was stopped determined nothing, either.
     lanes[1].steps[0].fate = Fate::Ran;
     assert_eq!(names(&timeline(2.1, lanes.clone())), ["api [1/2] RUN false"]);
-    // With --keep-going the other one determined the end.
+    // With --keep-going others go on, which takes nothing from why it failed.
     lanes[1].ending = Ending::Built;
-    assert_eq!(names(&timeline(2.1, lanes)), ["worker [1/2] RUN sleep"]);
+    lanes[1].steps[0].intervals = vec![(0.0, 9.0)];
+    assert_eq!(names(&timeline(9.0, lanes.clone())), ["api [1/2] RUN false"]);
+    // Where no step failed (the engine could not export), what the target did last is nearest to it.
+    lanes[0].steps[0].fate = Fate::Ran;
+    assert_eq!(names(&timeline(9.0, lanes)), ["api [1/2] RUN false"]);
 }
 
 #[test]

@@ -120,23 +120,41 @@ impl Frame {
             (1.., StepState::Running) => format!("(+{others} more) "),
             _ => String::new(),
         };
-        let mut right = line::transferred(step, true);
+        let said = last_words(step).map(|text| format!("| {text}")).unwrap_or_default();
+        [self.running_step(step, before), self.words_of_step(said, SHADES.faint)]
+    }
+
+    /// The line of a step that runs (or did last), behind some words.
+    pub(super) fn running_step(&self, step: &Step, before: String) -> String {
         let rate = step.rate(self.at).map(|rate| format!("{}/s", format::bytes(rate)));
-        right = join(right, rate);
+        let bytes = join(line::transferred(step, true), rate);
         let mut elapsed = None;
         if let (StepState::Running, Some(started)) = (step.state(), step.started_at) {
             elapsed = Some(format::duration(self.at.saturating_sub(started)));
         }
-        let mut figures = vec![join(right, elapsed.clone()).unwrap_or_default()];
+        self.step_line(step, before, bytes, elapsed)
+    }
+
+    /// A step with figures below those of its target: what it transferred, and what matters more.
+    pub(super) fn step_line(
+        &self,
+        step: &Step,
+        before: String,
+        bytes: Option<String>,
+        last: Option<String>,
+    ) -> String {
+        let mut figures = vec![join(bytes, last.clone()).unwrap_or_default()];
         if self.left_width > 0 && !figures[0].is_empty() {
             // Under the times of the target.
             figures.insert(0, format!("{}{:2$}", figures[0], "", self.left_width + 2));
         }
-        figures.extend(elapsed);
-        let lead = (INDENT, INDENT.len());
-        let said = last_words(step).map(|text| format!("| {text}")).unwrap_or_default();
-        let said = Middle::Words(said, SHADES.faint);
-        [self.line(lead, &Middle::Step(before, step), &figures), self.line(lead, &said, &[])]
+        figures.extend(last);
+        self.line((INDENT, INDENT.len()), &Middle::Step(before, step), &figures)
+    }
+
+    /// What is said below a step.
+    pub(super) fn words_of_step(&self, words: String, style: anstyle::Style) -> String {
+        self.line((INDENT, INDENT.len()), &Middle::Words(words, style), &[])
     }
 
     /// Puts a line together: what leads and its columns, the middle cut to what is left of the width, the figures at the right
@@ -195,7 +213,7 @@ impl Middle<'_> {
 }
 
 /// The step that runs, or the last one that did.
-fn current(target: &TargetTrace) -> Option<&Step> {
+pub(super) fn current(target: &TargetTrace) -> Option<&Step> {
     target.trace.current().or_else(|| {
         let ended = |state| !matches!(state, StepState::Waiting | StepState::Running);
         target.trace.steps().rfind(|step| step.is_visible() && ended(step.state()))

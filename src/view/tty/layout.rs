@@ -20,20 +20,20 @@ pub(super) enum Share {
     Block,
 }
 
-/// Rows of a [`Share::Block`].
+/// Rows of a [`Share::Block`], unless more is to be said.
 pub(super) const BLOCK: usize = 3;
 
-/// Shares `rows` among targets. Where not all have a line, one row is left for the count of the
+/// Shares `rows` among targets, blocks of so many rows. Where not all have a line, one row is left for the count of the
 /// others. A target that runs has a block as long as there is room, the first ones first, so that
 /// lines only move when a target starts or ends.
-pub(super) fn share(targets: &[Doing], rows: usize) -> Vec<Share> {
+pub(super) fn share(targets: &[Doing], rows: usize, block: usize) -> Vec<Share> {
     if targets.len() <= rows {
         let mut spare = rows - targets.len();
         return targets
             .iter()
             .map(|doing| {
-                if *doing == Doing::Runs && spare >= BLOCK - 1 {
-                    spare -= BLOCK - 1;
+                if *doing == Doing::Runs && spare >= block - 1 {
+                    spare -= block - 1;
                     Share::Block
                 } else {
                     Share::Line
@@ -65,28 +65,28 @@ mod tests {
 
     #[test]
     fn those_that_run_get_blocks_while_there_is_room() {
-        assert_eq!(share(&[Runs, Over, Runs, Waits], 21), [Block, Line, Block, Line]);
-        assert_eq!(share(&[Runs, Over, Runs, Waits], 7), [Block, Line, Line, Line]);
-        assert_eq!(share(&[Runs, Over, Runs, Waits], 4), [Line; 4]);
+        assert_eq!(share(&[Runs, Over, Runs, Waits], 21, BLOCK), [Block, Line, Block, Line]);
+        assert_eq!(share(&[Runs, Over, Runs, Waits], 7, BLOCK), [Block, Line, Line, Line]);
+        assert_eq!(share(&[Runs, Over, Runs, Waits], 4, BLOCK), [Line; 4]);
     }
 
     #[test]
     fn who_has_no_room_is_counted() {
-        assert_eq!(share(&[Over, Waits, Failed, Runs], 3), [Counted, Counted, Line, Line]);
-        assert_eq!(share(&[Over, Runs], 1), [Counted, Counted]);
+        assert_eq!(share(&[Over, Waits, Failed, Runs], 3, BLOCK), [Counted, Counted, Line, Line]);
+        assert_eq!(share(&[Over, Runs], 1, BLOCK), [Counted, Counted]);
     }
 
     proptest::proptest! {
         #[test]
-        fn rows_always_suffice(doing in proptest::collection::vec(0u8..4, 0..40), rows in 1usize..60) {
+        fn rows_always_suffice(doing in proptest::collection::vec(0u8..4, 0..40), rows in 1usize..60, block in 3usize..11) {
             let targets: Vec<Doing> = doing
                 .iter()
                 .map(|n| [Runs, Failed, Waits, Over][usize::from(*n)])
                 .collect();
-            let shares = share(&targets, rows);
+            let shares = share(&targets, rows, block);
             let used: usize = shares
                 .iter()
-                .map(|share| match share { Counted => 0, Line => 1, Block => BLOCK })
+                .map(|share| match share { Counted => 0, Line => 1, Block => block })
                 .sum();
             let count = usize::from(shares.contains(&Counted));
             proptest::prop_assert!(used + count <= rows);

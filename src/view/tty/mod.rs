@@ -1,5 +1,6 @@
 //! `tty`: a block per target, redrawn at most ten times a second.
 
+mod all_steps;
 mod block;
 mod layout;
 
@@ -15,7 +16,7 @@ use crate::terminal::screen::Screen;
 use crate::terminal::{SHADES, Ui, format};
 use crate::view::{failure, line, summary};
 use block::{ASCII, Frame, UNICODE};
-use layout::{Doing, Share, share};
+use layout::{BLOCK, Doing, Share, share};
 
 /// Time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
@@ -38,6 +39,8 @@ pub struct Tty {
     warnings: Vec<String>,
     /// Knows earlier builds, once they are read.
     estimator: Option<Estimator>,
+    /// Every step is shown of targets that run, as far as there is room.
+    tells_all: bool,
     /// The last estimate, and when it was made.
     estimate: (Estimate, Option<Duration>),
 }
@@ -57,12 +60,17 @@ impl Tty {
             frame: (0, None),
             warnings: Vec::new(),
             estimator: None,
+            tells_all: false,
             estimate: (Estimate::default(), None),
         }
     }
 
     pub(super) fn expect(&mut self, estimator: Estimator) {
         self.estimator = Some(estimator);
+    }
+
+    pub(super) fn tell_all(&mut self) {
+        self.tells_all = true;
     }
 
     pub(super) fn run_mut(&mut self) -> &mut RunTrace {
@@ -144,15 +152,20 @@ impl Tty {
         };
         let mut lines = Vec::new();
         let mut counted = Vec::new();
+        let room = room.saturating_sub(1).max(1);
+        let block = if self.tells_all { all_steps::block_rows(&doing, room) } else { BLOCK };
         for ((target, share), doing) in
-            self.run.targets().zip(share(&doing, room.saturating_sub(1).max(1))).zip(&doing)
+            self.run.targets().zip(share(&doing, room, block)).zip(&doing)
         {
             match share {
                 Share::Counted => counted.push(*doing),
                 Share::Line => lines.push(frame.target(target, left(target), true)),
                 Share::Block => {
                     lines.push(frame.target(target, left(target), false));
-                    lines.extend(frame.step(target));
+                    match self.tells_all {
+                        true => lines.extend(frame.all_steps(target, block - 1)),
+                        false => lines.extend(frame.step(target)),
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::words;
 use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::{Advice, Habit};
-use crate::terminal::{SHADES, Shades, format};
+use crate::terminal::{SHADES, Shades, format, wrap};
 use crate::view::table;
 
 /// A block for each piece of advice, wrapped at `columns`; nothing where there is none.
@@ -20,7 +20,7 @@ pub(super) fn text(advice: &[Advice], columns: usize) -> String {
         let title =
             format!("{}: {place}{}", table::cell(&advice.service), shown(&advice.instruction));
         text += &format!("  {}\n", format::cut(&title, columns.saturating_sub(2)));
-        let lines = table::wrap(&sentence(advice), columns.saturating_sub(6).max(20), 0);
+        let lines = wrap::words(&sentence(advice), columns.saturating_sub(6).max(20), 0);
         lines.lines().for_each(|line| text += &format!("      {line}\n"));
     }
     text

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::explain::{Explanation, Step, Target};
-use crate::terminal::{SHADES, Shades, format};
+use crate::terminal::{SHADES, Shades, format, wrap};
 use crate::view::table;
 
 pub(super) use chains::{Chain, surprises};
@@ -128,7 +128,7 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
         let time = format::seconds(step.duration_seconds);
         let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
-        let cause = table::wrap(&because(step), columns.saturating_sub(6).max(20), 8);
+        let cause = wrap::words(&because(step), columns.saturating_sub(6).max(20), 8);
         text += &format!("      {cause}\n");
         if let Some(followed) = chain.followed(words) {
             text += &format!("      {faint}{followed}{faint:#}\n");
@@ -137,7 +137,7 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
         let others = chain.rest.iter().filter_map(|step| slower_sentence(step, columns));
         for slower in itself.into_iter().chain(others) {
             let width = columns.saturating_sub(6).max(20);
-            text += &format!("      {}\n", table::wrap(&slower, width, 8));
+            text += &format!("      {}\n", wrap::words(&slower, width, 8));
         }
     }
     text

@@ -1,0 +1,111 @@
+//! Sentences in lines of a terminal: broken between words, never inside of what somebody may copy.
+
+use crate::terminal::format;
+
+/// Text in lines of at most `columns`; `indent` spaces before all but the first. What stands between backticks stays
+/// in one piece: copied from two lines it would be two commands. A word that is longer than a line has one of its
+/// own, which the terminal folds.
+pub fn words(text: &str, columns: usize, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in pieces(text) {
+        let width = width(word);
+        let line = lines.last_mut().expect("there is a first line");
+        if line.is_empty() {
+            line.push_str(word);
+            used += width;
+        } else if used + 1 + width <= columns {
+            line.push(' ');
+            line.push_str(word);
+            used += 1 + width;
+        } else {
+            lines.push(word.to_owned());
+            used = indent + width;
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// Columns of a word that may have colours.
+fn width(word: &str) -> usize {
+    match word.contains('\x1b') {
+        true => format::width(&anstream::adapter::strip_str(word).to_string()),
+        false => format::width(word),
+    }
+}
+
+/// The words of a text; whatever stands between two backticks belongs to one.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = end_of_word(rest);
+        pieces.push(&rest[..end]);
+        rest = rest[end..].trim_start();
+    }
+    pieces
+}
+
+/// Where the first word of a text ends.
+fn end_of_word(text: &str) -> usize {
+    let mut from = 0;
+    loop {
+        let rest = &text[from..];
+        let Some(space) = rest.find(char::is_whitespace) else { return text.len() };
+        let quoted = rest[..space].find('`').and_then(|open| {
+            let close = rest[open + 1..].find('`')?;
+            Some(from + open + 1 + close + 1)
+        });
+        match quoted {
+            Some(after) => from = after,
+            None => return from + space,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(words("note: one two three", 11, 2), "note: one\n  two three");
+        assert_eq!(words("unbreakable-word x", 5, 2), "unbreakable-word\n  x");
+        assert_eq!(words("日本 語の 名前", 9, 0), "日本 語の\n名前");
+        assert_eq!(words("", 9, 0), "");
+        assert_eq!(words("a  b\nc", usize::MAX, 2), "a b c");
+    }
+
+    #[test]
+    fn what_may_be_copied_stays_in_one_piece() {
+        let text = "no such service: run `docker compose ls` (or `ls`), then build";
+        let wrapped = "no such service: run\n  `docker compose ls` (or\n  `ls`), then build";
+        assert_eq!(words(text, 25, 2), wrapped);
+        // Longer than a line: the terminal folds it, and it is copied as one.
+        let wrapped = "run\n  `docker compose ls --all`,\n  then build";
+        assert_eq!(words("run `docker compose ls --all`, then build", 20, 2), wrapped);
+        assert_eq!(words("a `b c", 4, 0), "a `b\nc");
+        assert_eq!(words("it's `a b``c d` e", 12, 0), "it's\n`a b``c d` e");
+    }
+
+    #[test]
+    fn colours_take_no_columns() {
+        assert_eq!(words("\x1b[31mred:\x1b[0m a b", 8, 0), "\x1b[31mred:\x1b[0m a b");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_lost_and_only_words_are_longer(
+            text in "[ab日` ]{0,60}", columns in 1_usize..20, indent in 0_usize..4,
+        ) {
+            let wrapped = words(&text, columns, indent);
+            let all = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();
+            proptest::prop_assert_eq!(all(&text), all(&wrapped));
+            for line in wrapped.split('\n') {
+                let line = line.trim_start();
+                let fits = indent + format::width(line) <= columns || format::width(line) <= columns;
+                proptest::prop_assert!(fits || pieces(line).len() == 1, "{line:?}");
+            }
+        }
+    }
+}
