@@ -175,6 +175,8 @@ fn what_is_said_to_be_up_to_date_is() {
     let seed = number("DOC2MD_UP_TO_DATE_SEED").unwrap_or(now);
     on_every_engine(|engine| {
         let (skipped, solved) = run(engine, seed, rounds);
-        println!("{}: {skipped} up to date, {solved} solved", engine.name);
+        // A few rounds may all have something to do.
+        let is_both = skipped > 0 && solved > 0;
+        assert!(is_both || rounds < 100, "{}: {skipped} up to date, {solved} solved", engine.name);
     });
 }
