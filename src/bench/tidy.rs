@@ -20,7 +20,7 @@ use crate::error::CommandError;
 use crate::history::Store;
 use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, MountDescription};
 use crate::ownership::records::{Reason, Verdict};
-use crate::ownership::{self, Answer, Depth, Project, Question};
+use crate::ownership::{self, Answer, Depth, Project, Question, Recall};
 use crate::unreachable::unreachable;
 
 /// How often, and how far apart, an engine is looked at that still uses what a cancelled build left.
@@ -93,8 +93,8 @@ async fn whose(
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());
     let ledger = Some(made.ledger.directory().to_owned());
-    let memory =
-        ownership::recall(connector, ledger, made.project, Depth::Cache, &mut Vec::new()).await;
+    let recall = Recall { ledger, project: made.project, depth: Depth::Cache, end: None };
+    let memory = recall.ask(connector, &mut Vec::new()).await;
     let mut evidence = ownership::gather(engine, inventory, &project, memory)
         .await
         .map_err(|error| unreachable(connector, error))?;

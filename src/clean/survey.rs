@@ -13,7 +13,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::inventory::{CacheRecord, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Effort, Sizes, Ways, Wish};
 use crate::ownership::records::{Reason, Verdict};
-use crate::ownership::{self, Answer, Depth, Include, Project, Question};
+use crate::ownership::{self, Answer, Depth, Include, Project, Question, Recall};
 use crate::sight::Disk;
 use crate::unreachable::unreachable;
 
@@ -140,9 +140,9 @@ impl Survey<'_> {
     ) -> Result<Answer, CommandError> {
         let Observed { inventory, details } = observed;
         let depth = if self.with_cache || with_offers { Depth::Cache } else { Depth::Things };
-        let ledger = self.ledger.clone();
-        let memory =
-            ownership::recall(self.connector, ledger, &self.project.name, depth, notes).await;
+        let (ledger, project) = (self.ledger.clone(), self.project.name.as_str());
+        let recall = Recall { ledger, project, depth, end: None };
+        let memory = recall.ask(self.connector, notes).await;
         let evidence = ownership::gather(engine, inventory, self.project, memory)
             .await
             .map_err(|error| unreachable(self.connector, error))?;

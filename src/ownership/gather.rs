@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use tokio::time::{Instant, timeout_at};
+
 use super::model::{Evidence, Project};
 use super::remembered::Sign;
 use super::{history, remembered};
-use crate::buildkit::{Control, ListedBuilds, PastBuild, PastBuilds, TransportError};
+use crate::buildkit::{Control, ListedBuilds, PastBuild, PastBuilds};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::history::{Entry, Store, TargetEntry};
 use crate::image_reference::familiar;
@@ -31,50 +33,74 @@ pub struct Memory {
     past: Option<PastBuilds>,
 }
 
-/// Asks the ledger and the engine for builds. What cannot be read is left out and said in `notes`: less is known
-/// then, and more is kept.
-pub async fn recall(
-    connector: &Connector,
-    ledger: Option<PathBuf>,
-    project: &str,
-    depth: Depth,
-    notes: &mut Vec<String>,
-) -> Memory {
-    recall_over(&Control::connect(connector).await, ledger, project, depth, notes).await
+/// Which builds are to be known.
+#[derive(Debug, Clone)]
+pub struct Recall<'a> {
+    /// Where builds are remembered, if anywhere.
+    pub ledger: Option<PathBuf>,
+    /// The project.
+    pub project: &'a str,
+    /// What for.
+    pub depth: Depth,
+    /// Until when the engine may answer. What the ledger says is known in any case.
+    pub end: Option<Instant>,
 }
 
-/// [`recall`] over a connection that others use, too.
-pub async fn recall_over(
-    control: &Result<Control, TransportError>,
-    ledger: Option<PathBuf>,
-    project: &str,
-    depth: Depth,
-    notes: &mut Vec<String>,
-) -> Memory {
-    let name = project.to_owned();
-    let entries = tokio::task::spawn_blocking(move || match ledger {
-        Some(directory) => entries(&Store::open(directory), &name, depth),
-        None => Vec::new(),
-    });
-    let listed = async {
-        let control = control.as_ref().map_err(ToString::to_string)?;
-        let listed = control.past_builds().await.map_err(|error| error.message().to_owned())?;
-        Ok::<_, String>(listed.map(|listed| (control, listed)))
-    };
-    let (entries, listed) = tokio::join!(entries, listed);
-    let entries: Vec<Entry> = entries.unwrap_or_default();
-    let listed = listed.unwrap_or_else(|why| {
-        notes.push(format!("the engine's build history cannot be read: {why}"));
-        None
-    });
-    let past = match listed {
-        Some((control, listed)) if depth == Depth::Cache => {
-            let known = whole_builds(&entries).map(str::to_owned).collect();
-            Some(control.with_steps(listed, &known).await)
+impl Recall<'_> {
+    /// Asks the ledger and the engine for builds. What cannot be read is left out and said in `notes`: less is known
+    /// then, and more is kept.
+    pub async fn ask(self, connector: &Connector, notes: &mut Vec<String>) -> Memory {
+        let control = Control::connect(connector).await;
+        self.ask_over(control.as_ref().map_err(ToString::to_string), notes).await
+    }
+
+    /// [`Recall::ask`] over a connection that others use, too; or why there is none.
+    pub async fn ask_over(
+        self,
+        control: Result<&Control, String>,
+        notes: &mut Vec<String>,
+    ) -> Memory {
+        let Self { ledger, project, depth, end } = self;
+        let name = project.to_owned();
+        let entries = tokio::task::spawn_blocking(move || match ledger {
+            Some(directory) => entries(&Store::open(directory), &name, depth),
+            None => Vec::new(),
+        });
+        let listed = async {
+            let control = control?;
+            let listed = control.past_builds().await.map_err(|error| error.message().to_owned())?;
+            Ok(listed.map(|listed| (control, listed)))
+        };
+        let (entries, listed) = tokio::join!(entries, in_time(end, listed));
+        let entries: Vec<Entry> = entries.unwrap_or_default();
+        let past = async {
+            Ok(match listed? {
+                Some((control, listed)) if depth == Depth::Cache => {
+                    let known = whole_builds(&entries).map(str::to_owned).collect();
+                    Some(control.with_steps(listed, &known).await)
+                }
+                listed => listed.map(|(_, listed)| ListedBuilds::without_steps(listed)),
+            })
+        };
+        let past = in_time(end, past).await.unwrap_or_else(|why| {
+            notes.push(format!("the engine's build history cannot be read: {why}"));
+            None
+        });
+        Memory { entries, past }
+    }
+}
+
+/// What `answer` becomes, where that is before `end`.
+async fn in_time<T>(
+    end: Option<Instant>,
+    answer: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    match end {
+        None => answer.await,
+        Some(end) => {
+            timeout_at(end, answer).await.unwrap_or_else(|_| Err("the engine was too slow".into()))
         }
-        listed => listed.map(|(_, listed)| ListedBuilds::without_steps(listed)),
-    };
-    Memory { entries, past }
+    }
 }
 
 /// Refs of the builds of which the ledger knows all that the engine could tell.

@@ -21,7 +21,7 @@ use crate::history::StepEntry;
 use crate::inventory::{CacheRecord, Inventory};
 use crate::labels;
 
-pub use gather::{Depth, Memory, gather, recall, recall_over};
+pub use gather::{Depth, Memory, Recall, gather};
 pub use judge::judge;
 pub use model::{
     Answer, Checkout, Evidence, Include, Made, Names, Project, Question, Reason, Whose,

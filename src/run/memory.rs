@@ -1,12 +1,14 @@
 //! The ledger beside a build: earlier builds for estimates, this one for later.
 //!
-//! A build never waits for it and never fails because of it: what goes wrong is one warning.
+//! No build fails because of it: what goes wrong is one warning.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::buildkit;
 use crate::compose::Project;
@@ -24,6 +26,8 @@ use crate::up_to_date::Proofs;
 const BUILDS: usize = 12;
 /// Builds read to foresee what would run: enough to find a state that somebody went back to.
 const FORECAST: usize = 40;
+/// How long an answer of the engine is waited for once a build is over.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// One build in so many looks for what is too much: listing every project costs more than a build.
 const RETAIN_EVERY: i64 = 16;
 
@@ -157,9 +161,10 @@ impl Told {
     pub(super) async fn by(engine: &Engine) -> Self {
         let Ok((facts, time)) = engine.facts_and_time().await else { return Self::default() };
         let pruned = match time {
-            Some(now) => engine.last_prune(now).await.unwrap_or_default(),
-            None => None,
+            Some(now) => timeout(PATIENCE / 2, engine.last_prune(now)).await,
+            None => Ok(Ok(None)),
         };
+        let pruned = pruned.ok().and_then(Result::ok).flatten();
         let samples_resources = facts.cgroup_version == "2";
         Self { engine: info(facts), pruned, samples_resources }
     }
@@ -171,16 +176,45 @@ pub(super) fn ask(engine: &Engine) -> JoinHandle<Told> {
     tokio::spawn(async move { Told::by(&engine).await })
 }
 
-/// What it said; nothing where it has not answered by the end of the build.
+/// What it said; nothing where it still has not answered some time after the end of the build.
+///
+/// It is worth a moment: only with the engine's id is it proven later whose the images are that
+/// this build made. A busy engine can build from its cache before it has answered.
 pub(super) async fn told(asked: JoinHandle<Told>) -> Told {
-    if !asked.is_finished() {
-        asked.abort();
-    }
-    asked.await.unwrap_or_default()
+    let stop = asked.abort_handle();
+    let said = timeout(PATIENCE, asked).await;
+    stop.abort();
+    said.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// The engine as it is remembered.
 fn info(facts: EngineFacts) -> EngineInfo {
     let store = facts.store.name(&facts.driver).to_owned();
     EngineInfo { id: facts.id, version: facts.version, store, builder: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(after: Duration) -> JoinHandle<Told> {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let engine = EngineInfo { id: "GHK2".to_owned(), ..EngineInfo::default() };
+            Told { engine, ..Told::default() }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_answers_after_a_short_build_is_known() {
+        assert_eq!(told(answer(Duration::ZERO)).await.engine.id, "GHK2");
+        assert_eq!(told(answer(Duration::from_millis(1500))).await.engine.id, "GHK2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_never_answers_holds_nobody_up() {
+        let start = tokio::time::Instant::now();
+        assert_eq!(told(answer(Duration::from_secs(3600))).await.engine.id, "");
+        assert_eq!(start.elapsed(), PATIENCE);
+    }
 }

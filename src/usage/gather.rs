@@ -19,7 +19,7 @@ use crate::engine::{Connector, Engine, EngineError};
 use crate::inventory::{Gap, Image, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Sizes, Wish};
 use crate::ownership::records::Verdict;
-use crate::ownership::{self, Answer, Depth, Evidence, Memory, Project, Question};
+use crate::ownership::{self, Answer, Depth, Evidence, Memory, Project, Question, Recall};
 use crate::sight::Disk;
 
 /// What the layers of images get at least, where measuring took all the time there was.
@@ -195,22 +195,21 @@ impl Gathering<'_> {
         };
         let mut unread = Vec::new();
         let remembered = async {
-            let Ok(control) = timeout_at(end, Control::connect(self.connector)).await else {
-                return (None, None);
+            let control = match timeout_at(end, Control::connect(self.connector)).await {
+                Ok(control) => control.map_err(|error| error.to_string()),
+                Err(_) => Err(TOO_SLOW.to_owned()),
             };
-            let (ledger, name) = (self.ledger.cloned(), &self.project.name);
-            let recall = ownership::recall_over(&control, ledger, name, self.depth, &mut unread);
+            let (ledger, project) = (self.ledger.cloned(), self.project.name.as_str());
+            let recall = Recall { ledger, project, depth: self.depth, end: Some(end) };
             let policies = async { policies(control.as_ref().ok()?).await };
-            let (memory, policies) =
-                tokio::join!(timeout_at(end, recall), timeout(self.limit, policies));
-            (memory.ok(), policies.ok().flatten())
+            let (memory, policies) = tokio::join!(
+                recall.ask_over(control.as_ref().map_err(Clone::clone), &mut unread),
+                timeout(self.limit, policies)
+            );
+            (memory, policies.ok().flatten())
         };
         let (observed, (memory, policies)) = tokio::join!(observed, remembered);
         notes.append(&mut unread);
-        let memory = memory.unwrap_or_else(|| {
-            notes.push(format!("builds of the project unknown: {TOO_SLOW}"));
-            Memory::default()
-        });
         let (inventory, layers) = observed?;
         Ok(First { inventory, layers, memory, policies })
     }
