@@ -3,6 +3,7 @@
 //!
 //! Commands get an [`App`] and hand its parts to the rooms below, which do not know it.
 
+mod caches;
 mod ci;
 mod pod_key;
 mod project;
@@ -19,6 +20,7 @@ use crate::engine::{Connector, ConnectorSettings};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
+use crate::targets::caches::{CachePolicy, CacheSetting};
 use crate::targets::{TargetOptions, TargetSet, from_compose};
 use crate::terminal::Ui;
 use crate::view::Progress;
@@ -243,6 +245,11 @@ impl App {
     /// The key by which builds of `project` find their pod among a builder's.
     pub fn pod_key(&self, project: &str) -> String {
         pod_key::of_project(&self.environment, project)
+    }
+
+    /// Which layer caches builds of `project` read and write, where `setting` keeps them.
+    pub fn cache_policy(&self, project: &Project, setting: &CacheSetting) -> CachePolicy {
+        caches::policy(&self.environment, &project.working_dir, &project.name, setting)
     }
 
     /// Which CI the program runs in.

@@ -65,14 +65,13 @@ impl Gateway {
     }
 
     /// Builds `definition`.
-    pub(super) async fn build(&mut self, definition: Definition) -> Result<(), Status> {
+    pub(super) async fn build(&mut self, definition: Definition) -> Result<pb::Result, Status> {
         self.solve(pb::SolveRequest {
             definition: Some(definition.into_wire()),
             evaluate: true,
             ..Default::default()
         })
         .await
-        .map(drop)
     }
 
     async fn solve(&mut self, request: pb::SolveRequest) -> Result<pb::Result, Status> {

@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use super::definition::Definition;
 use super::gateway::Gateway;
-use super::solve::{self, SolveOptions};
+use super::solve::{self, CacheEntry, SolveOptions};
 
 /// Key of an image's configuration in the metadata of a result (BuildKit `exporter/containerimage/exptypes`).
 const CONFIG: &str = "containerimage.config";
@@ -117,6 +117,52 @@ pub(super) async fn solve(
     let linked =
         linked.ok_or_else(|| Status::internal("the engine took a failed build for a good one"))?;
     Ok((response, linked))
+}
+
+/// Exports the cache of `built` in a build of its own: what is in use is shared, so that no step runs again.
+pub(super) async fn export_cache(
+    channel: Channel,
+    built: &Linked,
+    session: String,
+    build_ref: String,
+    to: CacheEntry,
+) -> Result<BTreeMap<String, String>, Status> {
+    let options = SolveOptions {
+        build_ref: build_ref.clone(),
+        session,
+        cache_exports: vec![to],
+        ..SolveOptions::default()
+    };
+    let mut control = solve::client(channel.clone());
+    let request = pb::SolveRequest { internal: true, ..solve::request(options) };
+    let mut solved = std::pin::pin!(control.solve(request));
+    let again = async {
+        let mut gateway = Gateway::open(channel, &build_ref).await?;
+        let mut refs = std::collections::HashMap::new();
+        for (number, state) in built.states.iter().enumerate() {
+            let Some(definition) = state.definition.clone() else { continue };
+            if let Some(gateway::result::Result::Ref(reference)) =
+                gateway.build(definition).await?.result
+            {
+                let platform = state.platform.clone().unwrap_or_else(|| number.to_string());
+                refs.insert(platform, reference);
+            }
+        }
+        // Several are a map by platform, which BuildKit wants described; one is the result itself.
+        let result = Some(match refs.len() {
+            1 => gateway::result::Result::Ref(refs.into_values().next().unwrap_or_default()),
+            _ => gateway::result::Result::Refs(gateway::RefMap { refs }),
+        });
+        gateway.end(Ok(gateway::Result { result, ..Default::default() })).await
+    };
+    let response = tokio::select! {
+        ended = &mut solved => ended?,
+        asked = again => {
+            asked?;
+            solved.await?
+        }
+    };
+    Ok(response.into_inner().exporter_response.into_iter().collect())
 }
 
 /// What the states of `result` are.

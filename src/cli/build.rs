@@ -75,6 +75,12 @@ pub struct BuildArgs {
     /// Export cache: REF or type=TYPE,...
     #[arg(long, help_heading = CACHE, value_name = "SPEC")]
     pub cache_to: Vec<String>,
+    /// Layer cache for all: REPOSITORY, dir:FOLDER or gha.
+    ///
+    /// Every target reads the cache of its branch and of the main one; in CI the branch's is written after a build in which a
+    /// step ran, but not for pull requests. After a comma: write=true or write=false for all, mode=min or mode=max.
+    #[arg(long, visible_alias = "cache", help_heading = CACHE, value_name = "PLACE")]
+    pub caches: Option<String>,
     /// Provenance attestation of every target: true, false or KEY=VALUE,... such as mode=max.
     #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "VALUE")]
     pub provenance: Option<String>,

@@ -126,6 +126,10 @@ pub(super) const PAGES: &[Page] = &[
                 "build --cache-to type=local,dest=cache,mode=max",
                 "keep the cache in a directory; --cache-from type=local,src=cache reads it",
             ),
+            (
+                "build --caches registry.example.com/cache",
+                "a layer cache for each target and branch; in CI it is written, too",
+            ),
             ("build --timeline build.html", "a page that shows what took the time"),
             ("build --dry-run", "what would run now, and why"),
         ],

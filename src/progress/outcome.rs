@@ -26,6 +26,37 @@ pub struct BuiltImage {
     pub size_bytes: Option<u64>,
     /// What the engine's exporter answered (`containerimage.digest`, ...).
     pub exporter_response: BTreeMap<String, String>,
+    /// What became of the layer cache that `--caches` means.
+    pub cache: Option<CacheUse>,
+}
+
+/// What a build took from a layer cache, and whether it wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheUse {
+    /// Where it is, as messages call it.
+    pub place: String,
+    /// Whether one was there to be read.
+    pub is_there: bool,
+    /// Whether it was written.
+    pub written: CacheWrite,
+}
+
+/// Whether a layer cache was written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CacheWrite {
+    /// It was.
+    Written {
+        /// How long that took.
+        seconds: f64,
+        /// How many layers it has.
+        layers: usize,
+    },
+    /// No step ran: it has everything already.
+    NotNeeded,
+    /// Nobody was to write it, for this reason.
+    OnlyRead(String),
+    /// It could not be written, for this reason.
+    Failed(String),
 }
 
 /// Why a target failed.

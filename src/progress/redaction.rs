@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::progress::outcome::TargetOutcome;
+use crate::progress::outcome::{CacheUse, CacheWrite, TargetOutcome};
 use crate::progress::{Event, SolveStatus, VertexLog};
 use crate::redact::Redactor;
 
@@ -140,6 +140,9 @@ pub fn outcome_out(redactor: &Redactor, outcome: &mut TargetOutcome) {
         TargetOutcome::Built(image) => {
             for value in image.exporter_response.values_mut() {
                 *value = redactor.text(value);
+            }
+            if let Some(CacheUse { written: CacheWrite::Failed(why), .. }) = &mut image.cache {
+                *why = redactor.text(why);
             }
         }
         TargetOutcome::Failed(failure) => {

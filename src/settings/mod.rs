@@ -31,6 +31,7 @@ pub const OPTIONS: &[(&str, &[&str])] = &[
             "no-cache-filter",
             "cache-from",
             "cache-to",
+            "caches",
             "provenance",
             "sbom",
         ],

@@ -9,6 +9,9 @@ use crate::solve::oci_layout::SCHEME;
 use crate::solve::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
 use crate::targets::target::Target;
 
+/// Why an engine with graph drivers does not write a layer cache.
+const ONLY_READS: &str = "writing needs the containerd image store, which this engine does not use";
+
 /// The first release after 20.10: its Dockerfile frontend knows named contexts, shm-size and ulimit.
 const NEWER_SINCE: u32 = 23;
 
@@ -39,7 +42,8 @@ pub async fn fit(
         fill_host_gateway(pairs, gateway.as_deref(), missing)?;
     }
     let needs_store = |target: &Target, request: &SolveRequest| {
-        !request.push.is_empty() || needs_containerd_store(target, request).is_some()
+        let writes = request.layer_cache.as_ref().is_some_and(|cache| cache.export.is_ok());
+        writes || !request.push.is_empty() || needs_containerd_store(target, request).is_some()
     };
     if !pairs.iter().any(|(target, request)| needs_store(target, request)) {
         return Ok(());
@@ -47,6 +51,9 @@ pub async fn fit(
     let containerd = engine.has_containerd_store().await?;
     for (target, request) in pairs {
         settle_push(request, containerd);
+        if !containerd && let Some(cache) = &mut request.layer_cache {
+            cache.refuse(ONLY_READS);
+        }
         if !containerd && let Some((key, what)) = needs_containerd_store(target, request) {
             let why = format!(
                 "{what} needs the containerd image store, which this engine does not use (https://docs.docker.com/engine/storage/containerd/)"

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buildkit::{Control, Linked};
 use crate::diagnose::{self, OutputHints};
-use crate::progress::outcome::TargetOutcome;
+use crate::progress::outcome::{BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, SolveStatus};
 use crate::solve::failure;
 use crate::solve::finishing;
 use crate::solve::job::Job;
+use crate::solve::layer_cache;
 use crate::solve::site::Surroundings;
 use crate::solve::solving::Solve;
 use crate::solve::starting::Starting;
@@ -238,7 +239,7 @@ async fn build(
         refused.cancel();
     }
     let drain = if solved.is_some() { DRAIN } else { DRAIN_CANCELLED };
-    let (failed, output) = match timeout(drain, &mut forwarder).await {
+    let (failed, output, caches) = match timeout(drain, &mut forwarder).await {
         Ok(failed) => failed,
         Err(_) => {
             follower.abort();
@@ -251,11 +252,22 @@ async fn build(
         Some(Ok(mut solved)) => {
             let result = solved.result.take();
             // A push can take minutes; dropping it ends it.
+            let finished = async {
+                let outcome = finishing::finish(solve, around, solved, &telling).await;
+                match (outcome, &job.layer_cache) {
+                    (TargetOutcome::Built(image), Some(cache)) => {
+                        let result = result.as_ref();
+                        let cache = layer_cache::write(solve, cache, result, &caches, &telling);
+                        TargetOutcome::Built(BuiltImage { cache: Some(cache.await), ..image })
+                    }
+                    (outcome, _) => outcome,
+                }
+            };
             let outcome = tokio::select! {
-                outcome = finishing::finish(solve, around, solved, &telling) => outcome,
+                outcome = finished => outcome,
                 () = cancel.cancelled() => TargetOutcome::Cancelled,
             };
-            (outcome, result)
+            (outcome, result.filter(|_| solve.is_needed))
         }
         Some(Err(error)) => {
             let failure = failure::explain(job, &error, failed, &output);
@@ -273,20 +285,22 @@ async fn received<T>(telling: &Telling, job: &Job, solve: impl Future<Output = T
 }
 
 /// Makes events of the statuses of a solve, but for the steps of `others`. Returns the step that failed first, by its
-/// digest and name, and what the output of the steps hints at.
+/// digest and name, what the output of the steps hints at, and what became of caches.
 async fn forward(
     mut statuses: mpsc::Receiver<SolveStatus>,
     telling: Telling,
     job: Job,
     steps: Arc<Mutex<Starting>>,
     others: BTreeSet<String>,
-) -> (Option<(String, String)>, OutputHints) {
+) -> (Option<(String, String)>, OutputHints, layer_cache::Facts) {
     let mut failed = None;
+    let mut caches = layer_cache::Facts::default();
     let mut output = OutputHints::default();
     while let Some(mut status) = statuses.recv().await {
         steps.lock().unwrap_or_else(PoisonError::into_inner).note(&status, Instant::now());
         telling.clock.note(&status, Instant::now());
         status.leave_out(&others);
+        caches.note(&status);
         // It is tried again; if that fails too, the outcome says so.
         for vertex in &mut status.vertexes {
             if diagnose::lost_a_layer(&vertex.error) || job.could_not_keep(&vertex.error) {
@@ -303,7 +317,7 @@ async fn forward(
         }
         let _ = telling.events.send(Event::Status { target: job.name.clone(), status }).await;
     }
-    (failed, output)
+    (failed, output, caches)
 }
 
 /// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.

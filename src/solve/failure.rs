@@ -169,6 +169,7 @@ mod tests {
             exports: None,
             received: Default::default(),
             index_updates: Vec::new(),
+            layer_cache: None,
             dockerfile: Some(("Dockerfile".into(), "FROM base\nCOPY mian.py /\n".into())),
             secrets: BTreeMap::from([("empty".into(), Some("UNSET".into())), ("own".into(), None)]),
             ssh: BTreeSet::new(),

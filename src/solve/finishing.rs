@@ -110,6 +110,7 @@ async fn image(
             .unwrap_or_default(),
         size_bytes: None,
         exporter_response: response,
+        cache: None,
     };
     let build_ref = format!("{}/{build_ref}", around.builder());
     image.exporter_response.insert("buildx.build.ref".to_owned(), build_ref);

@@ -11,6 +11,7 @@ use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
 use crate::progress::Transferred;
+use crate::solve::layer_cache::LayerCacheRequest;
 use crate::solve::node_fit::NAME;
 use crate::solve::stores::IndexUpdate;
 
@@ -52,6 +53,8 @@ pub struct Job {
     pub received: Arc<Transferred>,
     /// What to enter into the indexes of directories it wrote to.
     pub index_updates: Vec<IndexUpdate>,
+    /// What `--caches` means for it.
+    pub layer_cache: Option<LayerCacheRequest>,
     /// The Dockerfile as far as it is known here: name to show and text.
     pub dockerfile: Option<(String, String)>,
     /// Ids of the secrets it gets, each with the variable that should hold it but is empty.
@@ -61,6 +64,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether its result has to be kept until the layer cache is written.
+    pub(super) fn writes_cache(&self) -> bool {
+        self.layer_cache.as_ref().is_some_and(|cache| cache.export.is_ok())
+    }
+
     /// The references in full under which the image is loaded by its layers; `None` where it is loaded otherwise.
     pub(super) fn by_layers(&self) -> Option<Vec<String>> {
         self.kept.as_ref()?;

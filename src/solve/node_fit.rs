@@ -102,6 +102,11 @@ fn stay(
         let why = format!("{} {within}, which {what} needs", node.peer);
         return Err(unsupported(target, key, why));
     }
+    if let Some(cache) = &mut request.layer_cache {
+        cache.refuse(
+            "writing needs the containerd image store, which the engine there does not use",
+        );
+    }
     let images = if request.loads_image { Images::InItsEngine } else { Images::Loaded };
     request.loads_image = false;
     Ok(images)

@@ -22,6 +22,7 @@ use crate::image_reference;
 use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
+use crate::solve::gha;
 use crate::solve::job::Job;
 use crate::solve::loading::Kept;
 use crate::solve::names;
@@ -66,6 +67,11 @@ pub fn requests(
 ) -> Result<Vec<SolveRequest>, CommandError> {
     let scratch = scratch.unwrap_or(Path::new(""));
     let default_platform = environment.get("DOCKER_DEFAULT_PLATFORM");
+    let github = gha::attributes(&environment.variables);
+    let wants_github = plan.steps.iter().any(|step| gha::specs(&step.target).next().is_some());
+    if let (true, Err(missing)) = (wants_github, &github) {
+        warn(&gha::is_missing(missing));
+    }
     let mut requests = Vec::new();
     for step in &plan.steps {
         let target = &step.target;
@@ -74,7 +80,8 @@ pub fn requests(
         let stores = stores::look(target).map_err(|error| store_error(ExitKind::Invalid, error))?;
         stores.warnings.iter().for_each(|warning| warn(warning));
         let (fingerprint, stores) = (&*fingerprint, &stores);
-        let context = RequestContext { scratch, default_platform, fingerprint, stores };
+        let github = github.as_ref().ok();
+        let context = RequestContext { scratch, default_platform, fingerprint, stores, github };
         let request = request::solve_request(target, context)?;
         if let Some((path, text)) = &request.inline_dockerfile {
             write_inline(path, text).map_err(|error| {
@@ -322,6 +329,7 @@ fn jobs(
             exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
             received: sessions.received(index),
             index_updates: request.index_updates,
+            layer_cache: request.layer_cache,
             dockerfile: dockerfile_source::of_target(&step.target),
             secrets,
             ssh: request.ssh.into_iter().map(|key| key.id).collect(),

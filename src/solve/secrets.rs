@@ -10,6 +10,7 @@ use crate::buildkit::session::secrets::MAX_SECRET_BYTES;
 use crate::environment::Environment;
 use crate::files::read;
 use crate::redact::Secrets;
+use crate::solve::gha;
 use crate::solve::plan::BuildPlan;
 use crate::solve::sessions::SecretFiles;
 use crate::targets::spec::SecretLocation;
@@ -20,6 +21,8 @@ use crate::targets::target::Target;
 pub async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
     let mut secrets = Secrets::default();
     let mut paths = BTreeSet::new();
+    let token = environment.get(gha::TOKEN).unwrap_or_default();
+    secrets.add(token.as_bytes());
     for step in &plan.steps {
         of_target(&step.target, environment, &mut secrets, &mut paths);
     }

@@ -57,7 +57,7 @@ impl Solve<'_> {
 
     async fn sent(&self, options: SolveOptions) -> Result<Solved, SolveError> {
         let build_ref = options.build_ref.clone();
-        let (response, result) = match self.is_needed {
+        let (response, result) = match self.is_needed || self.job.writes_cache() {
             true => {
                 let (response, result) = self.control.solve_linked(options).await?;
                 (response, Some(result))

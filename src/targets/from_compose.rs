@@ -158,6 +158,7 @@ fn target(
         image,
         cache_from: caches("cache_from", &build.cache_from, &options.cache_from)?,
         cache_to: caches("cache_to", &build.cache_to, &options.cache_to)?,
+        layer_cache: None,
         target: options.target.clone().or_else(|| build.target.clone()),
         secrets: secrets(project, build, options)?,
         ssh: ssh(build, options)?,

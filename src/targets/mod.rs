@@ -1,6 +1,7 @@
 //! A project and the flags of a build, as targets: what to build, in plain values that can be printed.
 
 pub mod as_buildx;
+pub mod caches;
 pub mod from_compose;
 pub mod overrides;
 pub mod print;

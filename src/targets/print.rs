@@ -87,6 +87,7 @@ pub fn print_json(set: &TargetSet) -> String {
 }
 
 fn block(target: &Target) -> Block<'_> {
+    let policy = target.layer_cache.as_ref();
     Block {
         context: &target.context,
         contexts: &target.contexts,
@@ -95,8 +96,8 @@ fn block(target: &Target) -> Block<'_> {
         args: target.args.iter().map(|(name, value)| (name.as_str(), escape(value))).collect(),
         labels: &target.labels,
         tags: &target.tags,
-        cache_from: texts(&target.cache_from),
-        cache_to: texts(&target.cache_to),
+        cache_from: texts(target.cache_from.iter().chain(policy.iter().flat_map(|it| &it.from))),
+        cache_to: texts(target.cache_to.iter().chain(policy.and_then(|it| it.to.as_ref().ok()))),
         target: target.target.as_deref(),
         secret: texts(&target.secrets),
         ssh: texts(&target.ssh),
@@ -120,6 +121,6 @@ fn escape(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-fn texts<T: ToString>(specs: &[T]) -> Vec<String> {
-    specs.iter().map(T::to_string).collect()
+fn texts<'a, T: ToString + 'a>(specs: impl IntoIterator<Item = &'a T>) -> Vec<String> {
+    specs.into_iter().map(T::to_string).collect()
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use crate::compose::{ComposeError, Place};
+use crate::targets::caches::LayerCache;
 use crate::targets::spec::{Secret, SshKey, Typed};
 
 /// A resolved build target.
@@ -35,6 +36,8 @@ pub struct Target {
     pub cache_from: Vec<Typed>,
     /// Cache exports.
     pub cache_to: Vec<Typed>,
+    /// The layer cache that `--caches` means.
+    pub layer_cache: Option<LayerCache>,
     /// Stage of the Dockerfile to stop at.
     pub target: Option<String>,
     /// Secrets its steps may ask for.
@@ -113,6 +116,7 @@ impl Target {
             service: String::new(),
             image: String::new(),
             tags: Vec::new(),
+            layer_cache: None,
             ..self.clone()
         }
     }

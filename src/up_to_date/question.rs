@@ -87,9 +87,13 @@ impl Question {
 fn depends_on_files_alone(target: &Target, request: &SolveRequest) -> bool {
     let options = &request.options;
     let attrs = &options.frontend_attrs;
+    // What a policy reads changes what a build costs and not what it makes; what it would write is work.
+    let policy = request.layer_cache.as_ref();
+    let only_reads = target.cache_from.is_empty() && policy.is_some_and(|it| it.export.is_err());
     let is_local = |(name, value): (&String, &String)| match name.as_str() {
         "image-resolve-mode" => value == "local",
-        "no-cache" | "requestid" | "context" | "source" | "cache-imports" => false,
+        "cache-imports" => only_reads,
+        "no-cache" | "requestid" | "context" | "source" => false,
         name if name.starts_with("attest:") => false,
         name if name.starts_with("context:") => value.starts_with("local:"),
         _ => true,
@@ -99,7 +103,7 @@ fn depends_on_files_alone(target: &Target, request: &SolveRequest) -> bool {
     };
     options.frontend == "dockerfile.v0"
         && attrs.iter().all(is_local)
-        && options.cache_imports.is_empty()
+        && (only_reads || options.cache_imports.is_empty() && policy.is_none())
         && options.cache_exports.is_empty()
         && request.loads_image
         && options.exporters.len() == 1

@@ -27,8 +27,13 @@ fn api() -> Target {
 
 fn requests(plan: &BuildPlan, scratch: &Path) -> Vec<SolveRequest> {
     let stores = TargetStores::default();
-    let context =
-        RequestContext { scratch, default_platform: None, fingerprint: "", stores: &stores };
+    let context = RequestContext {
+        scratch,
+        default_platform: None,
+        fingerprint: "",
+        stores: &stores,
+        github: None,
+    };
     plan.steps.iter().map(|step| solve_request(&step.target, context).unwrap()).collect()
 }
 

@@ -1,5 +1,6 @@
 //! What is said of failed targets at the end: the last lines of the step, then the error.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::counted::counted;
@@ -50,12 +51,21 @@ pub(crate) fn show(ui: &Ui, run: &RunTrace, extent: Extent) {
 /// Why caches were not imported: the build goes on without them, and its steps only say that they failed.
 pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
     let mut warnings = Vec::new();
+    let mut places = BTreeSet::new();
     for target in run.targets() {
         for step in target.trace.steps() {
             let Some(cache) = step.name.strip_prefix("importing cache manifest from ") else {
                 continue;
             };
             let Some(error) = step.error() else { continue };
+            let policy = policy(target).filter(|place| cache.starts_with(&format!("{place}:")));
+            // The first build of a branch has no cache of its own, and the others of a registry fail as one does.
+            if policy.is_some_and(|place| {
+                error.contains("not found") || !places.insert(place.to_owned())
+            }) {
+                continue;
+            }
+            let cache = policy.unwrap_or(cache);
             let warning = format!("the cache {cache} is not used: {error}");
             if !warnings.contains(&warning) {
                 warnings.push(warning);
@@ -63,6 +73,14 @@ pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Where the layer cache is that `--caches` means.
+fn policy(target: &TargetTrace) -> Option<&str> {
+    match target.outcome.as_ref()? {
+        TargetOutcome::Built(image) => Some(&image.cache.as_ref()?.place),
+        _ => None,
+    }
 }
 
 /// The last lines, with their numbers from 0. Where the step's last words on stderr come before

@@ -17,7 +17,7 @@ use crate::progress::{RunSummary, RunTrace, Step, TargetSummary, TargetTrace};
 use crate::terminal::control::{Colours, harmless};
 use crate::terminal::format;
 use crate::terminal::workflow::Command;
-use crate::view::{failure, line, why};
+use crate::view::{failure, layer_cache, line, why};
 
 /// Builds whose median is the usual time.
 const USUAL_OF: usize = 10;
@@ -141,9 +141,31 @@ pub fn summary(run: &RunTrace, summary: &RunSummary, past: &Past) -> String {
         let cells = row(target, past);
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
+    if let Some(line) = layer_cache::line(summary) {
+        let _ = writeln!(text, "\n{}{}", code(&line), saved(run, past));
+    }
     slowest(&mut text, run, past);
     failures(&mut text, run);
     text
+}
+
+/// What cached steps took when they last ran, as far as that is known.
+fn saved(run: &RunTrace, past: &Past) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut seconds = 0.0;
+    for target in run.targets() {
+        for step in target.trace.own_steps() {
+            if step.counts_as_cached() == Some(true) && !seen.contains(&step.id.as_str()) {
+                seen.push(&step.id);
+                let name = &target.info.name;
+                seconds += past.median_step(name, &step.label.key(), USUAL_OF).unwrap_or(0.0);
+            }
+        }
+    }
+    if seconds < 1.0 {
+        return String::new();
+    }
+    format!("; cached steps took {} when they ran", format::seconds(seconds))
 }
 
 fn row(target: &TargetSummary, past: &Past) -> [String; 8] {

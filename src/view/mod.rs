@@ -13,6 +13,7 @@ pub mod failure;
 pub mod github;
 pub mod history;
 pub mod json;
+pub mod layer_cache;
 pub mod line;
 pub mod lock;
 mod page;

@@ -111,7 +111,10 @@ fn commands_stand_in_the_order_of_use() {
 
 /// Names of variables that stand in string literals of the sources.
 fn variables() -> BTreeSet<String> {
-    const FAMILIES: [&str; 9] = [
+    const FAMILIES: [&str; 12] = [
+        "ACTIONS_CACHE_",
+        "ACTIONS_RESULTS_",
+        "ACTIONS_RUNTIME_",
         "BUILDKIT_",
         "BUILDX_",
         "CLICOLOR_",
@@ -122,8 +125,13 @@ fn variables() -> BTreeSet<String> {
         "GITLAB_",
         "XDG_STATE_",
     ];
-    const SINGLE: [&str; 9] = [
+    const SINGLE: [&str; 14] = [
         "CI",
+        "CI_COMMIT_BRANCH",
+        "CI_DEFAULT_BRANCH",
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
+        "CI_PIPELINE_SOURCE",
         "CI_PROJECT_PATH",
         "LANG",
         "LC_ALL",

@@ -40,6 +40,7 @@ mod init;
 mod installed;
 mod interrupt;
 mod inventory;
+mod layer_cache;
 mod ledger;
 mod limits;
 mod loads;

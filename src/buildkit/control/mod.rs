@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use super::gc_policy::GcPolicy;
 use super::linked::{self, Linked};
-use super::solve::{self, SolveError, SolveOptions};
+use super::solve::{self, CacheEntry, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, TransportError};
 use super::watched::Reason;
@@ -174,6 +174,22 @@ impl Control {
             linked::solve(channel, options).await
         };
         solved.map_err(SolveError::from)
+    }
+
+    /// Exports the cache of what was built and is still kept, under `build_ref`; answers what the exporter said. The engine
+    /// does not remember it as a build.
+    ///
+    /// # Errors
+    /// It could not be written, or the connection was lost.
+    pub async fn export_cache(
+        &self,
+        built: &Linked,
+        session: String,
+        build_ref: String,
+        to: CacheEntry,
+    ) -> Result<BTreeMap<String, String>, SolveError> {
+        let channel = self.channel.clone();
+        Ok(linked::export_cache(channel, built, session, build_ref, to).await?)
     }
 
     /// The build graph of `options`, of which nothing is built.

@@ -12,6 +12,7 @@ use crate::counted::counted;
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Explanation};
 use crate::history::{Entry, StepResult};
+use crate::progress::RunSummary;
 use crate::run::{Finished, Memory, Place, Ready, Run, UpToDate};
 use crate::solve::site::Load;
 use crate::solve::{self, arguments, findings};
@@ -29,7 +30,8 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let App { environment, interrupt, ui, .. } = app;
     settings::no_output(args)?;
     let project = app.project()?;
-    let set = app.targets(&project, settings::target_options(args))?;
+    let mut set = app.targets(&project, settings::target_options(args))?;
+    let github_branches = settings::caches(app, args, &project, &mut set)?;
     if args.print {
         print(&set, ui);
         return Ok(());
@@ -78,6 +80,9 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
         return Err(error);
     }
     written?;
+    if !matches!(progress, Progress::RawJson | Progress::Quiet) {
+        say_what_was_cached(ui, &finished.summary, github_branches);
+    }
     if progress != Progress::RawJson {
         let (columns, _) = ui.size();
         let lines = why.iter().flat_map(|why| view::why::brief(why, columns));
@@ -124,6 +129,13 @@ fn show(found: &UpToDate, progress: Progress, ui: &Ui) {
     let targets: Vec<&str> = found.images.iter().map(|(name, _)| name.as_str()).collect();
     let since = Timestamp::now().duration_since(found.solved);
     ui.remark(&view::line::up_to_date(&targets, since.unsigned_abs(), ui.said_columns()));
+}
+
+/// Tells what became of the layer cache. `github_branches` is for how many branches GitHub keeps one.
+fn say_what_was_cached(ui: &Ui, summary: &RunSummary, github_branches: Option<usize>) {
+    view::layer_cache::line(summary).iter().for_each(|line| ui.say(line));
+    let outgrown = github_branches.and_then(|count| view::layer_cache::outgrown(summary, count));
+    view::layer_cache::failures(summary).iter().chain(&outgrown).for_each(|text| ui.warn(text));
 }
 
 /// Names what took most of it, where that was much.

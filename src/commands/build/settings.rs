@@ -6,10 +6,14 @@ use std::num::NonZeroUsize;
 use crate::app::App;
 use crate::cli::build::BuildArgs;
 use crate::compose::Project;
+use crate::dockerfile::syntax::Syntax;
 use crate::error::{CommandError, ExitKind};
 use crate::signal::Interrupt;
+use crate::solve::dockerfile_source;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
+use crate::targets::TargetSet;
+use crate::targets::caches::CacheSetting;
 use crate::targets::from_compose::TargetOptions;
 use crate::view::Progress;
 use crate::view::ci::Ci;
@@ -36,6 +40,31 @@ pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
         sbom: args.sbom.clone().filter(|value| !value.is_empty()),
         set: args.set.clone(),
     }
+}
+
+/// Gives the targets the layer cache that `--caches` means. Returns for how many branches GitHub keeps one, if it does.
+///
+/// # Errors
+/// The option does not name a cache.
+pub(super) fn caches(
+    app: &App,
+    args: &BuildArgs,
+    project: &Project,
+    set: &mut TargetSet,
+) -> Result<Option<usize>, CommandError> {
+    let Some(text) = &args.caches else { return Ok(None) };
+    let setting = CacheSetting::read(text, &project.working_dir).map_err(|error| {
+        CommandError::new(ExitKind::Usage, error.to_string())
+            .hint("PLACE[,mode=min|max][,write=true|false]; a registry, a folder or GitHub's cache")
+    })?;
+    let Some(setting) = setting else { return Ok(None) };
+    let policy = app.cache_policy(project, &setting);
+    for target in &mut set.targets {
+        let has_stages = dockerfile_source::of_target(target)
+            .is_some_and(|(_, text)| Syntax::new(&text, &target.args).stages.len() > 1);
+        target.layer_cache = Some(setting.of_target(&policy, target, has_stages));
+    }
+    Ok(setting.is_github().then_some(policy.reads.len()))
 }
 
 /// How many at once, and when to stop.

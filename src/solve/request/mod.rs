@@ -11,6 +11,8 @@ use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
 use crate::compose::parse_bool;
 use crate::error::{CommandError, ExitKind};
 use crate::remote::is_fetched_by_engine;
+use crate::solve::gha;
+use crate::solve::layer_cache::LayerCacheRequest;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
@@ -28,6 +30,8 @@ pub struct RequestContext<'a> {
     pub fingerprint: &'a str,
     /// What the target names in directories of blobs.
     pub stores: &'a TargetStores,
+    /// How the cache service of GitHub Actions is reached; `None` where nothing says it.
+    pub github: Option<&'a BTreeMap<String, String>>,
 }
 
 /// A solve and what it needs from the session.
@@ -56,6 +60,8 @@ pub struct SolveRequest {
     pub stores: BTreeMap<String, Directory>,
     /// What to enter into the indexes of those it writes to.
     pub index_updates: Vec<IndexUpdate>,
+    /// What `--caches` means for it.
+    pub layer_cache: Option<LayerCacheRequest>,
     /// References to push through the Engine API, unless the engine's exporter does it itself.
     pub push: Vec<String>,
     /// The result is an image in the engine.
@@ -303,32 +309,32 @@ impl Writer<'_> {
 
     fn cache(&mut self) -> Result<(), RequestError> {
         let target = self.target;
-        for spec in &target.cache_from {
-            let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
-            if spec.kind == "local" {
-                let path = self.cache_path("cache_from", spec, "src")?;
-                // One that is not there has been warned of.
-                let Some(digest) = self.context.stores.cache(spec) else { continue };
-                entry.attrs.insert("digest".to_owned(), digest.to_string());
-                entry.attrs.insert("src".to_owned(), self.serve_cache(path, Access::Read));
-            }
-            self.request.options.cache_imports.push(entry);
+        let policy = target.layer_cache.as_ref();
+        for spec in target.cache_from.iter().chain(policy.into_iter().flat_map(|it| &it.from)) {
+            let entry = self.cache_import(spec)?;
+            self.request.options.cache_imports.extend(entry);
         }
         // A check builds nothing that could be exported.
         for spec in target.cache_to.iter().filter(|_| target.call.is_none()) {
-            let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
-            if spec.kind == "local" {
-                let path = self.cache_path("cache_to", spec, "dest")?;
-                if spec.attrs.contains_key("reset") {
-                    let why = "reset deletes blobs, which is left to you: remove the directory";
-                    return Err(self.unsupported("cache_to", why));
-                }
-                let tag = spec.attrs.get("tag").map_or(LATEST, String::as_str).to_owned();
-                let added = Added::Cache { tag };
-                self.request.index_updates.push(IndexUpdate { path: path.clone(), added });
-                entry.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
-            }
+            let Some((entry, update)) = self.cache_export(spec)? else { continue };
+            self.request.index_updates.extend(update);
             self.request.options.cache_exports.push(entry);
+        }
+        if let Some(policy) = policy.filter(|_| target.call.is_none()) {
+            let written = match &policy.to {
+                Ok(spec) => self.cache_export(spec)?.ok_or_else(|| NO_GITHUB.to_owned()),
+                Err(why) => Err(why.clone()),
+            };
+            let (export, index_update) = match written {
+                // Whether it failed is for this program to say.
+                Ok((mut entry, update)) => {
+                    entry.attrs.remove("ignore-error");
+                    (Ok(entry), update)
+                }
+                Err(why) => (Err(why), None),
+            };
+            let place = policy.place.clone();
+            self.request.layer_cache = Some(LayerCacheRequest { place, export, index_update });
         }
         let inline = target.args.get("BUILDKIT_INLINE_CACHE");
         if inline.and_then(|value| parse_bool(value)) == Some(true) {
@@ -347,6 +353,49 @@ impl Writer<'_> {
             self.attr("cache-imports", serde_json::Value::from(list).to_string());
         }
         Ok(())
+    }
+
+    /// A cache as BuildKit wants it; `None` where nothing says how GitHub's is reached, which has been warned of.
+    fn cache_entry(&self, spec: &Typed) -> Option<CacheEntry> {
+        let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
+        if spec.kind == gha::KIND && !gha::is_whole(spec) {
+            for (key, value) in self.context.github? {
+                entry.attrs.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        Some(entry)
+    }
+
+    fn cache_import(&mut self, spec: &Typed) -> Result<Option<CacheEntry>, RequestError> {
+        let Some(mut entry) = self.cache_entry(spec) else { return Ok(None) };
+        if spec.kind == "local" {
+            let path = self.cache_path("cache_from", spec, "src")?;
+            // One that is not there has been warned of.
+            let Some(digest) = self.context.stores.cache(spec) else { return Ok(None) };
+            entry.attrs.insert("digest".to_owned(), digest.to_string());
+            entry.attrs.insert("src".to_owned(), self.serve_cache(path, Access::Read));
+        }
+        Ok(Some(entry))
+    }
+
+    /// The cache, and what to enter into an index once it is written.
+    fn cache_export(
+        &mut self,
+        spec: &Typed,
+    ) -> Result<Option<(CacheEntry, Option<IndexUpdate>)>, RequestError> {
+        let Some(mut entry) = self.cache_entry(spec) else { return Ok(None) };
+        if spec.kind != "local" {
+            return Ok(Some((entry, None)));
+        }
+        let path = self.cache_path("cache_to", spec, "dest")?;
+        if spec.attrs.contains_key("reset") {
+            let why = "reset deletes blobs, which is left to you: remove the directory";
+            return Err(self.unsupported("cache_to", why));
+        }
+        let tag = spec.attrs.get("tag").map_or(LATEST, String::as_str).to_owned();
+        let update = IndexUpdate { path: path.clone(), added: Added::Cache { tag } };
+        entry.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
+        Ok(Some((entry, Some(update))))
     }
 
     /// The directory of a local cache, which attribute `attr` names.
@@ -454,6 +503,9 @@ impl Writer<'_> {
         Ok(())
     }
 }
+
+/// Why a cache at GitHub is not written.
+const NO_GITHUB: &str = "its address and token are not in the environment";
 
 /// Stands for the engine's own address in `extra_hosts`, until [`crate::solve::engine_fit`] asks it.
 pub const HOST_GATEWAY: &str = "host-gateway";

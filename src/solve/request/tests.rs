@@ -9,6 +9,7 @@ fn request(target: &Target) -> Result<SolveRequest, RequestError> {
         default_platform: None,
         fingerprint: "",
         stores: &TargetStores::default(),
+        github: None,
     };
     solve_request(target, context)
 }

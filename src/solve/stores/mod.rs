@@ -116,10 +116,13 @@ pub struct StoreError {
 /// A context names a layout or an image in it that is not there.
 pub fn look(target: &Target) -> Result<TargetStores, StoreError> {
     let mut found = TargetStores::default();
-    for cache in &target.cache_from {
+    let policy = target.layer_cache.iter().flat_map(|it| &it.from).map(|cache| (cache, true));
+    for (cache, is_policy) in target.cache_from.iter().map(|cache| (cache, false)).chain(policy) {
         let Some(path) = cache.attrs.get("src").filter(|_| cache.kind == "local") else { continue };
         match find_cache(Path::new(path), cache) {
             Ok(digest) => drop(found.caches.insert(cache.to_string(), digest)),
+            // The first build of a branch has none.
+            Err(_) if is_policy => {}
             Err(why) => found.warnings.push(format!(
                 "target {}: cache_from: {why}; the build goes on without this cache",
                 target.name

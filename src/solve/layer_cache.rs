@@ -1,0 +1,187 @@
+//! The layer cache of a target after its build: it is written by a solve of its own, so that a registry that does not answer
+//! breaks no build, and only where a step ran, or there was no cache to read yet.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::buildkit::{self, CacheEntry, Linked};
+use crate::progress::outcome::{CacheUse, CacheWrite};
+use crate::progress::{Event, SolveStatus, StepName};
+use crate::solve::solving::Solve;
+use crate::solve::stores::{self, IndexUpdate};
+use crate::solve::telling::Telling;
+
+/// Statuses that may wait to be shown.
+const WAITING: usize = 16;
+/// How BuildKit calls the step that reads a cache, and those that write one.
+const IMPORTING: &str = "importing cache manifest from ";
+const EXPORTING: &str = "exporting cache";
+
+/// The layer cache of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerCacheRequest {
+    /// Where it is, as messages call it.
+    pub place: String,
+    /// What is written, or why nothing is.
+    pub export: Result<CacheEntry, String>,
+    /// What to enter into the index of a folder that was written.
+    pub index_update: Option<IndexUpdate>,
+}
+
+impl LayerCacheRequest {
+    /// It is only read. A reason that is known already stays.
+    pub fn refuse(&mut self, why: &str) {
+        if self.export.is_ok() {
+            self.export = Err(why.to_owned());
+        }
+    }
+}
+
+/// What the statuses of a build tell of its caches.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Steps that ran: they were in no cache.
+    ran: BTreeSet<String>,
+    /// Whether a cache was there to be read.
+    is_there: bool,
+}
+
+impl Facts {
+    /// Takes note of what a status tells.
+    pub(super) fn note(&mut self, status: &SolveStatus) {
+        for vertex in &status.vertexes {
+            let ended = vertex.completed.is_some() && vertex.error.is_empty();
+            let name = StepName::parse(&vertex.name);
+            if ended && vertex.name.starts_with(IMPORTING) {
+                self.is_there = true;
+            } else if ended && !vertex.cached && name.is_instruction() && !name.is_base() {
+                self.ran.insert(vertex.digest.clone());
+            } else if vertex.cached {
+                self.ran.remove(&vertex.digest);
+            }
+        }
+    }
+}
+
+/// Writes the cache of what was built, where there is a reason to. `result` is kept until then.
+pub(super) async fn write(
+    solve: &Solve<'_>,
+    cache: &LayerCacheRequest,
+    result: Option<&Linked>,
+    facts: &Facts,
+    telling: &Telling,
+) -> CacheUse {
+    let written = match (&cache.export, result) {
+        (Err(why), _) => CacheWrite::OnlyRead(why.clone()),
+        (Ok(_), _) if facts.ran.is_empty() && facts.is_there => CacheWrite::NotNeeded,
+        (Ok(_), None) => CacheWrite::OnlyRead("what was built is not there any more".to_owned()),
+        (Ok(entry), Some(result)) => {
+            let started = Instant::now();
+            match export(solve, cache, entry, result, telling).await {
+                Ok(layers) => {
+                    CacheWrite::Written { seconds: started.elapsed().as_secs_f64(), layers }
+                }
+                Err(why) => CacheWrite::Failed(why),
+            }
+        }
+    };
+    CacheUse { place: cache.place.clone(), is_there: facts.is_there, written }
+}
+
+/// Returns how many layers were written, those that were there already included.
+async fn export(
+    solve: &Solve<'_>,
+    cache: &LayerCacheRequest,
+    entry: &CacheEntry,
+    result: &Linked,
+    telling: &Telling,
+) -> Result<usize, String> {
+    let build_ref = buildkit::new_ref();
+    let (sender, statuses) = mpsc::channel::<SolveStatus>(WAITING);
+    let refused = CancellationToken::new();
+    let follow = solve.control.follow(build_ref.clone(), sender, refused.clone());
+    let exporting = async {
+        let session = solve.job.options.session.clone();
+        let written = solve.control.export_cache(result, session, build_ref, entry.clone()).await;
+        if written.is_err() {
+            refused.cancel();
+        }
+        written
+    };
+    let (written, (), layers) = tokio::join!(exporting, follow, tell(statuses, telling));
+    let response = written.map_err(|error| error.to_string())?;
+    if let Some(update) = cache.index_update.clone() {
+        let recorded = tokio::task::spawn_blocking(move || stores::record(&[update], &response));
+        recorded.await.unwrap_or_else(|error| Err(error.to_string()))?;
+    }
+    Ok(layers)
+}
+
+/// Tells of the steps that write, and of no others: those have been shown. Returns how many layers there are.
+async fn tell(mut statuses: mpsc::Receiver<SolveStatus>, telling: &Telling) -> usize {
+    let mut shown: BTreeSet<String> = BTreeSet::new();
+    let mut layers: BTreeSet<String> = BTreeSet::new();
+    while let Some(mut status) = statuses.recv().await {
+        let own = status.vertexes.iter().filter(|vertex| vertex.name.starts_with(EXPORTING));
+        shown.extend(own.map(|vertex| vertex.digest.clone()));
+        status.vertexes.retain(|vertex| shown.contains(&vertex.digest));
+        status.statuses.retain(|status| shown.contains(&status.vertex));
+        status.logs.retain(|log| shown.contains(&log.vertex));
+        status.warnings.clear();
+        let written = status.statuses.iter().filter(|it| it.id.starts_with("writing layer "));
+        layers.extend(written.map(|it| it.id.clone()));
+        if status != SolveStatus::default() {
+            let _ =
+                telling.events.send(Event::Status { target: telling.target.clone(), status }).await;
+        }
+    }
+    layers.len()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::progress::Vertex;
+
+    fn vertex(name: &str, cached: bool, error: &str) -> Vertex {
+        Vertex {
+            digest: name.to_owned(),
+            name: name.to_owned(),
+            completed: Some(jiff::Timestamp::from_second(1).unwrap()),
+            cached,
+            error: error.to_owned(),
+            ..Vertex::default()
+        }
+    }
+
+    fn facts(vertexes: Vec<Vertex>) -> (usize, bool) {
+        let mut facts = Facts::default();
+        facts.note(&SolveStatus { vertexes, ..SolveStatus::default() });
+        (facts.ran.len(), facts.is_there)
+    }
+
+    #[test]
+    fn a_step_that_ran_is_what_no_cache_has() {
+        let import = "importing cache manifest from r.example/c:t";
+        let quiet = vec![
+            vertex("[internal] load build definition from Dockerfile", false, ""),
+            vertex("[1/3] FROM docker.io/library/python", false, ""),
+            vertex("[2/3] RUN a", true, ""),
+            vertex(import, false, "not found"),
+        ];
+        assert_eq!(facts(quiet), (0, false));
+        assert_eq!(
+            facts(vec![vertex("[2/3] COPY a b", false, ""), vertex(import, false, "")]),
+            (1, true)
+        );
+        // A step that is told of twice.
+        assert_eq!(
+            facts(vec![vertex("[2/3] RUN a", false, ""), vertex("[2/3] RUN a", true, "")]),
+            (0, false)
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The layer cache that `--caches` means: filled by one engine and read by others, with and without the right to write.
+
+use std::process::Output;
+
+use crate::support::{Engine, PrivateEngine, Project, Registry, engine, http, text};
+
+const CONTAINERD: &str = "28.5-containerd";
+
+/// A push to a branch, as GitHub Actions says it.
+fn push(branch: &str) -> Vec<(&'static str, String)> {
+    let fixed = [("GITHUB_ACTIONS", "true"), ("CI", "true"), ("GITHUB_EVENT_NAME", "push")];
+    let fixed = fixed.into_iter().map(|(name, value)| (name, value.to_owned()));
+    fixed.chain([("GITHUB_REF_NAME", branch.to_owned())]).collect()
+}
+
+/// A pull request from a branch.
+fn request(branch: &str) -> Vec<(&'static str, String)> {
+    let mut variables = push("7/merge");
+    variables[2].1 = "pull_request".to_owned();
+    variables.push(("GITHUB_HEAD_REF", branch.to_owned()));
+    variables.push(("GITHUB_BASE_REF", "main".to_owned()));
+    variables
+}
+
+/// A project with two stages, whose files are others whenever a step runs.
+fn shop(engine: &Engine, base: &str, name: &str, last: &str) -> Project {
+    let project = Project::new(engine);
+    let dockerfile = format!(
+        "FROM {base} AS made\nRUN head -c 9 /dev/urandom | md5sum > /f # {name}\n\
+         FROM {base}\nCOPY --from=made /f /f\nRUN head -c 9 /dev/urandom | md5sum > /g # {name} {last}\n"
+    );
+    project
+        .write("compose.yaml", "services: {app: {image: '${COMPOSE_PROJECT_NAME}-app', build: .}}")
+        .write("Dockerfile", dockerfile);
+    project
+}
+
+fn output(project: &Project, name: &str, variables: &[(&str, String)], args: &[&str]) -> Output {
+    let mut command = project.command(args);
+    command.env("COMPOSE_PROJECT_NAME", name).envs(variables.iter().map(|(k, v)| (*k, v)));
+    command.output().unwrap()
+}
+
+/// Builds, and answers what is said and both files.
+#[track_caller]
+fn built(
+    project: &Project,
+    name: &str,
+    variables: &[(&str, String)],
+    caches: &str,
+) -> (String, [String; 2]) {
+    let args = ["--progress", "plain", "build", "--caches", caches];
+    let output = output(project, name, variables, &args);
+    let said = text(&output);
+    assert!(output.status.success(), "{}: {said}", project.engine().name);
+    let image = format!("{name}-app");
+    let files = ["/f", "/g"].map(|path| project.engine().file_of(&image, path));
+    project.engine().docker_ok(&["image", "rm", "--force", &image]);
+    (said, files)
+}
+
+#[track_caller]
+fn says(said: &str, part: &str) {
+    assert!(said.contains(part), "no {part:?} in {said}");
+}
+
+fn tags(registry: &Registry) -> Vec<String> {
+    let answer = http::get(registry.address(), "/v2/cache/tags/list").unwrap();
+    let list: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let mut tags: Vec<String> =
+        list["tags"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
+    tags.sort();
+    tags
+}
+
+#[test]
+fn a_fresh_engine_builds_all_from_the_cache_and_who_may_not_write_reads() {
+    let registry = Registry::open();
+    let base = registry.base();
+    let caches = format!("{}/cache", registry.address());
+    let writer = engine(CONTAINERD);
+    let ours = shop(&writer, &base, "", "");
+    let name = ours.name().to_owned();
+    let ours = shop(&writer, &base, &name, "");
+    let (said, first) = built(&ours, &name, &push("main"), &caches);
+    says(&said, &format!("layer cache {caches}: not there yet; written for app in "));
+    assert!(!said.contains("warning"), "{said}");
+    assert_eq!(tags(&registry), [format!("{name}.app.main")]);
+
+    // An engine that has nothing runs no step.
+    let fresh = PrivateEngine::start(CONTAINERD);
+    let reader = shop(fresh.engine(), &base, &name, "");
+    let (said, files) = built(&reader, &name, &push("main"), &caches);
+    assert_eq!(files, first, "{said}");
+    says(&said, "read for app; not written for app: no step ran");
+    // One with graph drivers only reads.
+    let graph = shop(&engine("28.5"), &base, &name, "");
+    let (said, files) = built(&graph, &name, &push("main"), &caches);
+    assert_eq!(files, first, "{said}");
+    says(&said, "read for app; not written: writing needs the containerd image store");
+
+    // A branch has what main made and writes its own, a pull request reads both.
+    let branch = shop(&writer, &base, &name, "branch");
+    let (said, second) = built(&branch, &name, &push("fix/1"), &caches);
+    assert!(second[0] == first[0] && second[1] != first[1], "{said}");
+    says(&said, "read for app; written for app in ");
+    let both = tags(&registry);
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both.iter().any(|tag| tag.starts_with(&format!("{name}.app.fix-1-"))), "{both:?}");
+    let pull = shop(fresh.engine(), &base, &name, "branch");
+    let (said, files) = built(&pull, &name, &request("fix/1"), &caches);
+    assert_eq!(files, second, "{said}");
+    says(&said, "read for app; not written: a pull request does not write");
+    let pull = shop(fresh.engine(), &base, &name, "pull");
+    let (said, _) = built(&pull, &name, &request("fix/1"), &caches);
+    says(&said, "not written: a pull request does not write");
+    assert_eq!(tags(&registry), both);
+}
+
+#[test]
+fn a_folder_is_a_cache_too() {
+    let registry = Registry::open();
+    let base = registry.base();
+    let writer = engine(CONTAINERD);
+    let name = Project::new(&writer).name().to_owned();
+    let ours = shop(&writer, &base, &name, "");
+    let (said, first) = built(&ours, &name, &[], "dir:cache");
+    says(&said, "not there yet; written for app in ");
+    let folder = format!("dir:{}", ours.dir().join("cache").display());
+    let reader = shop(&engine("28.5"), &base, &name, "");
+    let (said, files) = built(&reader, &name, &[], &folder);
+    assert_eq!(files, first, "{said}");
+    let (said, _) = built(&ours, &name, &[], "dir:cache");
+    says(&said, "read for app; not written for app: no step ran");
+}
+
+#[test]
+fn a_registry_that_does_not_answer_breaks_no_build() {
+    for name in ["28.5", CONTAINERD] {
+        let engine = engine(name);
+        let project = shop(&engine, crate::support::BUSYBOX, name, "");
+        let own = project.name().to_owned();
+        let (said, _) = built(&project, &own, &push("main"), "127.0.0.1:1/cache");
+        says(&said, "warning: the cache 127.0.0.1:1/cache is not used: ");
+        let why = match name {
+            CONTAINERD => "warning: the layer cache 127.0.0.1:1/cache was not written for app: ",
+            _ => "not written: writing needs the containerd image store",
+        };
+        says(&said, why);
+    }
+}
+
+#[test]
+fn the_token_of_github_is_neither_printed_nor_kept() {
+    const TOKEN: &str = "token-of-the-job-0123456789";
+    let engine = engine(CONTAINERD);
+    let project = shop(&engine, crate::support::BUSYBOX, "gha", "");
+    let name = project.name().to_owned();
+    let mut variables = push("main");
+    let (said, _) = built(&project, &name, &variables, "gha");
+    says(
+        &said,
+        "the GitHub Actions cache is not used: the environment lacks ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL",
+    );
+    let own = [
+        ("ACTIONS_RUNTIME_TOKEN", TOKEN),
+        ("ACTIONS_RESULTS_URL", "http://127.0.0.1:1/"),
+        ("ACTIONS_CACHE_SERVICE_V2", "true"),
+    ];
+    variables.extend(own.map(|(name, value)| (name, value.to_owned())));
+    let shop = shop(&engine, crate::support::BUSYBOX, &name, "");
+    for args in [
+        &["--progress", "rawjson", "build", "--caches", "gha"][..],
+        &["build", "--print", "--caches", "gha"],
+    ] {
+        let output = output(&shop, &name, &variables, args);
+        let said = text(&output);
+        assert!(output.status.success() && said.contains("gha"), "{said}");
+        assert!(!said.contains(TOKEN), "{said}");
+    }
+    let kept =
+        std::process::Command::new("grep").args(["-r", TOKEN]).arg(shop.home()).output().unwrap();
+    assert!(kept.stdout.is_empty(), "{}", text(&kept));
+    engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
+}
