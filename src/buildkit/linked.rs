@@ -22,6 +22,9 @@ use super::solve::{self, CacheEntry, SolveOptions};
 /// Key of an image's configuration in the metadata of a result (BuildKit `exporter/containerimage/exptypes`).
 const CONFIG: &str = "containerimage.config";
 
+/// Key of the platforms of a result that has several; from the same place.
+const PLATFORMS: &str = "refs.platforms";
+
 /// A result that others build on. Dropping it ends its being kept.
 #[derive(Debug)]
 pub struct Linked {
@@ -149,11 +152,15 @@ pub(super) async fn export_cache(
             }
         }
         // Several are a map by platform, which BuildKit wants described; one is the result itself.
-        let result = Some(match refs.len() {
+        let mut all = gateway::Result::default();
+        all.result = Some(match refs.len() {
             1 => gateway::result::Result::Ref(refs.into_values().next().unwrap_or_default()),
-            _ => gateway::result::Result::Refs(gateway::RefMap { refs }),
+            _ => {
+                all.metadata.insert(PLATFORMS.to_owned(), platforms(refs.keys()));
+                gateway::result::Result::Refs(gateway::RefMap { refs })
+            }
         });
-        gateway.end(Ok(gateway::Result { result, ..Default::default() })).await
+        gateway.end(Ok(all)).await
     };
     let response = tokio::select! {
         ended = &mut solved => ended?,
@@ -163,6 +170,19 @@ pub(super) async fn export_cache(
         }
     };
     Ok(response.into_inner().exporter_response.into_iter().collect())
+}
+
+/// Which of the results is for which platform.
+fn platforms<'a>(names: impl Iterator<Item = &'a String>) -> Vec<u8> {
+    let platform = |name: &String| {
+        let mut parts = name.splitn(3, '/');
+        let mut part = || parts.next().unwrap_or_default();
+        let described =
+            serde_json::json!({"os": part(), "architecture": part(), "variant": part()});
+        serde_json::json!({"ID": name, "Platform": described})
+    };
+    let all: Vec<_> = names.map(platform).collect();
+    serde_json::json!({ "Platforms": all }).to_string().into_bytes()
 }
 
 /// What the states of `result` are.

@@ -186,6 +186,7 @@ struct Member {
     cached: bool,
     error: String,
     weak: bool,
+    reads: bool,
 }
 
 impl Member {
@@ -217,7 +218,11 @@ impl Step {
         if vertex.started.is_none() && !member.intervals.is_empty() {
             return reads_more;
         }
-        member.cached = vertex.cached;
+        member.reads |= !vertex.inputs.is_empty();
+        // The layers of a cached step are fetched when they are needed. The engine announces that as if the step ran,
+        // but without what it reads.
+        let is_fetched = member.cached && member.reads && vertex.inputs.is_empty();
+        member.cached = vertex.cached || is_fetched;
         member.error.clone_from(&vertex.error);
         member.weak = vertex.progress_group.as_ref().is_some_and(|group| group.weak);
         if let Some(started) = vertex.started {
@@ -479,6 +484,25 @@ mod tests {
             completed: completed.map(time),
             ..Vertex::default()
         }
+    }
+
+    #[test]
+    fn a_cached_step_whose_layers_are_fetched_did_not_run() {
+        let inputs = vec!["sha256:base".to_owned()];
+        let cached =
+            |start, end| Vertex { inputs: inputs.clone(), cached: true, ..vertex(start, end) };
+        let mut step = Step::new("sha256:a", "[2/2] RUN make");
+        step.update(&cached(Some("01"), Some("01")), Duration::ZERO);
+        step.update(&vertex(Some("02"), None), Duration::ZERO);
+        assert_eq!(step.state(), StepState::Running);
+        step.update(&vertex(Some("02"), Some("05")), Duration::ZERO);
+        assert_eq!(step.state(), StepState::Cached);
+        assert_eq!(step.counts_as_cached(), Some(true));
+        assert_eq!(step.duration(), Duration::from_secs(3));
+        // What was in the cache could not be loaded, and it runs after all.
+        let run = Vertex { inputs: inputs.clone(), ..vertex(Some("06"), Some("09")) };
+        step.update(&run, Duration::ZERO);
+        assert_eq!(step.state(), StepState::Done);
     }
 
     #[test]

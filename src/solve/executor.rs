@@ -254,14 +254,7 @@ async fn build(
             // A push can take minutes; dropping it ends it.
             let finished = async {
                 let outcome = finishing::finish(solve, around, solved, &telling).await;
-                match (outcome, &job.layer_cache) {
-                    (TargetOutcome::Built(image), Some(cache)) => {
-                        let result = result.as_ref();
-                        let cache = layer_cache::write(solve, cache, result, &caches, &telling);
-                        TargetOutcome::Built(BuiltImage { cache: Some(cache.await), ..image })
-                    }
-                    (outcome, _) => outcome,
-                }
+                cached(solve, result.as_ref(), &caches, outcome, &telling).await
             };
             let outcome = tokio::select! {
                 outcome = finished => outcome,
@@ -273,6 +266,23 @@ async fn build(
             let failure = failure::explain(job, &error, failed, &output);
             (TargetOutcome::Failed(around.name_lost(failure)), None)
         }
+    }
+}
+
+/// Writes the layer cache of what was built, where it has one.
+async fn cached(
+    solve: &Solve<'_>,
+    result: Option<&Linked>,
+    facts: &layer_cache::Facts,
+    outcome: TargetOutcome,
+    telling: &Telling,
+) -> TargetOutcome {
+    match (outcome, &solve.job.layer_cache) {
+        (TargetOutcome::Built(image), Some(cache)) => {
+            let cache = layer_cache::write(solve, cache, result, facts, telling).await;
+            TargetOutcome::Built(BuiltImage { cache: Some(cache), ..image })
+        }
+        (outcome, _) => outcome,
     }
 }
 
@@ -301,6 +311,9 @@ async fn forward(
         telling.clock.note(&status, Instant::now());
         status.leave_out(&others);
         caches.note(&status);
+        if let Some(cache) = &job.layer_cache {
+            layer_cache::forgive_missing(&mut status, &cache.place);
+        }
         // It is tried again; if that fails too, the outcome says so.
         for vertex in &mut status.vertexes {
             if diagnose::lost_a_layer(&vertex.error) || job.could_not_keep(&vertex.error) {

@@ -11,8 +11,8 @@ use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
 use crate::progress::Transferred;
-use crate::solve::layer_cache::LayerCacheRequest;
 use crate::solve::node_fit::NAME;
+use crate::solve::request::LayerCacheRequest;
 use crate::solve::stores::IndexUpdate;
 
 /// One solve, ready to be sent.

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buildkit::{self, CacheEntry, Linked};
 use crate::progress::outcome::{CacheUse, CacheWrite};
-use crate::progress::{Event, SolveStatus, StepName};
+use crate::progress::{Event, SolveStatus, StepName, Vertex};
+use crate::solve::request::LayerCacheRequest;
 use crate::solve::solving::Solve;
-use crate::solve::stores::{self, IndexUpdate};
+use crate::solve::stores;
 use crate::solve::telling::Telling;
 
 /// Statuses that may wait to be shown.
@@ -19,26 +20,6 @@ const WAITING: usize = 16;
 /// How BuildKit calls the step that reads a cache, and those that write one.
 const IMPORTING: &str = "importing cache manifest from ";
 const EXPORTING: &str = "exporting cache";
-
-/// The layer cache of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LayerCacheRequest {
-    /// Where it is, as messages call it.
-    pub place: String,
-    /// What is written, or why nothing is.
-    pub export: Result<CacheEntry, String>,
-    /// What to enter into the index of a folder that was written.
-    pub index_update: Option<IndexUpdate>,
-}
-
-impl LayerCacheRequest {
-    /// It is only read. A reason that is known already stays.
-    pub fn refuse(&mut self, why: &str) {
-        if self.export.is_ok() {
-            self.export = Err(why.to_owned());
-        }
-    }
-}
 
 /// What the statuses of a build tell of its caches.
 #[derive(Debug, Default)]
@@ -58,12 +39,24 @@ impl Facts {
             if ended && vertex.name.starts_with(IMPORTING) {
                 self.is_there = true;
             } else if ended && !vertex.cached && name.is_instruction() && !name.is_base() {
-                self.ran.insert(vertex.digest.clone());
+                // Without inputs it is a cached step, whose layers are fetched.
+                if !vertex.inputs.is_empty() {
+                    self.ran.insert(vertex.digest.clone());
+                }
             } else if vertex.cached {
                 self.ran.remove(&vertex.digest);
             }
         }
     }
+}
+
+/// A cache at `place` that nobody has written yet is not a failure. BuildKit says in words alone that it is one.
+pub(super) fn forgive_missing(status: &mut SolveStatus, place: &str) {
+    let importing = format!("{IMPORTING}{place}:");
+    let is_missing = |vertex: &&mut Vertex| {
+        vertex.name.starts_with(&importing) && vertex.error.ends_with(": not found")
+    };
+    status.vertexes.iter_mut().filter(is_missing).for_each(|vertex| vertex.error.clear());
 }
 
 /// Writes the cache of what was built, where there is a reason to. `result` is kept until then.
@@ -145,11 +138,11 @@ async fn tell(mut statuses: mpsc::Receiver<SolveStatus>, telling: &Telling) -> u
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::progress::Vertex;
 
     fn vertex(name: &str, cached: bool, error: &str) -> Vertex {
         Vertex {
             digest: name.to_owned(),
+            inputs: vec!["base".to_owned()],
             name: name.to_owned(),
             completed: Some(jiff::Timestamp::from_second(1).unwrap()),
             cached,
@@ -162,6 +155,22 @@ mod tests {
         let mut facts = Facts::default();
         facts.note(&SolveStatus { vertexes, ..SolveStatus::default() });
         (facts.ran.len(), facts.is_there)
+    }
+
+    #[test]
+    fn only_a_cache_of_the_place_may_be_missing() {
+        let import = |name: &str, error: &str| vertex(&format!("{IMPORTING}{name}"), false, error);
+        let mut status = SolveStatus {
+            vertexes: vec![
+                import("r.example/c:t", "r.example/c:t: not found"),
+                import("r.example/other:t", "r.example/other:t: not found"),
+                import("r.example/c:u", "connection refused"),
+            ],
+            ..SolveStatus::default()
+        };
+        forgive_missing(&mut status, "r.example/c");
+        let errors: Vec<bool> = status.vertexes.iter().map(|it| it.error.is_empty()).collect();
+        assert_eq!(errors, [true, false, false]);
     }
 
     #[test]
@@ -183,5 +192,8 @@ mod tests {
             facts(vec![vertex("[2/3] RUN a", false, ""), vertex("[2/3] RUN a", true, "")]),
             (0, false)
         );
+        // One from a cache elsewhere, whose layers come to be exported.
+        let fetched = Vertex { inputs: Vec::new(), ..vertex("[2/3] RUN a", false, "") };
+        assert_eq!(facts(vec![vertex("[2/3] RUN a", true, ""), fetched]), (0, false));
     }
 }

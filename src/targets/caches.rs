@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use crate::targets::spec::{SpecError, Typed};
-use crate::targets::target::Target;
+use crate::targets::target::{LayerCache, Target};
 
 /// The longest tag of a registry (OCI distribution specification, "Pulling manifests").
 const LONGEST_TAG: usize = 128;
@@ -44,17 +44,6 @@ pub struct CachePolicy {
     pub reads: Vec<String>,
     /// Why nothing is written, where the rules say so.
     pub refusal: Option<String>,
-}
-
-/// What one target reads and writes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LayerCache {
-    /// Where it is, as messages call it.
-    pub place: String,
-    /// What is read.
-    pub from: Vec<Typed>,
-    /// What is written, or why nothing is.
-    pub to: Result<Typed, String>,
 }
 
 impl CacheSetting {
@@ -173,7 +162,7 @@ fn home(place: &str, directory: &Path) -> Result<Home, String> {
         |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "._-/".contains(char);
     let (first, path) = place.split_once('/').unwrap_or((place, ""));
     let is_host = first.contains(['.', ':']) || first == "localhost";
-    let is_fine = !path.is_empty() && !path.ends_with('/') && path.chars().all(is_plain);
+    let is_fine = path.split('/').all(|part| !part.is_empty()) && path.chars().all(is_plain);
     let first_is_fine = first.chars().all(|char| {
         is_plain(char)
             || is_host && (char == ':' || char.is_ascii_uppercase() || "[]".contains(char))
@@ -257,9 +246,9 @@ mod tests {
     fn a_branch_reads_its_own_cache_and_that_of_main_and_writes_its_own() {
         let branch = policy(Some("fix/1"), &["fix/1", "main"], None);
         insta::assert_snapshot!(shown("registry.example.com/cache", &branch, true), @r"
-        from type=registry,ref=registry.example.com/cache:shop.api.fix-1-de6dc7ef3b61
+        from type=registry,ref=registry.example.com/cache:shop.api.fix-1-0071e16eb08a
         from type=registry,ref=registry.example.com/cache:shop.api.main
-        to type=registry,ref=registry.example.com/cache:shop.api.fix-1-de6dc7ef3b61,image-manifest=true,oci-mediatypes=true,compression=zstd,mode=max,ignore-error=true
+        to type=registry,ref=registry.example.com/cache:shop.api.fix-1-0071e16eb08a,image-manifest=true,oci-mediatypes=true,compression=zstd,mode=max,ignore-error=true
         ");
         let main = policy(Some("main"), &["main"], None);
         insta::assert_snapshot!(shown("dir:cache", &main, false), @r"

@@ -146,7 +146,6 @@ fn target(
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let joined = |(host, addresses): (&String, &Vec<String>)| (host.clone(), addresses.join(","));
     Ok(Target {
-        name: String::new(),
         service: service.name.clone(),
         context: build.context.clone(),
         contexts: contexts(build, names),
@@ -158,7 +157,6 @@ fn target(
         image,
         cache_from: caches("cache_from", &build.cache_from, &options.cache_from)?,
         cache_to: caches("cache_to", &build.cache_to, &options.cache_to)?,
-        layer_cache: None,
         target: options.target.clone().or_else(|| build.target.clone()),
         secrets: secrets(project, build, options)?,
         ssh: ssh(build, options)?,
@@ -174,12 +172,12 @@ fn target(
         extra_hosts: build.extra_hosts.iter().map(joined).collect(),
         outputs,
         attest: attestations(service, build, options, faults)?,
-        secret_env: BTreeMap::new(),
         places: Places::new(
             &build.keys,
             &build.place,
             &["context", "dockerfile", "additional_contexts"],
         ),
+        ..Target::default()
     })
 }
 

@@ -6,8 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use crate::compose::{ComposeError, Place};
-use crate::targets::caches::LayerCache;
 use crate::targets::spec::{Secret, SshKey, Typed};
+
+/// The layer cache that `--caches` means for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LayerCache {
+    /// Where it is, as messages call it.
+    pub place: String,
+    /// What is read.
+    pub from: Vec<Typed>,
+    /// What is written, or why nothing is.
+    pub to: Result<Typed, String>,
+}
 
 /// A resolved build target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

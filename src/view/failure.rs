@@ -59,10 +59,8 @@ pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
             };
             let Some(error) = step.error() else { continue };
             let policy = policy(target).filter(|place| cache.starts_with(&format!("{place}:")));
-            // The first build of a branch has no cache of its own, and the others of a registry fail as one does.
-            if policy.is_some_and(|place| {
-                error.contains("not found") || !places.insert(place.to_owned())
-            }) {
+            // Those of a registry fail as one does.
+            if policy.is_some_and(|place| !places.insert(place.to_owned())) {
                 continue;
             }
             let cache = policy.unwrap_or(cache);

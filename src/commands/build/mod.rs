@@ -69,6 +69,7 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let finished = ready.carry_out().await?;
     if !matches!(progress, Progress::RawJson | Progress::Quiet) {
         say_what_was_sent(app, &finished);
+        say_what_was_cached(ui, &finished.summary, github_branches);
     }
     let why = explanation(remembered.as_ref(), finished.entry.as_ref());
     let written = results::write(args, &project, &plan, &finished, why.as_ref(), ui);
@@ -80,9 +81,6 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
         return Err(error);
     }
     written?;
-    if !matches!(progress, Progress::RawJson | Progress::Quiet) {
-        say_what_was_cached(ui, &finished.summary, github_branches);
-    }
     if progress != Progress::RawJson {
         let (columns, _) = ui.size();
         let lines = why.iter().flat_map(|why| view::why::brief(why, columns));

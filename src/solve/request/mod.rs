@@ -12,12 +12,15 @@ use crate::compose::parse_bool;
 use crate::error::{CommandError, ExitKind};
 use crate::remote::is_fetched_by_engine;
 use crate::solve::gha;
-use crate::solve::layer_cache::LayerCacheRequest;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
 use crate::targets::spec::{Secret, SshKey, Typed};
 use crate::targets::target::Target;
+
+mod layer_cache;
+
+pub use layer_cache::LayerCacheRequest;
 
 /// What a request depends on besides its target.
 #[derive(Debug, Clone, Copy)]
