@@ -131,7 +131,7 @@ pub struct BuildArgs {
     #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Write the image id; only with one target.
-    #[arg(long, help_heading = RESULT, value_name = "FILE")]
+    #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
 }
 
