@@ -161,7 +161,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             if error.use_stderr() {
                 let ui = Ui::from_env(ColorChoice::Auto);
-                ui.say(error.render().ansi().to_string().trim_end());
+                let text = error.render().ansi().to_string();
+                ui.say(&terminal::wrap::lines(text.trim_end(), ui.said_columns()));
             } else {
                 let _ = error.print();
             }

@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: &BuildersArgs) -> Result<(), CommandError> {
     app.ui.data(&match (format, is_one) {
         (BuildersFormat::Json, _) => report::document(&rows),
         (BuildersFormat::Table, false) => report::table(&rows, app.ui.data_columns()),
-        (BuildersFormat::Table, true) => report::details(&rows),
+        (BuildersFormat::Table, true) => report::details(&rows, app.ui.data_columns()),
     });
     Ok(())
 }

@@ -203,12 +203,13 @@ fn print(
     left_out: Option<&str>,
 ) {
     let here = &app.environment.working_dir;
+    let columns = app.ui.data_columns();
     let workspace = match app.ci() {
         Ci::GitHub { workspace, .. } => workspace,
         _ => None,
     };
     app.ui.data(&match args.format {
-        CheckFormat::Table => report::table(findings),
+        CheckFormat::Table => report::table(findings, columns),
         CheckFormat::Json => report::document(&project.name, findings, left_out),
         CheckFormat::Sarif => report::sarif(findings, here),
         CheckFormat::Github => report::annotations(findings, here, workspace.as_deref()),

@@ -11,7 +11,7 @@ use crate::init::files::{self, InstallFrom};
 use crate::init::plan::{File, Plan};
 use crate::init::tree::Tree;
 use crate::init::write;
-use crate::terminal::Ui;
+use crate::terminal::{Ui, wrap};
 
 /// Files that compose reads instead of docker-compose.yml.
 const READ_FIRST: [&str; 2] = ["compose.yaml", "compose.yml"];
@@ -38,7 +38,7 @@ pub fn run(app: &App, args: &InitArgs) -> Result<(), CommandError> {
     if !app.is_quiet() {
         say_found(found.as_ref(), &tree, &folder, ui);
     }
-    ui.data(&plan.text());
+    ui.data(&wrap::lines(&plan.text(), ui.data_columns()));
     refuse_conflicts(&plan, args.force)?;
     for name in READ_FIRST.into_iter().filter(|name| folder.join(name).exists()) {
         ui.warn(&format!(
@@ -98,9 +98,10 @@ fn say_next(folder: &Path, ui: &Ui) {
         true => String::new(),
         false => format!("cd {} && ", folder.display()),
     };
-    ui.say(&format!(
+    let text = format!(
         "\nnext: {place}doc2md-docker build\nthen: docker compose up --no-build, or doc2md-docker dev up"
-    ));
+    );
+    ui.say(&wrap::lines(&text, ui.said_columns()));
 }
 
 fn plan(folder: &Path, files: Vec<File>, force: bool) -> std::io::Result<Plan> {

@@ -26,6 +26,20 @@ pub fn words(text: &str, columns: usize, indent: usize) -> String {
     lines.join(&format!("\n{}", " ".repeat(indent)))
 }
 
+/// Lines of a text that are longer than `columns` broken as [`words`] are; what begins with spaces goes on below them.
+pub fn lines(text: &str, columns: usize) -> String {
+    let line = |line: &str| {
+        if width(line) <= columns {
+            return line.to_owned();
+        }
+        let rest = line.trim_start_matches(' ');
+        let lead = &line[..line.len() - rest.len()];
+        let room = columns.saturating_sub(lead.len());
+        format!("{lead}{}", words(rest, room, 2).replace('\n', &format!("\n{lead}")))
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Columns of a word that may have colours.
 fn width(word: &str) -> usize {
     match word.contains('\x1b') {
@@ -74,6 +88,13 @@ mod tests {
         assert_eq!(words("日本 語の 名前", 9, 0), "日本 語の\n名前");
         assert_eq!(words("", 9, 0), "");
         assert_eq!(words("a  b\nc", usize::MAX, 2), "a b c");
+    }
+
+    #[test]
+    fn only_lines_that_are_too_long_are_broken() {
+        let text = "  a  b\n  see the file there\nnext:  x";
+        assert_eq!(lines(text, 12), "  a  b\n  see the\n    file\n    there\nnext:  x");
+        assert_eq!(lines(text, usize::MAX), text);
     }
 
     #[test]

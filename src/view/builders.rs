@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::table::{Column, Shape, cell, render};
 use crate::builders::{Builder, Driver, Pod, Probe, Reach};
 use crate::redact;
-use crate::terminal::format;
+use crate::terminal::{format, wrap};
 
 /// Schema of the document.
 pub const SCHEMA: &str = "doc2md-docker/builders/v1";
@@ -56,12 +56,12 @@ pub fn table(rows: &[Row], width: usize) -> String {
 }
 
 /// Everything that is known of the builders.
-pub fn details(rows: &[Row]) -> String {
+pub fn details(rows: &[Row], columns: usize) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(format!("{key:<11}{}", cell(value)).trim_end());
-            text.push('\n');
+            let line = format!("{key:<11}{}", cell(value));
+            text.push_str(&(wrap::lines(line.trim_end(), columns) + "\n"));
         }
     };
     for row in rows {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn details_tell_the_cache() {
-        insta::assert_snapshot!(details(&rows()[..1]), @r"
+        insta::assert_snapshot!(details(&rows()[..1], 80), @r"
         Name:      big
         Driver:    remote
         Node:      big0
@@ -260,9 +260,9 @@ mod tests {
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
         assert_eq!(lines, ["\\_ k0 running", "b-0 pod ready", "b-1 pod Pending: ImagePullBackOff"]);
-        assert!(details(&running).contains("Pod:       b-0, ready\nPod:       b-1, Pending: "));
+        assert!(details(&running, 80).contains("Pod:       b-0, ready\nPod:       b-1, Pending: "));
         let stopped = row(Probe::NoPod(pods));
-        assert!(details(&stopped).contains("Status:    stopped: no pod runs\n"));
+        assert!(details(&stopped, 80).contains("Status:    stopped: no pod runs\n"));
         let document: Value = serde_json::from_str(&document(&stopped)).unwrap();
         let node = &document["builders"][0]["nodes"][0];
         assert_eq!(node["status"], "stopped");

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::counted::counted;
-use crate::terminal::format;
+use crate::terminal::{format, wrap};
 use crate::transfer::{Amount, PathAnswer, Reader, SentPath, Transfer};
 use crate::view::table::{self, Column, Shape};
 
@@ -52,7 +52,7 @@ pub fn table(contexts: &[Transfer], here: &Path, columns: usize) -> String {
             None => format!("no ignore file, so {all} could be"),
         };
         let title = format!(
-            "{}: sends {} from {}; {may_be_sent}\n",
+            "{}: sends {} from {}; {may_be_sent}",
             heading(&transfer.service, &transfer.name),
             amount(transfer.sent),
             shown(&transfer.directory, here),
@@ -69,6 +69,7 @@ pub fn table(contexts: &[Transfer], here: &Path, columns: usize) -> String {
                 ]
             })
             .collect();
+        let title = wrap::lines(&title, columns) + "\n";
         match rows.is_empty() {
             true => title,
             false => title + &table::render(&COLUMNS, &rows, columns),

@@ -17,7 +17,7 @@ use crate::run::{Finished, Memory, Place, Ready, Run, UpToDate};
 use crate::solve::site::Load;
 use crate::solve::{self, arguments, findings};
 use crate::targets::{TargetSet, print_json};
-use crate::terminal::Ui;
+use crate::terminal::{Ui, wrap};
 use crate::view::{self, Progress};
 
 pub(super) use settings::parallel;
@@ -140,7 +140,7 @@ fn say_what_was_cached(ui: &Ui, summary: &RunSummary, github_branches: Option<us
 fn say_what_was_sent(app: &App, finished: &Finished) {
     let here = &app.environment.working_dir;
     if let Some(lines) = view::context::largest(finished.sent_bytes, &finished.largest_sent, here) {
-        app.ui.say(&lines);
+        app.ui.say(&wrap::lines(&lines, app.ui.said_columns()));
     }
 }
 

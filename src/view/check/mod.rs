@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::check::{Cost, Finding, Severity};
-use crate::terminal::format;
+use crate::terminal::{format, wrap};
 use crate::view::table::cell;
 
 pub use github::annotations;
@@ -33,8 +33,9 @@ pub fn document(project: &str, findings: &[Finding], buildkit_left_out: Option<&
     super::history::document(&Document { schema: SCHEMA, project, buildkit_left_out, findings })
 }
 
-/// A paragraph for each finding, and a line that counts them.
-pub fn table(findings: &[Finding]) -> String {
+/// A paragraph for each finding, and a line that counts them. The place stays in one piece: programs read it.
+pub fn table(findings: &[Finding], columns: usize) -> String {
+    let line = |text: &str| wrap::lines(&format!("  {text}"), columns) + "\n";
     let mut text = String::new();
     for finding in findings {
         let Finding { rule, severity, spot, services, message, change, .. } = finding;
@@ -47,12 +48,13 @@ pub fn table(findings: &[Finding]) -> String {
             severity.word(),
             cell(rule)
         );
-        let _ = writeln!(text, "  {}", cell(message));
+        text += &line(&cell(message));
         if let Some(cost) = cost(&finding.cost) {
-            let _ = writeln!(text, "  cost: {cost}");
+            text += &line(&format!("cost: {cost}"));
         }
         let safe = if finding.fix.is_some() { " (--fix does it)" } else { "" };
-        let _ = writeln!(text, "  change: {}{safe}\n", cell(change));
+        text += &line(&format!("change: {}{safe}", cell(change)));
+        text.push('\n');
     }
     text + &counted(findings) + "\n"
 }

@@ -48,7 +48,7 @@ fn findings() -> Vec<Finding> {
 #[test]
 fn people_read_place_cost_and_change() {
     let all = findings();
-    insta::assert_snapshot!(table(&all[..1]), @"
+    insta::assert_snapshot!(table(&all[..1], 200), @"
     api/Dockerfile:3:5: warning no-cache-mount [api, worker]
       the step has no cache mount
       cost: 41.2s in 2 of 9 recorded builds, 1m20s together; 3.0 MB
@@ -56,7 +56,7 @@ fn people_read_place_cost_and_change() {
 
     1 warning
     ");
-    assert_eq!(table(&[]), "nothing found\n");
+    assert_eq!(table(&[], 80), "nothing found\n");
     assert_eq!(counted(&[all.clone(), all].concat()), "2 errors, 2 warnings, 2 pieces of advice");
 }
 
