@@ -174,6 +174,10 @@ fn limit(policy: &GcPolicy) -> Option<u64> {
     limits.into_iter().filter(|limit| *limit > 0).max()
 }
 
+const MOUNTS_LAST: &str = "`doc2md-docker stats` says when each is due; in daemon.json, `\"builder\": {\"gc\": {\"enabled\": true, \
+    \"policy\": [{\"filter\": [\"type=regular\"], \"keepStorage\": \"40GB\"}, {\"all\": true, \"keepStorage\": \"80GB\"}]}}` \
+    takes layers first";
+
 /// The rule that takes cache mounts first, where there is one.
 fn mounts(seen: &EngineSeen, policies: &[GcPolicy]) -> Option<Finding> {
     let is_it = |policy: &&GcPolicy| policy.filters.iter().any(|it| it.contains("exec.cachemount"));
@@ -188,7 +192,7 @@ fn mounts(seen: &EngineSeen, policies: &[GcPolicy]) -> Option<Finding> {
             format::bytes(bytes),
             format::bytes(limit)
         ),
-        "`doc2md-docker stats` says when each is due; a rule of your own in daemon.json (`builder.gc.policy`) keeps them",
+        MOUNTS_LAST,
     ))
 }
 

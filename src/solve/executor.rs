@@ -66,6 +66,7 @@ pub async fn run(
     interrupt: CancellationToken,
 ) -> RunOutcome {
     let needed = jobs.iter().flat_map(|job| &job.contexts).map(|(_, index)| *index).collect();
+    let (built, published) = mpsc::unbounded_channel();
     let mut run = Run {
         control,
         surroundings,
@@ -76,6 +77,8 @@ pub async fn run(
         succeeded: Vec::new(),
         needed,
         results: BTreeMap::new(),
+        built,
+        published,
         running: JoinSet::new(),
         outcome: RunOutcome::default(),
     };
@@ -97,7 +100,10 @@ struct Run<'a> {
     needed: BTreeSet<usize>,
     /// These results, in use until the run ends.
     results: BTreeMap<usize, Arc<Linked>>,
-    running: JoinSet<(usize, Job, (TargetOutcome, Option<Linked>))>,
+    /// How they get here: what is built on them need not wait until their layer cache is written.
+    built: mpsc::UnboundedSender<(usize, Arc<Linked>)>,
+    published: mpsc::UnboundedReceiver<(usize, Arc<Linked>)>,
+    running: JoinSet<(usize, Job, TargetOutcome)>,
     outcome: RunOutcome,
 }
 
@@ -116,13 +122,14 @@ impl Run<'_> {
             }
             let cancelled = self.outcome.cancelled.is_some();
             tokio::select! {
+                Some((index, result)) = self.published.recv() => self.publish(index, result),
                 Some(ended) = self.running.join_next() => {
+                    while let Ok((index, result)) = self.published.try_recv() {
+                        self.publish(index, result);
+                    }
                     // A panic in a job is a bug that must not be swallowed.
                     match ended {
-                        Ok((index, job, (outcome, result))) => {
-                            self.results.extend(result.map(|result| (index, Arc::new(result))));
-                            self.ended(index, &job, outcome).await;
-                        }
+                        Ok((index, job, outcome)) => self.ended(index, &job, outcome).await,
                         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                     }
                 }
@@ -134,6 +141,11 @@ impl Run<'_> {
         for job in std::mem::take(&mut self.waiting).into_iter().flatten() {
             self.finish(&job, TargetOutcome::Cancelled).await;
         }
+    }
+
+    fn publish(&mut self, index: usize, result: Arc<Linked>) {
+        self.results.insert(index, result);
+        self.succeeded[index] = true;
     }
 
     async fn start_ready(&mut self) {
@@ -157,10 +169,12 @@ impl Run<'_> {
             };
             let contexts: Vec<_> = job.contexts.iter().filter_map(given).collect();
             let is_needed = self.needed.contains(&index);
+            let built = self.built.clone();
             self.running.spawn(async move {
                 let solve = Solve { control: &control, job: &job, contexts, is_needed };
-                let ended = build(&solve, &around, &events, &cancel).await;
-                (index, job, ended)
+                let publish = |result| drop(built.send((index, result)));
+                let outcome = build(&solve, &around, &events, &cancel, publish).await;
+                (index, job, outcome)
             });
         }
     }
@@ -205,13 +219,14 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Solves one job and forwards its statuses. Returns its result where others build on it.
+/// Solves one job and forwards its statuses. Its result is published as soon as it is there, where others build on it.
 async fn build(
     solve: &Solve<'_>,
     around: &Surroundings,
     events: &mpsc::Sender<Event>,
     cancel: &CancellationToken,
-) -> (TargetOutcome, Option<Linked>) {
+    publish: impl Fn(Arc<Linked>),
+) -> TargetOutcome {
     let job = solve.job;
     let (sender, statuses) = mpsc::channel::<SolveStatus>(WAITING);
     let refused = CancellationToken::new();
@@ -247,43 +262,26 @@ async fn build(
         }
     }
     .unwrap_or_default();
-    match solved {
-        None => (TargetOutcome::Cancelled, None),
-        Some(Ok(mut solved)) => {
-            let result = solved.result.take();
-            // A push can take minutes; dropping it ends it.
-            let finished = async {
-                let outcome = finishing::finish(solve, around, solved, &telling).await;
-                cached(solve, result.as_ref(), &caches, outcome, &telling).await
-            };
-            let outcome = tokio::select! {
-                outcome = finished => outcome,
-                () = cancel.cancelled() => TargetOutcome::Cancelled,
-            };
-            (outcome, result.filter(|_| solve.is_needed))
-        }
+    let mut solved = match solved {
+        None => return TargetOutcome::Cancelled,
         Some(Err(error)) => {
             let failure = failure::explain(job, &error, failed, &output);
-            (TargetOutcome::Failed(around.name_lost(failure)), None)
+            return TargetOutcome::Failed(around.name_lost(failure));
         }
+        Some(Ok(solved)) => solved,
+    };
+    let result = solved.result.take().map(Arc::new);
+    // A push can take minutes; dropping it ends it.
+    let outcome = tokio::select! {
+        outcome = finishing::finish(solve, around, solved, &telling) => outcome,
+        () = cancel.cancelled() => TargetOutcome::Cancelled,
+    };
+    let TargetOutcome::Built(image) = outcome else { return outcome };
+    if let Some(result) = result.as_ref().filter(|_| solve.is_needed) {
+        publish(Arc::clone(result));
     }
-}
-
-/// Writes the layer cache of what was built, where it has one.
-async fn cached(
-    solve: &Solve<'_>,
-    result: Option<&Linked>,
-    facts: &layer_cache::Facts,
-    outcome: TargetOutcome,
-    telling: &Telling,
-) -> TargetOutcome {
-    match (outcome, &solve.job.layer_cache) {
-        (TargetOutcome::Built(image), Some(cache)) => {
-            let cache = layer_cache::write(solve, cache, result, facts, telling).await;
-            TargetOutcome::Built(BuiltImage { cache: Some(cache), ..image })
-        }
-        (outcome, _) => outcome,
-    }
+    let cache = layer_cache::write(solve, result.as_deref(), &caches, &telling, cancel).await;
+    TargetOutcome::Built(BuiltImage { cache, ..image })
 }
 
 /// Tells of what the solve sends blob by blob, where the image is loaded by its layers.

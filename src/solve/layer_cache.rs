@@ -59,21 +59,27 @@ pub(super) fn forgive_missing(status: &mut SolveStatus, place: &str) {
     status.vertexes.iter_mut().filter(is_missing).for_each(|vertex| vertex.error.clear());
 }
 
-/// Writes the cache of what was built, where there is a reason to. `result` is kept until then.
+/// Writes the cache of what was built, where it has one and there is a reason to. `result` is kept until then. The image is
+/// there whatever becomes of it: who cancels now loses the cache alone.
 pub(super) async fn write(
     solve: &Solve<'_>,
-    cache: &LayerCacheRequest,
     result: Option<&Linked>,
     facts: &Facts,
     telling: &Telling,
-) -> CacheUse {
+    cancel: &CancellationToken,
+) -> Option<CacheUse> {
+    let cache = solve.job.layer_cache.as_ref()?;
     let written = match (&cache.export, result) {
         (Err(why), _) => CacheWrite::OnlyRead(why.clone()),
         (Ok(_), _) if facts.ran.is_empty() && facts.is_there => CacheWrite::NotNeeded,
         (Ok(_), None) => CacheWrite::OnlyRead("what was built is not there any more".to_owned()),
         (Ok(entry), Some(result)) => {
             let started = Instant::now();
-            match export(solve, cache, entry, result, telling).await {
+            let exported = tokio::select! {
+                exported = export(solve, cache, entry, result, telling) => exported,
+                () = cancel.cancelled() => Err("the run was cancelled".to_owned()),
+            };
+            match exported {
                 Ok(layers) => {
                     CacheWrite::Written { seconds: started.elapsed().as_secs_f64(), layers }
                 }
@@ -81,7 +87,7 @@ pub(super) async fn write(
             }
         }
     };
-    CacheUse { place: cache.place.clone(), is_there: facts.is_there, written }
+    Some(CacheUse { place: cache.place.clone(), is_there: facts.is_there, written })
 }
 
 /// Returns how many layers were written, those that were there already included.

@@ -48,12 +48,19 @@ fn width(word: &str) -> usize {
     }
 }
 
-/// The words of a text; whatever stands between two backticks belongs to one.
+/// The words of a text; whatever stands between two backticks belongs to one, and a figure to what it counts.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let end = end_of_word(rest);
+        let mut end = end_of_word(rest);
+        let counts = rest[..end].bytes().all(|it| it.is_ascii_digit() || it == b'.');
+        if let Some(next) = rest[end..].strip_prefix(' ')
+            && counts
+            && !next.starts_with(char::is_whitespace)
+        {
+            end += 1 + end_of_word(next);
+        }
         pieces.push(&rest[..end]);
         rest = rest[end..].trim_start();
     }
@@ -107,6 +114,12 @@ mod tests {
         assert_eq!(words("run `docker compose ls --all`, then build", 20, 2), wrapped);
         assert_eq!(words("a `b c", 4, 0), "a `b\nc");
         assert_eq!(words("it's `a b``c d` e", 12, 0), "it's\n`a b``c d` e");
+    }
+
+    #[test]
+    fn figures_stay_with_what_they_count() {
+        assert_eq!(words("it takes 40.0 MB in 10 files", 13, 2), "it takes\n  40.0 MB in\n  10 files");
+        assert_eq!(words("a 3  b 7", 4, 0), "a 3\nb 7");
     }
 
     #[test]

@@ -151,6 +151,40 @@ fn several_platforms_have_one_cache() {
 }
 
 #[test]
+fn what_is_built_on_another_target_is_cached_with_it() {
+    let registry = Registry::open();
+    let base = registry.base();
+    let caches = format!("{}/cache", registry.address());
+    let writer = engine(CONTAINERD);
+    let name = Project::new(&writer).name().to_owned();
+    let compose = format!(
+        "services:\n  below: {{image: '{name}-below', build: {{context: ., dockerfile: below}}}}\n  \
+         app: {{image: '{name}-app', build: {{context: ., additional_contexts: {{below: 'service:below'}}}}}}\n"
+    );
+    let build = |engine: &Engine| {
+        let project = Project::new(engine);
+        project
+            .write("compose.yaml", &compose)
+            .write("below", format!("FROM {base}\nRUN head -c 9 /dev/urandom > /f # {name}\n"))
+            .write("Dockerfile", "FROM below\nRUN head -c 9 /dev/urandom > /g\n");
+        let args = ["--progress", "plain", "build", "--caches", &caches];
+        let output = output(&project, &name, &push("main"), &args);
+        let said = text(&output);
+        assert!(output.status.success(), "{said}");
+        engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
+        engine.docker_ok(&["image", "rm", "--force", &format!("{name}-below")]);
+        said
+    };
+    let said = build(&writer);
+    assert!(said.contains("written for ") && !said.contains("warning"), "{said}");
+    assert_eq!(tags(&registry), [format!("{name}.app.main"), format!("{name}.below.main")]);
+    let fresh = PrivateEngine::start(CONTAINERD);
+    let said = build(fresh.engine());
+    assert_eq!(said.matches(", 0 run").count(), 2, "{said}");
+    says(&said, "not written for below, app: no step ran");
+}
+
+#[test]
 fn a_folder_is_a_cache_too() {
     let registry = Registry::open();
     let base = registry.base();

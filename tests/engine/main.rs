@@ -34,6 +34,7 @@ mod faults;
 mod fidelity;
 mod files;
 mod forecast;
+mod garbage_collection;
 mod history;
 mod identity;
 mod init;

@@ -114,6 +114,8 @@ impl Engine {
             .env("HOME", docker_config())
             .env("DOCKER_CONFIG", docker_config())
             .env("DOCKER_HOST", &self.host)
+            // It lives too shortly for a garbage collector.
+            .env("GOGC", "off")
             .args(args);
         command
     }

@@ -27,6 +27,11 @@ impl PrivateEngine {
         Self::launch(name, &["--cgroup2"])
     }
 
+    /// The same with rules of its own for garbage collection: `builder.gc` of a daemon.json.
+    pub fn with_gc(name: &str, rules: &str) -> Self {
+        Self::launch(name, &["--gc", rules])
+    }
+
     /// The same with a data root of `size` (as in `400M`): a build that needs more finds the disk full.
     pub fn with_disk(name: &str, size: &str) -> Self {
         Self::launch(name, &["--disk", size])

@@ -1,0 +1,63 @@
+//! The rules for garbage collection that the guide shows: engines take them, and cache mounts go last by them.
+
+use serde_json::Value;
+
+use crate::support::{BUSYBOX, PrivateEngine, Project, side_by_side};
+
+const GUIDES: [&str; 2] =
+    [include_str!("../../docs/tasks.md"), include_str!("../../docs/tasks.pt-BR.md")];
+
+/// `builder.gc` as a guide shows it.
+fn shown(guide: &str) -> Value {
+    let lines = guide.lines().skip_while(|line| line.trim() != "{");
+    let text: String = lines.take_while(|line| line.starts_with("    ")).collect();
+    serde_json::from_str::<Value>(&text).unwrap()["builder"]["gc"].clone()
+}
+
+/// What `stats` says of a cache mount that a build has filled, and `doctor` of garbage collection.
+fn told(name: &str, rules: &str) -> (Value, String) {
+    let engine = PrivateEngine::with_gc(name, rules);
+    engine.import_base("busybox");
+    let project = Project::new(engine.engine());
+    let dockerfile = format!(
+        "FROM {BUSYBOX}\nRUN --mount=type=cache,id=kept,target=/c \
+         head -c 9000000 /dev/urandom > /c/x\n"
+    );
+    project.write("compose.yaml", "services: {app: {build: .}}").write("Dockerfile", dockerfile);
+    project.run(&["build"]).success();
+    let json = |args: &[&str]| -> Value {
+        let run = project.run(args).success();
+        serde_json::from_slice(&run.get_output().stdout).unwrap()
+    };
+    let stats = json(&["stats", "-v", "--format", "json"]);
+    let mount = stats["cache"]["mounts"][0].clone();
+    assert_eq!(mount["id"], "kept", "{name}: {stats:#}");
+    let doctor = json(&["doctor", "--format", "json"]);
+    let findings = doctor["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|it| it["check"] == "garbage-collection").unwrap();
+    (mount, finding["message"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_rules_of_the_guide_take_cache_mounts_last() {
+    let [english, portuguese] = GUIDES.map(shown);
+    assert_eq!(english, portuguese);
+    // The same for a small disk: there is more than layers may take, and less than everything may.
+    let small = english.to_string().replace("40GB", "6MB").replace("80GB", "1GB");
+    assert!(small.contains("\"6MB\"") && small.contains("\"1GB\""), "{small}");
+    // A rule that spares nothing, to know that the mount would be told of.
+    let harsh = r#"{"enabled": true, "policy": [{"all": true, "keepStorage": "1MB"}]}"#;
+    let run = |name: &'static str, rules: &str, is_due: bool, limit: &str| {
+        let (mount, finding) = told(name, rules);
+        assert_eq!(mount["gc"]["due"], is_due, "{name}, {rules}: {mount:#}");
+        assert!(finding.contains(limit), "{name}, {rules}: {finding}");
+    };
+    side_by_side(vec![
+        (
+            "26.1".to_owned(),
+            Box::new(|| run("26.1", &small, false, "1.1 GB")) as Box<dyn FnOnce() + Send>,
+        ),
+        ("28.5".to_owned(), Box::new(|| run("28.5", &small, false, "1.1 GB"))),
+        ("28.5, harsh".to_owned(), Box::new(|| run("28.5", harsh, true, "1.0 MB"))),
+    ]);
+}
