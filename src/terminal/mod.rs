@@ -543,8 +543,8 @@ mod tests {
         let (ui, err) = testing::on_terminal(26);
         say(&ui);
         insta::assert_snapshot!(err.text(), @r"
-        error: failed to build 2
-          of 3 targets
+        error: failed to build
+          2 of 3 targets
           caused by: api: no route
             to the registry
         hint: check the network

@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn figures_stay_with_what_they_count() {
-        assert_eq!(words("it takes 40.0 MB in 10 files", 13, 2), "it takes\n  40.0 MB in\n  10 files");
+        assert_eq!(
+            words("it takes 40.0 MB in 10 files", 13, 2),
+            "it takes\n  40.0 MB in\n  10 files"
+        );
         assert_eq!(words("a 3  b 7", 4, 0), "a 3\nb 7");
     }
 

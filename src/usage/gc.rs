@@ -191,9 +191,11 @@ impl Policy {
 }
 
 /// Whether a filter of containerd's syntax describes the record: `FIELD==VALUE`, `!=`, joined by commas
-/// that mean *and*. One that is not understood describes nothing.
+/// that mean *and*. An empty one describes everything: a rule of daemon.json without a filter has it. One that is not
+/// understood describes nothing.
 fn matches(filter: &str, record: &CacheRecord) -> bool {
-    filter.split(',').all(|selector| {
+    let mut selectors = filter.split(',').filter(|selector| !selector.is_empty());
+    selectors.all(|selector| {
         let (field, value, wanted) = match (selector.split_once("=="), selector.split_once("!=")) {
             (Some((field, value)), _) => (field, value, true),
             (None, Some((field, value))) => (field, value, false),
@@ -311,6 +313,12 @@ mod tests {
         assert_eq!(told(&rules(&[odd], None), &records()), ["new stays", "old stays"]);
         let not = Policy { filters: vec!["type!=regular,inuse!=true".to_owned()], ..two_days() };
         assert_eq!(told(&rules(&[not], None), &records())[1], "old due");
+    }
+
+    #[test]
+    fn a_rule_of_daemon_json_without_a_filter_takes_everything() {
+        let written = Policy { filters: vec![String::new()], ..Policy::default() };
+        assert_eq!(told(&rules(&[written], None), &records()), ["new due", "old due"]);
     }
 
     #[test]

@@ -14,8 +14,9 @@ fn shown(guide: &str) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()["builder"]["gc"].clone()
 }
 
-/// What `stats` says of a cache mount that a build has filled, and `doctor` of garbage collection.
-fn told(name: &str, rules: &str) -> (Value, String) {
+/// Whether `stats` says that a cache mount is due which a build has filled, or the engine has taken it already; and what
+/// `doctor` says of garbage collection.
+fn told(name: &str, rules: &str) -> (bool, String) {
     let engine = PrivateEngine::with_gc(name, rules);
     engine.import_base("busybox");
     let project = Project::new(engine.engine());
@@ -30,12 +31,13 @@ fn told(name: &str, rules: &str) -> (Value, String) {
         serde_json::from_slice(&run.get_output().stdout).unwrap()
     };
     let stats = json(&["stats", "-v", "--format", "json"]);
-    let mount = stats["cache"]["mounts"][0].clone();
-    assert_eq!(mount["id"], "kept", "{name}: {stats:#}");
+    let mount = &stats["cache"]["mounts"][0];
+    assert!(mount.is_null() || mount["id"] == "kept", "{name}: {stats:#}");
+    let goes = mount.is_null() || mount["gc"]["due"] == true;
     let doctor = json(&["doctor", "--format", "json"]);
     let findings = doctor["findings"].as_array().unwrap();
     let finding = findings.iter().find(|it| it["check"] == "garbage-collection").unwrap();
-    (mount, finding["message"].as_str().unwrap().to_owned())
+    (goes, finding["message"].as_str().unwrap().to_owned())
 }
 
 #[test]
@@ -48,8 +50,8 @@ fn the_rules_of_the_guide_take_cache_mounts_last() {
     // A rule that spares nothing, to know that the mount would be told of.
     let harsh = r#"{"enabled": true, "policy": [{"all": true, "keepStorage": "1MB"}]}"#;
     let run = |name: &'static str, rules: &str, is_due: bool, limit: &str| {
-        let (mount, finding) = told(name, rules);
-        assert_eq!(mount["gc"]["due"], is_due, "{name}, {rules}: {mount:#}");
+        let (goes, finding) = told(name, rules);
+        assert_eq!(goes, is_due, "{name}, {rules}");
         assert!(finding.contains(limit), "{name}, {rules}: {finding}");
     };
     side_by_side(vec![
