@@ -83,8 +83,11 @@ fn default_branch(environment: &Environment) -> Option<String> {
 /// "Predefined CI/CD variables" of GitLab's manual.
 fn on_gitlab(environment: &Environment) -> Refs {
     let get = |name: &str| environment.get(name).map(str::to_owned);
-    let is_request = environment.get("CI_PIPELINE_SOURCE").is_some_and(|it| REQUESTS.contains(&it));
-    let own = get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME").or_else(|| get("CI_COMMIT_BRANCH"));
+    let of_request = get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME");
+    let source = environment.get("CI_PIPELINE_SOURCE");
+    // A child pipeline has another source than the one of the merge request that began it.
+    let is_request = of_request.is_some() || source.is_some_and(|it| REQUESTS.contains(&it));
+    let own = of_request.or_else(|| get("CI_COMMIT_BRANCH"));
     let refusal = if is_request {
         Some("a merge request does not write".to_owned())
     } else if own.is_none() {
@@ -189,6 +192,8 @@ mod tests {
         ];
         let said = "fix: reads fix, next, main; a merge request does not write";
         assert_eq!(gitlab(&request), said);
+        let child = [&[("CI_PIPELINE_SOURCE", "parent_pipeline")], &request[1..]].concat();
+        assert_eq!(gitlab(&child), said);
     }
 
     #[test]

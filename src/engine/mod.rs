@@ -31,6 +31,7 @@ pub use error::{EngineError, HttpError, TooLong};
 pub(crate) use http::LONGEST_REFUSAL;
 pub use images::chain_ids;
 pub use info::Machine;
+pub use patience::{TOO_SLOW, in_time};
 
 /// How many requests run at a time: enough to hide a network's delay, and far from what an engine
 /// or an ssh server's limit on new sessions (OpenSSH `MaxStartups` 10) would refuse.

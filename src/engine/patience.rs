@@ -1,10 +1,11 @@
 //! Asks again where a refusal passes by itself: an engine looks at its things one after the other, and misses what somebody
-//! removes meanwhile. docs/design/engine.md lists the refusals.
+//! removes meanwhile. docs/design/engine.md lists the refusals. And gives up on an engine that is too slow.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::EngineError;
 
@@ -14,6 +15,24 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 const RETRY_AT_MOST: Duration = Duration::from_millis(800);
 /// How often the engine may miss something while it looks before it is believed.
 const ATTEMPTS: u32 = 6;
+
+/// Why there is no answer where the time for it is over.
+pub const TOO_SLOW: &str = "the engine was too slow";
+
+/// What `answer` becomes, where that is before `end`.
+///
+/// # Errors
+/// It is none, or the time is over: why, in words.
+pub async fn in_time<T, E: Display>(
+    end: Option<Instant>,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    let answer = match end {
+        None => answer.await,
+        Some(end) => timeout_at(end, answer).await.map_err(|_| TOO_SLOW.to_owned())?,
+    };
+    answer.map_err(|error| error.to_string())
+}
 
 /// What a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

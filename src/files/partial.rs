@@ -1,4 +1,4 @@
-//! What is being written: `.doc2md-docker-XXXXXX.partial`, beside the file that it becomes.
+//! What is being written: `.doc2md-docker-RANDOM.partial`, beside the file that it becomes.
 //!
 //! Whoever writes one holds a lock on it (flock(2)), which the kernel takes back when the process ends, however it ends.
 //! So a partial file that nobody has locked is the leftover of a dead run, in whatever container or on whatever machine

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::memory::USES_OF_A_LOOK;
 use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, plan};
 use crate::buildkit::{Control, measure as helper, new_ref};
 use crate::dockerfile::CacheMountSpec;
-use crate::engine::{Connector, Engine};
+use crate::engine::{Connector, Engine, in_time};
 use crate::files;
 use crate::inventory::{CacheRecord, Inventory};
 use crate::sight::{Content, Mount, Sight};
@@ -150,11 +150,7 @@ async fn look(
         return Err(format!("there is no measuring program for {architecture:?}"));
     }
     let mounts: Vec<Mount> = plan.looks.iter().map(|(mount, _)| mount.clone()).collect();
-    let control = match timeout(limit, Control::connect(connector)).await {
-        Ok(Ok(control)) => control,
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err("the engine was too slow".to_owned()),
-    };
+    let control = in_time(Some(Instant::now() + limit), Control::connect(connector)).await?;
     control.look(architecture, name, &mounts, limit).await.map_err(|error| error.to_string())
 }
 

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::model::{Evidence, Project};
 use super::remembered::Sign;
 use super::{history, remembered};
 use crate::buildkit::{Control, ListedBuilds, PastBuild, PastBuilds};
-use crate::engine::{Connector, Engine, EngineError};
+use crate::engine::{Connector, Engine, EngineError, in_time};
 use crate::history::{Entry, Store, TargetEntry};
 use crate::image_reference::familiar;
 use crate::inventory::Inventory;
@@ -69,12 +69,12 @@ impl Recall<'_> {
         let listed = async {
             let control = control?;
             let listed = control.past_builds().await.map_err(|error| error.message().to_owned())?;
-            Ok(listed.map(|listed| (control, listed)))
+            Ok::<_, String>(listed.map(|listed| (control, listed)))
         };
         let (entries, listed) = tokio::join!(entries, in_time(end, listed));
         let entries: Vec<Entry> = entries.unwrap_or_default();
         let past = async {
-            Ok(match listed? {
+            Ok::<_, String>(match listed? {
                 Some((control, listed)) if depth == Depth::Cache => {
                     let known = whole_builds(&entries).map(str::to_owned).collect();
                     Some(control.with_steps(listed, &known).await)
@@ -87,19 +87,6 @@ impl Recall<'_> {
             None
         });
         Memory { entries, past }
-    }
-}
-
-/// What `answer` becomes, where that is before `end`.
-async fn in_time<T>(
-    end: Option<Instant>,
-    answer: impl Future<Output = Result<T, String>>,
-) -> Result<T, String> {
-    match end {
-        None => answer.await,
-        Some(end) => {
-            timeout_at(end, answer).await.unwrap_or_else(|_| Err("the engine was too slow".into()))
-        }
     }
 }
 

@@ -25,6 +25,6 @@ pub use status::{
     ProgressGroup, SolveStatus, SourceInfo, SourcePosition, SourceRange, Vertex, VertexLog,
     VertexStatus, VertexWarning,
 };
-pub use step::{Step, StepName, StepState};
+pub use step::{Step, StepName, StepState, imported_cache};
 pub use trace::{Change, Counts, Trace};
 pub use transferred::Transferred;

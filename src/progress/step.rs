@@ -109,6 +109,11 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The cache that a step reads, if it is one that reads a cache elsewhere.
+pub fn imported_cache(name: &str) -> Option<&str> {
+    name.strip_prefix("importing cache manifest from ")
+}
+
 /// How far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepState {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buildkit::{self, CacheEntry, Linked};
 use crate::progress::outcome::{CacheUse, CacheWrite};
-use crate::progress::{Event, SolveStatus, StepName, Vertex};
+use crate::progress::{Event, SolveStatus, StepName, Vertex, imported_cache};
 use crate::solve::request::LayerCacheRequest;
 use crate::solve::solving::Solve;
 use crate::solve::stores;
@@ -17,8 +17,7 @@ use crate::solve::telling::Telling;
 
 /// Statuses that may wait to be shown.
 const WAITING: usize = 16;
-/// How BuildKit calls the step that reads a cache, and those that write one.
-const IMPORTING: &str = "importing cache manifest from ";
+/// How BuildKit calls the steps that write a cache.
 const EXPORTING: &str = "exporting cache";
 
 /// What the statuses of a build tell of its caches.
@@ -36,7 +35,7 @@ impl Facts {
         for vertex in &status.vertexes {
             let ended = vertex.completed.is_some() && vertex.error.is_empty();
             let name = StepName::parse(&vertex.name);
-            if ended && vertex.name.starts_with(IMPORTING) {
+            if ended && imported_cache(&vertex.name).is_some() {
                 self.is_there = true;
             } else if ended && !vertex.cached && name.is_instruction() && !name.is_base() {
                 // Without inputs it is a cached step, whose layers are fetched.
@@ -52,9 +51,9 @@ impl Facts {
 
 /// A cache at `place` that nobody has written yet is not a failure. BuildKit says in words alone that it is one.
 pub(super) fn forgive_missing(status: &mut SolveStatus, place: &str) {
-    let importing = format!("{IMPORTING}{place}:");
     let is_missing = |vertex: &&mut Vertex| {
-        vertex.name.starts_with(&importing) && vertex.error.ends_with(": not found")
+        let tag = imported_cache(&vertex.name).and_then(|cache| cache.strip_prefix(place));
+        tag.is_some_and(|tag| tag.starts_with(':')) && vertex.error.ends_with(": not found")
     };
     status.vertexes.iter_mut().filter(is_missing).for_each(|vertex| vertex.error.clear());
 }
@@ -72,6 +71,8 @@ pub(super) async fn write(
     let written = match (&cache.export, result) {
         (Err(why), _) => CacheWrite::OnlyRead(why.clone()),
         (Ok(_), _) if facts.ran.is_empty() && facts.is_there => CacheWrite::NotNeeded,
+        // `FROM scratch` and nothing else: there is nothing that a cache could keep.
+        (Ok(_), Some(result)) if result.definitions().next().is_none() => CacheWrite::NotNeeded,
         (Ok(_), None) => CacheWrite::OnlyRead("what was built is not there any more".to_owned()),
         (Ok(entry), Some(result)) => {
             let started = Instant::now();
@@ -165,7 +166,9 @@ mod tests {
 
     #[test]
     fn only_a_cache_of_the_place_may_be_missing() {
-        let import = |name: &str, error: &str| vertex(&format!("{IMPORTING}{name}"), false, error);
+        let import = |cache: &str, error: &str| {
+            vertex(&format!("importing cache manifest from {cache}"), false, error)
+        };
         let mut status = SolveStatus {
             vertexes: vec![
                 import("r.example/c:t", "r.example/c:t: not found"),

@@ -276,28 +276,8 @@ impl Ui {
         self.say(&parts.join("\n"));
     }
 
-    /// Text that is safe to show, with its lines broken between words to the width of a terminal: `lead` before the first of
-    /// them, and two columns more before those that continue one. Lines of an excerpt are cut at the edge: folded, the carets
-    /// would not stand below what they mean. Other lines that begin with a space, and what is not for a terminal, stay.
     fn wrapped(&self, text: &str, lead: &str) -> String {
-        let columns = self.said_columns();
-        let lines = text.split('\n').enumerate().map(|(number, line)| {
-            let lead = if number == 0 { lead } else { "" };
-            match excerpted(line) {
-                _ if columns == UNLIMITED => format!("{lead}{line}"),
-                Some(source) if source.chars().all(|char| matches!(char, ' ' | '^')) => {
-                    line.chars().take(columns).collect::<String>().trim_end().to_owned()
-                }
-                Some(_) => format::cut(line, columns),
-                None if line.starts_with(' ') => line.to_owned(),
-                None => {
-                    let room = columns.saturating_sub(lead.len());
-                    let wrapped = wrap::words(line, room, 2);
-                    format!("{lead}{}", wrapped.replace('\n', &format!("\n{lead}")))
-                }
-            }
-        });
-        lines.collect::<Vec<_>>().join("\n")
+        wrap::message(text, lead, self.said_columns())
     }
 
     /// Text from elsewhere (the engine, a step, a file) made fit for stderr: colours stay only
@@ -388,14 +368,6 @@ pub const SHADES: Shades = Shades {
     faint: Style::new().dimmed(),
     bold: Style::new().bold(),
 };
-
-/// What stands right of the gutter, if this is a line of an excerpt: `12 | RUN make`.
-fn excerpted(line: &str) -> Option<&str> {
-    line.trim_start()
-        .trim_start_matches(|char: char| char.is_ascii_digit())
-        .trim_start()
-        .strip_prefix('|')
-}
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -1,5 +1,6 @@
 //! Sentences in lines of a terminal: broken between words, never inside of what somebody may copy.
 
+use super::UNLIMITED;
 use crate::terminal::format;
 
 /// Text in lines of at most `columns`; `indent` spaces before all but the first. What stands between backticks stays
@@ -38,6 +39,37 @@ pub fn lines(text: &str, columns: usize) -> String {
         format!("{lead}{}", words(rest, room, 2).replace('\n', &format!("\n{lead}")))
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A message that is safe to show, with its lines broken between words: `lead` before the first of them, and two columns
+/// more before those that continue one. Lines of an excerpt are cut at the edge: folded, the carets would not stand below
+/// what they mean. Other lines that begin with a space, and what is not for a terminal, stay.
+pub fn message(text: &str, lead: &str, columns: usize) -> String {
+    let lines = text.split('\n').enumerate().map(|(number, line)| {
+        let lead = if number == 0 { lead } else { "" };
+        match excerpted(line) {
+            _ if columns == UNLIMITED => format!("{lead}{line}"),
+            Some(source) if source.chars().all(|char| matches!(char, ' ' | '^')) => {
+                line.chars().take(columns).collect::<String>().trim_end().to_owned()
+            }
+            Some(_) => format::cut(line, columns),
+            None if line.starts_with(' ') => line.to_owned(),
+            None => {
+                let room = columns.saturating_sub(lead.len());
+                let wrapped = words(line, room, 2);
+                format!("{lead}{}", wrapped.replace('\n', &format!("\n{lead}")))
+            }
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What stands right of the gutter, if this is a line of an excerpt: `12 | RUN make`.
+fn excerpted(line: &str) -> Option<&str> {
+    line.trim_start()
+        .trim_start_matches(|char: char| char.is_ascii_digit())
+        .trim_start()
+        .strip_prefix('|')
 }
 
 /// Columns of a word that may have colours.

@@ -15,7 +15,7 @@ use super::{Chains, chains, gc, past};
 use crate::buildkit::{Control, GcPolicy};
 use crate::clean;
 use crate::counted::{agreed, counted};
-use crate::engine::{Connector, Engine, EngineError};
+use crate::engine::{Connector, Engine, EngineError, TOO_SLOW, in_time};
 use crate::inventory::{Gap, Image, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Sizes, Wish};
 use crate::ownership::records::Verdict;
@@ -24,7 +24,6 @@ use crate::sight::Disk;
 
 /// What the layers of images get at least, where measuring took all the time there was.
 const LAYERS_AT_LEAST: Duration = Duration::from_secs(2);
-const TOO_SLOW: &str = "the engine was too slow";
 
 /// What is looked at, and how closely.
 #[derive(Clone, Copy)]
@@ -195,10 +194,7 @@ impl Gathering<'_> {
         };
         let mut unread = Vec::new();
         let remembered = async {
-            let control = match timeout_at(end, Control::connect(self.connector)).await {
-                Ok(control) => control.map_err(|error| error.to_string()),
-                Err(_) => Err(TOO_SLOW.to_owned()),
-            };
+            let control = in_time(Some(end), Control::connect(self.connector)).await;
             let (ledger, project) = (self.ledger.cloned(), self.project.name.as_str());
             let recall = Recall { ledger, project, depth: self.depth, end: Some(end) };
             let policies = async { policies(control.as_ref().ok()?).await };
@@ -224,17 +220,17 @@ impl Gathering<'_> {
             match self.depth {
                 Depth::Cache => {
                     let ids: Vec<String> = others.iter().map(|image| image.id.clone()).collect();
-                    Others::Details(in_time(end, engine.image_details(&ids)).await)
+                    Others::Details(in_time(Some(end), engine.image_details(&ids)).await)
                 }
                 Depth::Things => {
                     let ledger = self.ledger.map(PathBuf::as_path);
                     let file = chains::file(ledger, &self.connector.address());
                     let asked = chains::of_images(engine, file.as_deref(), &others);
-                    Others::Chains(in_time(end, asked).await)
+                    Others::Chains(in_time(Some(end), asked).await)
                 }
             }
         };
-        let (own, others) = tokio::join!(in_time(end, engine.image_details(&own)), of_others);
+        let (own, others) = tokio::join!(in_time(Some(end), engine.image_details(&own)), of_others);
         Layers { own, others }
     }
 
@@ -287,7 +283,7 @@ impl Gathering<'_> {
             let ids = inventory.images.iter().map(|image| image.id.clone());
             let new: Vec<String> = ids.filter(|id| !all.iter().any(|it| it.id == *id)).collect();
             all.extend(
-                in_time(Instant::now() + LAYERS_AT_LEAST, engine.image_details(&new)).await?,
+                in_time(Some(Instant::now() + LAYERS_AT_LEAST), engine.image_details(&new)).await?,
             );
             Ok::<_, String>(all)
         };
@@ -337,17 +333,6 @@ impl Layers {
             Err(why) => notes.push(format!("what images share is unknown: {why}")),
         }
         (own, others)
-    }
-}
-
-/// The answer, or why it did not come in time.
-async fn in_time<T>(
-    end: Instant,
-    answer: impl Future<Output = Result<T, EngineError>>,
-) -> Result<T, String> {
-    match timeout_at(end, answer).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(TOO_SLOW.to_owned()),
     }
 }
 

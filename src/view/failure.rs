@@ -9,6 +9,7 @@ use crate::progress::lines::{LogLine, LogTail, Stream};
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::{
     CancelReason, FailureKind, RunSummary, RunTrace, Step, TargetSummary, TargetTrace,
+    imported_cache,
 };
 use crate::terminal::{SHADES, Ui, format};
 use crate::view::line;
@@ -54,7 +55,7 @@ pub(crate) fn unused_caches(run: &RunTrace) -> Vec<String> {
     let mut places = BTreeSet::new();
     for target in run.targets() {
         for step in target.trace.steps() {
-            let Some(cache) = step.name.strip_prefix("importing cache manifest from ") else {
+            let Some(cache) = imported_cache(&step.name) else {
                 continue;
             };
             let Some(error) = step.error() else { continue };

@@ -41,7 +41,7 @@ fn output(project: &Project, name: &str, variables: &[(&str, String)], args: &[&
     command.output().unwrap()
 }
 
-/// Builds, and answers what is said and both files.
+/// Builds; returns what is said, and both files.
 #[track_caller]
 fn built(
     project: &Project,
@@ -57,6 +57,24 @@ fn built(
     let files = ["/f", "/g"].map(|path| project.engine().file_of(&image, path));
     project.engine().docker_ok(&["image", "rm", "--force", &image]);
     (said, files)
+}
+
+/// Builds files of a project on `engine` as a push to main does, and removes its images again; returns what is said.
+#[track_caller]
+fn pushed(engine: &Engine, name: &str, files: &[(&str, &str)], args: &[&str]) -> String {
+    let project = Project::new(engine);
+    for (path, text) in files {
+        project.write(path, text);
+    }
+    let args = [&["--progress", "plain", "build"], args].concat();
+    let output = output(&project, name, &push("main"), &args);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    let images = engine.docker_ok(&["images", "--format", "{{.Repository}}"]);
+    for image in images.lines().filter(|image| image.starts_with(name)) {
+        engine.docker_ok(&["image", "rm", "--force", image]);
+    }
+    said
 }
 
 #[track_caller]
@@ -128,24 +146,14 @@ fn several_platforms_have_one_cache() {
     let dockerfile = format!(
         "FROM {base} AS made\nCOPY compose.yaml /f\nFROM scratch\nCOPY --from=made /f /f\nCOPY compose.yaml /g\n"
     );
-    let args = ["--progress", "plain", "build", "--platform", "linux/amd64,linux/arm64"];
-    let args = [&args[..], &["--caches", &caches]].concat();
-    let build = |engine: &Engine| {
-        let project = Project::new(engine);
-        project
-            .write("compose.yaml", format!("services: {{app: {{image: '{name}-app', build: .}}}}"))
-            .write("Dockerfile", &dockerfile);
-        let output = output(&project, &name, &push("main"), &args);
-        let said = text(&output);
-        assert!(output.status.success(), "{said}");
-        engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
-        said
-    };
-    let said = build(&writer);
+    let compose = format!("services: {{app: {{image: '{name}-app', build: .}}}}");
+    let files = [("compose.yaml", &*compose), ("Dockerfile", &*dockerfile)];
+    let args = ["--platform", "linux/amd64,linux/arm64", "--caches", &caches];
+    let said = pushed(&writer, &name, &files, &args);
     says(&said, "not there yet; written for app in ");
     assert!(!said.contains("warning"), "{said}");
     let fresh = PrivateEngine::start(CONTAINERD);
-    let said = build(fresh.engine());
+    let said = pushed(fresh.engine(), &name, &files, &args);
     says(&said, "read for app; not written for app: no step ran");
     says(&said, " 0 run");
 }
@@ -161,25 +169,14 @@ fn what_is_built_on_another_target_is_cached_with_it() {
         "services:\n  below: {{image: '{name}-below', build: {{context: ., dockerfile: below}}}}\n  \
          app: {{image: '{name}-app', build: {{context: ., additional_contexts: {{below: 'service:below'}}}}}}\n"
     );
-    let build = |engine: &Engine| {
-        let project = Project::new(engine);
-        project
-            .write("compose.yaml", &compose)
-            .write("below", format!("FROM {base}\nRUN head -c 9 /dev/urandom > /f # {name}\n"))
-            .write("Dockerfile", "FROM below\nRUN head -c 9 /dev/urandom > /g\n");
-        let args = ["--progress", "plain", "build", "--caches", &caches];
-        let output = output(&project, &name, &push("main"), &args);
-        let said = text(&output);
-        assert!(output.status.success(), "{said}");
-        engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
-        engine.docker_ok(&["image", "rm", "--force", &format!("{name}-below")]);
-        said
-    };
-    let said = build(&writer);
+    let below = format!("FROM {base}\nRUN head -c 9 /dev/urandom > /f # {name}\n");
+    let app = "FROM below\nRUN head -c 9 /dev/urandom > /g\n";
+    let files = [("compose.yaml", &*compose), ("below", &*below), ("Dockerfile", app)];
+    let said = pushed(&writer, &name, &files, &["--caches", &caches]);
     assert!(said.contains("written for ") && !said.contains("warning"), "{said}");
     assert_eq!(tags(&registry), [format!("{name}.app.main"), format!("{name}.below.main")]);
     let fresh = PrivateEngine::start(CONTAINERD);
-    let said = build(fresh.engine());
+    let said = pushed(fresh.engine(), &name, &files, &["--caches", &caches]);
     assert_eq!(said.matches(", 0 run").count(), 2, "{said}");
     says(&said, "not written for below, app: no step ran");
 }

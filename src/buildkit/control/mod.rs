@@ -176,7 +176,7 @@ impl Control {
         solved.map_err(SolveError::from)
     }
 
-    /// Exports the cache of what was built and is still kept, under `build_ref`; answers what the exporter said. The engine
+    /// Exports the cache of what was built and is still kept, under `build_ref`; returns what the exporter said. The engine
     /// does not remember it as a build.
     ///
     /// # Errors

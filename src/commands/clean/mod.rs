@@ -14,7 +14,7 @@ use crate::clean::execute::{self, Stop};
 use crate::clean::survey::{self, Findings, Offers, Survey};
 use crate::clean::{Kind, Offer, Outcome, Plan};
 use crate::cli::clean::{CleanArgs, CleanFormat};
-use crate::engine::{Connector, Engine};
+use crate::engine::{Connector, Engine, TOO_SLOW};
 use crate::error::{CommandError, ExitKind};
 use crate::history::cleaned::{self, Removals, RemovedMount};
 use crate::inventory::{CacheKind, Inventory, MountDescription};
@@ -283,7 +283,7 @@ impl Clean<'_> {
     ) -> Result<u64, CommandError> {
         let ledger = self.app.environment.ledger_directory();
         let freed = survey::freed(connector, &findings.observed, ledger);
-        let late = || Err(CommandError::new(ExitKind::Failed, "the engine was too slow"));
+        let late = || Err(CommandError::new(ExitKind::Failed, TOO_SLOW));
         if is_stopped {
             // Whoever stopped it does not wait for a sum.
             return timeout(STOPPED_PATIENCE, freed).await.unwrap_or_else(|_| late());

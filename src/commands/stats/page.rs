@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::cli::stats::{Measure, StatsArgs, StatsFormat};
 use crate::commands::{cache, results};
+use crate::engine::TOO_SLOW;
 use crate::error::{CommandError, ExitKind};
 use crate::usage::{self, Gathered, Gathering, StatsReport};
 use crate::view::stats::page::{Extras, Savings, page};
@@ -76,7 +77,7 @@ impl<'a> Page<'a> {
             Ok(Ok(savings)) => Ok(Savings::Known(savings)),
             Ok(Err(error)) if app.interrupt.cause().is_some() => Err(error),
             Ok(Err(error)) => unknown(&error.message),
-            Err(_) => unknown("the engine was too slow"),
+            Err(_) => unknown(TOO_SLOW),
         }
     }
 }
