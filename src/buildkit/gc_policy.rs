@@ -21,6 +21,20 @@ pub struct GcPolicy {
     pub min_free_bytes: u64,
 }
 
+impl GcPolicy {
+    /// Whether it may take layers.
+    pub fn takes_layers(&self) -> bool {
+        let takes = |filter: &String| filter.is_empty() || filter == "type==regular";
+        self.filters.is_empty() || self.filters.iter().any(takes)
+    }
+
+    /// What the cache may take before it deletes, where there is a limit.
+    pub fn limit(&self) -> Option<u64> {
+        let limits = [self.max_used_bytes, self.reserved_bytes];
+        limits.into_iter().filter(|limit| *limit > 0).max()
+    }
+}
+
 impl From<types::GcPolicy> for GcPolicy {
     fn from(policy: types::GcPolicy) -> Self {
         let positive = |number: i64| u64::try_from(number).unwrap_or(0);

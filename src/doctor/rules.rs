@@ -147,7 +147,7 @@ fn garbage_collection(seen: &EngineSeen, findings: &mut Vec<Finding>) {
         ));
         return;
     };
-    let limit = limit(last);
+    let limit = last.limit();
     let advice = "raise it: `\"builder\": {\"gc\": {\"enabled\": true, \"defaultKeepStorage\": \"50GB\"}}` in daemon.json";
     findings.push(match limit {
         None => fine("garbage-collection", "the build cache has no limit of its own".to_owned()),
@@ -168,12 +168,6 @@ fn garbage_collection(seen: &EngineSeen, findings: &mut Vec<Finding>) {
     findings.extend(mounts(seen, policies));
 }
 
-/// What the cache may take before the rule deletes.
-fn limit(policy: &GcPolicy) -> Option<u64> {
-    let limits = [policy.max_used_bytes, policy.reserved_bytes];
-    limits.into_iter().filter(|limit| *limit > 0).max()
-}
-
 const MOUNTS_LAST: &str = "`doc2md-docker stats` says when each is due; in daemon.json, `\"builder\": {\"gc\": {\"enabled\": true, \
     \"policy\": [{\"filter\": [\"type=regular\"], \"keepStorage\": \"40GB\"}, {\"all\": true, \"keepStorage\": \"80GB\"}]}}` \
     takes layers first";
@@ -183,7 +177,7 @@ fn mounts(seen: &EngineSeen, policies: &[GcPolicy]) -> Option<Finding> {
     let is_it = |policy: &&GcPolicy| policy.filters.iter().any(|it| it.contains("exec.cachemount"));
     let policy = policies.iter().find(is_it)?;
     let hours = policy.keep_for.as_secs() / 3600;
-    let limit = limit(policy)?;
+    let limit = policy.limit()?;
     let bytes = seen.cache.map(|(_, mounts)| mounts).filter(|bytes| *bytes > limit)?;
     Some(note(
         "cache-mounts",

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::history::copied::Differences;
-use crate::history::{BuildId, Entry};
+use crate::history::{BuildId, CollectionRule};
 
 /// Why a step ran, and how sure that is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,7 +23,14 @@ pub enum Reason {
     /// The cache was not to be read (`--no-cache`).
     Requested,
     /// No earlier build is remembered that did it to its end.
-    FirstBuild,
+    FirstBuild {
+        /// The newest build of the same on another engine or builder, whose cache this one does not have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elsewhere: Option<Elsewhere>,
+        /// A cache that was to be read and could not be.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        missing_cache: Option<String>,
+    },
     /// It says something else, or one above it does that makes no step by itself: ENV, ARG, USER, SHELL.
     Instruction {
         /// What it said; `None` for one that is new.
@@ -126,19 +133,25 @@ pub struct Since {
     /// Its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// A cache that was to be read and could not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_cache: Option<String>,
+    /// A build at the same time, on an engine that loses cache keys of builds that overlap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlapped: Option<BuildId>,
+    /// Where nothing else is known: a rule of garbage collection that can have taken it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionRule>,
 }
 
-impl Since {
-    pub(super) fn new(before: &Entry, build: &Entry) -> Self {
-        let (was, is) = (&before.engine.version, &build.engine.version);
-        let is_another = !was.is_empty() && !is.is_empty() && was != is;
-        Self {
-            cleaned: build.cleaned.filter(|at| *at > before.started),
-            pruned: build.pruned.filter(|at| *at > before.started),
-            from: is_another.then(|| was.clone()),
-            to: is_another.then(|| is.clone()),
-        }
-    }
+/// A build that was made elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The build.
+    pub build: BuildId,
+    /// Its builder; `None` for an engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builder: Option<String>,
 }
 
 /// What became of a cache mount.
@@ -173,6 +186,11 @@ impl Reason {
             _ => {}
         }
         self
+    }
+
+    /// No build before it, and nothing that would tell more.
+    pub(super) fn first_build() -> Self {
+        Self::FirstBuild { elsewhere: None, missing_cache: None }
     }
 
     pub(super) fn certain(self) -> Cause {

@@ -1,55 +1,66 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
-use crate::explain::cause::{Cause, Reason, Since};
-use crate::explain::files::{changed_files, files_are_known, same_files};
-use crate::explain::given::{
-    bases_are_known, changed_arguments, changed_setting, changes, moved, moved_base, moved_bases,
-    replaced_argument,
-};
-use crate::explain::ignored;
+use super::earlier::Earlier;
+use super::files::{files_are_known, same_files};
+use super::given::{moved, moved_bases};
+use super::same::{self, Given};
 use crate::history::copied::Differences;
 use crate::history::record::base_of;
-use crate::history::{BaseImage, Entry, Inputs, StepEntry, StepResult, TargetEntry};
+use crate::history::{BaseImage, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
 /// A target among the builds before it.
 pub(super) struct Chain<'a> {
-    target: &'a TargetEntry,
+    pub(super) target: &'a TargetEntry,
     /// Its instructions.
     pub(super) steps: Vec<&'a StepEntry>,
     /// Which of them ran, be it to their end or not.
     pub(super) ran: Vec<bool>,
     /// Targets of this build of which something ran.
     pub(super) others_ran: BTreeSet<String>,
-    build: &'a Entry,
+    pub(super) build: &'a Entry,
+    pub(super) earlier: Earlier<'a>,
     /// The target in earlier builds, the newest first.
-    before: Vec<Before<'a>>,
+    pub(super) before: Vec<Before<'a>>,
+    /// Whether steps are the same that are written so, and have the same below them; else only where that is sure.
+    by_text: bool,
+    /// By a step and another whose result it copies: in what that can differ and be the same.
+    harmless: RefCell<HashMap<(usize, usize), Names>>,
 }
 
 /// By the digest of a step those that it had in the sessions of an earlier build, as far as that can be told.
 pub type Digests = HashMap<String, Vec<String>>;
 
-struct Before<'a> {
-    entry: &'a Entry,
-    target: &'a TargetEntry,
-    steps: Vec<&'a StepEntry>,
+/// Names of files, settings and the like.
+type Names = Rc<BTreeSet<String>>;
+
+/// A target in an earlier build.
+pub(super) struct Before<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) target: &'a TargetEntry,
+    pub(super) steps: Vec<&'a StepEntry>,
     digests: Digests,
+    /// By the index of a step whether it was the same there, once that was asked.
+    same: RefCell<HashMap<usize, bool>>,
 }
 
 impl<'a> Chain<'a> {
     pub(super) fn new(
         target: &'a TargetEntry,
         build: &'a Entry,
-        earlier: &[&'a Entry],
+        earlier: Earlier<'a>,
         digests: &dyn Fn(&Entry) -> Digests,
     ) -> Self {
-        let before = earlier.iter().filter_map(|entry| {
+        let before = earlier.here.iter().filter_map(|entry| {
             let target = entry.targets.iter().find(|it| it.name == target.name)?;
             let steps = instructions(target);
             let is_known = !steps.is_empty();
-            is_known.then(|| Before { entry, target, steps, digests: digests(entry) })
+            let (digests, same) = (digests(entry), RefCell::default());
+            is_known.then_some(Before { entry, target, steps, digests, same })
         });
         let before = before.collect();
         let steps = instructions(target);
@@ -58,7 +69,13 @@ impl<'a> Chain<'a> {
         let ran = steps.iter().map(is_run).collect();
         let others = build.targets.iter().filter(|it| instructions(it).iter().any(is_run));
         let others_ran = others.map(|it| it.name.clone()).collect();
-        Self { target, steps, ran, others_ran, build, before }
+        let harmless = RefCell::default();
+        Self { target, steps, ran, others_ran, build, earlier, before, by_text: false, harmless }
+    }
+
+    /// The same, and what is written alike counts as the same.
+    pub(super) fn by_text(self) -> Self {
+        Self { by_text: true, ..self }
     }
 
     /// Whether a step ran, be it to its end or not.
@@ -66,179 +83,34 @@ impl<'a> Chain<'a> {
         self.ran[index]
     }
 
-    /// Why the step at `index` ran.
-    pub(super) fn cause(&self, index: usize) -> Cause {
-        let step = self.steps[index];
-        if self.nothing_was_to_be_cached() {
-            return Reason::Requested.certain();
-        }
-        if let Some(parent) = self.parents(index).into_iter().find(|parent| self.ran(*parent)) {
-            return follows(step, self.steps[parent], parent).certain();
-        }
-        let mut linked = self.linked(step);
-        if let Some((context, target)) = linked.find(|(_, it)| self.others_ran.contains(*it)) {
-            return Reason::Context { context: context.to_owned(), target: target.to_owned() }
-                .certain();
-        }
-        if let Some(built) = self.built_before(index) {
-            let reason = match self.target.inputs.no_cache {
-                // Of some stages the cache was not to be read, and nothing else happened.
-                true => Reason::Requested,
-                false => {
-                    let since = Since::new(built.entry, self.build);
-                    Reason::RecordGone { built: built.entry.id.clone(), since }
-                }
-            };
-            let certain = !self.target.inputs.no_cache
-                && self.all_files_are_known(index)
-                && bases_are_known(&built.target.inputs, &self.target.inputs);
-            return Cause { reason, certain };
-        }
-        let earlier = self.before.iter().find_map(|it| Some((it, it.counterpart(step)?)));
-        match earlier {
-            Some((before, old)) => self.difference(index, before, old),
-            None if self.before.is_empty() => Reason::FirstBuild.certain(),
-            None => new(step).certain(),
-        }
-    }
-
-    /// What differs between a step and what it was in an earlier build.
-    fn difference(&self, index: usize, before: &Before<'_>, old: &StepEntry) -> Cause {
-        let step = self.steps[index];
-        let (was, is) = (&before.target.inputs, &self.target.inputs);
-        if let Some(base) = base_of(&step.name).and_then(|(it, _)| moved_base(was, is, &it)) {
-            return base.certain();
-        }
-        if let Some(base) = self.moved_base_below(index, before) {
-            return base.certain();
-        }
-        let written = old.written.as_ref().zip(step.written.as_ref());
-        if old.instruction != step.instruction || written.is_some_and(|(was, is)| was != is) {
-            return self.another_text(before, old, step);
-        }
-        if let Some(cause) = changed_files(old, step) {
-            return ignored::by_ignore_file(&cause, (old, was), (step, is)).unwrap_or(cause);
-        }
-        if self.target.inputs.no_cache {
-            return Reason::Requested.likely();
-        }
-        let setting = self.setting_above(before, old, step);
-        if let Some(setting) = setting.filter(|_| step.instruction.starts_with("RUN ")) {
-            return setting.certain();
-        }
-        if self.is_same_operation(before, old, step) {
-            let changed = |ancestor: &usize| {
-                let step = self.steps[*ancestor];
-                before.counterpart(step).is_some_and(|old| changed_files(old, step).is_some())
-            };
-            return match self.ancestors(index).into_iter().find(changed) {
-                Some(ancestor) => follows(step, self.steps[ancestor], ancestor).likely(),
-                None => Reason::FirstBuild.likely(),
-            };
-        }
-        if let Some(context) = self.changed_link(before, step) {
-            return context.likely();
-        }
-        if let Some(moved) = moved_down(&before.steps, old, &self.steps, step) {
-            return moved.likely();
-        }
-        // Something is another one that makes no step of its own, or a step below, which came from the cache.
-        if let Some(base) = moved_bases(was, is).next() {
-            return match is.bases.len() {
-                1 => base.certain(),
-                _ => base.likely(),
-            };
-        }
-        let is_another = |parent: &usize| {
-            let parent = self.steps[*parent];
-            before.counterpart(parent).is_none_or(|old| key(old) != key(parent))
-        };
-        if let Some(parent) = self.parents(index).into_iter().find(is_another) {
-            return follows(step, self.steps[parent], parent).likely();
-        }
-        let mut arguments = changed_arguments(was, is);
-        if arguments.len() == 1 {
-            return arguments.remove(0).likely();
-        }
-        Reason::Unknown { changed: changes(was, is) }.likely()
-    }
-
-    /// Why a step has another text, or is written in another way.
-    fn another_text(&self, before: &Before<'_>, old: &StepEntry, step: &StepEntry) -> Cause {
-        let (was, is) = (&before.target.inputs, &self.target.inputs);
-        let texts = (old.instruction.as_str(), step.instruction.as_str());
-        let argument = replaced_argument(was, is, texts);
-        let is_known = old.written.is_some() && step.written.is_some();
-        if is_known && old.written == step.written {
-            // Values of variables are all that can be another one.
-            let setting = self.setting_above(before, old, step);
-            return match (argument, setting) {
-                (Some(argument), None) => argument.certain(),
-                (None, Some(setting)) => setting.certain(),
-                (Some(argument), Some(_)) => argument.likely(),
-                (None, None) => Reason::Unknown { changed: changes(was, is) }.likely(),
-            };
-        }
-        if let Some(argument) = argument.filter(|_| !is_known) {
-            // In another Dockerfile the text itself may have been changed so.
-            let certain = was.dockerfile_digest == is.dockerfile_digest;
-            return Cause { reason: argument, certain };
-        }
-        // What stood in its place may only have made room.
-        let is_gone = !self.steps.iter().any(|it| key(it) == key(old));
-        let from = (is_gone || key(old) == key(step)).then(|| old.instruction.clone());
-        Reason::Instruction { from, to: Some(step.instruction.clone()), above: false }.certain()
-    }
-
-    /// What is set above a step and was another thing, where both are known.
-    fn setting_above(
-        &self,
-        before: &Before<'_>,
-        old: &StepEntry,
-        step: &StepEntry,
-    ) -> Option<Reason> {
-        fn all<'s>(step: &StepEntry, inputs: &'s Inputs) -> Option<Vec<&'s str>> {
-            step.written.as_ref()?;
-            step.settings.iter().map(|at| Some(inputs.settings.get(*at)?.as_str())).collect()
-        }
-        let (was, is) = (all(old, &before.target.inputs)?, all(step, &self.target.inputs)?);
-        changed_setting(&was, &is)
-    }
-
     /// Named contexts of a step that are targets of the same build, each with its target.
-    fn linked<'s>(&'s self, step: &'s StepEntry) -> impl Iterator<Item = (&'s str, &'s str)> {
+    pub(super) fn linked<'s>(
+        &'s self,
+        step: &'s StepEntry,
+    ) -> impl Iterator<Item = (&'s str, &'s str)> {
         step.contexts.iter().filter_map(|context| {
             let place = self.target.inputs.contexts.get(context)?;
             Some((context.as_str(), place.strip_prefix("target:")?))
         })
     }
 
-    /// A named context of a step whose target was built from other things there.
-    fn changed_link(&self, before: &Before<'_>, step: &StepEntry) -> Option<Reason> {
-        fn find<'e>(entry: &'e Entry, name: &str) -> Option<&'e TargetEntry> {
-            entry.targets.iter().find(|target| target.name == name)
-        }
+    /// A named context of a step whose target was built from other things there, and the target.
+    pub(super) fn changed_link<'s>(
+        &'s self,
+        before: &Before<'_>,
+        step: &'s StepEntry,
+    ) -> Option<(&'s str, &'s str)> {
         let mut linked = self.linked(step);
-        let (context, target) =
-            linked.find(|(_, name)| match (find(self.build, name), find(before.entry, name)) {
-                (Some(is), Some(was)) => {
-                    let ids = (is.image_id.as_ref(), was.image_id.as_ref());
-                    matches!(ids, (Some(is), Some(was)) if is != was)
-                        || is.inputs.dockerfile_digest != was.inputs.dockerfile_digest
-                        || is.inputs.args != was.inputs.args
-                        || moved_bases(&was.inputs, &is.inputs).next().is_some()
-                }
-                _ => true,
-            })?;
-        Some(Reason::Context { context: context.to_owned(), target: target.to_owned() })
-    }
-
-    /// `--no-cache` for all stages: everything that can run did.
-    pub(super) fn nothing_was_to_be_cached(&self) -> bool {
-        self.target.inputs.no_cache
-            && self.steps.iter().all(|step| {
-                step.result != StepResult::Cached || StepName::parse(&step.name).is_base()
-            })
+        linked.find(|(_, name)| match (target(self.build, name), target(before.entry, name)) {
+            (Some(is), Some(was)) => {
+                let ids = (is.image_id.as_ref(), was.image_id.as_ref());
+                matches!(ids, (Some(is), Some(was)) if is != was)
+                    || is.inputs.dockerfile_digest != was.inputs.dockerfile_digest
+                    || is.inputs.args != was.inputs.args
+                    || !has_same_sources(self.build, before.entry, name)
+            }
+            _ => true,
+        })
     }
 
     /// The newest run of a step in the builds before, with the same text.
@@ -249,42 +121,9 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The runs that the result of a step can be of, the newest first: those that were asked for the same, else those of the
-    /// same text. Empty where none is remembered.
-    pub(super) fn runs(&self, index: usize) -> Vec<&'a StepEntry> {
-        let (step, below) = (self.steps[index], self.ancestors(index));
-        let runs = |is_it: &dyn Fn(&Before<'a>, &StepEntry) -> bool| -> Vec<&'a StepEntry> {
-            let run = |before: &Before<'a>| {
-                let old = before.counterpart(step)?;
-                (old.result == StepResult::Ran && is_it(before, old)).then_some(old)
-            };
-            self.before.iter().filter_map(run).collect()
-        };
-        let same = runs(&|before, _| self.had_result(before, index, &below));
-        // What a copy of another stage reads can be equal although that stage is another one.
-        match same.is_empty() {
-            true => runs(&|_, old| key(old) == key(step) && same_files(old, step)),
-            false => same,
-        }
-    }
-
     /// Steps that the one at `index` reads: those it names, else the one before it in its stage.
     pub(super) fn parents(&self, index: usize) -> Vec<usize> {
-        let step = self.steps[index];
-        let named = |(at, other): (usize, &&StepEntry)| {
-            (at != index && step.inputs.contains(&other.digest)).then_some(at)
-        };
-        let parents: Vec<usize> = self.steps.iter().enumerate().filter_map(named).collect();
-        if !parents.is_empty() {
-            return parents;
-        }
-        // The digest of a group of steps is not that of its last one.
-        let number = step.position.and_then(|(number, _)| number.checked_sub(1));
-        let is_before = |other: &&StepEntry| {
-            other.stage == step.stage && other.position.map(|(number, _)| number) == number
-        };
-        let before = number.and_then(|_| self.steps.iter().position(is_before));
-        before.into_iter().filter(|at| *at != index).collect()
+        parents(&self.steps, index)
     }
 
     /// All steps below the one at `index`.
@@ -302,35 +141,77 @@ impl<'a> Chain<'a> {
         found
     }
 
-    /// The newest earlier build in which the step had its result from the same sources.
-    fn built_before(&self, index: usize) -> Option<&Before<'a>> {
-        let below = self.ancestors(index);
-        self.before.iter().find(|before| self.had_result(before, index, &below))
+    /// The runs that can have made the result of a step, the newest first: those with the same text, up to the newest build that
+    /// was asked for the same and so had it. Empty where none is remembered.
+    pub(super) fn runs(&self, index: usize) -> Vec<&'a StepEntry> {
+        let step = self.steps[index];
+        let Some(newest) = self.before.iter().position(|before| self.had_result(before, index))
+        else {
+            return Vec::new();
+        };
+        let run = |before: &Before<'a>| {
+            let old = before.counterpart(step)?;
+            let is_it = old.result == StepResult::Ran && old.instruction == step.instruction;
+            is_it.then_some(old)
+        };
+        self.before[newest..].iter().filter_map(run).collect()
     }
 
-    /// Whether the step had its result there, and it and all `below` it the same sources. Engines do not always tell how
-    /// those below ended, but without their results it could not have had one.
-    fn had_result(&self, before: &Before<'a>, index: usize, below: &[usize]) -> bool {
-        let has_ended = before.counterpart(self.steps[index]).is_some_and(has_ended);
-        has_ended
-            && std::iter::once(&index).chain(below).all(|at| {
-                let step = self.steps[*at];
-                before.counterpart(step).is_some_and(|old| {
-                    self.is_same_operation(before, old, step) && same_files(old, step)
-                })
-            })
+    /// All runs of a step in the builds before that have the same text.
+    pub(super) fn all_runs(&self, index: usize) -> Vec<&'a StepEntry> {
+        let text = &self.steps[index].instruction;
+        let steps = self.before.iter().flat_map(|before| &before.steps).copied();
+        steps.filter(|old| old.result == StepResult::Ran && old.instruction == *text).collect()
+    }
+
+    /// The newest earlier build in which the step had its result from the same sources.
+    pub(super) fn built_before(&self, index: usize) -> Option<&Before<'a>> {
+        self.before.iter().find(|before| self.had_result(before, index))
+    }
+
+    /// Whether the step had its result there. Engines do not always tell how those below it ended, but without their results it
+    /// could not have had one.
+    fn had_result(&self, before: &Before<'a>, index: usize) -> bool {
+        before.counterpart(self.steps[index]).is_some_and(has_ended) && self.was_same(before, index)
+    }
+
+    /// Whether the step and all below it were asked to do the same there, with the same files.
+    fn was_same(&self, before: &Before<'a>, index: usize) -> bool {
+        if let Some(known) = before.same.borrow().get(&index) {
+            return *known;
+        }
+        // A graph that goes in a circle must not keep us.
+        before.same.borrow_mut().insert(index, true);
+        let step = self.steps[index];
+        let is_same = before.counterpart(step).is_some_and(|old| {
+            let is_it = self.is_same_operation(before, old, index)
+                || (self.by_text && self.is_written_alike(before, old, index));
+            is_it && same_files(old, step)
+        }) && self.parents(index).into_iter().all(|parent| {
+            self.was_same(before, parent) || self.had_same_content(before, index, parent)
+        });
+        before.same.borrow_mut().insert(index, is_same);
+        is_same
     }
 
     /// Whether a step was asked to do the same. A digest says so. That of a step above a build context differs with every
     /// session, though: then the text says so, where nothing differs that stands in no text.
-    fn is_same_operation(&self, before: &Before<'_>, old: &StepEntry, step: &StepEntry) -> bool {
+    pub(super) fn is_same_operation(
+        &self,
+        before: &Before<'a>,
+        old: &StepEntry,
+        index: usize,
+    ) -> bool {
+        let step = self.steps[index];
         // Operations do not always name the digest of a base image.
         if self.is_moved_base(before, step) {
             return false;
         }
         let (was, is) = (&before.target.inputs, &self.target.inputs);
         if before.is_digest(old, step) {
-            return true;
+            // Of what a linked target is made of it has all but the files.
+            let mut linked = self.linked(step);
+            return linked.all(|(_, name)| has_same_sources(self.build, before.entry, name));
         }
         if self.changed_link(before, step).is_some() {
             return false;
@@ -345,8 +226,91 @@ impl<'a> Chain<'a> {
         key(old) == key(step) && given_the_same()
     }
 
+    /// Whether a step is written as it was, and reads the steps that it read.
+    fn is_written_alike(&self, before: &Before<'a>, old: &StepEntry, index: usize) -> bool {
+        let step = self.steps[index];
+        let Some(place) = before.steps.iter().position(|it| it.digest == old.digest) else {
+            return false;
+        };
+        let mut was: Vec<&str> =
+            parents(&before.steps, place).into_iter().map(|at| &*before.steps[at].digest).collect();
+        let is = self.parents(index).into_iter().map(|at| before.counterpart(self.steps[at]));
+        let is: Option<Vec<&str>> = is.map(|it| it.map(|it| it.digest.as_str())).collect();
+        let Some(mut is) = is else { return false };
+        was.sort_unstable();
+        is.sort_unstable();
+        was == is
+            && !self.is_moved_base(before, step)
+            && self.changed_link(before, step).is_none()
+            && same::is_same(before.given(old), self.given(index))
+    }
+
+    fn given(&self, index: usize) -> Given<'_> {
+        Given { step: self.steps[index], inputs: &self.target.inputs }
+    }
+
+    /// Whether what a step copies of another stage was the same there, though that stage was another one: it differs in
+    /// nothing that made a difference in the builds before.
+    fn had_same_content(&self, before: &Before<'a>, index: usize, source: usize) -> bool {
+        if !self.by_text || self.steps[source].stage == self.steps[index].stage {
+            return false;
+        }
+        let harmless = self.harmless(index, source);
+        let mut all = self.ancestors(source);
+        all.push(source);
+        all.into_iter().all(|at| {
+            let old = before.counterpart(self.steps[at]).map(|old| before.given(old));
+            same::differences(old, Some(self.given(at))).is_subset(&harmless)
+        })
+    }
+
+    /// In what a stage differed from the build before in builds in which it was made anew, and a step that copies its result
+    /// came from the cache: without what else made that step run.
+    fn harmless(&self, index: usize, source: usize) -> Names {
+        if let Some(known) = self.harmless.borrow().get(&(index, source)) {
+            return known.clone();
+        }
+        let mut stage = self.ancestors(source);
+        stage.push(source);
+        let beside: Vec<usize> =
+            self.parents(index).into_iter().filter(|parent| !stage.contains(parent)).collect();
+        let mut harmless = BTreeSet::new();
+        for pair in self.before.windows(2).rev() {
+            let (now, then) = (&pair[0], &pair[1]);
+            let ran = |at: &usize| {
+                let step = now.counterpart(self.steps[*at]);
+                step.is_some_and(|step| step.result == StepResult::Ran)
+            };
+            let (Some(step), Some(old)) =
+                (now.counterpart(self.steps[index]), then.counterpart(self.steps[index]))
+            else {
+                continue;
+            };
+            let differences: BTreeSet<String> = stage
+                .iter()
+                .flat_map(|at| {
+                    let [was, is] = [then, now].map(|build| {
+                        build.counterpart(self.steps[*at]).map(|step| build.given(step))
+                    });
+                    same::differences(was, is)
+                })
+                .collect();
+            if step.result == StepResult::Cached && stage.iter().any(ran) {
+                harmless.extend(differences);
+            } else if step.result == StepResult::Ran
+                && !beside.iter().any(ran)
+                && same::is_same(then.given(old), now.given(step))
+            {
+                harmless.retain(|it| !differences.contains(it));
+            }
+        }
+        let harmless = Rc::new(harmless);
+        self.harmless.borrow_mut().insert((index, source), harmless.clone());
+        harmless
+    }
+
     /// Whether of every step that reads a context it is known which files.
-    fn all_files_are_known(&self, index: usize) -> bool {
+    pub(super) fn all_files_are_known(&self, index: usize) -> bool {
         let mut steps = self.ancestors(index);
         steps.push(index);
         steps.iter().all(|at| files_are_known(self.steps[*at]))
@@ -367,23 +331,22 @@ impl<'a> Chain<'a> {
     }
 
     /// Whether the step begins a stage with another image than before.
-    fn is_moved_base(&self, before: &Before<'_>, step: &StepEntry) -> bool {
+    pub(super) fn is_moved_base(&self, before: &Before<'_>, step: &StepEntry) -> bool {
         let Some((reference, _)) = base_of(&step.name) else { return false };
         let is_it = |base: &&BaseImage| base.reference == reference;
         let base = self.target.inputs.bases.iter().find(is_it);
         base.is_some_and(|base| moved(base, &before.target.inputs).is_some())
     }
-
-    /// The base image on which the step at `index` stands, if it is another one than before: where it has no digest of a
-    /// registry, the operations above it are the same.
-    fn moved_base_below(&self, index: usize, before: &Before<'_>) -> Option<Reason> {
-        let mut below = self.ancestors(index).into_iter().map(|at| self.steps[at]);
-        let (reference, _) = base_of(&below.find(|step| self.is_moved_base(before, step))?.name)?;
-        moved_base(&before.target.inputs, &self.target.inputs, &reference)
-    }
 }
 
 impl<'a> Before<'a> {
+    fn given<'s>(&self, step: &'s StepEntry) -> Given<'s>
+    where
+        'a: 's,
+    {
+        Given { step, inputs: &self.target.inputs }
+    }
+
     /// Whether `step` had the digest of `old` there.
     fn is_digest(&self, old: &StepEntry, step: &StepEntry) -> bool {
         let known = self.digests.get(&step.digest);
@@ -391,7 +354,7 @@ impl<'a> Before<'a> {
     }
 
     /// What a step was: the same, else the same instruction, else what stood in its place.
-    fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
+    pub(super) fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
         let find =
             |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
         let place =
@@ -410,40 +373,56 @@ pub(super) fn key(step: &StepEntry) -> String {
     StepName::parse(&step.name).key()
 }
 
-/// The cause of a step that is new.
-pub(super) fn new(step: &StepEntry) -> Reason {
-    Reason::Instruction { from: None, to: Some(step.instruction.clone()), above: false }
+/// Steps that the one at `index` reads: those it names, else the one before it in its stage.
+fn parents(steps: &[&StepEntry], index: usize) -> Vec<usize> {
+    let step = steps[index];
+    let named = |(at, other): (usize, &&StepEntry)| {
+        (at != index && step.inputs.contains(&other.digest)).then_some(at)
+    };
+    let parents: Vec<usize> = steps.iter().enumerate().filter_map(named).collect();
+    if !parents.is_empty() {
+        return parents;
+    }
+    // The digest of a group of steps is not that of its last one.
+    let number = step.position.and_then(|(number, _)| number.checked_sub(1));
+    let is_before = |other: &&StepEntry| {
+        other.stage == step.stage && other.position.map(|(number, _)| number) == number
+    };
+    let before = number.and_then(|_| steps.iter().position(is_before));
+    before.into_iter().filter(|at| *at != index).collect()
 }
 
-/// Whether another step stands right above a step than did before, and which.
-pub(super) fn moved_down(
-    before: &[&StepEntry],
-    old: &StepEntry,
-    now: &[&StepEntry],
-    step: &StepEntry,
-) -> Option<Reason> {
-    let above = |steps: &[&StepEntry], of: &StepEntry| {
-        let (number, _) = of.position?;
-        let is_it = |it: &&&StepEntry| {
-            it.stage == of.stage && it.position.is_some_and(|(other, _)| other + 1 == number)
+fn target<'e>(build: &'e Entry, name: &str) -> Option<&'e TargetEntry> {
+    build.targets.iter().find(|target| target.name == name)
+}
+
+/// Whether the files and base images of a target were the same in both builds, and those of the targets that it stands on.
+fn has_same_sources(now: &Entry, then: &Entry, name: &str) -> bool {
+    let mut open = vec![name];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        let (Some(is), Some(was)) = (target(now, name), target(then, name)) else { return false };
+        let old = instructions(was);
+        let has_same_files = |step: &&StepEntry| {
+            let old = old.iter().find(|old| key(old) == key(step));
+            old.is_none_or(|old| same_files(old, step))
         };
-        steps.iter().find(is_it).map(|it| (key(it), it.instruction.clone()))
-    };
-    let ((was, from), (is, to)) = (above(before, old)?, above(now, step)?);
-    let (from, to) = (Some(from), Some(to));
-    (was != is).then_some(Reason::Instruction { from, to, above: true })
+        if moved_bases(&was.inputs, &is.inputs).next().is_some()
+            || !instructions(is).iter().all(has_same_files)
+        {
+            return false;
+        }
+        let contexts = is.inputs.contexts.values();
+        open.extend(contexts.filter_map(|place| place.strip_prefix("target:")));
+    }
+    true
 }
 
 pub(super) fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
     target.steps.iter().filter(|step| step.is_instruction()).collect()
-}
-
-pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usize) -> Reason {
-    if step.stage == parent.stage {
-        Reason::EarlierStep { because_of_step }
-    } else {
-        Reason::Stage { because_of_step }
-    }
 }
 
 pub(super) fn has_ended(step: &StepEntry) -> bool {

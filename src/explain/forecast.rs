@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::cause::{Cause, Reason};
-use super::chain::{Chain, Digests, follows};
-use super::{Explanation, Step, Target, here, recall, step};
+use super::causes::follows;
+use super::chain::{Chain, Digests};
+use super::earlier::Earlier;
+use super::{Explanation, Step, Target, recall, step};
 use crate::history::{Entry, StepEntry, TargetEntry};
 use crate::progress::StepName;
 
@@ -16,17 +18,19 @@ pub struct Known<'a> {
     pub uncached: HashSet<String>,
     /// Whether the engine still has what a run of a step made, as far as it tells.
     pub is_kept: &'a dyn Fn(&StepEntry) -> bool,
+    /// Whether the engine may have what such a step makes from another run than those that are given.
+    pub is_made_elsewhere: &'a dyn Fn(&StepEntry, &[&StepEntry]) -> bool,
 }
 
 /// What of `build` would run, and why. None of its steps has.
 pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> Explanation {
     recall(&mut build, &mut others);
-    let here = here(&build, &others);
+    let earlier = Earlier::new(&build, &others);
     let mut ran = BTreeSet::new();
     let mut targets: Vec<(usize, Target)> = Vec::new();
     for index in in_order(&build.targets) {
         let target = &build.targets[index];
-        let mut chain = Chain::new(target, &build, &here, known.digests);
+        let mut chain = Chain::new(target, &build, earlier.clone(), known.digests).by_text();
         chain.others_ran.clone_from(&ran);
         let causes = causes(&mut chain, known);
         if causes.iter().any(Option::is_some) {
@@ -81,7 +85,9 @@ fn causes(chain: &mut Chain<'_>, known: &Known<'_>) -> Vec<Option<Cause>> {
                 Some(Cause { reason: reason @ Reason::RecordGone { .. }, .. }) => {
                     is_gone[index] = is_lost(chain, index, known).then(|| reason.likely());
                 }
-                other => causes[index] = other.map(|cause| doubted(cause, &causes)),
+                other => {
+                    causes[index] = other.map(|cause| doubted(cause, &causes, chain, index, known));
+                }
             }
         }
         chain.ran[index] = causes[index].is_some();
@@ -103,10 +109,20 @@ fn cause(chain: &Chain<'_>, index: usize) -> Option<Cause> {
     }
 }
 
-/// What follows from a step is no surer than what makes that step run.
-fn doubted(cause: Cause, causes: &[Option<Cause>]) -> Cause {
-    let below = cause.reason.because_of_step().and_then(|step| causes[step].as_ref());
-    let certain = cause.certain && below.is_none_or(|below| below.certain);
+/// What follows from a step is no surer than what makes that step run; and what the engine has of somebody else may be just
+/// what is asked for.
+fn doubted(
+    cause: Cause,
+    causes: &[Option<Cause>],
+    chain: &Chain<'_>,
+    index: usize,
+    known: &Known<'_>,
+) -> Cause {
+    let certain = cause.certain
+        && match cause.reason.because_of_step() {
+            Some(step) => causes[step].as_ref().is_none_or(|below| below.certain),
+            None => !(known.is_made_elsewhere)(chain.steps[index], &chain.all_runs(index)),
+        };
     Cause { certain, ..cause }
 }
 
@@ -172,7 +188,12 @@ mod tests {
     fn foreseen(next: Entry, others: &[Entry], kept: &[&str]) -> Vec<Option<(Reason, bool)>> {
         let is_kept = |run: &StepEntry| kept.contains(&run.instruction.as_str());
         let uncached = HashSet::new();
-        let known = Known { digests: &|_| Digests::new(), uncached, is_kept: &is_kept };
+        let known = Known {
+            digests: &|_| Digests::new(),
+            uncached,
+            is_kept: &is_kept,
+            is_made_elsewhere: &|_, _| false,
+        };
         let explanation = forecast(next, others.to_vec(), &known);
         assert_eq!(explanation.build, None);
         let steps = explanation.targets[0].steps.iter();
@@ -197,7 +218,7 @@ mod tests {
     fn an_unknown_project_would_run_everything_but_its_base() {
         let first = foreseen(steps(2, StepResult::NotRun), &[], &[]);
         let follows = Reason::EarlierStep { because_of_step: 1 };
-        assert_eq!(first, [None, Some((Reason::FirstBuild, true)), Some((follows, true))]);
+        assert_eq!(first, [None, Some((Reason::first_build(), true)), Some((follows, true))]);
     }
 
     #[test]
@@ -208,7 +229,12 @@ mod tests {
         cached.targets[0].steps[1].seconds = 0.0;
         let others = [cached, steps(1, StepResult::Ran)];
         let uncached = [next.targets[0].steps[1].digest.clone()].into();
-        let known = Known { digests: &|_| Digests::new(), uncached, is_kept: &|_| true };
+        let known = Known {
+            digests: &|_| Digests::new(),
+            uncached,
+            is_kept: &|_| true,
+            is_made_elsewhere: &|_, _| false,
+        };
         let explanation = forecast(next, others.to_vec(), &known);
         let steps = &explanation.targets[0].steps;
         assert_eq!(steps[1].cause, Some(Reason::Requested.certain()));

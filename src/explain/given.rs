@@ -5,8 +5,13 @@ use std::collections::BTreeSet;
 use super::cause::Reason;
 use crate::history::{BaseImage, Inputs};
 
-/// What `base` was in an earlier build, where that is known to be another image.
+/// What `base` was in an earlier build, where that is known to be another image: one with other layers, where these are known.
 pub(super) fn moved<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
+    renamed(base, before).filter(|was| was.layers.is_none() || was.layers != base.layers)
+}
+
+/// The same, and it may have the same layers.
+fn renamed<'a>(base: &BaseImage, before: &'a Inputs) -> Option<&'a BaseImage> {
     let was = before.bases.iter().find(|it| it.reference == base.reference)?;
     (was.digest != base.digest && was.digest.is_some() && base.digest.is_some()).then_some(was)
 }
@@ -18,13 +23,17 @@ pub(super) fn bases_are_known(old: &Inputs, new: &Inputs) -> bool {
 
 /// The base images that are others than before.
 pub(super) fn moved_bases(old: &Inputs, new: &Inputs) -> impl Iterator<Item = Reason> {
-    new.bases.iter().filter_map(|base| {
-        Some(Reason::Base {
-            reference: base.reference.clone(),
-            from: moved(base, old)?.digest.clone(),
-            to: base.digest.clone(),
-        })
-    })
+    new.bases.iter().filter_map(|base| Some(another(moved(base, old)?, base)))
+}
+
+/// The same, and they may have the same layers.
+pub(super) fn renamed_bases(old: &Inputs, new: &Inputs) -> impl Iterator<Item = Reason> {
+    new.bases.iter().filter_map(|base| Some(another(renamed(base, old)?, base)))
+}
+
+fn another(was: &BaseImage, is: &BaseImage) -> Reason {
+    let (reference, from, to) = (is.reference.clone(), was.digest.clone(), is.digest.clone());
+    Reason::Base { reference, from, to }
 }
 
 /// The same of one image.
@@ -74,7 +83,7 @@ pub(super) fn changed_setting(old: &[&str], new: &[&str]) -> Option<Reason> {
 }
 
 /// `ENV A` of `ENV A=1`, `USER` of `USER 1`.
-fn setting_name(text: &str) -> &str {
+pub(super) fn setting_name(text: &str) -> &str {
     let end = if text.starts_with("ENV ") || text.starts_with("ARG ") { '=' } else { ' ' };
     text.split(end).next().unwrap_or(text)
 }

@@ -5,12 +5,15 @@
 
 mod advice;
 mod cause;
+mod causes;
 mod chain;
+mod earlier;
 mod files;
 mod forecast;
 mod given;
 mod ignored;
 mod recorded;
+mod same;
 mod slower;
 #[cfg(test)]
 mod tests;
@@ -21,9 +24,10 @@ use serde::Serialize;
 
 use crate::history::{BuildId, Entry, StepEntry, StepResult, TargetEntry, copied};
 use chain::Chain;
+use earlier::Earlier;
 
 pub use advice::{Advice, Habit};
-pub use cause::{Cause, Change, Loss, PathChange, Reason, Since};
+pub use cause::{Cause, Change, Elsewhere, Loss, PathChange, Reason, Since};
 pub use chain::Digests;
 pub use forecast::{Known, forecast};
 pub use recorded::by_engine;
@@ -131,9 +135,9 @@ impl Target {
 /// Explains `build` by the builds `earlier`, the newest first. Of these count the ones of the same directory on the same
 /// engine.
 pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
-    let here = here(build, earlier);
+    let known = Earlier::new(build, earlier);
     let targets = build.targets.iter().filter(|target| target.same_as.is_none()).map(|target| {
-        let chain = Chain::new(target, build, &here, &|_| HashMap::new());
+        let chain = Chain::new(target, build, known.clone(), &|_| HashMap::new());
         let steps = chain.steps.iter().enumerate().map(|(index, entry)| Step {
             cause: chain.ran(index).then(|| chain.cause(index)),
             slower: slower::slower(entry, target, build, earlier),
@@ -146,16 +150,6 @@ pub fn explain(build: &Entry, earlier: &[Entry]) -> Explanation {
         }
     });
     Explanation { build: Some(build.id.clone()), targets: targets.collect(), advice: Vec::new() }
-}
-
-/// The builds before `build` of the same directory on the same engine.
-fn here<'a>(build: &Entry, earlier: &'a [Entry]) -> Vec<&'a Entry> {
-    let here = |it: &&Entry| {
-        it.project_directory == build.project_directory
-            && it.engine.id == build.engine.id
-            && it.started < build.started
-    };
-    earlier.iter().filter(here).collect()
 }
 
 /// A step of which it is known how it ended, not why.

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::cause::{Cause, Reason, Since};
-use super::chain::{Chain, follows, has_ended, instructions, key, moved_down, new};
+use super::cause::{Cause, Reason};
+use super::causes::{follows, moved_down, new};
+use super::chain::{Chain, has_ended, instructions, key};
+use super::earlier::Earlier;
 use super::given::{changed_arguments, changes, replaced_argument};
 use super::{Explanation, Step, Target, explained};
 use crate::history::{Inputs, StepEntry, TargetEntry};
@@ -14,7 +16,7 @@ use crate::recorded::{Exec, Kinship, Operation, Recorded};
 pub fn by_engine(build: &Recorded, before: &[Recorded], kinship: Kinship) -> Explanation {
     let entry = &build.entry;
     let targets = entry.targets.iter().map(|target| {
-        let chain = Chain::new(target, entry, &[], &|_| HashMap::new());
+        let chain = Chain::new(target, entry, Earlier::default(), &|_| HashMap::new());
         let before = before.iter().filter_map(Before::new).collect();
         let this = Explained { chain, build, target, before };
         let cause = |index: usize| match (this.cause(index), kinship) {
@@ -87,7 +89,7 @@ impl<'a> Explained<'a> {
             .find_map(|before| Some(Pair { before, old: self.counterpart(before, step)?, step }));
         match pair {
             Some(pair) => self.difference(pair),
-            None if self.before.is_empty() => Reason::FirstBuild.certain(),
+            None if self.before.is_empty() => self.chain.earlier.first_build(self.target).certain(),
             None => new(step).certain(),
         }
     }
@@ -103,7 +105,7 @@ impl<'a> Explained<'a> {
             let among = operation.paths.clone();
             return Reason::Files { paths: Vec::new(), among }.likely();
         }
-        let since = Since::new(&before.build.entry, &self.build.entry);
+        let since = self.chain.earlier.since(&before.build.entry, &self.build.entry, self.target);
         let built = before.build.entry.id.clone();
         let certain = match operation {
             Some(operation) => !operation.stands_on_files && images_are_known(operation),
@@ -122,7 +124,7 @@ impl<'a> Explained<'a> {
         match operations {
             Some((new, old)) if new.own != old.own => self.another_operation(pair, old, new),
             Some(_) => self.another_below(pair),
-            None if self.is_same(pair) => Reason::FirstBuild.likely(),
+            None if self.is_same(pair) => Reason::first_build().likely(),
             // What a build that failed did is told by the names of its steps alone.
             None if pair.old.instruction != pair.step.instruction => another_text(pair).likely(),
             None => other(was, is),
@@ -354,7 +356,7 @@ mod tests {
             .values_mut()
             .for_each(|it| it.images.values_mut().for_each(|it| *it = None));
         assert!(!cause(&unknown, &[then], Kinship::Same).certain);
-        assert_eq!(cause(&between, &[], Kinship::Same), Reason::FirstBuild.certain());
+        assert_eq!(cause(&between, &[], Kinship::Same), Reason::first_build().certain());
     }
 
     #[test]

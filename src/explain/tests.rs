@@ -78,7 +78,7 @@ fn only_the_last_build_here_counts() {
     other_engine.engine.id = "another".to_owned();
     for earlier in [vec![], vec![elsewhere], vec![other_engine], vec![four(4, ALL, 1, 1)]] {
         let causes = causes(&four(3, ALL, 2, 1), &earlier);
-        assert_eq!(causes[1], Some(Reason::FirstBuild.certain()));
+        assert_eq!(causes[1], Some(Reason::first_build().certain()));
         assert_eq!(causes[2], Some(Reason::EarlierStep { because_of_step: 1 }.certain()));
     }
 }
@@ -134,6 +134,7 @@ fn a_base_that_moved_is_the_cause() {
     let base = |digest: &str| BaseImage {
         reference: "docker.io/library/python:3".to_owned(),
         digest: Some(digest.to_owned()),
+        layers: None,
     };
     let mut first = four(1, ALL, 1, 1);
     first.targets[0].inputs.bases = vec![base("sha256:a")];
@@ -241,7 +242,7 @@ fn what_failed_before_was_not_built_before() {
     failed.targets[0].steps[2].result = StepResult::Failed;
     failed.targets[0].steps[3].result = StepResult::NotRun;
     let causes = causes(&four(2, [false, false, true, true], 1, 1), &[failed]);
-    assert_eq!(causes[2], Some(Reason::FirstBuild.likely()));
+    assert_eq!(causes[2], Some(Reason::first_build().likely()));
 }
 
 /// Engines up to 20.10 may not tell how a step ended that another build did at the same time.
@@ -250,7 +251,7 @@ fn what_ran_had_what_is_below_it() {
     let mut first = four(1, ALL, 1, 1);
     first.targets[0].steps[0].result = StepResult::NotRun;
     let causes = causes(&four(2, [false, true, true, true], 1, 1), &[first.clone()]);
-    let since = Since::new(&first, &four(2, ALL, 1, 1));
+    let since = Since::default();
     let gone = Reason::RecordGone { built: first.id, since };
     assert_eq!(causes[1].as_ref().map(|it| &it.reason), Some(&gone));
 }

@@ -44,8 +44,27 @@ pub struct Entry {
     /// When anybody else had last pruned build cache of the engine, after `clean` did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Timestamp>,
+    /// What garbage collection takes of the layer cache there, in the order of its rules; empty where nothing ran, or the engine
+    /// did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collection: Vec<CollectionRule>,
     /// The targets in the order of the plan.
     pub targets: Vec<TargetEntry>,
+}
+
+/// A rule of garbage collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CollectionRule {
+    /// It takes what was not used for so long; absent: at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<i64>,
+    /// It begins where the cache is larger than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// It begins where less than this of the disk is free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
 }
 
 /// An engine as it names itself. All empty where it did not tell in time.
@@ -280,6 +299,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// Whether the value of a build argument was not kept, since its name says that it is a secret.
+    pub fn is_hidden(&self, argument: &str) -> bool {
+        self.args.get(argument).is_some_and(|value| value == REDACTED)
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -293,6 +317,10 @@ pub struct BaseImage {
     /// Digest of its manifest where it was pulled, else the id of the engine's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The chain of its layers (OCI chain id), where the engine has it and names it by a manifest: two of these can have the
+    /// same layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<String>,
 }
 
 /// Files of a directory that an instruction covers, as they were sent to the engine; links and the

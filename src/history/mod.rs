@@ -19,8 +19,8 @@ pub mod store;
 pub(crate) mod testing;
 
 pub use entry::{
-    BaseImage, CacheMount, CopiedFile, CopiedFiles, EngineInfo, Entry, Inputs, Interval, Outcome,
-    SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+    BaseImage, CacheMount, CollectionRule, CopiedFile, CopiedFiles, EngineInfo, Entry, Inputs,
+    Interval, Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
 pub use id::BuildId;
 pub use output::LastOutput;

@@ -26,6 +26,7 @@ pub(crate) fn build(number: u32, outcome: Outcome, steps: Vec<StepEntry>) -> Ent
         stopped: None,
         cleaned: None,
         pruned: None,
+        collection: Vec::new(),
         targets: vec![TargetEntry {
             service: "api".to_owned(),
             name: "api".to_owned(),

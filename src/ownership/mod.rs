@@ -40,6 +40,12 @@ impl Kept {
     pub fn has(&self, run: &StepEntry) -> bool {
         records::have_result(&self.0, &remembered::step(run))
     }
+
+    /// Whether a result of such a step is there that none of these `runs` made, as far as that can be told.
+    pub fn has_of_another_run(&self, step: &StepEntry, runs: &[&StepEntry]) -> bool {
+        let runs: Vec<_> = runs.iter().map(|run| remembered::step(run)).collect();
+        records::have_result_of_another(&self.0, &remembered::step(step), &runs)
+    }
 }
 
 /// Names of the projects whose labels the engine's things carry.

@@ -68,6 +68,7 @@ pub fn entry(record: Record<'_>) -> Option<Recorded> {
         started,
         removals: &removals.before(started),
         pruned: pruned.filter(|at| *at < started),
+        collection: &[],
         trace: &trace,
         summary: &trace.summary(took),
         targets: &[(name, facts)].into(),

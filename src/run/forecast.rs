@@ -70,8 +70,7 @@ impl Ready<'_> {
         copied::add(&origins, &trace, &mut facts, |name, _| {
             listings.get(name).cloned().unwrap_or_default()
         });
-        let images = bases::of_run(&trace, prepared.surroundings.engine.as_ref()).await;
-        facts.values_mut().for_each(|facts| facts.images.clone_from(&images));
+        bases::add(&trace, prepared.surroundings.engine.as_ref(), &told, &mut facts).await;
         let ended = memory::Ended {
             redactor,
             started: Timestamp::now(),
@@ -90,7 +89,15 @@ impl Ready<'_> {
         let uncached = definitions(&graphs).flat_map(Definition::uncached).collect();
         let digests = |earlier: &Entry| digests(&graphs, &facts, earlier);
         let is_kept = |run: &StepEntry| cache.as_ref().is_none_or(|cache| cache.has(run));
-        let known = Known { digests: &digests, uncached, is_kept: &is_kept };
+        let is_made_elsewhere = |step: &StepEntry, runs: &[&StepEntry]| {
+            cache.as_ref().is_none_or(|cache| cache.has_of_another_run(step, runs))
+        };
+        let known = Known {
+            digests: &digests,
+            uncached,
+            is_kept: &is_kept,
+            is_made_elsewhere: &is_made_elsewhere,
+        };
         Ok(explain::forecast(entry, others, &known))
     }
 

@@ -15,7 +15,9 @@ use crate::compose::Project;
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::history::record::{self, TargetFacts};
-use crate::history::{BuildId, EngineInfo, Entry, Limits, Store, StoreError, cleaned, past};
+use crate::history::{
+    BuildId, CollectionRule, EngineInfo, Entry, Limits, Store, StoreError, cleaned, past,
+};
 use crate::inventory::EngineFacts;
 use crate::progress::estimate::Past;
 use crate::progress::{RunSummary, RunTrace};
@@ -25,7 +27,7 @@ use crate::up_to_date::Proofs;
 /// Builds read for an estimate: enough for medians of ten.
 const BUILDS: usize = 12;
 /// Builds read to foresee what would run: enough to find a state that somebody went back to.
-const FORECAST: usize = 40;
+const FORECAST: usize = 100;
 /// How long an answer of the engine is waited for once a build is over.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// One build in so many looks for what is too much: listing every project costs more than a build.
@@ -138,6 +140,7 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
         removals: &removals,
         // Removals of ours are prunes, too.
         pruned: run.told.pruned.filter(|at| removals.last().is_none_or(|own| *at > own)),
+        collection: &run.told.collection,
         trace: run.trace,
         summary: run.summary,
         targets: run.targets,
@@ -152,6 +155,8 @@ pub(super) struct Told {
     pub(super) engine: EngineInfo,
     /// When anybody last pruned its build cache.
     pub(super) pruned: Option<Timestamp>,
+    /// What its garbage collection takes of the layer cache.
+    pub(super) collection: Vec<CollectionRule>,
     /// Whether it may have taken samples of what steps use.
     pub(super) samples_resources: bool,
 }
@@ -166,7 +171,7 @@ impl Told {
         };
         let pruned = pruned.ok().and_then(Result::ok).flatten();
         let samples_resources = facts.cgroup_version == "2";
-        Self { engine: info(facts), pruned, samples_resources }
+        Self { engine: info(facts), pruned, samples_resources, ..Self::default() }
     }
 }
 

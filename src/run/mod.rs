@@ -4,6 +4,7 @@
 //! run their plans here.
 
 mod bases;
+mod collection;
 mod copied;
 mod forecast;
 mod largest;
@@ -160,7 +161,7 @@ fn builder_told(about: About, site: &Site) -> memory::Told {
     };
     let store = "buildkit".to_owned();
     let engine = EngineInfo { id: about.worker, version, store, builder };
-    memory::Told { engine, pruned: None, samples_resources: true }
+    memory::Told { engine, samples_resources: true, ..memory::Told::default() }
 }
 
 /// An error and its causes in one line.

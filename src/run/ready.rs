@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::{Finished, Run, Shown, WAITING};
-use super::{bases, builder_told, chain, copied, largest, memory, places, resources};
+use super::{bases, builder_told, chain, collection, copied, largest, memory, places, resources};
 use crate::app::App;
 use crate::error::CommandError;
 use crate::explain;
@@ -135,15 +135,15 @@ impl Ready<'_> {
             entry: None,
         };
         if self.run.memory.is_some() {
-            let told = match (asked, about) {
+            let mut told = match (asked, about) {
                 (Some(asked), _) => memory::told(asked).await,
                 (None, about) => builder_told(about.unwrap_or_default(), &self.site),
             };
-            let after = bases::of_run(&finished.trace, engine.as_ref()).await;
-            facts.values_mut().for_each(|facts| facts.images.clone_from(&after));
+            let after = bases::add(&finished.trace, engine.as_ref(), &told, &mut facts).await;
             if told.samples_resources {
                 resources::add(&control, &finished.trace, &mut facts).await;
             }
+            told.collection = collection::rules(&control, &finished.trace).await;
             finished.entry = self.remember(&finished, facts, &origins, told);
             if finished.entry.is_some() {
                 self.prove(&finished, &reports, &bases, &after).await;

@@ -26,6 +26,7 @@ pub fn targets(plan: &BuildPlan, jobs: &[Job]) -> BTreeMap<String, TargetFacts> 
             args: target.args.clone(),
             no_cache: target.no_cache || !target.no_cache_filter.is_empty(),
             images: BTreeMap::new(),
+            layers: BTreeMap::new(),
             contexts: target.contexts.clone(),
             options: options(&job.options.frontend_attrs),
             files: BTreeMap::new(),

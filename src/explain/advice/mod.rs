@@ -10,7 +10,8 @@ mod tests;
 
 use serde::Serialize;
 
-use super::{here, shown};
+use super::earlier::Earlier;
+use super::shown;
 use crate::history::{Entry, StepEntry, TargetEntry};
 use past::Past;
 
@@ -82,7 +83,7 @@ pub enum Habit {
 
 /// What `build` and the builds `others`, the newest first, prove. Each has to know what the others know of its files.
 pub(super) fn advice(build: &Entry, others: &[Entry]) -> Vec<Advice> {
-    let mut earlier = here(build, others);
+    let mut earlier = Earlier::new(build, others).here;
     earlier.truncate(BUILDS - 1);
     let targets = build.targets.iter().filter(|target| target.same_as.is_none());
     let mut found: Vec<Advice> =

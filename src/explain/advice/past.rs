@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::explain::cause::{Cause, Reason};
 use crate::explain::chain::Chain;
+use crate::explain::earlier::Earlier;
 use crate::history::{Entry, StepEntry, TargetEntry};
 use crate::progress::StepName;
 
@@ -30,7 +31,7 @@ impl<'a> Past<'a> {
         let own = find(build)?;
         let file = |it: &TargetEntry| it.inputs.dockerfile_digest.clone();
         let before = earlier.iter().find_map(|entry| find(entry));
-        let chain = Chain::new(own, build, earlier, &|_| HashMap::new());
+        let chain = Chain::new(own, build, Earlier::here(earlier), &|_| HashMap::new());
         let cause = |index: usize| chain.ran(index).then(|| chain.cause(index));
         let causes = (0..chain.steps.len()).map(cause).collect();
         let is_same = |other: &TargetEntry| file(other).is_some() && file(other) == file(own);

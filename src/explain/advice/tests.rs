@@ -164,7 +164,7 @@ fn arguments_and_bases_count_where_the_dockerfile_stayed() {
     let mut all = builds(plain, &[&[], &[], &[]]);
     for (entry, number) in all.iter_mut().zip(["3", "2", "1"]) {
         let reference = "docker.io/library/python:3".to_owned();
-        let base = BaseImage { reference, digest: Some(format!("sha256:{number}")) };
+        let base = BaseImage { reference, digest: Some(format!("sha256:{number}")), layers: None };
         entry.targets[0].inputs.bases = vec![base];
     }
     let found = advised(&all);

@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::dockerfile::{self, Outline};
 use crate::history::cleaned::Removals;
 use crate::history::{
-    BaseImage, BuildId, CacheMount, CopiedFiles, EngineInfo, Entry, Inputs, Interval, LastOutput,
-    Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
+    BaseImage, BuildId, CacheMount, CollectionRule, CopiedFiles, EngineInfo, Entry, Inputs,
+    Interval, LastOutput, Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason,
+    TargetEntry,
 };
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
@@ -38,6 +39,8 @@ pub struct Run<'a> {
     pub removals: &'a Removals,
     /// When anybody else had last pruned build cache of it.
     pub pruned: Option<Timestamp>,
+    /// The rules of its garbage collection.
+    pub collection: &'a [CollectionRule],
     /// What happened.
     pub trace: &'a RunTrace,
     /// How it ended.
@@ -71,6 +74,8 @@ pub struct TargetFacts {
     pub no_cache: bool,
     /// Ids that the engine's own images have of which it builds, by reference.
     pub images: BTreeMap<String, String>,
+    /// Chains of the layers of base images, by the digest of their manifests, where the engine tells them.
+    pub layers: BTreeMap<String, String>,
     /// Named contexts.
     pub contexts: BTreeMap<String, String>,
     /// Options that change what steps do ([`options`]).
@@ -128,6 +133,7 @@ pub fn record(run: &Run<'_>) -> Entry {
         }),
         cleaned: run.removals.results,
         pruned: run.pruned,
+        collection: run.collection.to_vec(),
         targets,
     }
 }
@@ -299,7 +305,8 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
             continue;
         }
         let digest = digest.or_else(|| facts.images.get(&reference).cloned());
-        bases.push(BaseImage { reference, digest });
+        let layers = digest.as_ref().and_then(|digest| facts.layers.get(digest).cloned());
+        bases.push(BaseImage { reference, digest, layers });
     }
     Inputs {
         context: redactor.text(&facts.context),

@@ -47,6 +47,7 @@ fn of_statuses(
     record(&Run {
         removals: &Removals::default(),
         pruned: None,
+        collection: &[],
         id: &BuildId::new(epoch(), "0000"),
         project: "p",
         project_directory: "/srv/p",

@@ -70,6 +70,13 @@ pub fn have_result(records: &[Record], step: &BuildStep) -> bool {
     })
 }
 
+/// Whether `records` have a result in the words of `step` that was made in none of `runs`.
+pub fn have_result_of_another(records: &[Record], step: &BuildStep, runs: &[BuildStep]) -> bool {
+    let made_by = |made: Timestamp| runs.iter().any(|run| within(&run.intervals, made));
+    let mut described = records.iter().filter(|record| describes(record, step));
+    described.any(|record| !record.created_at.is_some_and(made_by))
+}
+
 /// Steps that ran, of the project or of the others; each once though several targets share it.
 fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();

@@ -44,7 +44,10 @@ pub fn came_as_blob(description: &str) -> bool {
 /// Whether a record may be the result of this RUN.
 pub(super) fn is_result_of_run(description: &str, step: &BuildStep) -> bool {
     let Some(command) = description.strip_prefix(EXEC) else { return false };
-    let command = command.strip_prefix(SHELL).unwrap_or(command);
+    let (command, other_shell) = match command.strip_prefix(SHELL) {
+        Some(command) => (command, None),
+        None => (command, without_shell(command)),
+    };
     // Lines that the Dockerfile continues leave runs of blanks, between flags, too.
     let mut words = step.instruction().split_whitespace();
     words.next();
@@ -54,8 +57,37 @@ pub(super) fn is_result_of_run(description: &str, step: &BuildStep) -> bool {
         // A step's name has only the beginning of a here-document.
         return command.contains("<<") || command.contains("/dev/pipes/");
     }
-    let shown = shown.strip_prefix(SHELL).unwrap_or(&shown);
-    fills(&squeezed(command), &squeezed(shown))
+    let shown = squeezed(shown.strip_prefix(SHELL).unwrap_or(&shown));
+    fills(&squeezed(command), &shown)
+        || other_shell.is_some_and(|command| fills(&squeezed(command), &shown))
+}
+
+/// Programs that SHELL names.
+const SHELLS: [&str; 9] = ["sh", "bash", "ash", "dash", "ksh", "zsh", "fish", "pwsh", "powershell"];
+
+/// The command that a shell is given, where the Dockerfile has a SHELL of its own: `make` of
+/// `/bin/bash -o pipefail -c make`. A step's name does not say that.
+fn without_shell(command: &str) -> Option<&str> {
+    let (program, mut rest) = command.split_once(' ')?;
+    let name = program.rsplit('/').next().unwrap_or(program);
+    if !SHELLS.contains(&name) {
+        return None;
+    }
+    // An option that ends with `o` has a word of its own behind it.
+    let mut is_word = false;
+    loop {
+        let (word, after) = rest.split_once(' ')?;
+        let is_option = word.starts_with(['-', '+']);
+        if !is_option && !is_word {
+            return None;
+        }
+        let is_last = word.ends_with('c') || word.eq_ignore_ascii_case("-command");
+        if is_option && !word.starts_with("--") && is_last {
+            return Some(after);
+        }
+        is_word = is_option && word.ends_with(['o', 'O']);
+        rest = after;
+    }
 }
 
 /// Without what quoting and line breaks change.
@@ -182,6 +214,15 @@ mod tests {
             ("mount / from exec /bin/sh -c echo $UNSET", "[2/3] RUN echo $UNSET", true),
             ("mount / from exec /bin/sh -c <<EOF\nmake\nEOF", "[2/3] RUN <<EOF (make...)", true),
             ("[2/3] COPY f /f", "[2/3] RUN f /f", false),
+            ("mount / from exec /bin/bash -o pipefail -c make all", "[2/3] RUN make all", true),
+            ("mount / from exec /bin/bash -euo pipefail -c make  all", "[2/3] RUN make all", true),
+            ("mount / from exec /bin/sh -e -c make all", "[2/3] RUN make all", true),
+            ("mount / from exec /bin/bash -o pipefail -c make all", "[2/3] RUN make", false),
+            ("mount / from exec /bin/sh -c bash -c make", "[2/3] RUN make", false),
+            ("mount / from exec /bin/sh -c bash -c make", "[2/3] RUN bash -c make", true),
+            ("mount / from exec python -c make", "[2/3] RUN make", false),
+            ("mount / from exec bash script -c make", "[2/3] RUN make", false),
+            ("mount / from exec bash --norc make", "[2/3] RUN make", false),
         ] {
             assert_eq!(is_result_of_run(description, &step(name)), same, "{description} / {name}");
         }

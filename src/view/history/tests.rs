@@ -39,7 +39,11 @@ fn entries() -> Vec<Entry> {
     last.targets[0].size_bytes = Some(256_500_000);
     last.targets[0].inputs = Inputs {
         args: [("V".to_owned(), "2".to_owned())].into(),
-        bases: vec![BaseImage { reference: "python:3.12".into(), digest: Some("sha256:1".into()) }],
+        bases: vec![BaseImage {
+            reference: "python:3.12".into(),
+            digest: Some("sha256:1".into()),
+            layers: None,
+        }],
         ..Inputs::default()
     };
     let mut entries = vec![

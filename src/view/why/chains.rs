@@ -33,7 +33,9 @@ pub(in crate::view) fn surprises(target: &Target) -> Vec<Chain<'_>> {
     let mut chains = all(target);
     chains.retain(|chain| {
         let cause = chain.first.cause.as_ref();
-        !cause.is_none_or(|cause| matches!(cause.reason, Reason::FirstBuild | Reason::Requested))
+        !cause.is_none_or(|cause| {
+            matches!(cause.reason, Reason::FirstBuild { .. } | Reason::Requested)
+        })
     });
     sort(&mut chains);
     chains

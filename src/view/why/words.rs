@@ -1,7 +1,8 @@
 //! Causes in words.
 
 use crate::dockerfile::without_options;
-use crate::explain::{Change, Loss, PathChange, Reason, Since, Step};
+use crate::explain::{Change, Elsewhere, Loss, PathChange, Reason, Since, Step};
+use crate::history::CollectionRule;
 use crate::terminal::format;
 use crate::view::table;
 
@@ -9,6 +10,8 @@ use crate::view::table;
 const ENGINE: &str = "the engine";
 /// Files of one cause that are named.
 const NAMED: usize = 5;
+/// In seconds.
+const DAY: i64 = 24 * 3600;
 
 /// What is said of a build that was made, or would be.
 pub(in crate::view) struct Words {
@@ -49,10 +52,11 @@ pub(in crate::view) fn because(step: &Step) -> String {
     let builder = step.builder.as_deref().map(|name| format!("the builder {}", table::cell(name)));
     let because = match &cause.reason {
         Reason::Requested => "because the cache was not to be read".to_owned(),
-        Reason::FirstBuild => {
-            let place = builder.as_deref().unwrap_or("this engine");
-            format!("because no earlier build of it is remembered on {place}")
-        }
+        Reason::FirstBuild { elsewhere, missing_cache } => format!(
+            "because no earlier build of it is remembered on {}{}",
+            builder.as_deref().unwrap_or("this engine"),
+            first_here(elsewhere.as_ref(), missing_cache.as_deref())
+        ),
         Reason::Instruction { from, to, above } => {
             instruction(from.as_deref(), to.as_deref(), *above)
         }
@@ -141,6 +145,20 @@ fn loss(mount: &str, lost: Loss) -> String {
     }
 }
 
+/// `; build 20261124-100000-0000 was made on another engine, and the cache … could not be read`.
+fn first_here(elsewhere: Option<&Elsewhere>, missing_cache: Option<&str>) -> String {
+    let made = elsewhere.map(|Elsewhere { build, builder }| {
+        let place = builder.as_deref().map(|name| format!("the builder {}", table::cell(name)));
+        format!("build {build} was made on {}", place.as_deref().unwrap_or("another engine"))
+    });
+    let all: Vec<String> = made.into_iter().chain(missing_cache.map(unread)).collect();
+    if all.is_empty() { String::new() } else { format!("; {}", all.join(", and ")) }
+}
+
+fn unread(cache: &str) -> String {
+    format!("the cache {} could not be read", table::cell(cache))
+}
+
 /// `, but clean removed build cache, and the engine was updated from 28.4.0 to 28.5.2`.
 fn happened(since: &Since, place: &str) -> String {
     let updated = since.from.as_deref().zip(since.to.as_deref()).map(|(from, to)| {
@@ -148,8 +166,37 @@ fn happened(since: &Since, place: &str) -> String {
     });
     let cleaned = since.cleaned.map(|_| "`clean` removed build cache".to_owned());
     let pruned = since.pruned.map(|_| "somebody pruned build cache".to_owned());
-    let all: Vec<String> = cleaned.into_iter().chain(pruned).chain(updated).collect();
-    if all.is_empty() { String::new() } else { format!(", but {}", all.join(", and ")) }
+    let overlapped = since.overlapped.as_ref().map(|build| {
+        format!("build {build} overlapped, which can lose results before Docker 29.7")
+    });
+    let unread = since.missing_cache.as_deref().map(unread);
+    let all = cleaned.into_iter().chain(pruned).chain(updated).chain(unread).chain(overlapped);
+    let all: Vec<String> = all.collect();
+    if !all.is_empty() {
+        return format!(", but {}", all.join(", and "));
+    }
+    let collected = |rule| format!("; garbage collection may have taken it: {}", collects(rule));
+    since.collection.as_ref().map(collected).unwrap_or_default()
+}
+
+/// `it removes what was not used for 2 days where the cache takes more than 20.0 GB`.
+fn collects(rule: &CollectionRule) -> String {
+    let idle = rule.idle_seconds.map(|seconds| {
+        let days = seconds / DAY;
+        let time = match days {
+            0 | 1 => format!("{} h", seconds / 3600),
+            _ => format!("{days} days"),
+        };
+        format!(" what was not used for {time}")
+    });
+    let larger =
+        rule.max_bytes.map(|most| format!("the cache takes more than {}", format::bytes(most)));
+    let fuller =
+        rule.min_free_bytes.map(|least| format!("less than {} are free", format::bytes(least)));
+    let limits: Vec<String> = larger.into_iter().chain(fuller).collect();
+    let limits =
+        if limits.is_empty() { String::new() } else { format!(" where {}", limits.join(" or ")) };
+    format!("it removes{}{limits}", idle.as_deref().unwrap_or(" results"))
 }
 
 /// `a.txt changed; b.txt and c.txt are new`.
