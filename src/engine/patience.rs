@@ -16,7 +16,7 @@ const RETRY_AT_MOST: Duration = Duration::from_millis(800);
 /// How often the engine may miss something while it looks before it is believed.
 const ATTEMPTS: u32 = 6;
 
-/// Why there is no answer where the time for it is over.
+/// Why something is not known where the time for it is over.
 pub const TOO_SLOW: &str = "the engine was too slow";
 
 /// What `answer` becomes, where that is before `end`.

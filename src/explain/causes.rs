@@ -20,7 +20,7 @@ impl<'a> Chain<'a> {
         if self.nothing_was_to_be_cached() {
             return Reason::Requested.certain();
         }
-        if let Some(parent) = self.parents(index).into_iter().find(|parent| self.ran(*parent)) {
+        if let Some(parent) = self.parents(index).iter().copied().find(|parent| self.ran(*parent)) {
             return follows(step, self.steps[parent], parent).certain();
         }
         let mut linked = self.linked(step);
@@ -101,7 +101,7 @@ impl<'a> Chain<'a> {
             let parent = self.steps[*parent];
             before.counterpart(parent).is_none_or(|old| key(old) != key(parent))
         };
-        if let Some(parent) = self.parents(index).into_iter().find(is_another) {
+        if let Some(parent) = self.parents(index).iter().copied().find(is_another) {
             return follows(step, self.steps[parent], parent).likely();
         }
         let mut arguments = changed_arguments(was, is);

@@ -1,12 +1,13 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::earlier::Earlier;
 use super::files::{files_are_known, same_files};
 use super::given::{moved, moved_bases};
+use super::graph::{in_order, parents};
 use super::same::{self, Given};
 use crate::history::copied::Differences;
 use crate::history::record::base_of;
@@ -18,6 +19,8 @@ pub(super) struct Chain<'a> {
     pub(super) target: &'a TargetEntry,
     /// Its instructions.
     pub(super) steps: Vec<&'a StepEntry>,
+    /// By the place of a step those that it reads.
+    parents: Vec<Vec<usize>>,
     /// Which of them ran, be it to their end or not.
     pub(super) ran: Vec<bool>,
     /// Targets of this build of which something ran.
@@ -43,9 +46,11 @@ pub(super) struct Before<'a> {
     pub(super) entry: &'a Entry,
     pub(super) target: &'a TargetEntry,
     pub(super) steps: Vec<&'a StepEntry>,
+    parents: Vec<Vec<usize>>,
+    keys: Vec<String>,
     digests: Digests,
-    /// By the index of a step whether it was the same there, once that was asked.
-    same: RefCell<HashMap<usize, bool>>,
+    /// Which steps of the target were the same there, with all below them.
+    same: OnceCell<Vec<bool>>,
 }
 
 impl<'a> Chain<'a> {
@@ -59,8 +64,15 @@ impl<'a> Chain<'a> {
             let target = entry.targets.iter().find(|it| it.name == target.name)?;
             let steps = instructions(target);
             let is_known = !steps.is_empty();
-            let (digests, same) = (digests(entry), RefCell::default());
-            is_known.then_some(Before { entry, target, steps, digests, same })
+            is_known.then(|| Before {
+                entry,
+                target,
+                parents: parents(&steps),
+                keys: steps.iter().map(|step| key(step)).collect(),
+                steps,
+                digests: digests(entry),
+                same: OnceCell::new(),
+            })
         });
         let before = before.collect();
         let steps = instructions(target);
@@ -69,8 +81,18 @@ impl<'a> Chain<'a> {
         let ran = steps.iter().map(is_run).collect();
         let others = build.targets.iter().filter(|it| instructions(it).iter().any(is_run));
         let others_ran = others.map(|it| it.name.clone()).collect();
-        let harmless = RefCell::default();
-        Self { target, steps, ran, others_ran, build, earlier, before, by_text: false, harmless }
+        Self {
+            target,
+            parents: parents(&steps),
+            steps,
+            ran,
+            others_ran,
+            build,
+            earlier,
+            before,
+            by_text: false,
+            harmless: RefCell::default(),
+        }
     }
 
     /// The same, and what is written alike counts as the same.
@@ -121,24 +143,31 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// Steps that the one at `index` reads: those it names, else the one before it in its stage.
-    pub(super) fn parents(&self, index: usize) -> Vec<usize> {
-        parents(&self.steps, index)
+    /// Steps that the one at `index` reads.
+    pub(super) fn parents(&self, index: usize) -> &[usize] {
+        &self.parents[index]
     }
 
     /// All steps below the one at `index`.
     pub(super) fn ancestors(&self, index: usize) -> Vec<usize> {
         let mut found = Vec::new();
         let mut open = vec![index];
+        let mut is_found = vec![false; self.steps.len()];
+        is_found[index] = true;
         while let Some(at) = open.pop() {
             for parent in self.parents(at) {
-                if parent != index && !found.contains(&parent) {
-                    found.push(parent);
-                    open.push(parent);
+                if !std::mem::replace(&mut is_found[*parent], true) {
+                    found.push(*parent);
+                    open.push(*parent);
                 }
             }
         }
         found
+    }
+
+    /// The step at `index` and all below it.
+    fn part(&self, index: usize) -> Vec<usize> {
+        std::iter::once(index).chain(self.ancestors(index)).collect()
     }
 
     /// The runs that can have made the result of a step, the newest first: those with the same text, up to the newest build that
@@ -172,26 +201,25 @@ impl<'a> Chain<'a> {
     /// Whether the step had its result there. Engines do not always tell how those below it ended, but without their results it
     /// could not have had one.
     fn had_result(&self, before: &Before<'a>, index: usize) -> bool {
-        before.counterpart(self.steps[index]).is_some_and(has_ended) && self.was_same(before, index)
+        before.counterpart(self.steps[index]).is_some_and(has_ended)
+            && before.same.get_or_init(|| self.same_steps(before))[index]
     }
 
-    /// Whether the step and all below it were asked to do the same there, with the same files.
-    fn was_same(&self, before: &Before<'a>, index: usize) -> bool {
-        if let Some(known) = before.same.borrow().get(&index) {
-            return *known;
+    /// Which steps were asked to do the same there, with the same files, and so was everything below them.
+    fn same_steps(&self, before: &Before<'a>) -> Vec<bool> {
+        // In a graph that goes in a circle a step counts as the same until it is its turn.
+        let mut same = vec![true; self.steps.len()];
+        for index in in_order(&self.parents) {
+            let is_same = before.counterpart(self.steps[index]).is_some_and(|old| {
+                let is_it = self.is_same_operation(before, old, index)
+                    || (self.by_text && self.is_written_alike(before, old, index));
+                is_it && same_files(old, self.steps[index])
+            });
+            let mut parents = self.parents(index).iter();
+            same[index] =
+                is_same && parents.all(|it| same[*it] || self.had_same_content(before, index, *it));
         }
-        // A graph that goes in a circle must not keep us.
-        before.same.borrow_mut().insert(index, true);
-        let step = self.steps[index];
-        let is_same = before.counterpart(step).is_some_and(|old| {
-            let is_it = self.is_same_operation(before, old, index)
-                || (self.by_text && self.is_written_alike(before, old, index));
-            is_it && same_files(old, step)
-        }) && self.parents(index).into_iter().all(|parent| {
-            self.was_same(before, parent) || self.had_same_content(before, index, parent)
-        });
-        before.same.borrow_mut().insert(index, is_same);
-        is_same
+        same
     }
 
     /// Whether a step was asked to do the same. A digest says so. That of a step above a build context differs with every
@@ -233,8 +261,8 @@ impl<'a> Chain<'a> {
             return false;
         };
         let mut was: Vec<&str> =
-            parents(&before.steps, place).into_iter().map(|at| &*before.steps[at].digest).collect();
-        let is = self.parents(index).into_iter().map(|at| before.counterpart(self.steps[at]));
+            before.parents[place].iter().map(|at| &*before.steps[*at].digest).collect();
+        let is = self.parents(index).iter().map(|at| before.counterpart(self.steps[*at]));
         let is: Option<Vec<&str>> = is.map(|it| it.map(|it| it.digest.as_str())).collect();
         let Some(mut is) = is else { return false };
         was.sort_unstable();
@@ -256,9 +284,7 @@ impl<'a> Chain<'a> {
             return false;
         }
         let harmless = self.harmless(index, source);
-        let mut all = self.ancestors(source);
-        all.push(source);
-        all.into_iter().all(|at| {
+        self.part(source).into_iter().all(|at| {
             let old = before.counterpart(self.steps[at]).map(|old| before.given(old));
             same::differences(old, Some(self.given(at))).is_subset(&harmless)
         })
@@ -270,10 +296,9 @@ impl<'a> Chain<'a> {
         if let Some(known) = self.harmless.borrow().get(&(index, source)) {
             return known.clone();
         }
-        let mut stage = self.ancestors(source);
-        stage.push(source);
-        let beside: Vec<usize> =
-            self.parents(index).into_iter().filter(|parent| !stage.contains(parent)).collect();
+        let stage = self.part(source);
+        let beside = self.parents(index).iter().filter(|parent| !stage.contains(parent));
+        let beside: Vec<usize> = beside.copied().collect();
         let mut harmless = BTreeSet::new();
         for pair in self.before.windows(2).rev() {
             let (now, then) = (&pair[0], &pair[1]);
@@ -311,9 +336,7 @@ impl<'a> Chain<'a> {
 
     /// Whether of every step that reads a context it is known which files.
     pub(super) fn all_files_are_known(&self, index: usize) -> bool {
-        let mut steps = self.ancestors(index);
-        steps.push(index);
-        steps.iter().all(|at| files_are_known(self.steps[*at]))
+        self.part(index).iter().all(|at| files_are_known(self.steps[*at]))
     }
 
     /// The files in which what a step reads differs from the build before; `None` where that is not known.
@@ -359,8 +382,12 @@ impl<'a> Before<'a> {
             |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
         let place =
             |step: &StepEntry| (step.stage.clone(), step.position.map(|(number, _)| number));
+        let same_key = || {
+            let wanted = key(step);
+            Some(self.steps[self.keys.iter().position(|it| *it == wanted)?])
+        };
         find(&|old| self.is_digest(old, step))
-            .or_else(|| find(&|old| key(old) == key(step)))
+            .or_else(same_key)
             .or_else(|| {
                 find(&|old| old.position == step.position && old.instruction == step.instruction)
             })
@@ -371,25 +398,6 @@ impl<'a> Before<'a> {
 /// The stage and the text of a step.
 pub(super) fn key(step: &StepEntry) -> String {
     StepName::parse(&step.name).key()
-}
-
-/// Steps that the one at `index` reads: those it names, else the one before it in its stage.
-fn parents(steps: &[&StepEntry], index: usize) -> Vec<usize> {
-    let step = steps[index];
-    let named = |(at, other): (usize, &&StepEntry)| {
-        (at != index && step.inputs.contains(&other.digest)).then_some(at)
-    };
-    let parents: Vec<usize> = steps.iter().enumerate().filter_map(named).collect();
-    if !parents.is_empty() {
-        return parents;
-    }
-    // The digest of a group of steps is not that of its last one.
-    let number = step.position.and_then(|(number, _)| number.checked_sub(1));
-    let is_before = |other: &&StepEntry| {
-        other.stage == step.stage && other.position.map(|(number, _)| number) == number
-    };
-    let before = number.and_then(|_| steps.iter().position(is_before));
-    before.into_iter().filter(|at| *at != index).collect()
 }
 
 fn target<'e>(build: &'e Entry, name: &str) -> Option<&'e TargetEntry> {

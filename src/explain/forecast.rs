@@ -109,8 +109,8 @@ fn cause(chain: &Chain<'_>, index: usize) -> Option<Cause> {
     }
 }
 
-/// What follows from a step is no surer than what makes that step run; and what the engine has of somebody else may be just
-/// what is asked for.
+/// What follows from a step is only as sure as what makes that step run; and what the engine has of somebody else may be
+/// just what is asked for.
 fn doubted(
     cause: Cause,
     causes: &[Option<Cause>],
@@ -143,7 +143,7 @@ fn add_what_is_gone(
     causes: &mut [Option<Cause>],
     is_gone: Vec<Option<Cause>>,
 ) {
-    let parents: Vec<Vec<usize>> = (0..causes.len()).map(|it| chain.parents(it)).collect();
+    let parents: Vec<Vec<usize>> = (0..causes.len()).map(|it| chain.parents(it).to_vec()).collect();
     let mut is_needed: Vec<bool> =
         (0..causes.len()).map(|step| !parents.iter().any(|of| of.contains(&step))).collect();
     for index in (0..causes.len()).rev() {

@@ -11,6 +11,7 @@ mod earlier;
 mod files;
 mod forecast;
 mod given;
+mod graph;
 mod ignored;
 mod recorded;
 mod same;

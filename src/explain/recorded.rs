@@ -76,7 +76,7 @@ impl<'a> Explained<'a> {
         if self.chain.nothing_was_to_be_cached() {
             return Reason::Requested.certain();
         }
-        let mut parents = self.chain.parents(index).into_iter();
+        let mut parents = self.chain.parents(index).iter().copied();
         if let Some(parent) = parents.find(|parent| self.chain.ran(*parent)) {
             return follows(step, self.chain.steps[parent], parent).certain();
         }

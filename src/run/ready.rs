@@ -140,10 +140,13 @@ impl Ready<'_> {
                 (None, about) => builder_told(about.unwrap_or_default(), &self.site),
             };
             let after = bases::add(&finished.trace, engine.as_ref(), &told, &mut facts).await;
-            if told.samples_resources {
-                resources::add(&control, &finished.trace, &mut facts).await;
-            }
-            told.collection = collection::rules(&control, &finished.trace).await;
+            let samples = async {
+                if told.samples_resources {
+                    resources::add(&control, &finished.trace, &mut facts).await;
+                }
+            };
+            let rules = collection::rules(&control, &finished.trace);
+            (told.collection, ()) = tokio::join!(rules, samples);
             finished.entry = self.remember(&finished, facts, &origins, told);
             if finished.entry.is_some() {
                 self.prove(&finished, &reports, &bases, &after).await;

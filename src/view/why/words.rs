@@ -167,7 +167,9 @@ fn happened(since: &Since, place: &str) -> String {
     let cleaned = since.cleaned.map(|_| "`clean` removed build cache".to_owned());
     let pruned = since.pruned.map(|_| "somebody pruned build cache".to_owned());
     let overlapped = since.overlapped.as_ref().map(|build| {
-        format!("build {build} overlapped, which can lose results before Docker 29.7")
+        format!(
+            "build {build} overlapped, which can lose results before BuildKit 0.32 (Docker 29.7)"
+        )
     });
     let unread = since.missing_cache.as_deref().map(unread);
     let all = cleaned.into_iter().chain(pruned).chain(updated).chain(unread).chain(overlapped);
