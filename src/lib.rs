@@ -77,6 +77,7 @@ pub mod progress;
 pub mod projects;
 pub mod recorded;
 pub mod redact;
+pub mod registry;
 pub mod remote;
 pub mod run;
 pub mod scope;

@@ -19,6 +19,7 @@ use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, ConnectorSettings};
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::registry::logins::CredentialStore;
 use crate::signal::Interrupt;
 use crate::targets::caches::{CachePolicy, CacheSetting};
 use crate::targets::{TargetOptions, TargetSet, from_compose};
@@ -190,6 +191,11 @@ impl App {
         self.docker_config.get_or_init(|| {
             DockerConfig::of_user(&self.environment.variables, self.environment.home.as_deref())
         })
+    }
+
+    /// Logins to registries.
+    pub fn logins(&self) -> CredentialStore {
+        CredentialStore::new(self.docker_config().clone(), self.environment.variables.clone())
     }
 
     /// The proxies that docker's configuration has for builds on this engine, as build arguments.

@@ -28,6 +28,9 @@ pub enum ManifestError {
     /// It names what this program does not write.
     #[error("{0:?} is not the name of an archive")]
     Name(String),
+    /// It names what is not there by something else than a digest.
+    #[error("{0:?} is not a digest")]
+    Digest(String),
 }
 
 /// The document.
@@ -108,10 +111,15 @@ impl Manifest {
             return Err(ManifestError::Schema(head.schema));
         }
         let manifest: Self = serde_json::from_slice(text)?;
-        match manifest.mounts.values().find(|mount| !is_archive(&mount.archive)) {
-            Some(mount) => Err(ManifestError::Name(mount.archive.clone())),
-            None => Ok(manifest),
+        for mount in manifest.mounts.values() {
+            if !is_archive(&mount.archive) {
+                return Err(ManifestError::Name(mount.archive.clone()));
+            }
+            if !is_digest(&mount.archive_digest) {
+                return Err(ManifestError::Digest(mount.archive_digest.clone()));
+            }
         }
+        Ok(manifest)
     }
 
     /// The document.
@@ -149,10 +157,17 @@ fn is_archive(name: &str) -> bool {
     else {
         return false;
     };
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_plain = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let key = slug.rsplit('-').next().unwrap_or_default();
     is_plain && key.len() == 8 && is_hex(key) && digest.len() == 12 && is_hex(digest)
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && is_hex(digits))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -165,7 +180,7 @@ mod tests {
             id: "/c".into(),
             target: "/c".into(),
             archive: archive.into(),
-            archive_digest: "sha256:0".into(),
+            archive_digest: DIGEST.into(),
             archive_bytes: 1,
             digest: "sha256:1".into(),
             bytes: 10,
@@ -181,6 +196,8 @@ mod tests {
     }
 
     const NAME: &str = "root-cache-pip-01234567.0123456789ab.tar.zst";
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
     fn what_is_written_is_read() {
@@ -207,6 +224,13 @@ mod tests {
             manifest.mounts.insert("c".into(), saved(archive));
             let refused = Manifest::read(&manifest.text()).unwrap_err();
             assert!(matches!(refused, ManifestError::Name(_)), "{archive}: {refused}");
+        }
+        for digest in ["sha256:0", "../../x", "", &DIGEST.to_uppercase()] {
+            let mut manifest = Manifest::default();
+            let archive_digest = digest.to_owned();
+            manifest.mounts.insert("c".into(), SavedMount { archive_digest, ..saved(NAME) });
+            let refused = Manifest::read(&manifest.text()).unwrap_err();
+            assert!(matches!(refused, ManifestError::Digest(_)), "{digest}: {refused}");
         }
         for text in
             ["", "{}", "[]", r#"{"schema":"other/v1"}"#, r#"{"schema":"doc2md-docker/cache/v1"}"#]

@@ -1,10 +1,10 @@
-//! Cache mounts that survive their engine: which there are, what they hold, and how that is kept in a folder.
+//! Cache mounts that survive their engine: which there are, what they hold, and how that is kept elsewhere.
 //!
 //! [`mount`] finds the mounts of services in their Dockerfiles and among an engine's records, [`archive`] is the form in
 //! which a mount is kept, [`manifest`] what is said of it, [`summary`] what tells whether something changed, [`value`] what
 //! tells whether a mount is worth it. All of that is
 //! pure. [`save`], [`restore`] and [`list`] work on one mount each, over a line to a step of the engine; [`transfer`] runs
-//! that step. `docs/design/cache.md` has the rules.
+//! that step, [`storage`] keeps archives. `docs/design/cache.md` has the rules.
 
 pub mod archive;
 mod list;
@@ -14,6 +14,7 @@ pub mod mount;
 pub mod report;
 mod restore;
 mod save;
+pub mod storage;
 pub mod summary;
 pub mod transfer;
 pub mod value;

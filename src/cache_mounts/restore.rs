@@ -1,9 +1,7 @@
-//! Restores a mount from an archive: nothing gets near the mount before the digest of the file is right, and nothing into its
+//! Restores a mount from an archive: nothing gets near the mount before the digest of a file is right, and nothing into its
 //! place before all of it has come and the digest of what was in it is right, too.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use zstd::stream::read::Decoder;
@@ -11,8 +9,8 @@ use zstd::stream::read::Decoder;
 use super::archive::{Fault, Reader};
 use super::list::{Content, list};
 use super::manifest::SavedMount;
+use super::storage::{Opening, Storage};
 use crate::buildkit::mover::{Connection, End, MoveError};
-use crate::files::read;
 use crate::sight::EntryKind;
 
 /// Bytes that are read at a time.
@@ -78,10 +76,10 @@ pub enum RestoreError {
     },
 }
 
-/// Restores the mount at the other end from the archive of `saved` in `folder`.
+/// Restores the mount at the other end from the archive of `saved`.
 pub(super) fn restore(
     line: &mut Connection,
-    folder: &Path,
+    storage: &Storage,
     saved: &SavedMount,
     existing: Existing,
 ) -> Result<Restored, RestoreError> {
@@ -93,12 +91,12 @@ pub(super) fn restore(
         return Ok(Restored::Occupied(now));
     }
     let archive = || saved.archive.clone();
-    let file = read::open(&folder.join(&saved.archive)).map_err(MoveError::from)?;
-    if file_digest(&file).map_err(MoveError::from)? != saved.archive_digest {
-        return Err(RestoreError::Digest { archive: archive() });
-    }
+    let from = storage.open(saved).map_err(|why| match why {
+        Opening::Digest => RestoreError::Digest { archive: archive() },
+        Opening::File(error) => MoveError::from(error).into(),
+    })?;
     let is_right = |digest: &str| digest == saved.digest;
-    let tar = decoder(file, WINDOW).map_err(MoveError::from)?;
+    let tar = decoder(from, WINDOW).map_err(MoveError::from)?;
     unpack(line, tar, is_right, existing).map_err(|error| error.of(archive()))
 }
 
@@ -211,19 +209,4 @@ pub(super) fn unpack(
         Existing::Replace | Existing::Keep => End::Replace,
     })?;
     if right { Ok(Restored::Written { files, bytes }) } else { Err(Unpacking::Digest) }
-}
-
-/// The digest of a file, which is read from its beginning and then stands there again.
-fn file_digest(mut file: &File) -> io::Result<String> {
-    use std::io::Seek as _;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hash.update(&buffer[..read]),
-        }
-    }
-    file.rewind()?;
-    Ok(format!("sha256:{}", hex::encode(hash.finalize())))
 }

@@ -4,7 +4,6 @@
 //! nothing any more. The memory that it takes does not depend on the size: a window of half a megabyte, and buffers.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +12,7 @@ use zstd::stream::write::Encoder;
 use super::archive::Writer;
 use super::list::Content;
 use super::manifest::{SavedMount, archive_name};
+use super::storage::{Complete, Storage};
 use super::summary::Summary;
 use crate::buildkit::mover::{Connection, Contents, MoveError};
 use crate::files::partial;
@@ -162,11 +162,11 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Saves the mount at the other end into `folder`, unless it is as it was saved before. Files that were used the longest
-/// ago are left out where all of them have more than `max_bytes`.
+/// Saves the mount at the other end, unless it is as it was saved before. Files that were used the longest ago are left out
+/// where all of them have more than `max_bytes`.
 pub(super) fn save(
     line: &mut Connection,
-    folder: &Path,
+    storage: &Storage,
     slug: &str,
     known: Option<&SavedMount>,
     max_bytes: Option<u64>,
@@ -177,31 +177,29 @@ pub(super) fn save(
     if before.is_empty {
         return Ok(Saved::Empty);
     }
-    let is_there = |known: &&SavedMount| {
-        let file = folder.join(&known.archive).symlink_metadata();
-        file.is_ok_and(|file| file.is_file() && file.len() == known.archive_bytes)
-    };
-    if known.filter(is_there).is_some_and(|known| known.is_of(&before.summary, max_bytes)) {
+    if let Some(known) = known.filter(|known| known.is_of(&before.summary, max_bytes))
+        && storage.has(known)?
+    {
         return Ok(Saved::Unchanged(before));
     }
     let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
-    let file = partial::file(folder, 0o644)?;
+    let file = partial::file(storage.folder(), 0o644)?;
     let since_when = Instant::now();
     let (archive, file) = write(line, since, file, Form::Zstd)?;
-    let name = archive_name(slug, &archive.digest);
-    file.persist(&folder.join(&name))?;
     let is_trimmed = since != i64::MIN;
     let left_out = (
         before.counts.files.saturating_sub(archive.content.counts.files),
         before.counts.bytes.saturating_sub(archive.content.counts.bytes),
     );
-    Ok(Saved::Written(Archive {
-        name,
+    let archive = Archive {
+        name: archive_name(slug, &archive.digest),
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
-        took: since_when.elapsed(),
         ..archive
-    }))
+    };
+    let (name, digest, bytes) = (&archive.name, &archive.file_digest, archive.file_bytes);
+    storage.put(file, Complete { name, digest, bytes })?;
+    Ok(Saved::Written(Archive { took: since_when.elapsed(), ..archive }))
 }
 
 /// Writes everything in the mount at the other end to one archive.

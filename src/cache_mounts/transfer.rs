@@ -1,7 +1,6 @@
 //! Runs one step of the engine for all mounts, and tells what became of each. The part of the room that asks an engine.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -9,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::list::{Content, list};
 use super::restore::{self, Existing, RestoreError, Restored};
 use super::save::{self, Destination, Exported, Form, Saved};
+use super::storage::Storage;
 use super::{CacheMount, Manifest, SavedMount};
 use crate::buildkit::mover::{self, Access, Connection, End, MoveError, Moving};
 use crate::buildkit::{Control, SolveError, TransportError};
@@ -77,14 +77,14 @@ impl Site<'_> {
         self.run(mounts, Access::Read, |_, _| Ok(())).await
     }
 
-    /// Saves each mount into `folder`, beside what `manifest` knows of it.
+    /// Saves each mount into `storage`, unless it is as `manifest` knows it.
     ///
     /// # Errors
     /// No mount could be saved.
     pub async fn save(
         &self,
         mounts: &[&CacheMount],
-        folder: &Path,
+        storage: &Arc<Storage>,
         manifest: &Manifest,
         max_bytes: Option<u64>,
     ) -> Result<Vec<Result<Saved, MountError>>, TransferError> {
@@ -95,30 +95,29 @@ impl Site<'_> {
         };
         let known: Arc<Vec<(String, Option<SavedMount>)>> =
             Arc::new(mounts.iter().map(known).collect());
-        let folder: Arc<PathBuf> = Arc::new(folder.to_owned());
+        let storage = storage.clone();
         self.read(mounts, move |index, line| {
             let (slug, saved) = &known[index];
-            Ok(save::save(line, &folder, slug, saved.as_ref(), max_bytes)?)
+            Ok(save::save(line, &storage, slug, saved.as_ref(), max_bytes)?)
         })
         .await
     }
 
-    /// Restores each mount from its archive in `folder`.
+    /// Restores each mount from its archive, where that is.
     ///
     /// # Errors
     /// No mount could be restored.
     pub async fn restore(
         &self,
-        mounts: &[(&CacheMount, &SavedMount)],
-        folder: &Path,
+        mounts: &[(&CacheMount, &SavedMount, &Arc<Storage>)],
         existing: Existing,
     ) -> Result<Vec<Result<Restored, MountError>>, TransferError> {
-        let saved: Arc<Vec<SavedMount>> =
-            Arc::new(mounts.iter().map(|(_, saved)| (*saved).clone()).collect());
-        let folder: Arc<PathBuf> = Arc::new(folder.to_owned());
-        let mounts: Vec<&CacheMount> = mounts.iter().map(|(mount, _)| *mount).collect();
+        let saved = mounts.iter().map(|(_, saved, at)| ((*saved).clone(), Arc::clone(at)));
+        let saved: Arc<Vec<(SavedMount, Arc<Storage>)>> = Arc::new(saved.collect());
+        let mounts: Vec<&CacheMount> = mounts.iter().map(|(mount, ..)| *mount).collect();
         self.run(&mounts, Access::Write, move |index, line| {
-            Ok(restore::restore(line, &folder, &saved[index], existing)?)
+            let (saved, storage) = &saved[index];
+            Ok(restore::restore(line, storage, saved, existing)?)
         })
         .await
     }

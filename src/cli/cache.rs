@@ -19,11 +19,11 @@ pub enum CacheCommand {
     ///
     /// What each holds, when it was last used, and which instructions use it. Each is looked into, with a step of a build.
     Ls(CacheLsArgs),
-    /// Save cache mounts to a folder.
+    /// Save cache mounts to a folder or a registry.
     ///
     /// One archive for each and a manifest. What did not change since it was saved or restored is not written again.
     Save(CacheSaveArgs),
-    /// Restore cache mounts from a folder.
+    /// Restore cache mounts from a folder or a registry.
     ///
     /// Each is exchanged as a whole, once its archive has been checked. One that holds something is left alone.
     Restore(CacheRestoreArgs),
@@ -60,7 +60,10 @@ pub struct CacheSaveArgs {
     /// Services [default: all that are built].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Folder to save to: DIR, or type=local,dest=DIR.
+    /// Where to: DIR, or type=registry,ref=REF.
+    ///
+    /// type=local,dest=DIR is a folder, too. A tag of a registry gets a layer for each mount, with docker's login;
+    /// registry.insecure=true takes any certificate, or none.
     #[arg(long, value_name = "DEST")]
     pub to: String,
     /// What files of a mount may have together, such as 2GB.
@@ -93,9 +96,11 @@ pub struct CacheRestoreArgs {
     /// Services [default: all that are built].
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Folder to restore from: DIR, or type=local,src=DIR.
-    #[arg(long, value_name = "SRC")]
-    pub from: String,
+    /// Where from: DIR, or type=registry,ref=REF; repeatable.
+    ///
+    /// Each mount comes from the first one that has it: the branch's tag, then that of main.
+    #[arg(long, value_name = "SRC", required = true)]
+    pub from: Vec<String>,
     /// Replace what mounts hold.
     #[arg(long, conflicts_with = "merge")]
     pub force: bool,

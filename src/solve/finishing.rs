@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::buildkit::session::auth::CredentialStore;
 use crate::diagnose::{self, OutputHints};
 use crate::engine::{Engine, ImageFacts, RegistryCredentials, registry_of};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{FailureKind, Transferred};
+use crate::registry::logins::CredentialStore;
 use crate::solve::failure;
 use crate::solve::job::Job;
 use crate::solve::loading::{self, Trouble};

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::buildkit::SolveOptions;
-use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
 use crate::progress::Transferred;
+use crate::registry::logins::CredentialStore;
 use crate::solve::node_fit::NAME;
 use crate::solve::request::LayerCacheRequest;
 use crate::solve::stores::IndexUpdate;

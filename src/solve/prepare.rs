@@ -10,7 +10,6 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::buildkit::session::Opening;
-use crate::buildkit::session::auth::CredentialStore;
 use crate::buildkit::{self, About, Control};
 use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
@@ -19,6 +18,7 @@ use crate::engine::docker_config::DockerConfig;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference;
+use crate::registry::logins::CredentialStore;
 use crate::remote::is_fetched_by_engine;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use crate::buildkit::session::auth::{self, CredentialStore};
+use crate::buildkit::session::auth;
 use crate::buildkit::session::content::{self, ContentStores, Directory};
 use crate::buildkit::session::file_send::{Destination, ExportReport, FileSend};
 use crate::buildkit::session::file_sync::{FileSync, LocalDir, SyncReport};
@@ -26,6 +26,7 @@ use crate::buildkit::session::{Opening, Services, Session};
 use crate::buildkit::{SolveOptions, TransportError};
 use crate::engine::docker_config::DockerConfig;
 use crate::progress::Transferred;
+use crate::registry::logins::CredentialStore;
 use crate::solve::request::{Export, SolveRequest};
 use crate::solve::stores::EXPORT_STORE;
 use crate::targets::spec::{Secret, SecretLocation, SshKey};
@@ -186,7 +187,7 @@ fn serve(
         CredentialStore::new(providers.docker_config.clone(), providers.environment.clone());
     let mut services = Services::default()
         .with_diff_copy(files(&request.directories, report))
-        .with(logins.into_service(), auth::METHODS);
+        .with(auth::service(logins), auth::METHODS);
     let secrets = secrets(request, providers)?;
     if !secrets.is_empty() {
         services = services.with(secrets.into_service(), secrets::METHODS);

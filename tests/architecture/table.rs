@@ -67,6 +67,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "environment",
             "error",
             "files",
+            "registry",
             "settings",
             "signal",
             "targets",
@@ -121,7 +122,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "build_context", may: &["files"], never: PURE },
     Room {
         place: "buildkit",
-        may: &["build_context", "dockerfile", "engine", "files", "progress", "sight"],
+        may: &["build_context", "dockerfile", "engine", "files", "progress", "registry", "sight"],
         never: CLIENT,
     },
     // Archives, manifests and what Dockerfiles ask for: values.
@@ -134,6 +135,8 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "cache_mounts/list.rs", may: &["buildkit"], never: SERVICE },
     Room { place: "cache_mounts/save.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
     Room { place: "cache_mounts/restore.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
+    // Folders and registries.
+    Room { place: "cache_mounts/storage", may: &["files", "registry"], never: SERVICE },
     Room {
         place: "cache_mounts/transfer.rs",
         may: &["buildkit", "engine", "sight"],
@@ -344,6 +347,8 @@ pub(crate) const ROOMS: &[Room] = &[
         never: SERVICE,
     },
     Room { place: "redact", may: &[], never: PURE },
+    // It asks registries itself, with docker's logins.
+    Room { place: "registry", may: &["engine", "files"], never: SERVICE },
     Room { place: "remote.rs", may: &[], never: PURE },
     Room {
         place: "run",
@@ -416,6 +421,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "nearest",
             "progress",
             "redact",
+            "registry",
             "remote",
             "targets",
             "unreachable",

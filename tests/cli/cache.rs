@@ -20,7 +20,9 @@ fn wrong_places_and_sizes_are_refused() {
     for (args, code, words) in [
         (&["save"][..], 2, "--to"),
         (&["save", "--to", ""], 2, "names no folder"),
-        (&["save", "--to", "type=registry,ref=x"], 2, "type=local,dest=DIR"),
+        (&["save", "--to", "type=gha"], 2, "type=local,dest=DIR"),
+        (&["save", "--to", "type=registry"], 2, "names no ref"),
+        (&["restore", "--from", "type=registry,ref=r.example/x,mode=max"], 2, "mode"),
         (&["save", "--to", "type=local,src=x"], 2, "src"),
         (&["save", "--to", "c", "--max-size", "5"], 2, "has no unit"),
         (&["save", "--to", "c", "--rate", "fast"], 2, "--rate"),

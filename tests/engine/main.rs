@@ -14,6 +14,7 @@ mod builders_in_pods;
 mod builds_elsewhere;
 mod cache;
 mod cache_ci;
+mod cache_registry;
 mod cache_single;
 mod cache_worth;
 mod check;

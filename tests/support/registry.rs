@@ -1,6 +1,8 @@
 //! A container registry of Debian's on this machine, which engines reach without TLS.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ const ACCOUNT: &str = "robot:$2b$04$rd5qydVrUNp1R18cQLA3pOdanoKTf1CDU0HudgZ.syr/
 pub struct Registry {
     address: String,
     server: Child,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Registry {
@@ -66,7 +68,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut registry = Self { address, server, _data: data };
+        let mut registry = Self { address, server, data };
         let listens = eventually("the registry listens or ends", || {
             let ended = registry.server.try_wait().unwrap().is_some();
             let listens = TcpStream::connect(&registry.address).is_ok();
@@ -78,6 +80,19 @@ impl Registry {
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The files of its blobs, by digest.
+    pub fn blobs(&self) -> BTreeMap<String, PathBuf> {
+        let mut blobs = BTreeMap::new();
+        let folders = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+        for shard in folders(&self.data.path().join("data/docker/registry/v2/blobs/sha256")) {
+            for blob in folders(&shard.path()) {
+                let digest = format!("sha256:{}", blob.file_name().to_string_lossy());
+                blobs.insert(digest, blob.path().join("data"));
+            }
+        }
+        blobs
     }
 
     /// A reference of the busybox base, pushed by an engine that docker's own store serves: of an image that one had

@@ -8,24 +8,23 @@ mod single;
 mod worth;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::cache_mounts::manifest::{self, Manifest, SavedMount};
+use crate::cache_mounts::manifest::{Manifest, SavedMount};
 use crate::cache_mounts::report::{MountReport, Status};
+use crate::cache_mounts::storage::Storage;
 use crate::cache_mounts::transfer::MountError;
 use crate::cache_mounts::{CacheMount, Content, Existing};
 use crate::cli::cache::{
     CacheArgs, CacheCommand, CacheFormat, CacheKeepArgs, CacheLsArgs, CacheRestoreArgs,
 };
 use crate::error::{CommandError, ExitKind};
-use crate::files::{partial, write};
 use crate::signal::Cause;
 use crate::view::cache as view;
 use mounts::Mounts;
-use place::Folder;
 
 /// Runs the command.
 ///
@@ -100,31 +99,37 @@ async fn keep(app: &App, args: &CacheKeepArgs) -> Result<(), CommandError> {
 }
 
 async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError> {
-    let path = place::parse(&args.from, "src").map_err(|why| usage("--from", &args.from, &why))?;
-    let manifest = place::read(&path)?;
-    if manifest.is_none() {
-        app.ui.note(&format!("nothing is saved in {}", path.display()));
+    let places = place::to_read(&args.from)?;
+    let mut sources: Vec<(Arc<Storage>, Manifest)> = Vec::new();
+    for place in &places {
+        let storage = place::open(app, place).await?;
+        match storage.manifest().await.map_err(|error| place::cannot(app, error))? {
+            Some(manifest) => sources.push((storage, manifest)),
+            None => app.ui.note(&format!("nothing is saved in {}", storage.name())),
+        }
     }
-    let manifest = manifest.unwrap_or_default();
     let mounts = Mounts::look(app, &args.services, false).await?;
     let (all, mut reports) = mounts.writable();
-    let mut wanted: Vec<(&CacheMount, &SavedMount)> = Vec::new();
+    let fits = |saved: &SavedMount| args.force || saved.architecture == mounts.engine.architecture;
+    let mut wanted: Vec<(&CacheMount, &SavedMount, &Arc<Storage>)> = Vec::new();
     for mount in all {
-        match manifest.mounts.get(&mount.slug()) {
+        let slug = mount.slug();
+        let mut saved = sources.iter().filter_map(|(at, it)| Some((it.mounts.get(&slug)?, at)));
+        match saved.clone().find(|(saved, _)| fits(saved)).or_else(|| saved.next()) {
             None => reports.push(MountReport::new(mount, Status::Unsaved)),
-            Some(saved) if saved.architecture != mounts.engine.architecture && !args.force => {
+            Some((saved, _)) if !fits(saved) => {
                 let why = format!("it was saved on {}", saved.architecture);
                 let report = MountReport::new(mount, Status::Skipped).because(why);
                 reports.push(report.saved_as(saved));
             }
-            Some(saved) => wanted.push((mount, saved)),
+            Some((saved, at)) => wanted.push((mount, saved, at)),
         }
     }
     let existing = existing(args.force, args.merge);
-    let restored = mounts.site(app)?.restore(&wanted, &path, existing).await;
+    let restored = mounts.site(app)?.restore(&wanted, existing).await;
     let restored = restored.map_err(|error| mounts.failure(app, error))?;
     let restored = wanted.into_iter().zip(restored);
-    reports.extend(restored.map(|((mount, saved), restored)| {
+    reports.extend(restored.map(|((mount, saved, _), restored)| {
         MountReport::of_restore(mount, restored).saved_as(saved)
     }));
     finish(app, reports, args.format, "restore")
@@ -180,30 +185,4 @@ fn finish(
 
 fn usage(option: &str, given: &str, why: &str) -> CommandError {
     CommandError::new(ExitKind::Usage, format!("{option} is {given:?}, {why}"))
-}
-
-/// The manifest of a folder, and the lock on it.
-impl Folder<'_> {
-    fn manifest(&self) -> Result<Option<Manifest>, CommandError> {
-        place::read(self.path)
-    }
-
-    /// Replaces the manifest, and removes archives that it does not name.
-    fn keep(&self, manifest: &Manifest) -> Result<(), CommandError> {
-        let path = self.path.join(manifest::FILE);
-        write::replace(&path, &manifest.text()).map_err(|error| place::cannot(self.path, error))?;
-        for entry in self.path.read_dir().into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if manifest.is_leftover(&name) {
-                // One that stays is removed by the next save.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Removes what dead runs left in a folder.
-fn sweep(folder: &Path) {
-    partial::sweep(folder);
 }

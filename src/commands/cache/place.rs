@@ -1,83 +1,93 @@
-//! Where caches are kept: a folder, as it is named on the command line, and its lock.
+//! Where caches are kept, as it is named on the command line.
 
-use std::fs::{File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use crate::cache_mounts::manifest::{self, Manifest};
+use super::usage;
+use crate::app::App;
+use crate::cache_mounts::storage::{Place, Storage, StorageError};
 use crate::error::{CommandError, ExitKind};
-use crate::files::read;
-use crate::signal::Interrupt;
+use crate::signal::Cause;
 use crate::targets::spec::Typed;
 
-/// How often a lock is tried that somebody else has.
-const RETRY: Duration = Duration::from_millis(200);
-
-/// Reads `DIR`, or `type=local,KEY=DIR`.
-pub(super) fn parse(text: &str, key: &str) -> Result<PathBuf, String> {
-    let is_typed = text.split(',').any(|field| field.starts_with("type="));
-    let path = match is_typed {
-        false => text.to_owned(),
-        true => {
-            let typed = Typed::cache(text).map_err(|error| error.to_string())?;
-            if typed.kind != "local" {
-                return Err(format!("caches are kept in folders: type=local,{key}=DIR"));
+/// Reads `DIR`, `type=local,KEY=DIR` or `type=registry,ref=REF`.
+fn parse(text: &str, key: &str) -> Result<Place, String> {
+    if !text.split(',').any(|field| field.starts_with("type=")) {
+        return folder(text);
+    }
+    let mut typed = Typed::cache(text).map_err(|error| error.to_string())?;
+    let place = match typed.kind.as_str() {
+        "local" => folder(&typed.attrs.remove(key).unwrap_or_default())?,
+        "registry" => {
+            let reference = typed.attrs.remove("ref").unwrap_or_default();
+            if reference.is_empty() {
+                return Err("which names no ref".to_owned());
             }
-            if let Some(other) = typed.attrs.keys().find(|it| *it != key) {
-                return Err(format!("which has {other} beside {key}"));
-            }
-            typed.attrs.get(key).cloned().unwrap_or_default()
+            let is_insecure = match typed.attrs.remove("registry.insecure").as_deref() {
+                None | Some("false" | "0") => false,
+                Some("true" | "1") => true,
+                Some(_) => return Err("whose registry.insecure is neither true nor false".into()),
+            };
+            Place::Registry { reference, is_insecure }
+        }
+        _ => {
+            return Err(format!(
+                "where cache mounts are not kept: type=local,{key}=DIR or type=registry,ref=REF"
+            ));
         }
     };
-    if path.is_empty() { Err("which names no folder".to_owned()) } else { Ok(path.into()) }
-}
-
-/// The manifest in a folder; `None` where there is none.
-pub(super) fn read(folder: &Path) -> Result<Option<Manifest>, CommandError> {
-    let path = folder.join(manifest::FILE);
-    let failed = || format!("failed to read {}", path.display());
-    match read::bytes(&path, manifest::LIMIT) {
-        Ok(text) => Manifest::read(&text)
-            .map(Some)
-            .map_err(|error| CommandError::new(ExitKind::Failed, failed()).caused_by(error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CommandError::new(ExitKind::Failed, failed()).caused_by(error)),
+    match typed.attrs.keys().next() {
+        Some(other) => Err(format!("and {other} means nothing for type={}", typed.kind)),
+        None => Ok(place),
     }
 }
 
-/// A folder that this run alone writes to: the kernel takes the lock back when it ends, however it ends.
-pub(super) struct Folder<'a> {
-    pub(super) path: &'a Path,
-    _lock: File,
+fn folder(path: &str) -> Result<Place, String> {
+    if path.is_empty() {
+        return Err("which names no folder".to_owned());
+    }
+    Ok(Place::Folder(path.into()))
 }
 
-impl<'a> Folder<'a> {
-    /// Makes the folder where it is missing, and waits for another run that writes to it.
-    pub(super) async fn for_writing(
-        path: &'a Path,
-        interrupt: &Interrupt,
-    ) -> Result<Self, CommandError> {
-        fs_err::create_dir_all(path).map_err(|error| cannot(path, error))?;
-        let lock = File::open(path).map_err(|error| cannot(path, error))?;
-        // File systems without locks are used without.
-        while matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
-                () = interrupt.token().cancelled() => {
-                    let message = format!("interrupted: another run is saving to {}", path.display());
-                    return Err(CommandError::new(ExitKind::Interrupted, message));
-                }
-            }
+/// The place that `--to` names.
+pub(super) fn to_write(text: &str) -> Result<Place, CommandError> {
+    parse(text, "dest").map_err(|why| usage("--to", text, &why))
+}
+
+/// The places that each `--from` names.
+pub(super) fn to_read(texts: &[String]) -> Result<Vec<Place>, CommandError> {
+    let place = |text: &String| parse(text, "src").map_err(|why| usage("--from", text, &why));
+    texts.iter().map(place).collect()
+}
+
+/// Begins to read from a place.
+pub(super) async fn open(app: &App, place: &Place) -> Result<Arc<Storage>, CommandError> {
+    let opened = Storage::for_reading(place, &app.logins(), app.interrupt.token()).await;
+    opened.map(Arc::new).map_err(|error| cannot(app, error))
+}
+
+/// Begins to write to a place.
+pub(super) async fn open_to_write(app: &App, place: &Place) -> Result<Arc<Storage>, CommandError> {
+    let opened = Storage::for_writing(place, &app.logins(), app.interrupt.token()).await;
+    opened.map(Arc::new).map_err(|error| cannot(app, error))
+}
+
+/// Why a place cannot be used.
+pub(super) fn cannot(app: &App, error: StorageError) -> CommandError {
+    let hint = match &error {
+        StorageError::Interrupted => {
+            return app.interrupt.cause().map_or_else(|| Cause::Signal.error(), Cause::error);
         }
-        super::sweep(path);
-        Ok(Self { path, _lock: lock })
-    }
-}
-
-pub(super) fn cannot(path: &Path, error: io::Error) -> CommandError {
-    CommandError::new(ExitKind::Failed, format!("failed to write to {}", path.display()))
-        .caused_by(error)
+        StorageError::Registry { source, .. } => source.hint(),
+        _ => None,
+    };
+    let cause = CommandError::new(ExitKind::Failed, error.to_string());
+    let cause = match error {
+        StorageError::File { source, .. } => cause.caused_by(source),
+        StorageError::Manifest { source, .. } => cause.caused_by(source),
+        StorageError::Registry { source, .. } => cause.caused_by(source),
+        StorageError::Interrupted => cause,
+    };
+    hint.into_iter().fold(cause, CommandError::hint)
 }
 
 #[cfg(test)]
@@ -85,20 +95,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_named_in_two_ways() {
+    fn a_folder_is_named_in_two_ways_and_a_registry_in_one() {
+        let folder = |path: &str| Some(Place::Folder(path.into()));
+        let tag = |reference: &str, is_insecure| {
+            Some(Place::Registry { reference: reference.to_owned(), is_insecure })
+        };
         for (text, expected) in [
-            ("cache", Some("cache")),
-            ("type=local,dest=a b", Some("a b")),
-            ("a=b", Some("a=b")),
+            ("cache", folder("cache")),
+            ("type=local,dest=a b", folder("a b")),
+            ("a=b", folder("a=b")),
+            ("ref=x", folder("ref=x")),
+            ("type=registry,ref=r.example/m:main", tag("r.example/m:main", false)),
+            ("type=registry,ref=r/m,registry.insecure=true", tag("r/m", true)),
             ("", None),
             ("type=local", None),
             ("type=local,src=x", None),
             ("type=local,dest=x,mode=max", None),
-            ("type=registry,ref=x", None),
+            ("type=registry", None),
+            ("type=registry,dest=x", None),
+            ("type=registry,ref=x,mode=max", None),
+            ("type=registry,ref=x,registry.insecure=perhaps", None),
             ("dest=x,type=gha", None),
         ] {
             let parsed = parse(text, "dest");
-            assert_eq!(parsed.as_deref().ok(), expected.map(Path::new), "{text}: {parsed:?}");
+            assert_eq!(parsed.as_ref().ok(), expected.as_ref(), "{text}: {parsed:?}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! `cache save`: mounts to archives, as far as they are worth it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::mounts::Mounts;
-use super::place::{self, Folder};
-use super::{finish, usage, worth};
+use super::{finish, place, usage, worth};
 use crate::app::App;
 use crate::cache_mounts::report::{MountReport, Status};
+use crate::cache_mounts::storage::Storage;
 use crate::cache_mounts::transfer::{MountError, Site};
 use crate::cache_mounts::value::{self, Worth};
 use crate::cache_mounts::{CacheMount, Content, Manifest, Saved};
@@ -20,14 +23,16 @@ const MEASURABLE: u64 = 16 << 20;
 type Chosen<'a> = (&'a CacheMount, Option<Worth>);
 
 pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandError> {
-    let path = place::parse(&args.to, "dest").map_err(|why| usage("--to", &args.to, &why))?;
+    let place = place::to_write(&args.to)?;
     let max_bytes = size_of(args.max_size.as_deref(), "--max-size")?;
     let moved = size_of(args.rate.as_deref(), "--rate")?.map(|rate| rate as f64);
     let mounts = Mounts::look(app, &args.services, true).await?;
-    let folder = Folder::for_writing(&path, &app.interrupt).await?;
-    let before = folder.manifest()?.unwrap_or_default();
+    let storage = place::open_to_write(app, &place).await?;
+    let before = storage.manifest().await.map_err(|error| place::cannot(app, error))?;
+    let before = before.unwrap_or_default();
     let mut manifest = before.clone();
     let (there, mut reports) = mounts.there();
+    let own: BTreeSet<String> = there.iter().map(|mount| mount.slug()).collect();
     let is_never = |mount: &&CacheMount| args.never.iter().any(|it| value::matches(it, &mount.id));
     let (never, there): (Vec<&CacheMount>, Vec<&CacheMount>) =
         there.into_iter().partition(is_never);
@@ -56,7 +61,7 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
             }
         }
     }
-    let saved = save(&site, &chosen, &path, &manifest, max_bytes).await;
+    let saved = save(&site, &chosen, &storage, &manifest, max_bytes).await;
     let saved = saved.map_err(|error| mounts.failure(app, error))?;
     manifest.bytes_per_second = measured(&saved).or(manifest.bytes_per_second);
     for ((mount, worth), saved) in chosen.into_iter().zip(saved) {
@@ -67,7 +72,8 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
         });
     }
     if manifest != before {
-        folder.keep(&manifest)?;
+        let kept = storage.keep(&manifest, &own).await;
+        kept.map_err(|error| place::cannot(app, error))?;
     }
     finish(app, reports, args.format, "save")
 }
@@ -75,12 +81,12 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
 async fn save(
     site: &Site<'_>,
     chosen: &[Chosen<'_>],
-    path: &std::path::Path,
+    storage: &Arc<Storage>,
     manifest: &Manifest,
     max_bytes: Option<u64>,
 ) -> Result<Vec<Result<Saved, MountError>>, crate::cache_mounts::transfer::TransferError> {
     let mounts: Vec<&CacheMount> = chosen.iter().map(|(mount, _)| *mount).collect();
-    site.save(&mounts, path, manifest, max_bytes).await
+    site.save(&mounts, storage, manifest, max_bytes).await
 }
 
 fn size_of(given: Option<&str>, option: &str) -> Result<Option<u64>, CommandError> {

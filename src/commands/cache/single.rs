@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::mounts::Mounts;
-use super::{existing, finish, place};
+use super::{existing, finish};
 use crate::app::App;
 use crate::cache_mounts::report::{MountReport, Status};
 use crate::cache_mounts::{CacheMount, Destination, Form};
@@ -43,7 +44,7 @@ fn stream(to: Box<dyn Write + Send>, is_closed: &Arc<AtomicBool>) -> Destination
 pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), CommandError> {
     let path = &args.output;
     let is_closed = Arc::new(AtomicBool::new(false));
-    let sink = Sink::find(path).map_err(|error| place::cannot(path, error))?;
+    let sink = Sink::find(path).map_err(|error| unwritable(path, error))?;
     if matches!(sink, Sink::Stdout) && app.ui.shows_data() {
         let message = "an archive is nothing for a terminal";
         return Err(CommandError::new(ExitKind::Usage, message).hint("--output names a file"));
@@ -56,14 +57,14 @@ pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), Comm
         Sink::Stdout => stream(app.ui.stdout_stream(), &is_closed),
         Sink::Stream(to) => {
             let to = OpenOptions::new().append(true).open(to);
-            stream(Box::new(to.map_err(|error| place::cannot(path, error))?), &is_closed)
+            stream(Box::new(to.map_err(|error| unwritable(path, error))?), &is_closed)
         }
         Sink::Fixed(to) => {
             let to = OpenOptions::new().write(true).truncate(true).open(to);
-            stream(Box::new(to.map_err(|error| place::cannot(path, error))?), &is_closed)
+            stream(Box::new(to.map_err(|error| unwritable(path, error))?), &is_closed)
         }
         Sink::File(to) => {
-            Destination::File(write::beside(to).map_err(|error| place::cannot(path, error))?)
+            Destination::File(write::beside(to).map_err(|error| unwritable(path, error))?)
         }
     };
     let exported = mounts.site(app)?.export(mount, form, to).await;
@@ -80,7 +81,7 @@ pub(super) async fn export(app: &App, args: &CacheExportArgs) -> Result<(), Comm
         }
     };
     if let (Some(file), Sink::File(to)) = (file, &sink) {
-        write::name(file, to).map_err(|error| place::cannot(path, error))?;
+        write::name(file, to).map_err(|error| unwritable(path, error))?;
     }
     if !app.is_quiet() {
         app.ui.remark(&view::exported(mount, &archive));
@@ -138,4 +139,9 @@ fn left_alone(mount: &CacheMount, others: &[MountReport]) -> CommandError {
         ExitKind::Failed,
         format!("the cache mount {} is left alone: {why}", mount.id),
     )
+}
+
+fn unwritable(path: &Path, error: io::Error) -> CommandError {
+    CommandError::new(ExitKind::Failed, format!("failed to write to {}", path.display()))
+        .caused_by(error)
 }

@@ -1,0 +1,194 @@
+//! Where archives and their manifest are kept: a folder, or a repository of a registry.
+
+mod folder;
+mod registry;
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::manifest::{Manifest, ManifestError, SavedMount};
+use crate::files::partial::PartialFile;
+use crate::registry::RegistryError;
+use crate::registry::logins::CredentialStore;
+use folder::Folder;
+use registry::Remote;
+
+/// What names a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A tag of a repository.
+    Registry {
+        /// The reference.
+        reference: String,
+        /// Whether its certificate may be anything, or missing.
+        is_insecure: bool,
+    },
+}
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A file of it.
+    #[error("failed to {what} {path}")]
+    File {
+        /// What was done to it.
+        what: &'static str,
+        /// Its path.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is said of the mounts.
+    #[error("failed to read {at}")]
+    Manifest {
+        /// Where it is.
+        at: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The repository.
+    #[error("failed to {what} {name}")]
+    Registry {
+        /// What was done to it.
+        what: &'static str,
+        /// The reference.
+        name: String,
+        /// What the registry said.
+        source: RegistryError,
+    },
+    /// The run is over.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Why an archive cannot be had.
+pub(super) enum Opening {
+    File(io::Error),
+    Digest,
+}
+
+/// An archive that is complete.
+#[derive(Clone, Copy)]
+pub(super) struct Complete<'a> {
+    pub(super) name: &'a str,
+    pub(super) digest: &'a str,
+    pub(super) bytes: u64,
+}
+
+/// A place that is in use.
+pub enum Storage {
+    /// A folder, which nobody else writes to meanwhile.
+    Folder(Folder),
+    /// A repository.
+    Registry(Box<Remote>),
+}
+
+impl Storage {
+    /// A place to restore from.
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn for_reading(
+        place: &Place,
+        logins: &CredentialStore,
+        cancel: &CancellationToken,
+    ) -> Result<Self, StorageError> {
+        Ok(match place {
+            Place::Folder(path) => Self::Folder(Folder::for_reading(path)),
+            Place::Registry { reference, is_insecure } => Self::Registry(Box::new(
+                Remote::open(reference, *is_insecure, logins, cancel, "read").await?,
+            )),
+        })
+    }
+
+    /// A place to save to. A folder is made where it is missing, and another run that writes to it is waited for.
+    ///
+    /// # Errors
+    /// The folder or the registry cannot be used.
+    pub async fn for_writing(
+        place: &Place,
+        logins: &CredentialStore,
+        cancel: &CancellationToken,
+    ) -> Result<Self, StorageError> {
+        Ok(match place {
+            Place::Folder(path) => Self::Folder(Folder::for_writing(path, cancel).await?),
+            Place::Registry { reference, is_insecure } => {
+                let remote =
+                    Remote::open(reference, *is_insecure, logins, cancel, "write to").await?;
+                Self::Registry(Box::new(remote.writable()?))
+            }
+        })
+    }
+
+    /// How it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.path().display().to_string(),
+            Self::Registry(remote) => remote.name(),
+        }
+    }
+
+    /// What is said of the mounts there; `None` where nothing is.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not of this program.
+    pub async fn manifest(&self) -> Result<Option<Manifest>, StorageError> {
+        match self {
+            Self::Folder(folder) => folder.manifest(),
+            Self::Registry(remote) => remote.manifest().await,
+        }
+    }
+
+    /// Replaces the manifest, as far as the mounts called `own` go: another run may have saved others meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn keep(
+        &self,
+        manifest: &Manifest,
+        own: &BTreeSet<String>,
+    ) -> Result<(), StorageError> {
+        match self {
+            Self::Folder(folder) => folder.keep(manifest),
+            Self::Registry(remote) => remote.keep(manifest, own).await,
+        }
+    }
+
+    /// Where archives are written before they are complete.
+    pub(super) fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder.path(),
+            Self::Registry(remote) => remote.folder(),
+        }
+    }
+
+    /// Whether the archive of a mount is there.
+    pub(super) fn has(&self, saved: &SavedMount) -> io::Result<bool> {
+        match self {
+            Self::Folder(folder) => Ok(folder.has(saved)),
+            Self::Registry(remote) => remote.has(saved),
+        }
+    }
+
+    /// Takes an archive that is complete.
+    pub(super) fn put(&self, file: PartialFile, archive: Complete<'_>) -> io::Result<()> {
+        match self {
+            Self::Folder(folder) => folder.put(file, archive),
+            Self::Registry(remote) => remote.put(file, archive),
+        }
+    }
+
+    /// Reads the archive of a mount. Where its digest is not known before, the end of what is read is an error unless it is
+    /// right.
+    pub(super) fn open(&self, saved: &SavedMount) -> Result<Box<dyn Read + Send>, Opening> {
+        match self {
+            Self::Folder(folder) => folder.open(saved),
+            Self::Registry(remote) => remote.open_archive(saved).map_err(Opening::File),
+        }
+    }
+}
