@@ -86,6 +86,10 @@ fn serve(socket: *const u8, path: *const u8, number: u32) -> Option<()> {
                 let since = wire.i64()?;
                 walk::walk(&root, &mut wire, walk::Extent::Contents { since })?;
             }
+            b'P' => {
+                let files = wire.text()?;
+                walk::walk(&root, &mut wire, walk::Extent::Chosen { files: &files })?;
+            }
             b'R' => unpack::receive(&root, &mut wire)?,
             b'Q' => return Some(()),
             _ => return None,

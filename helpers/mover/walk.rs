@@ -15,25 +15,29 @@ const MOST_PARTS: usize = 100_000;
 
 /// What is sent of a file.
 #[derive(Clone, Copy)]
-pub enum Extent {
+pub enum Extent<'a> {
     Entries,
     /// Contents, too, of what was read or changed at or after that second.
     Contents { since: i64 },
+    /// Contents, too, of files by their numbers in a list of them, a bit each.
+    Chosen { files: &'a [u8] },
 }
 
 struct Walk<'a> {
     wire: &'a mut Wire,
-    extent: Extent,
+    extent: Extent<'a>,
+    /// Files so far, each once.
+    files: usize,
     /// The first name of files that have several.
     names: BTreeMap<u64, Vec<u8>>,
 }
 
 /// Sends what is in `root`, an `x` behind it, or why that cannot be done.
-pub fn walk(root: &Fd, wire: &mut Wire, extent: Extent) -> Option<()> {
+pub fn walk(root: &Fd, wire: &mut Wire, extent: Extent<'_>) -> Option<()> {
     if is_interrupted(root) {
         return wire.fail("half restored", b"", EBUSY);
     }
-    let mut walk = Walk { wire, extent, names: BTreeMap::new() };
+    let mut walk = Walk { wire, extent, files: 0, names: BTreeMap::new() };
     let status = match root.status() {
         Ok(status) => status,
         Err(error) => return walk.wire.fail("stat", b"", error),
@@ -108,13 +112,19 @@ impl Walk<'_> {
         if status.links > 1 {
             if let Some(first) = self.names.get(&status.inode) {
                 let first = first.clone();
-                let kind = if self.is_wanted(status) { b'h' } else { b't' };
-                self.entry(kind, status, path, &first);
+                let is_wanted = match self.extent {
+                    // Another name is cheap.
+                    Extent::Chosen { .. } => true,
+                    _ => self.is_wanted(status),
+                };
+                self.entry(if is_wanted { b'h' } else { b't' }, status, path, &first);
                 return Ok(());
             }
             self.names.insert(status.inode, path.to_vec());
         }
-        if !self.is_wanted(status) {
+        let is_wanted = self.is_wanted(status);
+        self.files += 1;
+        if !is_wanted {
             self.entry(b't', status, path, b"");
             return Ok(());
         }
@@ -167,6 +177,9 @@ impl Walk<'_> {
         match self.extent {
             Extent::Entries => true,
             Extent::Contents { since } => status.accessed.max(status.modified) >= since,
+            Extent::Chosen { files } => {
+                files.get(self.files / 8).is_some_and(|bits| bits & (1 << (self.files % 8)) != 0)
+            }
         }
     }
 

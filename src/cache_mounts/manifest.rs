@@ -15,6 +15,8 @@ pub const FILE: &str = "manifest.json";
 pub const LIMIT: u64 = 16 << 20;
 /// How names of archives end.
 const ENDING: &str = ".tar.zst";
+/// How names of what tells entries end.
+const INDEX_ENDING: &str = ".index";
 
 /// Why a manifest is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,48 @@ pub struct Manifest {
     pub bytes_per_second: Option<f64>,
 }
 
+/// An archive of a mount that has several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lower {
+    /// Its name.
+    pub archive: String,
+    /// The digest of the archive as it stands there.
+    pub archive_digest: String,
+    /// Bytes of it.
+    pub archive_bytes: u64,
+    /// The digest of the tar archive within.
+    pub digest: String,
+}
+
+/// What tells which entries a mount has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexFile {
+    /// Its name.
+    pub file: String,
+    /// The digest of the file.
+    pub digest: String,
+    /// Bytes of it.
+    pub bytes: u64,
+}
+
+impl IndexFile {
+    /// The file.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored { name: &self.file, digest: &self.digest, bytes: self.bytes }
+    }
+}
+
+/// A file that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The digest of the file.
+    pub digest: &'a str,
+    /// Bytes of it.
+    pub bytes: u64,
+}
+
 /// A saved mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedMount {
@@ -63,6 +107,12 @@ pub struct SavedMount {
     pub archive_bytes: u64,
     /// The digest of the tar archive within: the same for the same contents.
     pub digest: String,
+    /// Archives that this one adds to, the oldest first: it has what was new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Lower>,
+    /// What tells which entries of all archives the mount has; small mounts have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexFile>,
     /// Bytes of its files.
     pub bytes: u64,
     /// How many.
@@ -112,11 +162,13 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(text)?;
         for mount in manifest.mounts.values() {
-            if !is_archive(&mount.archive) {
-                return Err(ManifestError::Name(mount.archive.clone()));
-            }
-            if !is_digest(&mount.archive_digest) {
-                return Err(ManifestError::Digest(mount.archive_digest.clone()));
+            for stored in mount.stored() {
+                if !is_ours(stored.name) {
+                    return Err(ManifestError::Name(stored.name.to_owned()));
+                }
+                if !is_digest(stored.digest) {
+                    return Err(ManifestError::Digest(stored.digest.to_owned()));
+                }
             }
         }
         Ok(manifest)
@@ -129,13 +181,41 @@ impl Manifest {
         text
     }
 
-    /// Whether a file of this name is an archive that nothing here names: what a dead run left.
+    /// Whether a file of this name is one of ours that nothing here names: what a dead run left.
     pub fn is_leftover(&self, name: &str) -> bool {
-        is_archive(name) && !self.mounts.values().any(|mount| mount.archive == name)
+        let is_named = |mount: &SavedMount| mount.stored().any(|stored| stored.name == name);
+        is_ours(name) && !self.mounts.values().any(is_named)
     }
 }
 
 impl SavedMount {
+    /// Its archives, the oldest first.
+    pub fn archives(&self) -> impl Iterator<Item = Stored<'_>> {
+        let newest =
+            Stored { name: &self.archive, digest: &self.archive_digest, bytes: self.archive_bytes };
+        let lower = self.below.iter().map(|it| Stored {
+            name: &it.archive,
+            digest: &it.archive_digest,
+            bytes: it.archive_bytes,
+        });
+        lower.chain([newest])
+    }
+
+    /// Digests of the tar archives within, in the same order.
+    pub fn digests(&self) -> impl Iterator<Item = &String> {
+        self.below.iter().map(|it| &it.digest).chain([&self.digest])
+    }
+
+    /// All files that are kept of it.
+    pub fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
+        self.archives().chain(self.index.as_ref().map(IndexFile::stored))
+    }
+
+    /// Bytes of its archives.
+    pub fn archives_bytes(&self) -> u64 {
+        self.archives().map(|it| it.bytes).sum()
+    }
+
     /// Whether a mount with this summary is what was saved, with files of up to `max_bytes`.
     pub fn is_of(&self, summary: &str, max_bytes: Option<u64>) -> bool {
         let is_small = max_bytes.is_none_or(|most| self.bytes <= most);
@@ -147,14 +227,28 @@ impl SavedMount {
 
 /// The name of the archive of a mount with these contents.
 pub fn archive_name(slug: &str, digest: &str) -> String {
-    let digest = digest.trim_start_matches("sha256:");
-    format!("{slug}.{}{ENDING}", digest.get(..12).unwrap_or(digest))
+    named(slug, digest, ENDING)
 }
 
-/// Whether this program may have given an archive this name: a slug and digits of two digests, then the ending.
-fn is_archive(name: &str) -> bool {
-    let Some((slug, digest)) = name.strip_suffix(ENDING).and_then(|name| name.rsplit_once('.'))
-    else {
+/// The name of what tells the entries of a mount, with this digest.
+pub fn index_name(slug: &str, digest: &str) -> String {
+    named(slug, digest, INDEX_ENDING)
+}
+
+fn named(slug: &str, digest: &str, ending: &str) -> String {
+    let digest = digest.trim_start_matches("sha256:");
+    format!("{slug}.{}{ending}", digest.get(..12).unwrap_or(digest))
+}
+
+/// Whether a file of this name is an archive, and not what tells its entries.
+pub fn is_archive(name: &str) -> bool {
+    name.ends_with(ENDING)
+}
+
+/// Whether this program may have given a file this name: a slug and digits of two digests, then an ending.
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(INDEX_ENDING));
+    let Some((slug, digest)) = name.and_then(|name| name.rsplit_once('.')) else {
         return false;
     };
     let is_plain = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -183,6 +277,8 @@ mod tests {
             archive_digest: DIGEST.into(),
             archive_bytes: 1,
             digest: "sha256:1".into(),
+            below: Vec::new(),
+            index: None,
             bytes: 10,
             files: 1,
             summary: "s".into(),
@@ -224,6 +320,24 @@ mod tests {
             manifest.mounts.insert("c".into(), saved(archive));
             let refused = Manifest::read(&manifest.text()).unwrap_err();
             assert!(matches!(refused, ManifestError::Name(_)), "{archive}: {refused}");
+        }
+        for name in ["../x.index", "x-01234567.0123456789ab.tar", ""] {
+            let index = IndexFile { file: name.to_owned(), digest: DIGEST.to_owned(), bytes: 8 };
+            let lower = Lower {
+                archive: name.to_owned(),
+                archive_digest: DIGEST.to_owned(),
+                archive_bytes: 1,
+                digest: String::new(),
+            };
+            for mount in [
+                SavedMount { index: Some(index), ..saved(NAME) },
+                SavedMount { below: vec![lower], ..saved(NAME) },
+            ] {
+                let mut manifest = Manifest::default();
+                manifest.mounts.insert("c".into(), mount);
+                let refused = Manifest::read(&manifest.text()).unwrap_err();
+                assert!(matches!(refused, ManifestError::Name(_)), "{name}: {refused}");
+            }
         }
         for digest in ["sha256:0", "../../x", "", &DIGEST.to_uppercase()] {
             let mut manifest = Manifest::default();

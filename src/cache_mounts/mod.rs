@@ -7,6 +7,9 @@
 //! that step, [`storage`] keeps archives. `docs/design/cache.md` has the rules.
 
 pub mod archive;
+mod base;
+mod index;
+mod layers;
 mod list;
 pub mod locks;
 pub mod manifest;

@@ -132,7 +132,7 @@ impl MountReport {
     /// The same with what is saved of it.
     #[must_use]
     pub fn saved_as(mut self, saved: &SavedMount) -> Self {
-        self.archive_bytes = Some(saved.archive_bytes);
+        self.archive_bytes = Some(saved.archives_bytes());
         self.digest = Some(saved.digest.clone());
         self
     }

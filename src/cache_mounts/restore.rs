@@ -3,18 +3,16 @@
 
 use std::io::{self, BufReader, Read};
 
-use sha2::{Digest as _, Sha256};
 use zstd::stream::read::Decoder;
 
-use super::archive::{Fault, Reader};
+use super::archive::Fault;
+use super::layers::{CHUNK, Layers, Outcome};
 use super::list::{Content, list};
 use super::manifest::SavedMount;
 use super::storage::{Opening, Storage};
 use crate::buildkit::mover::{Connection, End, MoveError};
 use crate::sight::EntryKind;
 
-/// Bytes that are read at a time.
-const CHUNK: usize = 256 << 10;
 /// The window of an archive of ours is far smaller: whoever asks for more than 16 MiB (2^24) has not written it with this
 /// program.
 const WINDOW: u32 = 24;
@@ -91,13 +89,27 @@ pub(super) fn restore(
         return Ok(Restored::Occupied(now));
     }
     let archive = || saved.archive.clone();
-    let from = storage.open(saved).map_err(|why| match why {
-        Opening::Digest => RestoreError::Digest { archive: archive() },
-        Opening::File(error) => MoveError::from(error).into(),
-    })?;
-    let is_right = |digest: &str| digest == saved.digest;
-    let tar = decoder(from, WINDOW).map_err(MoveError::from)?;
-    unpack(line, tar, is_right, existing).map_err(|error| error.of(archive()))
+    let mut from = Vec::new();
+    for stored in saved.archives() {
+        let opened = storage.open(stored).map_err(|why| match why {
+            Opening::Digest => RestoreError::Digest { archive: stored.name.to_owned() },
+            Opening::File(error) => MoveError::from(error).into(),
+        })?;
+        from.push(decoder(opened, WINDOW).map_err(MoveError::from)?);
+    }
+    let layers = match saved.below.is_empty() {
+        true => Layers::new(from, None),
+        false => {
+            let index = storage.index(saved).map_err(MoveError::from)?;
+            let index = index.ok_or_else(|| RestoreError::Digest { archive: archive() })?;
+            Layers::new(from, Some(index))
+        }
+    };
+    let is_right = |outcome: &Outcome| {
+        let is_whole = saved.below.is_empty() || outcome.summary == saved.summary;
+        is_whole && saved.digests().eq(&outcome.digests)
+    };
+    unpack(line, layers, is_right, existing).map_err(|error| error.of(archive()))
 }
 
 /// Fills the mount at the other end from an archive of anybody's, compressed or not.
@@ -120,9 +132,9 @@ pub(super) fn import(
     let from = head.as_slice().chain(from);
     let done = if head.starts_with(&ZSTD) {
         let tar = decoder(from, WINDOW).map_err(MoveError::from)?;
-        unpack(line, tar, |_| true, existing)
+        unpack(line, Layers::one(tar), |_| true, existing)
     } else {
-        unpack(line, from, |_| true, existing)
+        unpack(line, Layers::one(from), |_| true, existing)
     };
     done.map_err(|error| error.of(name))
 }
@@ -162,47 +174,30 @@ impl From<Fault> for Unpacking {
     }
 }
 
-/// Reads, and calculates the digest of what is read.
-struct Hashing<R> {
-    from: R,
-    hash: Sha256,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(to)?;
-        self.hash.update(&to[..read]);
-        Ok(read)
-    }
-}
-
-/// Unpacks a tar archive into the mount at the other end. It takes its place where `is_right` says so of its digest.
+/// Unpacks archives into the mount at the other end. They take its place where `is_right` says so of them.
 pub(super) fn unpack(
     line: &mut Connection,
-    from: impl Read,
-    is_right: impl FnOnce(&str) -> bool,
+    mut from: Layers<impl Read>,
+    is_right: impl FnOnce(&Outcome) -> bool,
     existing: Existing,
 ) -> Result<Restored, Unpacking> {
-    let tar = BufReader::with_capacity(CHUNK, from);
-    let mut archive = Reader::new(Hashing { from: tar, hash: Sha256::new() });
     let mut to = line.receive()?;
     let (mut files, mut bytes) = (0, 0);
     let mut buffer = vec![0; CHUNK];
-    while let Some(entry) = archive.next_entry()? {
+    while let Some(entry) = from.next_entry()? {
         if entry.kind == EntryKind::File {
             files += 1;
             bytes += entry.size;
         }
-        to.entry(&entry, archive.parts())?;
+        to.entry(&entry, from.parts())?;
         loop {
-            match archive.data(&mut buffer)? {
+            match from.data(&mut buffer)? {
                 0 => break,
                 read => to.data(&buffer[..read])?,
             }
         }
     }
-    let digest = archive.into_inner().hash.finalize();
-    let right = is_right(&format!("sha256:{}", hex::encode(digest)));
+    let right = is_right(&from.finish());
     to.finish(|| match existing {
         _ if !right => End::Abandon,
         Existing::Merge => End::Merge,

@@ -4,23 +4,28 @@
 //! nothing any more. The memory that it takes does not depend on the size: a window of half a megabyte, and buffers.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use zstd::stream::write::Encoder;
 
 use super::archive::Writer;
+use super::base::{Base, Listing};
+use super::index::Index;
 use super::list::Content;
-use super::manifest::{SavedMount, archive_name};
-use super::storage::{Complete, Storage};
-use super::summary::Summary;
+use super::manifest::{IndexFile, Lower, SavedMount, Stored, archive_name, index_name};
+use super::storage::Storage;
+use super::summary::{Summary, fingerprint};
 use crate::buildkit::mover::{Connection, Contents, MoveError};
 use crate::files::partial;
-use crate::sight::Entry;
+use crate::sight::{Entry, EntryKind};
 
 const LEVEL: i32 = 1;
 /// How often a mount is read that changes meanwhile.
 const ATTEMPTS: usize = 3;
+/// Bytes of files from which on what is new is worth an archive of its own some day.
+const WORTH_AN_INDEX: u64 = 1 << 20;
 
 /// What became of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +35,7 @@ pub enum Saved {
     /// It is as it was saved.
     Unchanged(Content),
     /// It was written.
-    Written(Archive),
+    Written(Box<Archive>),
 }
 
 /// An archive that was written.
@@ -50,6 +55,10 @@ pub struct Archive {
     pub untrimmed_summary: Option<String>,
     /// Files that were left out, being used the longest ago, and their bytes.
     pub left_out: (u64, u64),
+    /// Archives that this one adds to, the oldest first.
+    pub below: Vec<Lower>,
+    /// What tells which entries the mount has.
+    pub index: Option<IndexFile>,
     /// How long that took.
     pub took: Duration,
 }
@@ -112,23 +121,49 @@ impl<W: Write> Write for Packer<W> {
     }
 }
 
-/// Takes what is sent into an archive.
-struct Sink<W: Write> {
-    tar: Writer<Hashing<W>>,
-    summary: Summary,
+/// What is read of a mount.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    /// Files that were used at that second or later.
+    Since(i64),
+    /// What earlier archives do not have.
+    New(&'a Base),
 }
 
-impl<W: Write> Contents for Sink<W> {
+/// Takes what is sent into an archive.
+struct Sink<'a, W: Write> {
+    tar: Writer<Hashing<W>>,
+    summary: Summary,
+    fingerprints: Vec<u64>,
+    below: Option<&'a Index>,
+    /// The data that come belong to what earlier archives have.
+    is_known: bool,
+    /// A file was not sent, although it is new.
+    missed: Option<Vec<u8>>,
+}
+
+impl<W: Write> Contents for Sink<'_, W> {
     fn entry(&mut self, entry: &Entry, parts: &[(u64, u64)]) -> io::Result<()> {
-        use crate::sight::EntryKind::LeftOut;
-        if entry.kind != LeftOut {
-            self.summary.add(entry);
+        let is_left_out = entry.kind == EntryKind::LeftOut;
+        if is_left_out && self.below.is_none() {
+            return Ok(());
+        }
+        self.summary.add(entry);
+        let Some(fingerprint) = fingerprint(entry) else { return Ok(()) };
+        self.fingerprints.push(fingerprint);
+        self.is_known = self.below.is_some_and(|below| below.has(fingerprint));
+        if self.is_known {
+            return Ok(());
+        }
+        if is_left_out {
+            self.missed.get_or_insert_with(|| entry.path.clone());
+            return Ok(());
         }
         self.tar.entry(entry, parts)
     }
 
     fn data(&mut self, data: &[u8]) -> io::Result<()> {
-        self.tar.data(data)
+        if self.is_known { Ok(()) } else { self.tar.data(data) }
     }
 }
 
@@ -172,7 +207,11 @@ pub(super) fn save(
     max_bytes: Option<u64>,
 ) -> Result<Saved, MoveError> {
     let mut summary = if max_bytes.is_some() { Summary::with_ages() } else { Summary::default() };
-    line.list(|entry| summary.add(&entry))?;
+    let mut listing = Listing::default();
+    line.list(|entry| {
+        summary.add(&entry);
+        listing.add(&entry);
+    })?;
     let before = Content::from(&summary);
     if before.is_empty {
         return Ok(Saved::Empty);
@@ -183,23 +222,52 @@ pub(super) fn save(
         return Ok(Saved::Unchanged(before));
     }
     let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
-    let file = partial::file(storage.folder(), 0o644)?;
-    let since_when = Instant::now();
-    let (archive, file) = write(line, since, file, Form::Zstd)?;
     let is_trimmed = since != i64::MIN;
+    let base = match known.filter(|_| !is_trimmed) {
+        Some(known) => Base::of(known, storage, &listing)?,
+        None => None,
+    };
+    let since_when = Instant::now();
+    let extent = base.as_ref().map_or(Extent::Since(since), Extent::New);
+    let (packed, file) = match write(line, extent, storage.folder(), Form::Zstd) {
+        // What is known did not fit any more: all of it, then.
+        Err(MoveError::Changed { .. }) if base.is_some() => {
+            write(line, Extent::Since(since), storage.folder(), Form::Zstd)?
+        }
+        written => written?,
+    };
     let left_out = (
-        before.counts.files.saturating_sub(archive.content.counts.files),
-        before.counts.bytes.saturating_sub(archive.content.counts.bytes),
+        before.counts.files.saturating_sub(packed.archive.content.counts.files),
+        before.counts.bytes.saturating_sub(packed.archive.content.counts.bytes),
     );
-    let archive = Archive {
-        name: archive_name(slug, &archive.digest),
+    let mut archive = Archive {
+        name: archive_name(slug, &packed.archive.digest),
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
-        ..archive
+        below: if packed.adds {
+            base.map(|base| base.archives).unwrap_or_default()
+        } else {
+            Vec::new()
+        },
+        ..packed.archive
     };
     let (name, digest, bytes) = (&archive.name, &archive.file_digest, archive.file_bytes);
-    storage.put(file, Complete { name, digest, bytes })?;
-    Ok(Saved::Written(Archive { took: since_when.elapsed(), ..archive }))
+    storage.put(file, Stored { name, digest, bytes })?;
+    if archive.content.counts.bytes >= WORTH_AN_INDEX && !is_trimmed {
+        archive.index = Some(put_index(storage, slug, &packed.index)?);
+    }
+    archive.took = since_when.elapsed();
+    Ok(Saved::Written(Box::new(archive)))
+}
+
+fn put_index(storage: &Storage, slug: &str, index: &Index) -> io::Result<IndexFile> {
+    let text = index.bytes();
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&text)));
+    let (name, bytes) = (index_name(slug, &digest), text.len() as u64);
+    let mut file = partial::file(storage.folder(), 0o644)?;
+    file.as_file_mut().write_all(&text)?;
+    storage.put(file, Stored { name: &name, digest: &digest, bytes })?;
+    Ok(IndexFile { file: name, digest, bytes })
 }
 
 /// Writes everything in the mount at the other end to one archive.
@@ -208,57 +276,94 @@ pub(super) fn export(
     form: Form,
     to: Destination,
 ) -> Result<Exported, MoveError> {
+    let all = Extent::Since(i64::MIN);
     match to {
         Destination::File(file) => {
-            write(line, i64::MIN, file, form).map(|(archive, file)| (archive, Some(file)))
+            write_to(line, all, file, form).map(|(packed, file)| (packed.archive, Some(file)))
         }
-        Destination::Stream(to) => pack(line, i64::MIN, to, form).map(|archive| (archive, None)),
+        Destination::Stream(to) => pack(line, all, to, form).map(|packed| (packed.archive, None)),
     }
 }
 
-/// Writes everything to `file`, from its beginning, as often as the mount changes meanwhile.
 fn write(
     line: &mut Connection,
-    since: i64,
+    extent: Extent<'_>,
+    folder: &Path,
+    form: Form,
+) -> Result<(Packed, partial::PartialFile), MoveError> {
+    write_to(line, extent, partial::file(folder, 0o644)?, form)
+}
+
+/// Writes to `file`, from its beginning, as often as the mount changes meanwhile.
+fn write_to(
+    line: &mut Connection,
+    extent: Extent<'_>,
     mut file: partial::PartialFile,
     form: Form,
-) -> Result<(Archive, partial::PartialFile), MoveError> {
+) -> Result<(Packed, partial::PartialFile), MoveError> {
     use std::io::Seek as _;
     for attempt in 1.. {
         file.as_file_mut().set_len(0)?;
         file.as_file_mut().rewind()?;
-        match pack(line, since, file.as_file_mut(), form) {
+        match pack(line, extent, file.as_file_mut(), form) {
             Err(MoveError::Changed { .. }) if attempt < ATTEMPTS => {}
-            packed => return packed.map(|archive| (archive, file)),
+            packed => return packed.map(|packed| (packed, file)),
         }
     }
     Err(io::Error::other("no attempt was made").into())
 }
 
-/// Writes everything to `to`, compressed.
-pub(super) fn pack(
+/// An archive that was written, and the entries of the mount.
+struct Packed {
+    archive: Archive,
+    index: Index,
+    /// Whether it adds to others.
+    adds: bool,
+}
+
+/// Writes what is read to `to`, compressed.
+fn pack(
     line: &mut Connection,
-    since: i64,
+    extent: Extent<'_>,
     to: impl Write,
     form: Form,
-) -> Result<Archive, MoveError> {
+) -> Result<Packed, MoveError> {
     let to = Hashing::new(BufWriter::with_capacity(1 << 18, to));
     let tar = Writer::new(Hashing::new(Packer::new(form, to)?));
-    let mut sink = Sink { tar, summary: Summary::default() };
-    line.send(since, &mut sink)?;
+    let mut sink = Sink {
+        tar,
+        summary: Summary::default(),
+        fingerprints: Vec::new(),
+        below: None,
+        is_known: false,
+        missed: None,
+    };
+    match extent {
+        Extent::Since(since) => line.send(since, &mut sink)?,
+        Extent::New(base) => {
+            sink.below = Some(&base.index);
+            line.send_chosen(&base.new_files, &mut sink)?;
+        }
+    }
+    if let Some(path) = sink.missed {
+        return Err(MoveError::Changed { path: String::from_utf8_lossy(&path).into_owned() });
+    }
     let (packer, digest, _) = sink.tar.finish()?.digest();
     let mut file = packer.finish()?;
     file.flush()?;
     let (_, file_digest, file_bytes) = file.digest();
-    let content = Content::from(&sink.summary);
-    Ok(Archive {
+    let archive = Archive {
         name: String::new(),
         file_digest,
         file_bytes,
         digest,
-        content,
+        content: Content::from(&sink.summary),
         untrimmed_summary: None,
         left_out: (0, 0),
+        below: Vec::new(),
+        index: None,
         took: Duration::ZERO,
-    })
+    };
+    let adds = matches!(extent, Extent::New(_));
+    Ok(Packed { archive, index: Index::new(sink.fingerprints), adds })
 }

@@ -49,27 +49,8 @@ impl Summary {
         if !entry.path.is_empty() {
             self.entries += 1;
         }
-        let kind = match entry.kind {
-            EntryKind::Folder => b'd',
-            EntryKind::Link => b'l',
-            _ if is_file => b'f',
-            _ => b'h',
-        };
-        self.hash.update([kind]);
-        for number in [entry.mode, entry.uid, entry.gid] {
-            self.hash.update(number.to_le_bytes());
-        }
-        if kind != b'd' {
-            self.hash.update(entry.modified.0.to_le_bytes());
-            self.hash.update(entry.modified.1.to_le_bytes());
-        }
-        let size = if matches!(kind, b'f') { entry.size } else { 0 };
-        self.hash.update(size.to_le_bytes());
-        for text in [&entry.path, &entry.target] {
-            self.hash.update((text.len() as u64).to_le_bytes());
-            self.hash.update(text);
-        }
-        if kind != b'h' {
+        describe(&mut self.hash, entry, is_file, entry.kind != EntryKind::Folder);
+        if is_file || matches!(entry.kind, EntryKind::Folder | EntryKind::Link) {
             self.counts.disk_bytes += entry.disk_bytes;
         }
         if is_file {
@@ -109,6 +90,42 @@ impl Summary {
     /// Equal for equal contents, as far as they are seen from outside.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.hash.clone().finalize()))
+    }
+}
+
+/// What tells an entry from others, and a changed one from what it was; `None` where it is not kept. Of folders the time
+/// counts here, but for the mount's own.
+pub(super) fn fingerprint(entry: &Entry) -> Option<u64> {
+    let is_file = match entry.kind {
+        EntryKind::Other => return None,
+        EntryKind::File | EntryKind::LeftOut => entry.target.is_empty(),
+        _ => false,
+    };
+    let mut hash = Sha256::new();
+    describe(&mut hash, entry, is_file, !entry.path.is_empty());
+    hash.finalize().first_chunk().map(|first| u64::from_le_bytes(*first))
+}
+
+fn describe(hash: &mut Sha256, entry: &Entry, is_file: bool, is_timed: bool) {
+    let kind = match entry.kind {
+        EntryKind::Folder => b'd',
+        EntryKind::Link => b'l',
+        _ if is_file => b'f',
+        _ => b'h',
+    };
+    hash.update([kind]);
+    for number in [entry.mode, entry.uid, entry.gid] {
+        hash.update(number.to_le_bytes());
+    }
+    if is_timed {
+        hash.update(entry.modified.0.to_le_bytes());
+        hash.update(entry.modified.1.to_le_bytes());
+    }
+    let size = if is_file { entry.size } else { 0 };
+    hash.update(size.to_le_bytes());
+    for text in [&entry.path, &entry.target] {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
     }
 }
 

@@ -21,7 +21,8 @@ pub enum CacheCommand {
     Ls(CacheLsArgs),
     /// Save cache mounts to a folder or a registry.
     ///
-    /// One archive for each and a manifest. What did not change since it was saved or restored is not written again.
+    /// Archives for each and a manifest. What did not change since it was saved or restored is not written again, and where little
+    /// is new, only that is.
     Save(CacheSaveArgs),
     /// Restore cache mounts from a folder or a registry.
     ///

@@ -113,6 +113,11 @@ pub fn left_out(files: u64, bytes: u64) -> String {
     format!("left out: {files} of {bytes}, those used the longest ago")
 }
 
+/// What was added to earlier archives.
+pub fn added(bytes: u64) -> String {
+    format!("{} of archive are new", format::bytes(bytes))
+}
+
 /// Why a mount is saved, or left, by what it is worth.
 pub fn worth(worth: Option<&Worth>) -> String {
     let Some(worth) = worth else {
@@ -162,7 +167,7 @@ pub fn mounts(count: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cache_mounts::manifest::{Manifest, SavedMount};
+    use crate::cache_mounts::manifest::{IndexFile, Lower, Manifest, SavedMount};
     use crate::cache_mounts::mount::{Frontend, Service, Use, mounts};
     use crate::cache_mounts::value::StepCost;
     use crate::view::schema_check::faults;
@@ -250,6 +255,17 @@ mod tests {
             archive_digest: "sha256:0".into(),
             archive_bytes: 1,
             digest: "sha256:1".into(),
+            below: vec![Lower {
+                archive: "c-01234567.1123456789ab.tar.zst".into(),
+                archive_digest: "sha256:2".into(),
+                archive_bytes: 2,
+                digest: "sha256:3".into(),
+            }],
+            index: Some(IndexFile {
+                file: "c-01234567.2123456789ab.index".into(),
+                digest: "sha256:4".into(),
+                bytes: 8,
+            }),
             bytes: 10,
             files: 1,
             summary: "s".into(),

@@ -135,6 +135,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "cache_mounts/list.rs", may: &["buildkit"], never: SERVICE },
     Room { place: "cache_mounts/save.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
     Room { place: "cache_mounts/restore.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
+    Room { place: "cache_mounts/base.rs", may: &["sight"], never: SERVICE },
     // Folders and registries.
     Room { place: "cache_mounts/storage", may: &["files", "registry"], never: SERVICE },
     Room {

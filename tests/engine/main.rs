@@ -13,6 +13,7 @@ mod builders_by_program;
 mod builders_in_pods;
 mod builds_elsewhere;
 mod cache;
+mod cache_added;
 mod cache_ci;
 mod cache_registry;
 mod cache_single;

@@ -1,7 +1,7 @@
 //! What is asked of the step, and what it answers. The other side is `helpers/mover`.
 //!
 //! After `d2m1` and the number of its mount, the step says `k`, or `e` and why not. Then it is told: `L` lists, `S` lists
-//! and sends contents, `R` takes entries, `Q` ends. Entries end with `z`.
+//! and sends contents, `P` the same with contents of some files only, `R` takes entries, `Q` ends. Entries end with `z`.
 
 use std::io;
 
@@ -113,6 +113,21 @@ impl Connection {
     pub fn send(&mut self, since: i64, to: &mut impl Contents) -> Result<(), MoveError> {
         self.put(b"S")?;
         self.put(&since.to_le_bytes())?;
+        self.contents(to)
+    }
+
+    /// The same, with files as left out whose bit is not set: a bit for each file of a list, which has files of several names
+    /// once.
+    ///
+    /// # Errors
+    /// Something cannot be read, or not be taken.
+    pub fn send_chosen(&mut self, files: &[u8], to: &mut impl Contents) -> Result<(), MoveError> {
+        self.put(b"P")?;
+        self.put_text(files)?;
+        self.contents(to)
+    }
+
+    fn contents(&mut self, to: &mut impl Contents) -> Result<(), MoveError> {
         self.flush()?;
         let mut parts = Vec::new();
         let mut changed = None;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::super::manifest::{self, Manifest, SavedMount};
-use super::{Complete, Opening, StorageError};
+use super::super::manifest::{self, Manifest, Stored};
+use super::{Opening, StorageError};
 use crate::files::partial::{self, PartialFile};
 use crate::files::{read, write};
 
@@ -78,18 +78,18 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn has(&self, saved: &SavedMount) -> bool {
-        let file = self.path.join(&saved.archive).symlink_metadata();
-        file.is_ok_and(|file| file.is_file() && file.len() == saved.archive_bytes)
+    pub(super) fn has(&self, stored: Stored<'_>) -> bool {
+        let file = self.path.join(stored.name).symlink_metadata();
+        file.is_ok_and(|file| file.is_file() && file.len() == stored.bytes)
     }
 
-    pub(super) fn put(&self, file: PartialFile, archive: Complete<'_>) -> io::Result<()> {
-        file.persist(&self.path.join(archive.name))
+    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
+        file.persist(&self.path.join(stored.name))
     }
 
-    pub(super) fn open(&self, saved: &SavedMount) -> Result<Box<dyn Read + Send>, Opening> {
-        let file = read::open(&self.path.join(&saved.archive)).map_err(Opening::File)?;
-        match digest(&file).map_err(Opening::File)? == saved.archive_digest {
+    pub(super) fn open(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
+        let file = read::open(&self.path.join(stored.name)).map_err(Opening::File)?;
+        match digest(&file).map_err(Opening::File)? == stored.digest {
             true => Ok(Box::new(file)),
             false => Err(Opening::Digest),
         }

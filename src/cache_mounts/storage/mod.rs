@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::manifest::{Manifest, ManifestError, SavedMount};
+use super::index::{self, Index};
+use super::manifest::{IndexFile, Manifest, ManifestError, SavedMount, Stored};
 use crate::files::partial::PartialFile;
 use crate::registry::RegistryError;
 use crate::registry::logins::CredentialStore;
@@ -66,18 +67,10 @@ pub enum StorageError {
     Interrupted,
 }
 
-/// Why an archive cannot be had.
+/// Why a file cannot be had.
 pub(super) enum Opening {
     File(io::Error),
     Digest,
-}
-
-/// An archive that is complete.
-#[derive(Clone, Copy)]
-pub(super) struct Complete<'a> {
-    pub(super) name: &'a str,
-    pub(super) digest: &'a str,
-    pub(super) bytes: u64,
 }
 
 /// A place that is in use.
@@ -167,28 +160,47 @@ impl Storage {
         }
     }
 
-    /// Whether the archive of a mount is there.
+    /// Whether all that is kept of a mount is there.
     pub(super) fn has(&self, saved: &SavedMount) -> io::Result<bool> {
+        for stored in saved.stored() {
+            let is_there = match self {
+                Self::Folder(folder) => folder.has(stored),
+                Self::Registry(remote) => remote.has(stored)?,
+            };
+            if !is_there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a file that is complete.
+    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
         match self {
-            Self::Folder(folder) => Ok(folder.has(saved)),
-            Self::Registry(remote) => remote.has(saved),
+            Self::Folder(folder) => folder.put(file, stored),
+            Self::Registry(remote) => remote.put(file, stored),
         }
     }
 
-    /// Takes an archive that is complete.
-    pub(super) fn put(&self, file: PartialFile, archive: Complete<'_>) -> io::Result<()> {
+    /// Reads a file. Where its digest is not known before, the end of what is read is an error unless it is right.
+    pub(super) fn open(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
         match self {
-            Self::Folder(folder) => folder.put(file, archive),
-            Self::Registry(remote) => remote.put(file, archive),
+            Self::Folder(folder) => folder.open(stored),
+            Self::Registry(remote) => remote.open_blob(stored).map_err(Opening::File),
         }
     }
 
-    /// Reads the archive of a mount. Where its digest is not known before, the end of what is read is an error unless it is
-    /// right.
-    pub(super) fn open(&self, saved: &SavedMount) -> Result<Box<dyn Read + Send>, Opening> {
-        match self {
-            Self::Folder(folder) => folder.open(saved),
-            Self::Registry(remote) => remote.open_archive(saved).map_err(Opening::File),
-        }
+    /// What tells which entries a mount has; `None` where it is damaged or there is none.
+    pub(super) fn index(&self, saved: &SavedMount) -> io::Result<Option<Index>> {
+        let stored = saved.index.as_ref().map(IndexFile::stored);
+        let Some(stored) = stored.filter(|it| it.bytes <= index::LIMIT) else { return Ok(None) };
+        let from = match self.open(stored) {
+            Ok(from) => from,
+            Err(Opening::Digest) => return Ok(None),
+            Err(Opening::File(error)) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        from.take(stored.bytes + 1).read_to_end(&mut bytes)?;
+        Ok(Index::read(&bytes))
     }
 }

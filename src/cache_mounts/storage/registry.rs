@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::CancellationToken;
 
-use super::super::manifest::{self, Manifest, SavedMount};
-use super::{Complete, StorageError};
+use super::super::manifest::{self, Manifest, SavedMount, Stored};
+use super::StorageError;
 use crate::files::partial::PartialFile;
 use crate::registry::logins::CredentialStore;
 use crate::registry::{RegistryError, Repository};
@@ -25,6 +25,7 @@ use crate::registry::{RegistryError, Repository};
 const CONFIG: &str = "application/vnd.doc2md-docker.cache-mounts.v1+json";
 const ARTIFACT: &str = "application/vnd.doc2md-docker.cache-mounts.v1";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+const INDEX: &str = "application/vnd.doc2md-docker.cache-mounts.index.v1";
 /// What an image has as its layer that has none (image-spec, "Guidance for an Empty Descriptor").
 const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 const TITLE: &str = "org.opencontainers.image.title";
@@ -122,17 +123,17 @@ impl Remote {
         self.repository.push(&digest(text), text.len() as u64, file).await
     }
 
-    pub(super) fn has(&self, saved: &SavedMount) -> io::Result<bool> {
-        self.wait(self.repository.has(&saved.archive_digest))
+    pub(super) fn has(&self, stored: Stored<'_>) -> io::Result<bool> {
+        self.wait(self.repository.has(stored.digest))
     }
 
-    pub(super) fn put(&self, file: PartialFile, archive: Complete<'_>) -> io::Result<()> {
+    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
         let from = file.reopen()?;
-        self.wait(self.repository.push(archive.digest, archive.bytes, from))
+        self.wait(self.repository.push(stored.digest, stored.bytes, from))
     }
 
-    pub(super) fn open_archive(&self, saved: &SavedMount) -> io::Result<Box<dyn Read + Send>> {
-        let blob = self.wait(self.repository.blob(&saved.archive_digest))?;
+    pub(super) fn open_blob(&self, stored: Stored<'_>) -> io::Result<Box<dyn Read + Send>> {
+        let blob = self.wait(self.repository.blob(stored.digest))?;
         Ok(Box::new(SyncIoBridge::new_with_handle(blob, self.runtime.clone())))
     }
 
@@ -162,11 +163,11 @@ fn combined(manifest: &Manifest, now: Manifest, own: &BTreeSet<String>) -> Manif
 
 /// The image with this configuration, whose text is `text`.
 fn image(manifest: &Manifest, text: &[u8]) -> OciImageManifest {
-    let layer = |saved: &SavedMount| OciDescriptor {
-        media_type: LAYER.to_owned(),
-        digest: saved.archive_digest.clone(),
-        size: saved.archive_bytes.try_into().unwrap_or(i64::MAX),
-        annotations: Some(BTreeMap::from([(TITLE.to_owned(), saved.archive.clone())])),
+    let layer = |stored: Stored<'_>| OciDescriptor {
+        media_type: if manifest::is_archive(stored.name) { LAYER } else { INDEX }.to_owned(),
+        digest: stored.digest.to_owned(),
+        size: stored.bytes.try_into().unwrap_or(i64::MAX),
+        annotations: Some(BTreeMap::from([(TITLE.to_owned(), stored.name.to_owned())])),
         ..OciDescriptor::default()
     };
     let described = |media_type: &str, text: &[u8]| OciDescriptor {
@@ -175,7 +176,8 @@ fn image(manifest: &Manifest, text: &[u8]) -> OciImageManifest {
         size: text.len().try_into().unwrap_or(i64::MAX),
         ..OciDescriptor::default()
     };
-    let mut layers: Vec<OciDescriptor> = manifest.mounts.values().map(layer).collect();
+    let mut layers: Vec<OciDescriptor> =
+        manifest.mounts.values().flat_map(SavedMount::stored).map(layer).collect();
     if layers.is_empty() {
         layers.push(described(EMPTY.0, EMPTY.1));
     }

@@ -205,6 +205,8 @@ impl Mounts {
             archive_digest: archive.file_digest,
             archive_bytes: archive.file_bytes,
             digest: archive.digest,
+            below: archive.below,
+            index: archive.index,
             bytes: counts.bytes,
             files: counts.files,
             summary: archive.content.summary,

@@ -98,7 +98,8 @@ fn size_of(given: Option<&str>, option: &str) -> Result<Option<u64>, CommandErro
 fn measured(saved: &[Result<Saved, MountError>]) -> Option<f64> {
     let (mut bytes, mut seconds) = (0, 0.0);
     for archive in saved.iter().filter_map(|saved| match saved {
-        Ok(Saved::Written(archive)) => Some(archive),
+        // Of what was only added to, most was not read.
+        Ok(Saved::Written(archive)) if archive.below.is_empty() => Some(archive),
         _ => None,
     }) {
         bytes += archive.content.counts.bytes;
@@ -124,14 +125,16 @@ fn report(
         }
         Ok(Saved::Written(archive)) => {
             let (files, bytes) = archive.left_out;
+            let added = (!archive.below.is_empty()).then_some(archive.file_bytes);
             let content = archive.content.clone();
-            let entry = mounts.entry(mount, archive, max_bytes);
+            let entry = mounts.entry(mount, *archive, max_bytes);
             let report = MountReport::new(mount, Status::Saved).saved_as(&entry);
             manifest.mounts.insert(mount.slug(), entry);
             let report = match files {
                 0 => report,
                 _ => report.because(view::left_out(files, bytes)),
             };
+            let report = added.into_iter().fold(report, |it, bytes| it.because(view::added(bytes)));
             report.holding(&content)
         }
         Err(error) => MountReport::new(mount, Status::Failed).because(error.to_string()),
