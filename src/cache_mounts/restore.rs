@@ -8,7 +8,7 @@ use zstd::stream::read::Decoder;
 use super::archive::Fault;
 use super::layers::{CHUNK, Layers, Outcome};
 use super::list::{Content, list};
-use super::manifest::SavedMount;
+use super::manifest::{SavedMount, Stored};
 use super::storage::{Opening, Storage};
 use crate::buildkit::mover::{Connection, End, MoveError};
 use crate::sight::EntryKind;
@@ -89,14 +89,18 @@ pub(super) fn restore(
         return Ok(Restored::Occupied(now));
     }
     let archive = || saved.archive.clone();
+    let archives: Vec<Stored<'_>> = saved.archives().collect();
     let mut from = Vec::new();
-    for stored in saved.archives() {
-        let opened = storage.open(stored).map_err(|why| match why {
+    // The oldest is by far the largest: it is opened last, and then read without a pause.
+    for (number, stored) in archives.into_iter().enumerate().rev() {
+        let opened = if number == 0 { storage.open(stored) } else { storage.open_copy(stored) };
+        let opened = opened.map_err(|why| match why {
             Opening::Digest => RestoreError::Digest { archive: stored.name.to_owned() },
             Opening::File(error) => MoveError::from(error).into(),
         })?;
         from.push(decoder(opened, WINDOW).map_err(MoveError::from)?);
     }
+    from.reverse();
     let layers = match saved.below.is_empty() {
         true => Layers::new(from, None),
         false => {

@@ -190,6 +190,15 @@ impl Storage {
         }
     }
 
+    /// The same, from a copy here where the file is elsewhere: what is read beside another one waits for it, which not every
+    /// server allows.
+    pub(super) fn open_copy(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
+        match self {
+            Self::Folder(folder) => folder.open(stored),
+            Self::Registry(remote) => remote.open_copy(stored).map_err(Opening::File),
+        }
+    }
+
     /// What tells which entries a mount has; `None` where it is damaged or there is none.
     pub(super) fn index(&self, saved: &SavedMount) -> io::Result<Option<Index>> {
         let stored = saved.index.as_ref().map(IndexFile::stored);

@@ -137,6 +137,13 @@ impl Remote {
         Ok(Box::new(SyncIoBridge::new_with_handle(blob, self.runtime.clone())))
     }
 
+    pub(super) fn open_copy(&self, stored: Stored<'_>) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = tempfile::tempfile_in(self.scratch.path())?;
+        io::copy(&mut self.open_blob(stored)?, &mut file)?;
+        file.rewind()?;
+        Ok(Box::new(file))
+    }
+
     /// Waits, on a thread that may.
     fn wait<T>(&self, asked: impl Future<Output = Result<T, RegistryError>>) -> io::Result<T> {
         self.runtime.block_on(asked).map_err(io::Error::other)
