@@ -4,7 +4,6 @@
 //! nothing any more. The memory that it takes does not depend on the size: a window of half a megabyte, and buffers.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -207,10 +206,11 @@ pub(super) fn save(
     max_bytes: Option<u64>,
 ) -> Result<Saved, MoveError> {
     let mut summary = if max_bytes.is_some() { Summary::with_ages() } else { Summary::default() };
-    let mut listing = Listing::default();
+    // Only an index tells what is new.
+    let mut listing = known.filter(|known| known.index.is_some()).map(|_| Listing::default());
     line.list(|entry| {
         summary.add(&entry);
-        listing.add(&entry);
+        listing.iter_mut().for_each(|listing| listing.add(&entry));
     })?;
     let before = Content::from(&summary);
     if before.is_empty {
@@ -223,18 +223,23 @@ pub(super) fn save(
     }
     let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
     let is_trimmed = since != i64::MIN;
-    let base = match known.filter(|_| !is_trimmed) {
-        Some(known) => Base::of(known, storage, &listing)?,
-        None => None,
+    let mut base = match (known, &listing) {
+        (Some(known), Some(listing)) if !is_trimmed => Base::of(known, storage, listing)?,
+        _ => None,
     };
     let since_when = Instant::now();
-    let extent = base.as_ref().map_or(Extent::Since(since), Extent::New);
-    let (packed, file) = match write(line, extent, storage.folder(), Form::Zstd) {
+    let file = || partial::file(storage.folder(), 0o644);
+    let added = match &base {
+        Some(base) => Some(write(line, Extent::New(base), file()?, Form::Zstd)),
+        None => None,
+    };
+    let (packed, file) = match added {
         // What is known did not fit any more: all of it, then.
-        Err(MoveError::Changed { .. }) if base.is_some() => {
-            write(line, Extent::Since(since), storage.folder(), Form::Zstd)?
+        Some(Err(MoveError::Changed { .. })) | None => {
+            base = None;
+            write(line, Extent::Since(since), file()?, Form::Zstd)?
         }
-        written => written?,
+        Some(added) => added?,
     };
     let left_out = (
         before.counts.files.saturating_sub(packed.archive.content.counts.files),
@@ -244,11 +249,7 @@ pub(super) fn save(
         name: archive_name(slug, &packed.archive.digest),
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
-        below: if packed.adds {
-            base.map(|base| base.archives).unwrap_or_default()
-        } else {
-            Vec::new()
-        },
+        below: base.map(|base| base.archives).unwrap_or_default(),
         ..packed.archive
     };
     let (name, digest, bytes) = (&archive.name, &archive.file_digest, archive.file_bytes);
@@ -279,23 +280,14 @@ pub(super) fn export(
     let all = Extent::Since(i64::MIN);
     match to {
         Destination::File(file) => {
-            write_to(line, all, file, form).map(|(packed, file)| (packed.archive, Some(file)))
+            write(line, all, file, form).map(|(packed, file)| (packed.archive, Some(file)))
         }
         Destination::Stream(to) => pack(line, all, to, form).map(|packed| (packed.archive, None)),
     }
 }
 
-fn write(
-    line: &mut Connection,
-    extent: Extent<'_>,
-    folder: &Path,
-    form: Form,
-) -> Result<(Packed, partial::PartialFile), MoveError> {
-    write_to(line, extent, partial::file(folder, 0o644)?, form)
-}
-
 /// Writes to `file`, from its beginning, as often as the mount changes meanwhile.
-fn write_to(
+fn write(
     line: &mut Connection,
     extent: Extent<'_>,
     mut file: partial::PartialFile,
@@ -317,8 +309,6 @@ fn write_to(
 struct Packed {
     archive: Archive,
     index: Index,
-    /// Whether it adds to others.
-    adds: bool,
 }
 
 /// Writes what is read to `to`, compressed.
@@ -364,6 +354,5 @@ fn pack(
         index: None,
         took: Duration::ZERO,
     };
-    let adds = matches!(extent, Extent::New(_));
-    Ok(Packed { archive, index: Index::new(sink.fingerprints), adds })
+    Ok(Packed { archive, index: Index::new(sink.fingerprints) })
 }

@@ -97,8 +97,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Finds the way to `reference`. One on this machine is asked without TLS, as docker does; an `insecure` one whatever its
-    /// certificate says, or without TLS where it has none. Nothing is waited for once `cancel` says so.
+    /// Finds the way to `reference`. An `insecure` one is asked whatever its certificate says, or without TLS where it has none;
+    /// so is one on this machine, as docker does. Nothing is waited for once `cancel` says so.
     ///
     /// # Errors
     /// The reference or the login for it cannot be used, or the registry does not answer.
@@ -118,12 +118,10 @@ impl Repository {
             (true, false) => return Err(RegistryError::IdentityToken(host)),
             _ => RegistryAuth::Basic(login.username, login.secret),
         };
-        let is_here = is_this_machine(&host);
-        let protocol = if is_here { ClientProtocol::Http } else { ClientProtocol::Https };
-        let cancel = cancel.clone();
-        let client = client_with(protocol, is_insecure)?;
-        let found = Self { client, reference: parsed, auth, cancel };
-        if is_insecure && !is_here && !found.has_tls().await? {
+        let is_insecure = is_insecure || is_this_machine(&host);
+        let client = client_with(ClientProtocol::Https, is_insecure)?;
+        let found = Self { client, reference: parsed, auth, cancel: cancel.clone() };
+        if is_insecure && !found.has_tls().await? {
             let client = client_with(ClientProtocol::Http, true)?;
             return Ok(Self { client, ..found });
         }
@@ -292,7 +290,7 @@ fn attentive<T>(
     futures_util::stream::try_unfold((stream, cancel), |(mut stream, cancel)| async move {
         let next = tokio::select! {
             next = tokio::time::timeout(SILENCE, stream.try_next()) => next,
-            () = cancel.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
+            () = cancel.cancelled() => return Err(io::Error::other("interrupted")),
         };
         let next = next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(next.map(|data| (data, (stream, cancel))))
@@ -319,7 +317,7 @@ fn client_with(protocol: ClientProtocol, is_insecure: bool) -> Result<Client, Re
     })
 }
 
-/// Whether a registry is on this machine: docker asks it without TLS.
+/// Whether a registry is on this machine: docker takes any certificate there, or none.
 fn is_this_machine(registry: &str) -> bool {
     let host = match registry.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
@@ -334,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registries_of_this_machine_have_no_tls() {
+    fn registries_of_this_machine_may_have_no_tls() {
         for here in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000"] {
             assert!(is_this_machine(here), "{here}");
         }

@@ -212,6 +212,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "projects",
             "recorded",
             "redact",
+            "registry",
             "run",
             "scope",
             "settings",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::cache::{TELL, cache, next, project, statuses, step};
-use crate::support::{Engine, Project, Registry, on_every_engine};
+use crate::support::{Engine, Project, Registry, eventually, on_every_engine};
 
 /// Some megabytes in files, links and folders of every kind.
 const FILL: &str = r#"
@@ -82,9 +82,12 @@ fn what_is_new_is_added_and_comes_back_with_the_rest() {
             // From the registry once, with all that has been added.
             let is_last = number + 1 == CHANGES.len();
             for place in &places[..1 + usize::from(is_last)] {
-                step(&project, &other, "rm -rf /c/* /d/*");
-                let restored = statuses(&project, &other, &["restore", "--from", place]);
-                assert_eq!(restored, ["many restored", "odd restored"], "{number}");
+                // While tests beside this one ask for sizes, an engine may give a step a second mount, empty already.
+                eventually("emptied mounts are restored", || {
+                    step(&project, &other, "rm -rf /c/* /d/*");
+                    let restored = statuses(&project, &other, &["restore", "--from", place]);
+                    (restored == ["many restored", "odd restored"]).then_some(())
+                });
                 assert_eq!(step(&project, &other, TELL), now, "{number} {place} {}", other.name);
             }
         }

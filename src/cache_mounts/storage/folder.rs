@@ -40,7 +40,9 @@ impl Folder {
         while matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
-                () = cancel.cancelled() => return Err(StorageError::Interrupted),
+                () = cancel.cancelled() => {
+                    return Err(StorageError::Busy(path.display().to_string()));
+                }
             }
         }
         // What dead runs left.

@@ -65,6 +65,9 @@ pub enum StorageError {
     /// The run is over.
     #[error("interrupted")]
     Interrupted,
+    /// The same, while it waited.
+    #[error("interrupted: another run is saving to {0}")]
+    Busy(String),
 }
 
 /// Why a file cannot be had.

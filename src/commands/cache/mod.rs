@@ -101,8 +101,10 @@ async fn keep(app: &App, args: &CacheKeepArgs) -> Result<(), CommandError> {
 async fn restore(app: &App, args: &CacheRestoreArgs) -> Result<(), CommandError> {
     let places = place::to_read(&args.from)?;
     let mut sources: Vec<(Arc<Storage>, Manifest)> = Vec::new();
+    // A helper program may ask the user: once.
+    let logins = app.logins();
     for place in &places {
-        let storage = place::open(app, place).await?;
+        let storage = place::open(app, place, &logins).await?;
         match storage.manifest().await.map_err(|error| place::cannot(app, error))? {
             Some(manifest) => sources.push((storage, manifest)),
             None => app.ui.note(&format!("nothing is saved in {}", storage.name())),

@@ -6,6 +6,7 @@ use super::usage;
 use crate::app::App;
 use crate::cache_mounts::storage::{Place, Storage, StorageError};
 use crate::error::{CommandError, ExitKind};
+use crate::registry::logins::CredentialStore;
 use crate::signal::Cause;
 use crate::targets::spec::Typed;
 
@@ -60,8 +61,12 @@ pub(super) fn to_read(texts: &[String]) -> Result<Vec<Place>, CommandError> {
 }
 
 /// Begins to read from a place.
-pub(super) async fn open(app: &App, place: &Place) -> Result<Arc<Storage>, CommandError> {
-    let opened = Storage::for_reading(place, &app.logins(), app.interrupt.token()).await;
+pub(super) async fn open(
+    app: &App,
+    place: &Place,
+    logins: &CredentialStore,
+) -> Result<Arc<Storage>, CommandError> {
+    let opened = Storage::for_reading(place, logins, app.interrupt.token()).await;
     opened.map(Arc::new).map_err(|error| cannot(app, error))
 }
 
@@ -77,6 +82,9 @@ pub(super) fn cannot(app: &App, error: StorageError) -> CommandError {
         StorageError::Interrupted => {
             return app.interrupt.cause().map_or_else(|| Cause::Signal.error(), Cause::error);
         }
+        StorageError::Busy(_) => {
+            return CommandError::new(ExitKind::Interrupted, error.to_string());
+        }
         StorageError::Registry { source, .. } => source.hint(),
         _ => None,
     };
@@ -85,7 +93,7 @@ pub(super) fn cannot(app: &App, error: StorageError) -> CommandError {
         StorageError::File { source, .. } => cause.caused_by(source),
         StorageError::Manifest { source, .. } => cause.caused_by(source),
         StorageError::Registry { source, .. } => cause.caused_by(source),
-        StorageError::Interrupted => cause,
+        StorageError::Interrupted | StorageError::Busy(_) => cause,
     };
     hint.into_iter().fold(cause, CommandError::hint)
 }
