@@ -4,10 +4,11 @@
 //! which a mount is kept, [`manifest`] what is said of it, [`summary`] what tells whether something changed, [`value`] what
 //! tells whether a mount is worth it. All of that is
 //! pure. [`save`], [`restore`] and [`list`] work on one mount each, over a line to a step of the engine; [`transfer`] runs
-//! that step, [`storage`] keeps archives. `docs/design/cache.md` has the rules.
+//! that step, [`storage`] keeps archives, [`builds`] reads what recorded builds took. `docs/design/cache.md` has the rules.
 
 pub mod archive;
 mod base;
+pub mod builds;
 mod index;
 mod layers;
 mod list;

@@ -10,6 +10,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::files::write;
 use crate::history::Store;
 use crate::unreachable::unreachable;
+use crate::usage;
 use crate::view::doctor as report;
 
 /// Runs the command.
@@ -63,7 +64,16 @@ async fn facts(app: &App) -> Facts {
     };
     facts.address = connector.address();
     facts.builder = builder(app);
-    let sources = Sources { connector, bases: &bases(app) };
+    let project = app.project().ok();
+    let directory = &app.environment.working_dir;
+    let services = project.as_ref().and_then(|it| usage::services(Some(it), directory).ok());
+    let ledger = app.environment.ledger_directory();
+    let sources = Sources {
+        connector,
+        bases: &project.as_ref().map(|it| bases(app, &it.name)).unwrap_or_default(),
+        project: project.as_ref().map(|it| it.name.as_str()).zip(services.as_deref()),
+        ledger: ledger.as_ref(),
+    };
     let failed = |error| trouble(unreachable(connector, error));
     let (engine, registries) = doctor::gather(&sources, failed).await;
     facts.engine = Some(engine);
@@ -88,11 +98,10 @@ fn builder(app: &App) -> Option<Result<String, Trouble>> {
     }
 }
 
-/// Base images of the project's last build; none where there is no project here.
-fn bases(app: &App) -> Vec<String> {
-    let Ok(project) = app.project() else { return Vec::new() };
+/// Base images of the project's last build.
+fn bases(app: &App, project: &str) -> Vec<String> {
     let store = app.environment.ledger_directory().map(Store::open);
-    let newest = store.and_then(|store| store.newest(&project.name, 1).ok());
+    let newest = store.and_then(|store| store.newest(project, 1).ok());
     let entries = newest.map(|(entries, _)| entries).unwrap_or_default();
     let targets = entries.into_iter().flat_map(|entry| entry.targets);
     targets.flat_map(|target| target.inputs.bases).map(|base| base.reference).collect()

@@ -2,19 +2,22 @@
 //! others.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 use super::{BuildkitSeen, EngineSeen, REGISTRY_ANSWER, Trouble};
 use crate::buildkit::Control;
 use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, Engine, EngineError, registry_of};
-use crate::inventory::{CacheKind, CacheRecord};
+use crate::inventory::{CacheKind, CacheRecord, EngineFacts};
 use crate::measure;
+use crate::sight::Disk;
+use crate::usage::gc::Rules;
+use crate::usage::{Loss, OwnMounts, ServiceFacts};
 
 /// How long the engine may take for each question.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -27,6 +30,33 @@ pub struct Sources<'a> {
     pub connector: &'a Connector,
     /// References of base images.
     pub bases: &'a [String],
+    /// The project here, by its name and services.
+    pub project: Option<(&'a str, &'a [ServiceFacts])>,
+    /// Where builds are remembered, if anywhere.
+    pub ledger: Option<&'a PathBuf>,
+}
+
+impl Sources<'_> {
+    /// What of the project's cache mounts garbage collection takes, and how long until then.
+    async fn losses(
+        &self,
+        engine: &EngineFacts,
+        records: &[CacheRecord],
+        buildkit: &Result<BuildkitSeen, String>,
+        disk: Option<Disk>,
+    ) -> Vec<(Loss, SignedDuration)> {
+        let policies = buildkit.as_ref().ok().and_then(|it| it.policies.clone());
+        let (Some((project, services)), Some(policies)) = (self.project, policies) else {
+            return Vec::new();
+        };
+        let rules = Rules::new(policies, disk.map(|disk| disk.available_bytes));
+        let (engine, ledger, now) = (engine.id.as_str(), self.ledger, Timestamp::now());
+        let own = OwnMounts { records, services, project, engine, ledger };
+        let losses = own.losses(&rules, records, now).await.into_iter();
+        let left =
+            |loss: &Loss| loss.from.map_or(SignedDuration::ZERO, |it| it.duration_since(now));
+        losses.map(|loss| (loss.clone(), left(&loss))).collect()
+    }
 }
 
 /// The engine, or why it cannot be asked, and whether it reaches the registries of the base images.
@@ -52,11 +82,17 @@ pub async fn gather(
         registries(&engine, sources.bases),
     );
     let machine = machine.ok().and_then(Result::ok).unwrap_or_default();
+    let records = cache.ok().and_then(Result::ok);
+    let buildkit = buildkit.unwrap_or_else(|_| Err("it is silent".to_owned()));
+    let disk = measure::disk(sources.connector, &facts);
+    let all = records.as_deref().unwrap_or_default();
+    let losses = sources.losses(&facts, all, &buildkit, disk).await;
     let seen = EngineSeen {
         clock_ahead: machine.time.map(|time| ahead(time, before, Timestamp::now())),
-        disk: measure::disk(sources.connector, &facts),
-        buildkit: buildkit.unwrap_or_else(|_| Err("it is silent".to_owned())),
-        cache: cache.ok().and_then(Result::ok).map(|records| bytes(&records)),
+        disk,
+        buildkit,
+        cache: records.as_deref().map(bytes),
+        losses,
         facts,
         machine,
     };
@@ -64,11 +100,11 @@ pub async fn gather(
 }
 
 /// How far `time`, which was read between `before` and `after`, is ahead.
-fn ahead(time: Timestamp, before: Timestamp, after: Timestamp) -> jiff::SignedDuration {
+fn ahead(time: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
     if time < before {
         return time.duration_since(before);
     }
-    if time > after { time.duration_since(after) } else { jiff::SignedDuration::ZERO }
+    if time > after { time.duration_since(after) } else { SignedDuration::ZERO }
 }
 
 async fn buildkit(connector: &Connector) -> Result<BuildkitSeen, String> {

@@ -15,6 +15,7 @@ use crate::buildkit::GcPolicy;
 use crate::engine::Machine;
 use crate::inventory::EngineFacts;
 use crate::sight::Disk;
+use crate::usage::Loss;
 
 pub use gather::{Sources, gather, helpers};
 pub use rules::diagnose;
@@ -62,6 +63,8 @@ pub struct EngineSeen {
     pub buildkit: Result<BuildkitSeen, String>,
     /// Bytes of its build cache, and of the cache mounts in it.
     pub cache: Option<(u64, u64)>,
+    /// Cache mounts of the project here that garbage collection takes, and how long until then.
+    pub losses: Vec<(Loss, SignedDuration)>,
 }
 
 /// BuildKit within an engine.

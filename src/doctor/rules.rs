@@ -6,6 +6,7 @@ use super::{BuildkitSeen, EngineSeen, Facts, Finding, Trouble, Verdict};
 use crate::buildkit::GcPolicy;
 use crate::inventory::Store;
 use crate::terminal::format;
+use crate::usage::Loss;
 
 /// Clocks that are further apart make times of the history, and certificates, wrong.
 const CLOCK_DRIFT: SignedDuration = SignedDuration::from_secs(5);
@@ -13,6 +14,8 @@ const CLOCK_DRIFT: SignedDuration = SignedDuration::from_secs(5);
 const CLOCK_WRONG: SignedDuration = SignedDuration::from_mins(2);
 /// A build cache of images with torch is larger.
 const SMALL_CACHE: u64 = 10_000_000_000;
+/// Seconds that builds lose, from which on that is said.
+const WORTH_A_WORD: f64 = 60.0;
 /// The first release with everything that builds here use: history with logs (24.0), named contexts (23.0).
 const MODERN: u32 = 24;
 
@@ -166,6 +169,7 @@ fn garbage_collection(seen: &EngineSeen, findings: &mut Vec<Finding>) {
         }
     });
     findings.extend(mounts(seen, policies));
+    findings.extend(seen.losses.iter().filter_map(loss));
 }
 
 const MOUNTS_LAST: &str = "`doc2md-docker stats` says when each is due; in daemon.json, `\"builder\": {\"gc\": {\"enabled\": true, \
@@ -187,6 +191,29 @@ fn mounts(seen: &EngineSeen, policies: &[GcPolicy]) -> Option<Finding> {
             format::bytes(limit)
         ),
         MOUNTS_LAST,
+    ))
+}
+
+/// A cache mount that goes, where builds lose minutes with it.
+fn loss((loss, left): &(Loss, SignedDuration)) -> Option<Finding> {
+    let seconds = loss.worth.saves_seconds;
+    if seconds < WORTH_A_WORD {
+        return None;
+    }
+    let longer = format::seconds(seconds);
+    let up_to = if loss.worth.is_bound { "up to " } else { "" };
+    let name = &loss.name;
+    let goes = match left.is_zero() {
+        true => format!("the next garbage collection takes {name}"),
+        false => {
+            let left = format::age(left.as_secs().unsigned_abs());
+            format!("garbage collection takes {name} in {left}, unless a build uses it")
+        }
+    };
+    Some(warning(
+        "cache-mounts",
+        format!("{goes}; then builds take {up_to}{longer} longer"),
+        "`doc2md-docker cache keep` from a timer keeps it, or rules in daemon.json that take layers first",
     ))
 }
 
@@ -253,6 +280,7 @@ mod tests {
     use crate::engine::Machine;
     use crate::inventory::{ApiVersion, EngineFacts};
     use crate::sight::Disk;
+    use crate::usage::MountWorth;
 
     const GB: u64 = 1_000_000_000;
 
@@ -282,6 +310,7 @@ mod tests {
                 policies: Some(vec![policy]),
             }),
             cache: Some((9 * GB, GB)),
+            losses: Vec::new(),
         };
         Facts {
             address: "unix:///run/docker.sock".to_owned(),
@@ -299,6 +328,12 @@ mod tests {
 
     fn seen(facts: &mut Facts) -> &mut EngineSeen {
         facts.engine.as_mut().unwrap().as_mut().unwrap()
+    }
+
+    /// A mount that goes in some hours.
+    fn lost(saves_seconds: f64, is_bound: bool, hours: i64) -> (Loss, SignedDuration) {
+        let worth = MountWorth { saves_seconds, is_bound };
+        (Loss { name: "pip".to_owned(), from: None, worth }, SignedDuration::from_hours(hours))
     }
 
     fn policies(facts: &mut Facts) -> &mut Vec<GcPolicy> {
@@ -393,6 +428,18 @@ mod tests {
                 "cache-mounts",
                 Verdict::Note,
                 "above 500.0 MB those go first that no build has used for 48 h",
+            ),
+            (
+                |it| seen(it).losses = vec![lost(125.0, false, 0), lost(5.0, false, 0)],
+                "cache-mounts",
+                Verdict::Warning,
+                "the next garbage collection takes pip; then builds take 2m05s longer",
+            ),
+            (
+                |it| seen(it).losses = vec![lost(60.0, true, 3)],
+                "cache-mounts",
+                Verdict::Warning,
+                "takes pip in 3h, unless a build uses it; then builds take up to 1m00s longer",
             ),
             (
                 |it| seen(it).clock_ahead = Some(SignedDuration::from_secs(-30)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytesize::ByteSize;
 
 use super::facts::Facts;
-use super::model::{CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats};
+use super::model::{CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, MountWorth};
 use crate::counted::counted;
 use crate::inventory::{CacheKind, CacheRecord, Lost, Part};
 
@@ -99,6 +99,7 @@ fn mounts(facts: &Facts) -> Vec<CacheMountStats> {
                 services: services.names,
                 record: record.id.clone(),
                 gc: collections.as_ref().and_then(|all| all.get(&record.id).cloned()),
+                worth: facts.worths.get(&record.id).copied(),
             }
         })
         .collect();
@@ -134,17 +135,29 @@ fn advise(mounts: &[CacheMountStats], unshared: u64, notes: &mut Vec<String>) {
     let due = mounts.iter().filter_map(|mount| {
         let gc = mount.gc.as_ref().filter(|gc| gc.due && !mount.services.is_empty())?;
         let name = mount.id.as_ref().or(mount.target.as_ref()).unwrap_or(&mount.record);
-        Some((name, gc))
+        Some((name, gc, longer(mount.worth.as_ref())))
     });
-    for (name, gc) in due {
+    for (name, gc, longer) in due {
         let size = |bytes| ByteSize::b(bytes).display().si().to_string();
         let limit = gc.threshold_bytes.map_or_else(|| "any size".to_owned(), size);
         let unshared = size(unshared);
         notes.push(format!(
-            "cache mount {name} goes with the engine's next garbage collection: the build cache has \
+            "cache mount {name} goes with the engine's next garbage collection{longer}: the build cache has \
              {unshared} of its own, and the rule starts at {limit}. To keep it, clean other cache, \
              or raise builder.gc in the engine's daemon.json"
         ));
+    }
+}
+
+/// What that means for builds, where it is known and worth a word.
+fn longer(worth: Option<&MountWorth>) -> String {
+    match worth {
+        Some(worth) if worth.saves_seconds >= 1.0 => {
+            let up_to = if worth.is_bound { "up to " } else { "" };
+            let seconds = worth.saves_seconds.round();
+            format!(", and builds take {up_to}{} longer", counted(seconds as u64, "second"))
+        }
+        _ => String::new(),
     }
 }
 

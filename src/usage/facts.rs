@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::gc::Rules;
-use super::model::RemedyStats;
+use super::model::{RemedyStats, Worths};
 use crate::image_reference::familiar;
 use crate::inventory::{ImageDetails, Inventory};
 use crate::measure::Sizes;
@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub own_records: Option<&'a BTreeSet<String>>,
     /// The rules of the engine's garbage collection; `None` where it did not tell.
     pub gc: Option<&'a Rules>,
+    /// What the cache mounts are worth that it takes.
+    pub worths: &'a Worths,
     /// What is known of the true sizes of cache mounts; the inventory has them.
     pub sizes: &'a Sizes,
     /// Whether every cache record is to be listed.

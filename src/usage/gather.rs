@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::facts::{Facts, PastImage, ServiceFacts};
 use super::model::RemedyStats;
 use super::mounts::DeclaredMounts;
-use super::{Chains, chains, gc, past};
+use super::{Chains, OwnMounts, Worths, chains, gc, past};
 use crate::buildkit::{Control, GcPolicy};
 use crate::clean;
 use crate::counted::{agreed, counted};
@@ -63,6 +63,7 @@ pub struct Gathered {
     remedies: Option<Vec<RemedyStats>>,
     sizes: Sizes,
     gc: Option<gc::Rules>,
+    worths: Worths,
 }
 
 impl Gathered {
@@ -86,6 +87,7 @@ impl Gathered {
             own_records: self.own_records.as_ref(),
             sizes: &self.sizes,
             gc: self.gc.as_ref(),
+            worths: &self.worths,
             with_records,
             now,
             notes: &self.notes,
@@ -112,7 +114,7 @@ struct First {
     inventory: Inventory,
     layers: Layers,
     memory: Memory,
-    policies: Option<Vec<gc::Policy>>,
+    policies: Option<Vec<GcPolicy>>,
 }
 
 impl Gathering<'_> {
@@ -157,10 +159,13 @@ impl Gathering<'_> {
         }
         let remedies = all.and_then(|all| remedies(&inventory, all, &answer));
         let disk = sizes.disk.or(disk);
-        let gc = policies.map(|policies| gc::Rules {
-            policies,
-            disk_free_bytes: disk.map(|disk| disk.available_bytes),
+        let free = disk.map(|disk| disk.available_bytes);
+        let gc = policies.map(|policies| gc::Rules::new(policies, free));
+        let own = self.own_mounts(&inventory);
+        let taken = gc.as_ref().map(|rules| {
+            own.taken(rules, &sizes.as_engine_sees(&inventory.cache), Timestamp::now())
         });
+        let worths = own.worths(&taken.unwrap_or_default().into_keys().collect()).await;
         let past = past.await.unwrap_or_default();
         notes.extend(past.note);
         Ok(Gathered {
@@ -175,7 +180,25 @@ impl Gathering<'_> {
             remedies,
             sizes,
             gc,
+            worths,
         })
+    }
+
+    /// What every cache mount of the project is worth.
+    pub async fn worths(&self, gathered: &Gathered) -> Worths {
+        let all = gathered.inventory.cache.iter().map(|record| record.id.clone()).collect();
+        self.own_mounts(&gathered.inventory).worths(&all).await
+    }
+
+    /// The project's cache mounts.
+    fn own_mounts<'a>(&'a self, inventory: &'a Inventory) -> OwnMounts<'a> {
+        OwnMounts {
+            records: &inventory.cache,
+            services: self.services,
+            project: &self.project.name,
+            engine: &inventory.engine.id,
+            ledger: self.ledger,
+        }
     }
 
     /// What can be asked at the same time: what there is, the engine's rules, its past builds.
@@ -197,7 +220,7 @@ impl Gathering<'_> {
             let control = in_time(Some(end), Control::connect(self.connector)).await;
             let (ledger, project) = (self.ledger.cloned(), self.project.name.as_str());
             let recall = Recall { ledger, project, depth: self.depth, end: Some(end) };
-            let policies = async { policies(control.as_ref().ok()?).await };
+            let policies = async { control.as_ref().ok()?.gc_policies().await };
             let (memory, policies) = tokio::join!(
                 recall.ask_over(control.as_ref().map_err(Clone::clone), &mut unread),
                 timeout(self.limit, policies)
@@ -334,20 +357,6 @@ impl Layers {
         }
         (own, others)
     }
-}
-
-/// The engine's rules for its build cache, where it tells them.
-async fn policies(control: &Control) -> Option<Vec<gc::Policy>> {
-    let policies = control.gc_policies().await?;
-    let policy = |policy: GcPolicy| gc::Policy {
-        all: policy.all,
-        keep_for: SignedDuration::try_from(policy.keep_for).unwrap_or(SignedDuration::MAX),
-        filters: policy.filters,
-        reserved_bytes: policy.reserved_bytes,
-        max_used_bytes: policy.max_used_bytes,
-        min_free_bytes: policy.min_free_bytes,
-    };
-    Some(policies.into_iter().map(policy).collect())
 }
 
 /// Ids of the project's cache records.

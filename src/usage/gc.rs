@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::buildkit::GcPolicy;
 use crate::inventory::{CacheKind, CacheRecord};
 
 /// A rule of the engine (BuildKit `PruneInfo`), in the order in which they apply.
@@ -34,6 +35,21 @@ pub struct Rules {
     pub policies: Vec<Policy>,
     /// Bytes free on the engine's disk; where that is not known it is taken to suffice.
     pub disk_free_bytes: Option<u64>,
+}
+
+impl Rules {
+    /// The rules as the engine tells them.
+    pub fn new(policies: Vec<GcPolicy>, disk_free_bytes: Option<u64>) -> Self {
+        let policy = |policy: GcPolicy| Policy {
+            all: policy.all,
+            keep_for: SignedDuration::try_from(policy.keep_for).unwrap_or(SignedDuration::MAX),
+            filters: policy.filters,
+            reserved_bytes: policy.reserved_bytes,
+            max_used_bytes: policy.max_used_bytes,
+            min_free_bytes: policy.min_free_bytes,
+        };
+        Self { policies: policies.into_iter().map(policy).collect(), disk_free_bytes }
+    }
 }
 
 /// What becomes of a cache mount.

@@ -21,6 +21,7 @@ mod projects;
 mod services;
 #[cfg(test)]
 pub(crate) mod tests;
+mod worth;
 pub use chains::Chains;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use gather::{Gathered, Gathering};
@@ -28,12 +29,13 @@ pub use growth::{SizeHistory, SizeLine, size_history};
 pub use images::{add_shared, current, wanted};
 pub use model::{
     CacheKindStats, CacheMountStats, CacheRecordStats, CacheStats, ContainerStats, DanglingStats,
-    DiskStats, EngineSummary, ImageStats, LayerStats, ProjectStats, RemedyStats, SCHEMA,
-    StatsReport, Verdict, VolumeStats,
+    DiskStats, EngineSummary, ImageStats, LayerStats, MountWorth, ProjectStats, RemedyStats,
+    SCHEMA, StatsReport, Verdict, VolumeStats, Worths,
 };
 pub use mounts::DeclaredMounts;
 pub use projects::together;
 pub use services::services;
+pub use worth::{Loss, OwnMounts};
 
 use crate::inventory::{Container, Labels, Lost, Part, Volume};
 use crate::labels;

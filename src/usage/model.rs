@@ -4,6 +4,8 @@
 //! Fields may be added within `v1`, none goes or changes its meaning. `docs/stats.schema.json` describes
 //! it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -155,7 +157,7 @@ pub struct VolumeStats {
 }
 
 /// The build cache of the engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct CacheStats {
     /// All records.
     pub total_bytes: Option<u64>,
@@ -192,7 +194,7 @@ pub struct CacheKindStats {
 }
 
 /// A cache mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CacheMountStats {
     /// `id=` of the mount, by default its target; `null` where the engine does not tell (20.10).
     pub id: Option<String>,
@@ -216,7 +218,21 @@ pub struct CacheMountStats {
     pub record: String,
     /// What the engine's garbage collection has in mind for it; `null` where nobody knows.
     pub gc: Option<Collection>,
+    /// What builds lose with it; `null` where no collection takes it, or no recorded build tells.
+    pub worth: Option<MountWorth>,
 }
+
+/// What a cache mount saves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MountWorth {
+    /// Seconds that builds take longer without it.
+    pub saves_seconds: f64,
+    /// Whether it may be less: there was no build yet that found it filled.
+    pub is_bound: bool,
+}
+
+/// What cache mounts are worth, by ids of records; of one that is missing nothing is known.
+pub type Worths = BTreeMap<String, MountWorth>;
 
 /// What a project takes. Layers that images of two projects share are in the sums of both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

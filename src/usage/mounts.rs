@@ -36,6 +36,13 @@ pub(super) fn parse(description: &str) -> Named {
     }
 }
 
+/// How the cache mount that a record is can be called.
+pub(super) fn name(declared: &DeclaredMounts, record: &CacheRecord) -> String {
+    let named = parse(&record.description);
+    let id = named.id.clone().or_else(|| declared.services(&named).id);
+    id.or(named.target).unwrap_or_else(|| record.id.clone())
+}
+
 /// The cache mounts that the Dockerfiles of services declare, read once for all records.
 pub struct DeclaredMounts<'a>(Vec<(&'a ServiceFacts, Vec<Declared>)>);
 

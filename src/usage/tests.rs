@@ -208,6 +208,8 @@ pub(crate) fn full_report() -> StatsReport {
         policies: vec![gc::Policy { max_used_bytes: 10, ..gc::Policy::default() }],
         disk_free_bytes: None,
     };
+    let worth = MountWorth { saves_seconds: 65.0, is_bound: true };
+    let worths = [("m1".to_owned(), worth)].into();
     aggregate(&Facts {
         own_records: Some(&own),
         all_details: Some(&details),
@@ -215,6 +217,7 @@ pub(crate) fn full_report() -> StatsReport {
         remedies: Some(&remedies),
         past: &past,
         gc: Some(&rules),
+        worths: &worths,
         with_records: true,
         ..facts(&inventory, &whose(&inventory), &details, &services)
     })
@@ -234,6 +237,7 @@ fn whose(inventory: &Inventory) -> Answer {
     })
 }
 
+static NO_WORTHS: Worths = Worths::new();
 static NO_SIZES: Sizes = Sizes { mounts: BTreeMap::new(), disk: None };
 
 fn facts<'a>(
@@ -255,6 +259,7 @@ fn facts<'a>(
         own_records: None,
         sizes: &NO_SIZES,
         gc: None,
+        worths: &NO_WORTHS,
         with_records: false,
         now: NOW.parse().unwrap(),
         notes: &[],

@@ -135,6 +135,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "cache_mounts/list.rs", may: &["buildkit"], never: SERVICE },
     Room { place: "cache_mounts/save.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
     Room { place: "cache_mounts/restore.rs", may: &["buildkit", "files", "sight"], never: SERVICE },
+    Room { place: "cache_mounts/builds.rs", may: &["history"], never: SERVICE },
     Room { place: "cache_mounts/base.rs", may: &["sight"], never: SERVICE },
     // Folders and registries.
     Room { place: "cache_mounts/storage", may: &["files", "registry"], never: SERVICE },
@@ -258,12 +259,12 @@ pub(crate) const ROOMS: &[Room] = &[
     // It is where the environment is read.
     Room {
         place: "doctor",
-        may: &["buildkit", "engine", "inventory", "sight", "terminal"],
+        may: &["buildkit", "engine", "inventory", "sight", "terminal", "usage"],
         never: PURE,
     },
     Room {
         place: "doctor/gather.rs",
-        may: &["buildkit", "engine", "inventory", "measure"],
+        may: &["buildkit", "engine", "inventory", "measure", "sight", "usage"],
         never: SERVICE,
     },
     Room { place: "environment.rs", may: &["error"], never: SURROUNDINGS },
@@ -505,6 +506,8 @@ pub(crate) const ROOMS: &[Room] = &[
         never: SERVICE,
     },
     Room { place: "usage/past.rs", may: &["history", "inventory"], never: SERVICE },
+    Room { place: "usage/gc.rs", may: &["buildkit", "inventory"], never: PURE },
+    Room { place: "usage/worth.rs", may: &["cache_mounts", "inventory"], never: SERVICE },
     Room { place: "usage/services.rs", may: &["compose", "solve", "targets"], never: PURE },
     Room {
         place: "view",

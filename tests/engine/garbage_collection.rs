@@ -14,6 +14,16 @@ fn shown(guide: &str) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()["builder"]["gc"].clone()
 }
 
+/// Has the step with the mount have taken 125 s, as the history has it.
+fn took_minutes(folder: &std::path::Path) {
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut build: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let steps = build["targets"][0]["steps"].as_array_mut().unwrap();
+    let step = steps.iter_mut().find(|step| !step["cache_mounts"].is_null()).unwrap();
+    step["seconds"] = 125.0.into();
+    std::fs::write(file, build.to_string()).unwrap();
+}
+
 /// Whether `stats` says that a cache mount is due which a build has filled, or the engine has taken it already; and what
 /// `doctor` says of garbage collection.
 fn told(name: &str, rules: &str) -> (bool, String) {
@@ -26,6 +36,8 @@ fn told(name: &str, rules: &str) -> (bool, String) {
     );
     project.write("compose.yaml", "services: {app: {build: .}}").write("Dockerfile", dockerfile);
     project.run(&["build"]).success();
+    let builds = project.home().join(".local/state/doc2md-docker/builds");
+    took_minutes(&builds.join(project.name()));
     let json = |args: &[&str]| -> Value {
         let run = project.run(args).success();
         serde_json::from_slice(&run.get_output().stdout).unwrap()
@@ -36,6 +48,20 @@ fn told(name: &str, rules: &str) -> (bool, String) {
     let goes = mount.is_null() || mount["gc"]["due"] == true;
     let doctor = json(&["doctor", "--format", "json"]);
     let findings = doctor["findings"].as_array().unwrap();
+    let warned = findings.iter().any(|finding| {
+        let message = finding["message"].as_str().unwrap();
+        message.contains("garbage collection takes kept") && message.contains("up to 2m05s longer")
+    });
+    let worth = &mount["worth"];
+    assert_eq!(worth.is_null(), mount.is_null() || !goes, "{name}: {stats:#}");
+    if !worth.is_null() {
+        assert_eq!((&worth["saves_seconds"], &worth["is_bound"]), (&125.0.into(), &true.into()));
+    }
+    // The engine may take it at any time.
+    let now = json(&["stats", "-v", "--format", "json"]);
+    let is_there = !now["cache"]["mounts"][0].is_null();
+    assert!(warned || !is_there || !goes, "{name}: {doctor:#}");
+    assert!(!warned || goes, "{name}: {doctor:#}");
     let finding = findings.iter().find(|it| it["check"] == "garbage-collection").unwrap();
     (goes, finding["message"].as_str().unwrap().to_owned())
 }

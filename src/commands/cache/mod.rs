@@ -7,7 +7,6 @@ mod save;
 mod single;
 mod worth;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -46,44 +45,18 @@ pub async fn run(app: &App, args: &CacheArgs) -> Result<(), CommandError> {
 
 async fn list(app: &App, args: &CacheLsArgs) -> Result<(), CommandError> {
     let mounts = Mounts::look(app, &args.services, true).await?;
-    let (listed, mut reports) = listed(app, &mounts).await?;
-    reports.extend(listed.into_iter().map(|(_, report)| report));
-    finish(app, reports, args.format, "ls")
-}
-
-/// What builds of the project save by its cache mounts, in seconds by cache record, as far as that is known.
-///
-/// # Errors
-/// The engine cannot be reached, or no step could look into the mounts.
-pub(super) async fn savings(app: &App) -> Result<BTreeMap<String, f64>, CommandError> {
-    let mounts = Mounts::look(app, &[], true).await?;
-    let (listed, _) = listed(app, &mounts).await?;
-    let mut savings = BTreeMap::new();
-    for (mount, report) in listed {
-        let Some(seconds) = report.saves_seconds else { continue };
-        let records = mounts.records(mount).into_iter();
-        savings.extend(records.map(|record| (record.id.clone(), seconds)));
-    }
-    Ok(savings)
-}
-
-/// The mounts that the engine has, with what they hold and save, and why the others are not among them.
-async fn listed<'a>(
-    app: &App,
-    mounts: &'a Mounts,
-) -> Result<(Vec<(&'a CacheMount, MountReport)>, Vec<MountReport>), CommandError> {
-    let (there, others) = mounts.there();
+    let (there, mut reports) = mounts.there();
     let listed =
         mounts.site(app)?.list(&there).await.map_err(|error| mounts.failure(app, error))?;
-    let book = worth::book(app, mounts, &there, &Manifest::default());
+    let book = worth::book(app, &mounts, &there, &Manifest::default());
     let contents: Vec<Option<&Content>> = listed.iter().map(|it| it.as_ref().ok()).collect();
     let worths = worth::worths(&book, &there, &contents, None);
-    let valued = there.into_iter().zip(worths).zip(listed).map(|((mount, worth), listed)| {
-        let report = MountReport::of_list(mount, listed);
+    for ((mount, worth), listed) in there.iter().zip(worths).zip(listed) {
         let saves_seconds = worth.map(|worth| worth.saves_seconds);
-        (mount, MountReport { saves_seconds, ..report })
-    });
-    Ok((valued.collect(), others))
+        let report = MountReport::of_list(mount, listed);
+        reports.push(MountReport { saves_seconds, ..report });
+    }
+    finish(app, reports, args.format, "ls")
 }
 
 async fn keep(app: &App, args: &CacheKeepArgs) -> Result<(), CommandError> {

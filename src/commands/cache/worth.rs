@@ -2,33 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-
 use super::mounts::Mounts;
 use crate::app::App;
 use crate::cache_mounts::manifest::Manifest;
 use crate::cache_mounts::report::MountReport;
-use crate::cache_mounts::value::{self, Costs, Decision, StepRun, Worth};
-use crate::cache_mounts::{CacheMount, Content};
-use crate::history::{Entry, StepEntry, StepResult, Store, TargetEntry};
+use crate::cache_mounts::value::{self, Costs, Decision, Worth};
+use crate::cache_mounts::{CacheMount, Content, builds};
 use crate::view::cache as view;
-
-/// Builds that are read at most.
-const BUILDS: usize = 100;
 
 /// What the steps take that use the mounts, by the names of the mounts in a manifest.
 pub(super) type Book = BTreeMap<String, Costs>;
 
 /// What is known of the mounts of `mounts`, in history and in the manifest of an earlier save.
 pub(super) fn book(app: &App, mounts: &Mounts, there: &[&CacheMount], known: &Manifest) -> Book {
-    let entries = match app.environment.ledger_directory() {
-        Some(folder) => Store::open(folder).newest(&mounts.name, BUILDS),
-        None => Ok(Default::default()),
-    };
-    // What cannot be read is as if it was not there: then what a mount is worth is not known.
-    let entries = entries.map(|(entries, _)| entries).unwrap_or_default();
-    let here = |entry: &&Entry| mounts.engine.id.is_empty() || entry.engine.id == mounts.engine.id;
-    let runs: Vec<StepRun> = entries.iter().filter(here).flat_map(runs_of).collect();
+    let ledger = app.environment.ledger_directory();
+    let runs = builds::step_runs(ledger.as_deref(), &mounts.name, &mounts.engine.id);
     let mut book = Book::new();
     for mount in there {
         let slug = mount.slug();
@@ -41,29 +29,6 @@ pub(super) fn book(app: &App, mounts: &Mounts, there: &[&CacheMount], known: &Ma
         }
     }
     book
-}
-
-fn runs_of(entry: &Entry) -> impl Iterator<Item = StepRun> + '_ {
-    let steps = entry.targets.iter().flat_map(|target| {
-        target
-            .steps
-            .iter()
-            .map(move |step| (target, step))
-            .filter(|(_, step)| step.result == StepResult::Ran && !step.cache_mounts.is_empty())
-    });
-    steps.map(|(target, step)| StepRun {
-        build: entry.id.to_string(),
-        step: name(target, step),
-        mounts: step.cache_mounts.iter().map(|mount| mount.engine_id.clone()).collect(),
-        intervals: step.intervals.iter().map(|it| (it.started, it.completed)).collect(),
-        seconds: step.seconds,
-    })
-}
-
-/// What is the same for a step in every build, without its words: a manifest goes to places that history does not.
-fn name(target: &TargetEntry, step: &StepEntry) -> String {
-    let words = format!("{}\n{:?}\n{}", target.service, step.stage, step.instruction);
-    hex::encode(&Sha256::digest(words)[..8])
 }
 
 fn ids(mount: &CacheMount) -> Vec<&str> {

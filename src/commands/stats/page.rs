@@ -2,23 +2,18 @@
 
 use std::path::Path;
 
-use tokio::time::timeout;
-
 use crate::app::App;
-use crate::cli::stats::{Measure, StatsArgs, StatsFormat};
-use crate::commands::{cache, results};
-use crate::engine::TOO_SLOW;
+use crate::cli::stats::{StatsArgs, StatsFormat};
+use crate::commands::results;
 use crate::error::{CommandError, ExitKind};
 use crate::usage::{self, Gathered, Gathering, StatsReport};
-use crate::view::stats::page::{Extras, Savings, page};
+use crate::view::stats::page::{Extras, page};
 
 /// The page that is asked for.
 pub(super) struct Page<'a> {
     path: &'a Path,
     /// Whether it goes where the table would.
     pub(super) is_the_data: bool,
-    /// Whether a step may look into the mounts.
-    may_look: bool,
 }
 
 impl<'a> Page<'a> {
@@ -31,8 +26,7 @@ impl<'a> Page<'a> {
             return Err(CommandError::new(ExitKind::Usage, message)
                 .hint("--html FILE writes the page to a file, beside what --format prints"));
         }
-        let may_look = args.measure != Measure::Never;
-        Ok(Some(Self { path, is_the_data, may_look }))
+        Ok(Some(Self { path, is_the_data }))
     }
 
     /// Asks for the rest, and writes.
@@ -49,35 +43,13 @@ impl<'a> Page<'a> {
             gathering.directory,
             &gathered.inventory.engine,
         );
-        let savings = self.savings(app, gathering, report).await?;
+        let worths = gathering.worths(gathered).await;
         let choices = gathered.clean_choices();
         let extras = Extras {
             history: &history.await.unwrap_or_default(),
-            savings: &savings,
+            worths: &worths,
             choices: choices.as_deref(),
         };
         results::write_sizes(self.path, &page(report, &extras), &app.ui)
-    }
-
-    /// What the mounts are worth: that takes a step on the engine.
-    async fn savings(
-        &self,
-        app: &App,
-        gathering: &Gathering<'_>,
-        report: &StatsReport,
-    ) -> Result<Savings, CommandError> {
-        let unknown = |why: &str| Ok(Savings::Unknown(why.to_owned()));
-        if report.cache.mounts.iter().all(|mount| mount.services.is_empty()) {
-            return Ok(Savings::Known(Default::default()));
-        }
-        if !self.may_look {
-            return unknown("--measure=never");
-        }
-        match timeout(gathering.limit, cache::savings(app)).await {
-            Ok(Ok(savings)) => Ok(Savings::Known(savings)),
-            Ok(Err(error)) if app.interrupt.cause().is_some() => Err(error),
-            Ok(Err(error)) => unknown(&error.message),
-            Err(_) => unknown(TOO_SLOW),
-        }
     }
 }

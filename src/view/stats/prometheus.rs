@@ -96,7 +96,7 @@ fn rest(report: &StatsReport, project: (&str, &str)) -> Vec<Metric> {
 }
 
 /// The build cache and the cache mounts.
-fn cache(report: &StatsReport, project: (&str, &str)) -> [Metric; 4] {
+fn cache(report: &StatsReport, project: (&str, &str)) -> [Metric; 5] {
     let cache = &report.cache;
     let mut sums = Metric::new("build_cache_bytes", "Build cache of the engine.");
     for (part, bytes) in [
@@ -114,6 +114,10 @@ fn cache(report: &StatsReport, project: (&str, &str)) -> [Metric; 4] {
     let mut mounts = Metric::new("cache_mount_bytes", "Size of a cache mount of the project.");
     let mut due =
         Metric::new("cache_mount_due", "1 where garbage collection is about to delete it.");
+    let mut saves = Metric::new(
+        "cache_mount_saves_seconds",
+        "How much longer builds take without it, where garbage collection takes it.",
+    );
     for mount in cache.mounts.iter().filter(|mount| !mount.services.is_empty()) {
         let labels = [
             project,
@@ -123,8 +127,10 @@ fn cache(report: &StatsReport, project: (&str, &str)) -> [Metric; 4] {
         ];
         mounts.add(&labels, Some(mount.size_bytes));
         due.add(&labels, mount.gc.as_ref().map(|gc| u64::from(gc.due)));
+        let seconds = mount.worth.as_ref().map(|worth| worth.saves_seconds.round() as u64);
+        saves.add(&labels, seconds);
     }
-    [sums, kinds, mounts, due]
+    [sums, kinds, mounts, due, saves]
 }
 
 /// Sums, the disk, and what they ask for.

@@ -10,7 +10,7 @@ use crate::counted::{agreed, counted};
 use crate::dockerfile::without_options;
 use crate::image_reference;
 use crate::terminal::format;
-use crate::usage::{CacheMountStats, ImageStats, LayerStats, RemedyStats, StatsReport};
+use crate::usage::{CacheMountStats, ImageStats, LayerStats, MountWorth, RemedyStats, StatsReport};
 
 /// Layers and mounts of others that are shown where not all are wanted.
 const LARGEST: usize = 5;
@@ -264,7 +264,7 @@ fn cache(report: &StatsReport) -> Section {
 }
 
 fn mounts(report: &StatsReport, extent: Extent) -> Section {
-    let columns = [
+    let mut columns = vec![
         Column::new("MOUNT", Shape::CutStart(12)),
         Column::new("TARGET", Shape::CutStart(10)).drop(3),
         Column::new("SIZE", Shape::Right),
@@ -273,6 +273,10 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
         Column::new("SERVICES", Shape::CutEnd(10)).drop(1),
         Column::new("COLLECTION", Shape::Left),
     ];
+    let are_worths_known = report.cache.mounts.iter().any(|mount| mount.worth.is_some());
+    if are_worths_known {
+        columns.push(Column::new("SAVES", Shape::Right).drop(5));
+    }
     let (shown, hidden): (Vec<&CacheMountStats>, Vec<&CacheMountStats>) = report
         .cache
         .mounts
@@ -281,7 +285,7 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
     let rows = shown.iter().map(|mount| {
         let target = mount.target.as_deref().unwrap_or("-");
         // Most mounts have no id of their own: it is the target then.
-        vec![
+        let mut row = vec![
             cell(mount.id.as_deref().unwrap_or("-")),
             cell(target),
             format::bytes(mount.size_bytes),
@@ -292,7 +296,11 @@ fn mounts(report: &StatsReport, extent: Extent) -> Section {
                     .as_str(),
             ),
             collection(report, mount),
-        ]
+        ];
+        if are_worths_known {
+            row.push(mount.worth.as_ref().map_or_else(|| "-".to_owned(), saves));
+        }
+        row
     });
     let mut section = section("Cache mounts", &columns, rows.collect());
     if !hidden.is_empty() {
@@ -313,6 +321,12 @@ pub(super) fn figure(report: &StatsReport, mount: &CacheMountStats) -> String {
         "earlier" => format!("{} old", age(report, mount.measured)),
         source => source.to_owned(),
     }
+}
+
+/// What builds save by it.
+pub(super) fn saves(worth: &MountWorth) -> String {
+    let seconds = format::seconds(worth.saves_seconds);
+    if worth.is_bound { format!("up to {seconds}") } else { seconds }
 }
 
 /// What the engine's garbage collection does to it.

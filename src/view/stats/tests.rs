@@ -40,6 +40,15 @@ fn documents() {
 }
 
 #[test]
+fn what_a_mount_saves_is_said_where_it_is_known() {
+    let known = table(&testing::full_report(), 200, Extent::Short);
+    assert!(known.contains("SAVES") && known.contains("up to 1m05s"), "{known}");
+    assert!(!table(&report(), 200, Extent::Short).contains("SAVES"));
+    let page = prometheus(&testing::full_report());
+    assert!(page.contains("doc2md_docker_cache_mount_saves_seconds{"), "{page}");
+}
+
+#[test]
 fn documents_are_what_their_schema_says() {
     for report in [report(), testing::full_report()] {
         let faults = faults(include_str!("../../../docs/stats.schema.json"), &json(&report));

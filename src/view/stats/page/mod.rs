@@ -10,12 +10,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, PreEscaped, html};
 
 use crate::terminal::format;
-use crate::usage::{RemedyStats, SizeHistory, StatsReport};
+use crate::usage::{RemedyStats, SizeHistory, StatsReport, Worths};
 use crate::view::page::{document, text};
 
 const STYLE: &str = include_str!("page.css");
@@ -26,22 +24,13 @@ const DEFINITIONS: &str = include_str!("page.svg");
 /// What stands for a figure that nobody knows.
 const UNKNOWN: &str = "not measured";
 
-/// What builds save by cache mounts.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Savings {
-    /// Seconds by cache record; a record that is missing was filled by no recorded build.
-    Known(BTreeMap<String, f64>),
-    /// Nobody looked, and why.
-    Unknown(String),
-}
-
 /// What the page shows besides the report.
 #[derive(Debug, Clone, Copy)]
 pub struct Extras<'a> {
     /// Sizes of images over the recorded builds.
     pub history: &'a SizeHistory,
     /// What cache mounts are worth.
-    pub savings: &'a Savings,
+    pub worths: &'a Worths,
     /// What `clean` would free; `None` where that is not known.
     pub choices: Option<&'a [RemedyStats]>,
 }
@@ -57,7 +46,7 @@ pub fn page(report: &StatsReport, extras: &Extras) -> String {
         (growth::charts(extras.history))
         (bars::dangling(report))
         (bars::cache(report))
-        (tables::mounts(report, extras.savings))
+        (tables::mounts(report, extras.worths))
         (bars::choices(report, extras.choices))
         (tables::rest(report))
         (notes(report))

@@ -5,13 +5,12 @@ use maud::{Markup, html};
 use super::super::Extent;
 use super::super::sections::{self, Section, age, collection, figure};
 use super::super::table::Shape;
-use super::{Savings, UNKNOWN};
 use crate::counted::counted;
 use crate::terminal::format;
-use crate::usage::{CacheMountStats, StatsReport};
+use crate::usage::{CacheMountStats, StatsReport, Worths};
 use crate::view::page::text;
 
-pub(super) fn mounts(report: &StatsReport, savings: &Savings) -> Markup {
+pub(super) fn mounts(report: &StatsReport, worths: &Worths) -> Markup {
     let (own, others): (Vec<&CacheMountStats>, Vec<&CacheMountStats>) =
         report.cache.mounts.iter().partition(|mount| !mount.services.is_empty());
     html! {
@@ -22,7 +21,6 @@ pub(super) fn mounts(report: &StatsReport, savings: &Savings) -> Markup {
             p.faint.facts {
                 "What a mount saves is what steps took longer in the recorded build that filled it than in those that found it filled, as "
                 code { "cache ls" } " says it."
-                @if let Savings::Unknown(why) = savings { " It was not measured: " (text(why)) "." }
             }
             div.scroll tabindex="0" role="region" aria-labelledby="mounts" {
                 table {
@@ -37,7 +35,7 @@ pub(super) fn mounts(report: &StatsReport, savings: &Savings) -> Markup {
                             th scope="col" { "garbage collection" }
                         }
                     }
-                    tbody { @for mount in &own { (row(report, mount, savings)) } }
+                    tbody { @for mount in &own { (row(report, mount, worths)) } }
                 }
             }
         }
@@ -47,15 +45,9 @@ pub(super) fn mounts(report: &StatsReport, savings: &Savings) -> Markup {
     }
 }
 
-fn row(report: &StatsReport, mount: &CacheMountStats, savings: &Savings) -> Markup {
+fn row(report: &StatsReport, mount: &CacheMountStats, worths: &Worths) -> Markup {
     let name = mount.id.as_ref().or(mount.target.as_ref()).unwrap_or(&mount.record);
-    let saves = match savings {
-        Savings::Unknown(_) => UNKNOWN.to_owned(),
-        Savings::Known(known) => match known.get(&mount.record) {
-            Some(seconds) => format!("up to {}", format::seconds(*seconds)),
-            None => "not known".to_owned(),
-        },
-    };
+    let saves = worths.get(&mount.record).map_or_else(|| "not known".to_owned(), sections::saves);
     let or_unknown = |text: String, words: &str| if text == "-" { words.to_owned() } else { text };
     html! {
         tr {

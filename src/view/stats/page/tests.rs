@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::usage::SizeLine;
 use crate::usage::tests as testing;
+use crate::usage::{MountWorth, SizeLine, Worths};
 
 fn epoch() -> Timestamp {
     "2026-11-01T10:00:00Z".parse().unwrap()
@@ -26,12 +26,12 @@ fn history(sizes: &[u64]) -> SizeHistory {
     }
 }
 
-fn drawn(report: &StatsReport, history: &SizeHistory, savings: &Savings) -> String {
-    page(report, &Extras { history, savings, choices: report.remedies.as_deref() })
+fn drawn(report: &StatsReport, history: &SizeHistory, worths: &Worths) -> String {
+    page(report, &Extras { history, worths, choices: report.remedies.as_deref() })
 }
 
-fn known() -> Savings {
-    Savings::Known([("m1".to_owned(), 65.0)].into())
+fn known() -> Worths {
+    [("m1".to_owned(), MountWorth { saves_seconds: 65.0, is_bound: true })].into()
 }
 
 /// The page without its markup, in one line.
@@ -127,7 +127,7 @@ fn what_is_unknown_is_said_and_is_not_zero() {
     for image in &mut report.images {
         (image.unique_bytes, image.shared_bytes) = (None, None);
     }
-    let text = words(&drawn(&report, &history(&[1]), &Savings::Unknown("too <slow>".into())));
+    let text = words(&drawn(&report, &history(&[1]), &Worths::new()));
     says(
         &text,
         &[
@@ -142,9 +142,7 @@ fn what_is_unknown_is_said_and_is_not_zero() {
         ],
     );
     let report = testing::full_report();
-    let text = words(&drawn(&report, &history(&[1]), &Savings::Unknown("too <slow>".into())));
-    says(&text, &["It was not measured: too &lt;slow&gt;.", "/root/.cache/pip 900 B not measured"]);
-    let text = words(&drawn(&report, &history(&[1]), &Savings::Known(BTreeMap::new())));
+    let text = words(&drawn(&report, &history(&[1]), &Worths::new()));
     says(&text, &["/root/.cache/pip 900 B not known"]);
 }
 
@@ -183,7 +181,7 @@ fn hostile(foreign: &str) -> String {
     let line = &mut history.lines[0];
     (line.service, line.stage, line.reference) = (name(), Some(name()), name());
     history.note = Some(name());
-    drawn(&report, &history, &Savings::Unknown(name()))
+    drawn(&report, &history, &Worths::new())
 }
 
 #[test]
