@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_yaml::Value;
 
 use super::cache::project;
-use crate::support::{Engine, Project, engine, text};
+use crate::support::{Engine, Project, Registry, engine, text};
 
 const ACTION: &str = "actions/cached-build/action.yml";
 const TEMPLATE: &str = "templates/gitlab-cached-build.yml";
@@ -26,6 +26,8 @@ fn value(expression: &str, inputs: &Value) -> String {
         let (name, after) = after.split_once(" }}").unwrap();
         text += before;
         text += &match name {
+            "github.head_ref || github.ref_name" | "github.ref_name" => "fix/one".to_owned(),
+            "github.event.repository.default_branch" => "main".to_owned(),
             "runner.os" => "Linux".to_owned(),
             "runner.arch" => "X64".to_owned(),
             "inputs.key" => "locks".to_owned(),
@@ -55,8 +57,9 @@ fn bash(project: &Project, host: &Engine, script: &str, env: &BTreeMap<String, S
 }
 
 /// The steps of the action that are scripts, on one engine.
-fn act(project: &Project, host: &Engine) -> (String, BTreeMap<String, String>) {
-    let action = read(ACTION);
+fn act(project: &Project, host: &Engine, registry: &str) -> (String, BTreeMap<String, String>) {
+    let mut action = read(ACTION);
+    action["inputs"]["registry"]["default"] = registry.into();
     let (summary, outputs) = (project.dir().join("summary.md"), project.dir().join("outputs"));
     let mut said = String::new();
     for step in action["runs"]["steps"].as_sequence().unwrap() {
@@ -80,7 +83,7 @@ fn act(project: &Project, host: &Engine) -> (String, BTreeMap<String, String>) {
         env.insert("GITHUB_OUTPUT".into(), outputs.display().to_string());
         said += &bash(project, host, script, &env);
     }
-    let outputs = fs::read_to_string(outputs).unwrap();
+    let outputs = fs::read_to_string(outputs).unwrap_or_default();
     let outputs = outputs.lines().filter_map(|line| line.split_once('='));
     let outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     (said, outputs)
@@ -91,19 +94,35 @@ fn the_steps_of_the_action_restore_build_and_save() {
     let (one, other) = (engine("28.5"), engine("26.1"));
     let project = project(&one);
     project.write("run.sh", "echo kept >> /c/file; echo state $(cat /c/file)\n");
-    let (said, outputs) = act(&project, &one);
+    let (said, outputs) = act(&project, &one, "");
     assert!(said.contains("nothing is saved") && !said.contains("::warning"), "{said}");
     let key = &outputs["key"];
     assert!(key.starts_with("mounts-Linux-X64-locks-") && key.len() == 39, "{key}");
     let summary = fs::read_to_string(project.dir().join("summary.md")).unwrap();
     assert!(summary.contains("### Cache mounts") && summary.contains("saved"), "{summary}");
     // A new runner begins with what the first one had.
-    let (said, _) = act(&project, &other);
+    let (said, _) = act(&project, &other, "");
     assert!(said.contains("state kept kept"), "{said}");
 }
 
 #[test]
-fn the_script_of_the_template_restores_builds_and_saves() {
+fn the_action_uses_a_registry_where_one_is_named() {
+    let (one, other) = (engine("28.5"), engine("26.1"));
+    let registry = Registry::open();
+    let place = format!("{}/mounts", registry.address());
+    let project = project(&one);
+    project.write("run.sh", "echo kept >> /c/file; echo state $(cat /c/file)\n");
+    let (said, outputs) = act(&project, &one, &place);
+    let absent = said.matches("nothing is saved in ").count();
+    assert!(absent == 2 && !said.contains("::warning"), "{said}");
+    assert_eq!(outputs.get("key"), None, "nothing for the cache of GitHub");
+    assert!(!project.dir().join(".doc2md-docker-cache").exists());
+    let (said, _) = act(&project, &other, &place);
+    assert!(said.contains("state kept kept") && said.contains(":X64-main"), "{said}");
+}
+
+/// Runs the job of the template on two engines, one after the other, and as somebody who may not write before.
+fn runs_of_the_template(registry: &str) -> (Project, String) {
     let (one, other) = (engine("28.5"), engine("26.1"));
     let project = project(&one);
     project.write("run.sh", "echo kept >> /c/file; echo state $(cat /c/file)\n");
@@ -117,12 +136,32 @@ fn the_script_of_the_template_restores_builds_and_saves() {
             .map(|(name, value)| (name.as_str().unwrap().into(), value.as_str().unwrap().into()))
             .collect();
         env.insert("CACHE_POLICY".into(), policy.into());
+        env.insert("CACHE_REGISTRY".into(), registry.into());
+        env.insert("CI_COMMIT_REF_NAME".into(), "fix/one".into());
+        env.insert("CI_DEFAULT_BRANCH".into(), "main".into());
+        // One script, as GitLab has it.
         let lines = job["script"].as_sequence().unwrap().iter();
-        lines.map(|line| bash(&project, host, line.as_str().unwrap(), &env)).collect::<String>()
+        let script: Vec<&str> = lines.map(|line| line.as_str().unwrap()).collect();
+        bash(&project, host, &script.join("\n"), &env)
     };
     run(&one, "pull");
     assert!(!project.dir().join(".doc2md-docker-cache/manifest.json").exists());
     run(&one, "pull-push");
     let said = run(&other, "pull-push");
     assert!(said.contains("state kept kept"), "{said}");
+    (project, said)
+}
+
+#[test]
+fn the_script_of_the_template_restores_builds_and_saves() {
+    let (project, _) = runs_of_the_template("");
+    assert!(project.dir().join(".doc2md-docker-cache/manifest.json").exists());
+}
+
+#[test]
+fn the_template_uses_a_registry_where_one_is_named() {
+    let registry = Registry::open();
+    let (project, said) = runs_of_the_template(&format!("{}/mounts", registry.address()));
+    assert!(said.contains("nothing is saved in") && said.contains("-main"), "{said}");
+    assert!(!project.dir().join(".doc2md-docker-cache").exists());
 }
