@@ -19,7 +19,9 @@ mod subrequest;
 mod transport;
 mod watched;
 
-pub use control::{About, Control, ListedBuilds, PastBuild, PastBuilds, RecordedBuild};
+pub use control::{
+    About, CachedResult, Control, ListedBuilds, PastBuild, PastBuilds, RecordedBuild,
+};
 pub use definition::{Definition, vertices};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;

@@ -78,7 +78,8 @@ pub struct BuildArgs {
     /// Layer cache for all: REPOSITORY, dir:FOLDER or gha.
     ///
     /// Every target reads the cache of its branch and of the main one; in CI the branch's is written after a build in which a
-    /// step ran, but not for pull requests. After a comma: write=true or write=false for all, mode=min or mode=max.
+    /// step ran, but not for pull requests. After a comma: write=true or write=false for all, mode=min or mode=max for what
+    /// stages made that are not in the image; without it that is kept unless moving it at rate=50MB a second takes longer.
     #[arg(long, visible_alias = "cache", help_heading = CACHE, value_name = "PLACE")]
     pub caches: Option<String>,
     /// Provenance attestation of every target: true, false or KEY=VALUE,... such as mode=max.

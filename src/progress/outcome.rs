@@ -50,6 +50,8 @@ pub enum CacheWrite {
         seconds: f64,
         /// How many layers it has.
         layers: usize,
+        /// What it does not have, since moving that takes longer than making it again.
+        left: Option<LeftOut>,
     },
     /// No step ran: it has everything already.
     NotNeeded,
@@ -57,6 +59,17 @@ pub enum CacheWrite {
     OnlyRead(String),
     /// It could not be written, for this reason.
     Failed(String),
+}
+
+/// What stages made that are not in the image, left out of a layer cache.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeftOut {
+    /// How long their steps took.
+    pub seconds: f64,
+    /// What they made.
+    pub bytes: u64,
+    /// How long that would travel, there and back.
+    pub moving_seconds: f64,
 }
 
 /// Why a target failed.

@@ -1,15 +1,19 @@
 //! The layer cache that `--caches` means: where it is, and what each target reads of it and writes to it. Pure: which branch
 //! is built, and whether it may write, is a parameter.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::size;
 use crate::targets::spec::{SpecError, Typed};
-use crate::targets::target::{LayerCache, Target};
+use crate::targets::target::{CacheValue, LayerCache, Target};
 
 /// The longest tag of a registry (OCI distribution specification, "Pulling manifests").
 const LONGEST_TAG: usize = 128;
+/// Bytes a second that a place moves, where nobody says how many: what runners of CI get from their caches.
+const RATE: u64 = 50_000_000;
 /// Digits of the digest in a name that does not say everything.
 const DIGITS: usize = 12;
 
@@ -18,6 +22,7 @@ const DIGITS: usize = 12;
 pub struct CacheSetting {
     home: Home,
     mode: Option<String>,
+    rate: u64,
     /// Whether it is written, whoever builds; `None` leaves that to the rules.
     pub write: Option<bool>,
 }
@@ -47,7 +52,7 @@ pub struct CachePolicy {
 }
 
 impl CacheSetting {
-    /// Reads `PLACE[,mode=min|max][,write=true|false]`; `None` for an empty one. A relative folder is one of `directory`.
+    /// Reads `PLACE[,mode=min|max][,rate=SIZE][,write=true|false]`; `None` for an empty one. A relative folder is one of `directory`.
     ///
     /// # Errors
     /// It is neither a repository, nor a folder, nor `gha`, or an attribute is not one of these.
@@ -59,16 +64,25 @@ impl CacheSetting {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let mut setting =
-            Self { home: home(place, directory).map_err(fail)?, mode: None, write: None };
+        let mut setting = Self {
+            home: home(place, directory).map_err(fail)?,
+            mode: None,
+            rate: RATE,
+            write: None,
+        };
         for field in fields {
             match field.split_once('=') {
                 Some(("mode", mode @ ("min" | "max"))) => setting.mode = Some(mode.to_owned()),
+                Some(("rate", rate)) => match size::parse(rate) {
+                    Ok(bytes) if bytes > 0 => setting.rate = bytes,
+                    _ => return Err(fail(format!("{rate:?} is not a size, such as 30MB"))),
+                },
                 Some(("write", "true")) => setting.write = Some(true),
                 Some(("write", "false")) => setting.write = Some(false),
                 _ => {
-                    let reason =
-                        format!("{field:?} is not mode=min, mode=max, write=true or write=false");
+                    let reason = format!(
+                        "{field:?} is not mode=min, mode=max, rate=SIZE, write=true or write=false"
+                    );
                     return Err(fail(reason));
                 }
             }
@@ -94,21 +108,28 @@ impl CacheSetting {
         matches!(self.home, Home::Folder(_))
     }
 
-    /// What `target` reads and writes. `has_stages` says whether its Dockerfile has several: then what the others made is
-    /// kept, too, which no layer of the image has.
-    pub fn of_target(&self, policy: &CachePolicy, target: &Target, has_stages: bool) -> LayerCache {
+    /// What `target` reads and writes. `stages` are those in its image, where its Dockerfile has others, too: what these made
+    /// is kept if that is worth it, which no layer of the image has.
+    pub fn of_target(
+        &self,
+        policy: &CachePolicy,
+        target: &Target,
+        stages: Option<BTreeSet<String>>,
+    ) -> LayerCache {
         let name = |branch: &String| name(&policy.project, target, branch);
         let to = match (self.write, &policy.refusal, &policy.own) {
             (Some(false), _, _) => Err("write=false".to_owned()),
             (None, Some(why), _) => Err(why.clone()),
             (_, _, None) => Err("no branch is checked out".to_owned()),
             (_, _, Some(own)) => {
-                let default = if has_stages { "max" } else { "min" };
+                let default = if stages.is_some() { "max" } else { "min" };
                 Ok(self.export(&name(own), self.mode.as_deref().unwrap_or(default)))
             }
         };
         let from = policy.reads.iter().map(|branch| self.import(&name(branch))).collect();
-        LayerCache { place: self.place().to_owned(), from, to }
+        let value = stages.filter(|_| self.mode.is_none());
+        let value = value.map(|stages| CacheValue { rate: self.rate, stages });
+        LayerCache { place: self.place().to_owned(), from, to, value }
     }
 
     fn import(&self, name: &str) -> Typed {
@@ -236,7 +257,8 @@ mod tests {
     }
 
     fn shown(text: &str, policy: &CachePolicy, has_stages: bool) -> String {
-        let cache = setting(text).of_target(policy, &target("api", &[]), has_stages);
+        let stages = has_stages.then(|| BTreeSet::from(["prod".to_owned()]));
+        let cache = setting(text).of_target(policy, &target("api", &[]), stages);
         let from: Vec<String> = cache.from.iter().map(|it| format!("from {it}\n")).collect();
         let to = cache.to.map_or_else(|why| format!("not: {why}"), |to| format!("to {to}"));
         format!("{}{to}", from.concat())
@@ -275,6 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn other_stages_are_kept_by_what_they_are_worth_unless_somebody_says() {
+        let main = policy(Some("main"), &["main"], None);
+        let value = |text: &str, stages: &[&str]| {
+            let stages =
+                (!stages.is_empty()).then(|| stages.iter().map(|it| (*it).into()).collect());
+            setting(text).of_target(&main, &target("api", &[]), stages).value
+        };
+        let stages = BTreeSet::from(["prod".to_owned()]);
+        let expected = |rate| Some(CacheValue { rate, stages: stages.clone() });
+        assert_eq!(value("gha", &["prod"]), expected(RATE));
+        assert_eq!(value("gha,rate=1GB", &["prod"]), expected(1_000_000_000));
+        assert_eq!(value("gha,mode=max", &["prod"]), None);
+        assert_eq!(value("gha", &[]), None);
+    }
+
+    #[test]
     fn what_is_not_a_place_is_refused() {
         for text in [
             "registry.example.com/cache:tag",
@@ -285,6 +323,8 @@ mod tests {
             "registry.example.com/cache/",
             "gha,scope=x",
             "gha,write=maybe",
+            "gha,rate=30",
+            "gha,rate=0",
             "dir:a\"b",
         ] {
             assert!(CacheSetting::read(text, Path::new("/")).is_err(), "{text}");

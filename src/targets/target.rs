@@ -17,6 +17,17 @@ pub struct LayerCache {
     pub from: Vec<Typed>,
     /// What is written, or why nothing is.
     pub to: Result<Typed, String>,
+    /// What decides whether `mode=max` is worth it, where its user does not.
+    pub value: Option<CacheValue>,
+}
+
+/// What tells whether a cache is to have results that are in no layer of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CacheValue {
+    /// Bytes a second that the place of the cache moves.
+    pub rate: u64,
+    /// Stages that are in the image, as steps call them.
+    pub stages: BTreeSet<String>,
 }
 
 /// A resolved build target.

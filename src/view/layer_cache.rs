@@ -1,7 +1,7 @@
 //! What became of the layer cache of a run: one line, and one warning where it outgrows its service.
 
 use crate::counted::counted;
-use crate::progress::outcome::{BuiltImage, CacheUse, CacheWrite, TargetOutcome};
+use crate::progress::outcome::{BuiltImage, CacheUse, CacheWrite, LeftOut, TargetOutcome};
 use crate::progress::{RunSummary, TargetSummary};
 use crate::terminal::format;
 
@@ -23,9 +23,10 @@ pub fn line(summary: &RunSummary) -> Option<String> {
     let mut refused: Vec<&str> = Vec::new();
     for (name, cache) in &uses {
         match &cache.written {
-            CacheWrite::Written { seconds, layers } => {
+            CacheWrite::Written { seconds, layers, left } => {
                 let layers = counted(*layers, "layer");
-                written.push(format!("{name} in {} ({layers})", format::seconds(*seconds)));
+                let left = left.iter().map(left_out).collect::<String>();
+                written.push(format!("{name} in {} ({layers}{left})", format::seconds(*seconds)));
             }
             CacheWrite::NotNeeded => quiet.push(*name),
             CacheWrite::OnlyRead(why) if !refused.contains(&why.as_str()) => refused.push(why),
@@ -40,6 +41,12 @@ pub fn line(summary: &RunSummary) -> Option<String> {
     }
     parts.extend(refused.iter().map(|why| format!("not written: {why}")));
     Some(format!("layer cache {place}: {}", parts.join("; ")))
+}
+
+fn left_out(left: &LeftOut) -> String {
+    let (bytes, moving) = (format::bytes(left.bytes), format::seconds(left.moving_seconds));
+    let took = format::seconds(left.seconds);
+    format!("; without {bytes} of other stages, made in {took}, moved there and back in {moving}")
 }
 
 /// Why a cache was not written that was to be: the build is as good without.
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn one_line_has_what_was_read_and_written() {
-        let written = CacheWrite::Written { seconds: 1.23, layers: 1 };
+        let written = CacheWrite::Written { seconds: 1.23, layers: 1, left: None };
         let summary = run(vec![
             target("api", 1, true, written),
             target("web", 1, true, CacheWrite::NotNeeded),
@@ -134,6 +141,9 @@ mod tests {
         let why = || CacheWrite::OnlyRead("a pull request does not write".to_owned());
         let summary = run(vec![target("api", 1, false, why()), target("web", 1, false, why())]);
         insta::assert_snapshot!(line(&summary).unwrap(), @"layer cache r.example/cache: not there yet; not written: a pull request does not write");
+        let left = LeftOut { seconds: 2.0, bytes: 2_100_000_000, moving_seconds: 84.0 };
+        let written = CacheWrite::Written { seconds: 1.0, layers: 3, left: Some(left) };
+        insta::assert_snapshot!(line(&run(vec![target("api", 1, true, written)])).unwrap(), @"layer cache r.example/cache: read for api; written for api in 1.0s (3 layers; without 2.1 GB of other stages, made in 2.0s, moved there and back in 1m24s)");
         assert_eq!(line(&run(Vec::new())), None);
     }
 

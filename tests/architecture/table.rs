@@ -422,6 +422,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "image_reference",
             "labels",
             "nearest",
+            "ownership",
             "progress",
             "redact",
             "registry",
@@ -430,6 +431,11 @@ pub(crate) const ROOMS: &[Room] = &[
             "unreachable",
         ],
         never: SERVICE,
+    },
+    Room {
+        place: "solve/layer_cache/elsewhere.rs",
+        may: &["buildkit", "ownership", "progress", "targets"],
+        never: PURE,
     },
     Room { place: "solve/oci_layout.rs", may: &["buildkit"], never: PURE },
     Room { place: "solve/plan.rs", may: &["error", "progress", "targets"], never: PURE },
@@ -440,7 +446,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room {
         place: "targets",
-        may: &["build_context", "compose", "labels", "nearest", "remote"],
+        may: &["build_context", "compose", "labels", "nearest", "remote", "size"],
         never: PURE,
     },
     Room {

@@ -92,6 +92,47 @@ fn tags(registry: &Registry) -> Vec<String> {
 }
 
 #[test]
+fn what_another_stage_made_sooner_than_it_moves_is_left_out() {
+    const LEFT: &str = "rate=100kB";
+    let writer = engine(CONTAINERD);
+    let ours = Project::new(&writer);
+    let name = ours.name().to_owned();
+    // Made in a moment; at 100 kB a second it would travel for minutes, at 1 TB for none.
+    let written = |rate: &str| {
+        let registry = Registry::open();
+        let base = registry.base();
+        let before = registry.blobs();
+        let dockerfile = format!(
+            "FROM {base} AS Fetched\nRUN head -c 20000000 /dev/urandom >/big # {rate}\n\
+             FROM {base} AS own\nRUN echo {name} {rate} >/own\n\
+             FROM own\nCOPY --from=fetched /etc/passwd /p\n"
+        );
+        let image = format!("services: {{app: {{image: '{name}-app', build: .}}}}");
+        let caches = format!("{}/cache", registry.address());
+        let args = ["--caches", &format!("{caches},{rate}")];
+        let files = [("compose.yaml", image.as_str()), ("Dockerfile", dockerfile.as_str())];
+        let said = pushed(&writer, &name, &files, &args);
+        let now = registry.blobs().into_iter().filter(|(digest, _)| !before.contains_key(digest));
+        let bytes: u64 = now.map(|(_, file)| file.metadata().unwrap().len()).sum();
+        if rate == LEFT {
+            // An engine that has nothing builds the image without a step all the same.
+            let fresh = PrivateEngine::start(CONTAINERD);
+            let again = pushed(fresh.engine(), &name, &files, &args);
+            says(&again, "read for app; not written for app: no step ran");
+        }
+        (said, bytes)
+    };
+    let (said, bytes) = written(LEFT);
+    says(&said, "; without 20.0 MB of other stages, made in ");
+    assert!(bytes < 2_000_000, "{bytes}: {said}");
+    for other in ["rate=1TB", "rate=100kB,mode=max"] {
+        let (said, bytes) = written(other);
+        assert!(!said.contains("of other stages"), "{said}");
+        assert!(bytes > 20_000_000, "{bytes}: {said}");
+    }
+}
+
+#[test]
 fn a_fresh_engine_builds_all_from_the_cache_and_who_may_not_write_reads() {
     let registry = Registry::open();
     let base = registry.base();

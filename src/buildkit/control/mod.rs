@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+use super::convert;
 use super::gc_policy::GcPolicy;
 use super::linked::{self, Linked};
 use super::solve::{self, CacheEntry, SolveError, SolveOptions};
@@ -51,6 +53,27 @@ pub struct About {
     pub worker: String,
     /// Whether it can make images of a docker engine with a graph driver only, in which it runs.
     pub is_bound_to_engine: bool,
+}
+
+/// What a step made, as the cache has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedResult {
+    /// The step, in BuildKit's words.
+    pub description: String,
+    /// What it adds to what it stands on.
+    pub bytes: u64,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+impl From<pb::UsageRecord> for CachedResult {
+    fn from(record: pb::UsageRecord) -> Self {
+        Self {
+            description: record.description,
+            bytes: u64::try_from(record.size).unwrap_or_default(),
+            created: convert::time(record.created_at),
+        }
+    }
 }
 
 /// BuildKit's Control API inside the engine. Cheap to clone: clones share one connection.
@@ -128,6 +151,18 @@ impl Control {
         let usage = self.client.clone().disk_usage(pb::DiskUsageRequest::default()).await?;
         let sizes = usage.into_inner().record.into_iter().map(|it| u64::try_from(it.size));
         Ok(sizes.map(Result::unwrap_or_default).sum())
+    }
+
+    /// What steps made that is in its cache now. Cache mounts are not asked for: a build that wants one at that moment would
+    /// get another one.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn results(&self) -> Result<Vec<CachedResult>, SolveError> {
+        let filter = vec!["type==regular".to_owned()];
+        let request = pb::DiskUsageRequest { filter, ..pb::DiskUsageRequest::default() };
+        let usage = self.client.clone().disk_usage(request).await?.into_inner();
+        Ok(usage.record.into_iter().map(CachedResult::from).collect())
     }
 
     /// Builds; answers what the exporters said, or the frontend where it is asked a question.

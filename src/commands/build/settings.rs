@@ -1,6 +1,6 @@
 //! What the options and the environment ask of a build. Knows no engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use crate::app::App;
@@ -12,9 +12,9 @@ use crate::signal::Interrupt;
 use crate::solve::dockerfile_source;
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
-use crate::targets::TargetSet;
 use crate::targets::caches::CacheSetting;
 use crate::targets::from_compose::TargetOptions;
+use crate::targets::{Target, TargetSet};
 use crate::view::Progress;
 use crate::view::ci::Ci;
 
@@ -55,16 +55,26 @@ pub(super) fn caches(
     let Some(text) = &args.caches else { return Ok(None) };
     let setting = CacheSetting::read(text, &project.working_dir).map_err(|error| {
         CommandError::new(ExitKind::Usage, error.to_string())
-            .hint("PLACE[,mode=min|max][,write=true|false]; a registry, a folder or GitHub's cache")
+            .hint("PLACE[,mode=min|max][,rate=SIZE][,write=true|false]; a registry, a folder or GitHub's cache")
     })?;
     let Some(setting) = setting else { return Ok(None) };
     let policy = app.cache_policy(project, &setting);
     for target in &mut set.targets {
-        let has_stages = dockerfile_source::of_target(target)
-            .is_some_and(|(_, text)| Syntax::new(&text, &target.args).stages.len() > 1);
-        target.layer_cache = Some(setting.of_target(&policy, target, has_stages));
+        target.layer_cache = Some(setting.of_target(&policy, target, stages_of_image(target)));
     }
     Ok(setting.is_github().then_some(policy.reads.len()))
+}
+
+/// Stages that are in the image of a target, as steps call them; `None` where its Dockerfile has no others.
+fn stages_of_image(target: &Target) -> Option<BTreeSet<String>> {
+    let (_, text) = dockerfile_source::of_target(target)?;
+    let syntax = Syntax::new(&text, &target.args);
+    let built = syntax.stage(target.target.as_deref())?;
+    let name = |stage: usize| {
+        let name = syntax.stages[stage].name.clone();
+        name.unwrap_or_else(|| format!("stage-{stage}"))
+    };
+    (syntax.stages.len() > 1).then(|| syntax.chain(built).into_iter().map(name).collect())
 }
 
 /// How many at once, and when to stop.

@@ -77,6 +77,11 @@ pub fn have_result_of_another(records: &[Record], step: &BuildStep, runs: &[Buil
     described.any(|record| !record.created_at.is_some_and(made_by))
 }
 
+/// Whether a result with this description that was made at `made` is that of a run of `step`.
+pub fn is_result_of(description: &str, made: Timestamp, step: &BuildStep) -> bool {
+    within(&step.intervals, made) && describes_result(description, step)
+}
+
 /// Steps that ran, of the project or of the others; each once though several targets share it.
 fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();
@@ -92,13 +97,7 @@ fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
 pub(super) fn describes(record: &Record, step: &BuildStep) -> bool {
     let text = record.description.as_str();
     match record.kind {
-        RecordKind::Regular if step.keyword() == "RUN" => words::is_result_of_run(text, step),
-        RecordKind::Regular if matches!(step.keyword(), "COPY" | "ADD" | "WORKDIR") => {
-            // Image histories have no brackets.
-            text == step.name
-                || text == "fileop target"
-                || text.ends_with(&format!("] {}", step.name))
-        }
+        RecordKind::Regular => describes_result(text, step),
         // A named context says its name: `[context docs] load from client`.
         RecordKind::LocalSource => ["[internal] ", "[context "]
             .iter()
@@ -107,7 +106,20 @@ pub(super) fn describes(record: &Record, step: &BuildStep) -> bool {
             let described = MountDescription::parse(text);
             described.is_some_and(|it| step.mounts.iter().any(|own| it.is(&own.id, &own.target)))
         }
-        RecordKind::Regular | RecordKind::Other => false,
+        RecordKind::Other => false,
+    }
+}
+
+fn describes_result(text: &str, step: &BuildStep) -> bool {
+    match step.keyword() {
+        "RUN" => words::is_result_of_run(text, step),
+        // Image histories have no brackets.
+        "COPY" | "ADD" | "WORKDIR" => {
+            text == step.name
+                || text == "fileop target"
+                || text.ends_with(&format!("] {}", step.name))
+        }
+        _ => false,
     }
 }
 

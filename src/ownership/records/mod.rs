@@ -23,7 +23,7 @@ pub use input::{
     StepEnd,
 };
 pub use mark::{Likeness, Mark};
-pub use matching::{have_result, have_result_of_another};
+pub use matching::{have_result, have_result_of_another, is_result_of};
 pub use words::{came_as_blob, instruction, is_base_layer};
 
 /// Whose a record is.

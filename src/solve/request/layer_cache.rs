@@ -2,6 +2,7 @@
 
 use crate::buildkit::CacheEntry;
 use crate::solve::stores::IndexUpdate;
+use crate::targets::target::CacheValue;
 
 /// The layer cache of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +11,8 @@ pub struct LayerCacheRequest {
     pub place: String,
     /// What is written, or why nothing is.
     pub export: Result<CacheEntry, String>,
+    /// What decides whether `mode=max` is worth it, where its user does not.
+    pub value: Option<CacheValue>,
     /// What to enter into the index of a folder that was written.
     pub index_update: Option<IndexUpdate>,
 }

@@ -336,8 +336,9 @@ impl Writer<'_> {
                 }
                 Err(why) => (Err(why), None),
             };
-            let place = policy.place.clone();
-            self.request.layer_cache = Some(LayerCacheRequest { place, export, index_update });
+            let (place, value) = (policy.place.clone(), policy.value.clone());
+            self.request.layer_cache =
+                Some(LayerCacheRequest { place, export, value, index_update });
         }
         let inline = target.args.get("BUILDKIT_INLINE_CACHE");
         if inline.and_then(|value| parse_bool(value)) == Some(true) {

@@ -1,14 +1,20 @@
 //! The layer cache of a target after its build: it is written by a solve of its own, so that a registry that does not answer
 //! breaks no build, and only where a step ran, or there was no cache to read yet.
 
+mod elsewhere;
+
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use elsewhere::Steps;
+
 use crate::buildkit::{self, CacheEntry, Linked};
-use crate::progress::outcome::{CacheUse, CacheWrite};
+use crate::progress::outcome::{CacheUse, CacheWrite, LeftOut};
 use crate::progress::{Event, SolveStatus, StepName, Vertex, imported_cache};
 use crate::solve::request::LayerCacheRequest;
 use crate::solve::solving::Solve;
@@ -17,6 +23,8 @@ use crate::solve::telling::Telling;
 
 /// Statuses that may wait to be shown.
 const WAITING: usize = 16;
+/// How long BuildKit may take to say what steps made.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How BuildKit calls the steps that write a cache.
 const EXPORTING: &str = "exporting cache";
 
@@ -25,6 +33,7 @@ const EXPORTING: &str = "exporting cache";
 pub(super) struct Facts {
     /// Steps that ran: they were in no cache.
     ran: BTreeSet<String>,
+    steps: Steps,
     /// Whether a cache was there to be read.
     is_there: bool,
 }
@@ -35,6 +44,9 @@ impl Facts {
         for vertex in &status.vertexes {
             let ended = vertex.completed.is_some() && vertex.error.is_empty();
             let name = StepName::parse(&vertex.name);
+            if name.is_instruction() && !name.is_base() {
+                self.steps.note(vertex, &name);
+            }
             if ended && imported_cache(&vertex.name).is_some() {
                 self.is_there = true;
             } else if ended && !vertex.cached && name.is_instruction() && !name.is_base() {
@@ -76,19 +88,32 @@ pub(super) async fn write(
         (Ok(_), None) => CacheWrite::OnlyRead("what was built is not there any more".to_owned()),
         (Ok(entry), Some(result)) => {
             let started = Instant::now();
+            let left = left_out(solve, cache, facts).await;
+            let mut entry = Cow::Borrowed(entry);
+            if left.is_some() {
+                entry.to_mut().attrs.insert("mode".to_owned(), "min".to_owned());
+            }
             let exported = tokio::select! {
-                exported = export(solve, cache, entry, result, telling) => exported,
+                exported = export(solve, cache, &entry, result, telling) => exported,
                 () = cancel.cancelled() => Err("the run was cancelled".to_owned()),
             };
             match exported {
                 Ok(layers) => {
-                    CacheWrite::Written { seconds: started.elapsed().as_secs_f64(), layers }
+                    CacheWrite::Written { seconds: started.elapsed().as_secs_f64(), layers, left }
                 }
                 Err(why) => CacheWrite::Failed(why),
             }
         }
     };
     Some(CacheUse { place: cache.place.clone(), is_there: facts.is_there, written })
+}
+
+/// What other stages made that takes longer to move than to make. Where that is not known, nothing is left out.
+async fn left_out(solve: &Solve<'_>, cache: &LayerCacheRequest, facts: &Facts) -> Option<LeftOut> {
+    let value = cache.value.as_ref()?;
+    let steps = facts.steps.elsewhere(value)?;
+    let results = timeout(ANSWER, solve.control.results()).await.ok()?.ok()?;
+    elsewhere::left_out(&steps, &results, value.rate)
 }
 
 /// Returns how many layers were written, those that were there already included.
