@@ -1,5 +1,6 @@
 //! What recorded builds took with cache mounts, from the history.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -19,21 +20,30 @@ pub fn step_runs(ledger: Option<&Path>, project: &str, engine: &str) -> Vec<Step
     entries.iter().filter(here).flat_map(runs_of).collect()
 }
 
-fn runs_of(entry: &Entry) -> impl Iterator<Item = StepRun> + '_ {
-    let steps = entry.targets.iter().flat_map(|target| {
-        target
-            .steps
-            .iter()
-            .map(move |step| (target, step))
-            .filter(|(_, step)| step.result == StepResult::Ran && !step.cache_mounts.is_empty())
-    });
-    steps.map(|(target, step)| StepRun {
+fn runs_of(entry: &Entry) -> Vec<StepRun> {
+    let mut runs: BTreeMap<&str, StepRun> = BTreeMap::new();
+    for target in &entry.targets {
+        let ran =
+            |step: &&StepEntry| step.result == StepResult::Ran && !step.cache_mounts.is_empty();
+        for step in target.steps.iter().filter(ran) {
+            // Targets that have a step in common have one run of it.
+            let run = runs.entry(&step.digest).or_insert_with(|| run(entry, step));
+            run.names.push(name(target, step));
+        }
+    }
+    let mut runs: Vec<StepRun> = runs.into_values().collect();
+    runs.iter_mut().for_each(|run| run.names.sort());
+    runs
+}
+
+fn run(entry: &Entry, step: &StepEntry) -> StepRun {
+    StepRun {
         build: entry.id.to_string(),
-        step: name(target, step),
+        names: Vec::new(),
         mounts: step.cache_mounts.iter().map(|mount| mount.engine_id.clone()).collect(),
         intervals: step.intervals.iter().map(|it| (it.started, it.completed)).collect(),
         seconds: step.seconds,
-    })
+    }
 }
 
 /// What is the same for a step in every build, without its words: a manifest goes to places that history does not.

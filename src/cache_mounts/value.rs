@@ -4,7 +4,7 @@
 //! had it: the difference is what the mount saves. A mount that was restored was made by no step: what steps took without
 //! it stands in the manifest, from where it was first filled. `docs/design/cache.md` has the rules. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct StepRun {
     /// The build.
     pub build: String,
-    /// What is the same for the step in every build.
-    pub step: String,
+    /// What is the same for the step in every build: a name for each target that has it. It ran once for all of them.
+    pub names: Vec<String>,
     /// Its cache mounts, as engines call them.
     pub mounts: Vec<String>,
     /// When it ran, by the engine's clock.
@@ -49,14 +49,19 @@ pub fn costs(ids: &[&str], made: Option<Timestamp>, runs: &[StepRun], known: &Co
         |run: &&&StepRun| run.intervals.iter().any(|(from, to)| *from <= made && made <= *to);
     let first = own.iter().find(made_it).map(|run| run.build.as_str());
     for run in own.iter().filter(|run| Some(run.build.as_str()) == first) {
-        let warm_seconds = costs.get(&run.step).and_then(|cost| cost.warm_seconds);
+        let known = run.names.iter().find(|name| costs.contains_key(*name));
+        let Some(name) = known.or(run.names.first()) else { continue };
+        let warm_seconds = costs.get(name).and_then(|cost| cost.warm_seconds);
         let mounts = run.mounts.clone();
         let cost = StepCost { cold_seconds: whole(run.seconds), warm_seconds, mounts };
-        costs.insert(run.step.clone(), cost);
+        costs.insert(name.clone(), cost);
     }
     for (step, cost) in &mut costs {
+        // A later build may have been of one of the targets alone.
+        let runs = own.iter().filter(|run| run.names.contains(step));
+        let names: BTreeSet<&String> = runs.flat_map(|run| &run.names).collect();
         let is_later = |run: &&&StepRun| {
-            run.step == *step
+            run.names.iter().any(|name| names.contains(name))
                 && Some(run.build.as_str()) != first
                 && run.intervals.first().is_some_and(|(from, _)| *from > made)
         };
@@ -171,7 +176,7 @@ mod tests {
     fn run(build: &str, step: &str, mounts: &[&str], from: i64, seconds: i64) -> StepRun {
         StepRun {
             build: build.into(),
-            step: step.into(),
+            names: step.split('+').map(str::to_owned).collect(),
             mounts: mounts.iter().map(|id| (*id).to_owned()).collect(),
             intervals: vec![(at(from), at(from + seconds))],
             seconds: seconds as f64,
@@ -205,6 +210,20 @@ mod tests {
         );
         assert_eq!(costs(&["/a"], Some(at(350)), &runs, &Costs::new()), Costs::new());
         assert_eq!(costs(&["/a"], None, &runs, &found), found);
+    }
+
+    #[test]
+    fn a_step_of_two_targets_ran_once() {
+        let first = [run("one", "api+web", &["/a"], 100, 60)];
+        let found = costs(&["/a"], Some(at(101)), &first, &Costs::new());
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["api"]);
+        let both = [first[0].clone(), run("two", "web", &["/a"], 300, 10)];
+        let found = costs(&["/a"], Some(at(101)), &both, &found);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found["api"].cold_seconds, found["api"].warm_seconds), (60.0, Some(10.0)));
+        // What a manifest knows under another of its names stays one, too.
+        let known: Costs = [("web".to_owned(), found["api"].clone())].into_iter().collect();
+        assert_eq!(costs(&["/a"], Some(at(101)), &both, &known).len(), 1);
     }
 
     #[test]

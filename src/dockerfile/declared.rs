@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::history::{Stages, words};
 use super::locate::{SourceStep, steps};
-use super::mounts::{CacheMountSpec, cache_mounts};
+use super::mounts::{CacheMountSpec, cache_mount};
 use super::uses::{flags, needed, variables};
 use super::variables::Variables;
 
@@ -80,8 +80,7 @@ pub fn declared_mounts(
 fn of_step(step: &SourceStep, scope: &Scope) -> Vec<DeclaredMount> {
     let variables = scope.variables();
     let mount = |option: String| {
-        let read = |option: &str| cache_mounts(&format!("RUN --mount={option}")).pop();
-        let (written, spec) = (read(&option)?, read(&variables.expand(&option))?);
+        let (written, spec) = (cache_mount(&option)?, cache_mount(&variables.expand(&option))?);
         Some(DeclaredMount { spec, written, line: *step.lines.start() })
     };
     flags(&step.text, "mount").into_iter().filter_map(mount).collect()

@@ -27,7 +27,7 @@ pub use fingerprint::context_fingerprint;
 pub use history::{history_instruction, history_lines, instructions};
 pub use linked::outline;
 pub use locate::{Outline, Span, locate, stages};
-pub use mounts::{Beginning, CacheMountSpec, cache_mounts, without_options};
+pub use mounts::{Beginning, CacheMountSpec, as_in_flag, cache_mounts, without_options};
 pub use parse_error::parse_error;
 pub use preparation::without_preparation;
 pub use uses::{FileUse, file_uses};

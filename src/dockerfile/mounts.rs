@@ -36,14 +36,46 @@ pub enum Beginning {
 /// The cache mounts of an instruction, in one line as the engine writes it in the names of steps:
 /// with the values of variables. Anything else than a RUN has none.
 pub fn cache_mounts(instruction: &str) -> Vec<CacheMountSpec> {
-    let mut words = instruction.split_whitespace();
-    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("RUN")) {
-        return Vec::new();
+    match instruction.trim_start().split_once(char::is_whitespace) {
+        Some((keyword, rest)) if keyword.eq_ignore_ascii_case("RUN") => {
+            let flags = flags(rest).into_iter();
+            flags.filter_map(|flag| cache_mount(flag.strip_prefix("--mount=")?)).collect()
+        }
+        _ => Vec::new(),
     }
-    words
-        .take_while(|word| word.starts_with("--"))
-        .filter_map(|word| cache_mount(word.strip_prefix("--mount=")?))
-        .collect()
+}
+
+/// The flags that `text` begins with, as BuildKit reads them (`frontend/dockerfile/parser`, `extractBuilderFlags`): quotes go, a
+/// backslash stands for what follows it, and every byte is a character, so that what is not ASCII becomes something else.
+pub(super) fn flags(text: &str) -> Vec<String> {
+    let mut flags = Vec::new();
+    let mut rest = text.trim_start();
+    while rest.starts_with("--") {
+        let (mut flag, mut quote, mut bytes) = (String::new(), None, rest.bytes().enumerate());
+        let end = loop {
+            match (bytes.next(), quote) {
+                (None, _) => break rest.len(),
+                (Some((at, b' ' | b'\t' | b'\n' | b'\r' | 0xb | 0xc)), None) => break at,
+                (Some((_, byte @ (b'"' | b'\''))), None) => quote = Some(byte),
+                (Some((_, byte)), Some(open)) if byte == open => quote = None,
+                (Some((_, b'\\')), _) => {
+                    flag.extend(bytes.next().map(|(_, byte)| char::from(byte)))
+                }
+                (Some((_, byte)), _) => flag.push(char::from(byte)),
+            }
+        };
+        rest = rest[end..].trim_start();
+        if flag == "--" {
+            break;
+        }
+        flags.push(flag);
+    }
+    flags
+}
+
+/// How BuildKit reads what stands in a flag.
+pub fn as_in_flag(text: &str) -> String {
+    text.bytes().map(char::from).collect()
 }
 
 /// What an instruction does, for people: a RUN without its options, of which mounts alone would take all the room there
@@ -84,7 +116,7 @@ fn word_end(text: &str) -> usize {
 }
 
 /// One mount; `None` for one of another type or without a target.
-fn cache_mount(fields: &str) -> Option<CacheMountSpec> {
+pub(super) fn cache_mount(fields: &str) -> Option<CacheMountSpec> {
     let fields = fields.trim_matches(['"', '\'']);
     let (mut is_cache, mut id, mut target, mut sharing) = (false, None, None, "shared".to_owned());
     let mut owner = Owner::default();
@@ -205,6 +237,23 @@ mod tests {
             ),
             [["apt", "/var/cache/apt", "locked"], ["rel/x", "rel/x", "shared"]]
         );
+    }
+
+    #[test]
+    fn flags_are_read_as_buildkit_reads_them() {
+        for (option, id) in [
+            ("id=m\u{e9},target=/e", "m\u{c3}\u{a9}"),
+            ("id=\"a b\",target=/e", "a b"),
+            ("\"id='a b',target=/e\"", "a b"),
+            (r"id=a\ b,target=/e", "a b"),
+        ] {
+            let text = format!("RUN --mount=type=cache,{option} --network=none make --mount=x");
+            assert_eq!(mounts(&text), [[id, "/e", "shared"]], "{option}");
+        }
+        assert_eq!(flags(" --a  --b=\"c"), ["--a", "--b=c"]);
+        assert_eq!(flags("--a -- --b"), ["--a"]);
+        assert_eq!(flags(r"--a\"), ["--a"]);
+        assert_eq!(as_in_flag("\u{e9}"), "\u{c3}\u{a9}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies;
 use super::history::{Stages, words};
 use super::locate::{SourceStep, steps};
-use super::mounts::{bind, field};
+use super::mounts::{self, bind, field};
 use super::variables::Variables;
 use crate::remote;
 
@@ -103,11 +103,11 @@ pub(super) fn needed(stages: &Stages<'_>, last: usize, variables: &Variables) ->
 
 /// Values of the flag `--name=` of an instruction.
 pub(super) fn flags(text: &str, name: &str) -> Vec<String> {
-    let words = text.split(' ').skip(1).take_while(|word| word.starts_with("--"));
-    let value = |word: &str| {
-        word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+    let rest = text.split_once(' ').map_or("", |(_, rest)| rest);
+    let value = |flag: String| {
+        flag.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
     };
-    words.filter_map(value).collect()
+    mounts::flags(rest).into_iter().filter_map(value).collect()
 }
 
 fn flag(text: &str, name: &str) -> Option<String> {

@@ -136,7 +136,7 @@ mod tests {
     fn run(build: &str, from: i64, seconds: i64) -> StepRun {
         StepRun {
             build: build.into(),
-            step: "s".into(),
+            names: vec!["s".into()],
             mounts: vec!["/a".into(), "/b".into()],
             intervals: vec![(at(from), at(from + seconds))],
             seconds: seconds as f64,

@@ -13,6 +13,7 @@ use crate::cache_mounts::mount::{self, Frontend, Obstacle, Service};
 use crate::cache_mounts::report::{MountReport, Status};
 use crate::cache_mounts::transfer::{Site, TransferError};
 use crate::cache_mounts::{Archive, CacheMount, SavedMount};
+use crate::dockerfile;
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{ApiVersion, CacheRecord, EngineFacts};
@@ -154,7 +155,9 @@ impl Mounts {
 
     /// Mounts with this id: as Dockerfiles have it, or as the engine does.
     pub(super) fn called(&self, id: &str) -> Result<Vec<&CacheMount>, CommandError> {
-        let is_called = |mount: &&CacheMount| mount.id == id || mount.mount.id == id;
+        let as_read = dockerfile::as_in_flag(id);
+        let is_called =
+            |mount: &&CacheMount| mount.id == id || mount.id == as_read || mount.mount.id == id;
         let found: Vec<&CacheMount> = self.mounts.iter().filter(is_called).collect();
         if found.is_empty() {
             let message = format!("no service of the project has a cache mount {id:?}");

@@ -12,6 +12,7 @@ use crate::cache_mounts::transfer::{MountError, Site};
 use crate::cache_mounts::value::{self, Worth};
 use crate::cache_mounts::{CacheMount, Content, Manifest, Saved};
 use crate::cli::cache::CacheSaveArgs;
+use crate::dockerfile;
 use crate::error::CommandError;
 use crate::size;
 use crate::view::cache as view;
@@ -33,7 +34,13 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
     let mut manifest = before.clone();
     let (there, mut reports) = mounts.there();
     let own: BTreeSet<String> = there.iter().map(|mount| mount.slug()).collect();
-    let is_never = |mount: &&CacheMount| args.never.iter().any(|it| value::matches(it, &mount.id));
+    let is_never = |mount: &&CacheMount| {
+        let is_it = |pattern: &String| {
+            let as_read = dockerfile::as_in_flag(pattern);
+            value::matches(pattern, &mount.id) || value::matches(&as_read, &mount.id)
+        };
+        args.never.iter().any(is_it)
+    };
     let (never, there): (Vec<&CacheMount>, Vec<&CacheMount>) =
         there.into_iter().partition(is_never);
     for mount in never {
