@@ -88,17 +88,20 @@ pub(super) async fn write(
         (Ok(_), None) => CacheWrite::OnlyRead("what was built is not there any more".to_owned()),
         (Ok(entry), Some(result)) => {
             let started = Instant::now();
-            let left = left_out(solve, cache, facts).await;
-            let mut entry = Cow::Borrowed(entry);
-            if left.is_some() {
-                entry.to_mut().attrs.insert("mode".to_owned(), "min".to_owned());
-            }
-            let exported = tokio::select! {
-                exported = export(solve, cache, &entry, result, telling) => exported,
+            let writing = async {
+                let left = left_out(solve, cache, facts).await;
+                let mut entry = Cow::Borrowed(entry);
+                if left.is_some() {
+                    entry.to_mut().attrs.insert("mode".to_owned(), "min".to_owned());
+                }
+                Ok((export(solve, cache, &entry, result, telling).await?, left))
+            };
+            let written = tokio::select! {
+                written = writing => written,
                 () = cancel.cancelled() => Err("the run was cancelled".to_owned()),
             };
-            match exported {
-                Ok(layers) => {
+            match written {
+                Ok((layers, left)) => {
                     CacheWrite::Written { seconds: started.elapsed().as_secs_f64(), layers, left }
                 }
                 Err(why) => CacheWrite::Failed(why),
