@@ -103,7 +103,7 @@ fn what_another_stage_made_sooner_than_it_moves_is_left_out() {
         let base = registry.base();
         let before = registry.blobs();
         let dockerfile = format!(
-            "FROM {base} AS Fetched\nRUN head -c 20000000 /dev/urandom >/big # {rate}\n\
+            "FROM {base} AS Fetched\nRUN head -c 20000000 /dev/urandom >/big # {name} {rate}\n\
              FROM {base} AS own\nRUN echo {name} {rate} >/own\n\
              FROM own\nCOPY --from=fetched /etc/passwd /p\n"
         );
