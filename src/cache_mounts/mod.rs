@@ -15,6 +15,7 @@ mod list;
 pub mod locks;
 pub mod manifest;
 pub mod mount;
+mod parts;
 pub mod report;
 mod restore;
 mod save;

@@ -14,6 +14,7 @@ use super::base::{Base, Listing};
 use super::index::Index;
 use super::list::Content;
 use super::manifest::{IndexFile, Lower, SavedMount, Stored, archive_name, index_name};
+use super::parts::{Kept, Parts};
 use super::storage::Storage;
 use super::summary::{Summary, fingerprint};
 use crate::buildkit::mover::{Connection, Contents, MoveError};
@@ -52,7 +53,7 @@ pub struct Archive {
     pub content: Content,
     /// The summary of the mount, where files were left out.
     pub untrimmed_summary: Option<String>,
-    /// Files that were left out, being used the longest ago, and their bytes.
+    /// Files that were left out, and their bytes.
     pub left_out: (u64, u64),
     /// Archives that this one adds to, the oldest first.
     pub below: Vec<Lower>,
@@ -123,8 +124,10 @@ impl<W: Write> Write for Packer<W> {
 /// What is read of a mount.
 #[derive(Clone, Copy)]
 enum Extent<'a> {
-    /// Files that were used at that second or later.
-    Since(i64),
+    /// Everything, of which something may be left out here.
+    All(Option<&'a Kept>),
+    /// What stays of a list.
+    Kept(&'a Kept),
     /// What earlier archives do not have.
     New(&'a Base),
 }
@@ -135,26 +138,27 @@ struct Sink<'a, W: Write> {
     summary: Summary,
     fingerprints: Vec<u64>,
     below: Option<&'a Index>,
-    /// The data that come belong to what earlier archives have.
-    is_known: bool,
+    kept: Option<&'a Kept>,
+    /// The data that come belong to what earlier archives have, or to what is left out.
+    is_skipped: bool,
     /// A file was not sent, although it is new.
     missed: Option<Vec<u8>>,
 }
 
 impl<W: Write> Contents for Sink<'_, W> {
     fn entry(&mut self, entry: &Entry, parts: &[(u64, u64)]) -> io::Result<()> {
-        let is_left_out = entry.kind == EntryKind::LeftOut;
-        if is_left_out && self.below.is_none() {
+        self.is_skipped = self.kept.is_some_and(|kept| !kept.has(&entry.path));
+        if self.is_skipped {
             return Ok(());
         }
         self.summary.add(entry);
         let Some(fingerprint) = fingerprint(entry) else { return Ok(()) };
         self.fingerprints.push(fingerprint);
-        self.is_known = self.below.is_some_and(|below| below.has(fingerprint));
-        if self.is_known {
+        self.is_skipped = self.below.is_some_and(|below| below.has(fingerprint));
+        if self.is_skipped {
             return Ok(());
         }
-        if is_left_out {
+        if entry.kind == EntryKind::LeftOut {
             self.missed.get_or_insert_with(|| entry.path.clone());
             return Ok(());
         }
@@ -162,7 +166,7 @@ impl<W: Write> Contents for Sink<'_, W> {
     }
 
     fn data(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.is_known { Ok(()) } else { self.tar.data(data) }
+        if self.is_skipped { Ok(()) } else { self.tar.data(data) }
     }
 }
 
@@ -196,8 +200,8 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Saves the mount at the other end, unless it is as it was saved before. Files that were used the longest ago are left out
-/// where all of them have more than `max_bytes`.
+/// Saves the mount at the other end, unless it is as it was saved before. Parts of it are left out where all of it has more than
+/// `max_bytes`.
 pub(super) fn save(
     line: &mut Connection,
     storage: &Storage,
@@ -205,12 +209,14 @@ pub(super) fn save(
     known: Option<&SavedMount>,
     max_bytes: Option<u64>,
 ) -> Result<Saved, MoveError> {
-    let mut summary = if max_bytes.is_some() { Summary::with_ages() } else { Summary::default() };
+    let mut summary = Summary::default();
+    let mut parts = max_bytes.map(|_| Parts::default());
     // Only an index tells what is new.
     let mut listing = known.filter(|known| known.index.is_some()).map(|_| Listing::default());
     line.list(|entry| {
         summary.add(&entry);
         listing.iter_mut().for_each(|listing| listing.add(&entry));
+        parts.iter_mut().for_each(|parts| parts.add(&entry));
     })?;
     let before = Content::from(&summary);
     if before.is_empty {
@@ -221,25 +227,26 @@ pub(super) fn save(
     {
         return Ok(Saved::Unchanged(before));
     }
-    let since = max_bytes.map_or(i64::MIN, |most| summary.since(most));
-    let is_trimmed = since != i64::MIN;
+    let kept = parts.zip(max_bytes).and_then(|(parts, most)| parts.within(most));
+    let is_trimmed = kept.is_some();
     let mut base = match (known, &listing) {
         (Some(known), Some(listing)) if !is_trimmed => Base::of(known, storage, listing)?,
         _ => None,
     };
     let since_when = Instant::now();
     let file = || partial::file(storage.folder(), 0o644);
-    let added = match &base {
-        Some(base) => Some(write(line, Extent::New(base), file()?, Form::Zstd)),
+    let chosen = base.as_ref().map(Extent::New).or(kept.as_ref().map(Extent::Kept));
+    let written = match chosen {
+        Some(chosen) => Some(write(line, chosen, file()?, Form::Zstd)),
         None => None,
     };
-    let (packed, file) = match added {
-        // What is known did not fit any more: all of it, then.
+    let (packed, file) = match written {
+        // The list did not fit any more: all of it, then.
         Some(Err(MoveError::Changed { .. })) | None => {
             base = None;
-            write(line, Extent::Since(since), file()?, Form::Zstd)?
+            write(line, Extent::All(kept.as_ref()), file()?, Form::Zstd)?
         }
-        Some(added) => added?,
+        Some(written) => written?,
     };
     let left_out = (
         before.counts.files.saturating_sub(packed.archive.content.counts.files),
@@ -277,7 +284,7 @@ pub(super) fn export(
     form: Form,
     to: Destination,
 ) -> Result<Exported, MoveError> {
-    let all = Extent::Since(i64::MIN);
+    let all = Extent::All(None);
     match to {
         Destination::File(file) => {
             write(line, all, file, form).map(|(packed, file)| (packed.archive, Some(file)))
@@ -325,11 +332,19 @@ fn pack(
         summary: Summary::default(),
         fingerprints: Vec::new(),
         below: None,
-        is_known: false,
+        kept: None,
+        is_skipped: false,
         missed: None,
     };
     match extent {
-        Extent::Since(since) => line.send(since, &mut sink)?,
+        Extent::All(kept) => {
+            sink.kept = kept;
+            line.send(i64::MIN, &mut sink)?;
+        }
+        Extent::Kept(kept) => {
+            sink.kept = Some(kept);
+            line.send_chosen(&kept.files, &mut sink)?;
+        }
         Extent::New(base) => {
             sink.below = Some(&base.index);
             line.send_chosen(&base.new_files, &mut sink)?;

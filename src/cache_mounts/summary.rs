@@ -11,8 +11,6 @@ pub struct Summary {
     hash: Sha256,
     counts: Counts,
     entries: u64,
-    /// Files with the time of their last use and their size; only where somebody asks for the least used ones.
-    ages: Option<Vec<(i64, u64)>>,
 }
 
 /// What a mount holds.
@@ -31,11 +29,6 @@ pub struct Counts {
 }
 
 impl Summary {
-    /// One that also knows which files were used the longest ago.
-    pub fn with_ages() -> Self {
-        Self { ages: Some(Vec::new()), ..Self::default() }
-    }
-
     /// Adds an entry.
     pub fn add(&mut self, entry: &Entry) {
         let is_file = match (entry.kind, entry.target.is_empty()) {
@@ -58,9 +51,6 @@ impl Summary {
             self.counts.bytes += entry.size;
             let used = entry.accessed.max(entry.modified.0);
             self.counts.last_used = self.counts.last_used.max(Some(used));
-            if let Some(ages) = &mut self.ages {
-                ages.push((used, entry.size));
-            }
         }
     }
 
@@ -72,19 +62,6 @@ impl Summary {
     /// What was counted.
     pub fn counts(&self) -> Counts {
         self.counts
-    }
-
-    /// The second from which on files were used that have `most` bytes together; the smallest there is where all of them
-    /// do. Files of one second go together.
-    pub fn since(&mut self, most: u64) -> i64 {
-        let Some(ages) = &mut self.ages else { return i64::MIN };
-        ages.sort_unstable_by(|one, other| other.cmp(one));
-        let mut sum = 0_u64;
-        let over = ages.iter().find(|(_, size)| {
-            sum = sum.saturating_add(*size);
-            sum > most
-        });
-        over.map_or(i64::MIN, |(used, _)| used.saturating_add(1))
     }
 
     /// Equal for equal contents, as far as they are seen from outside.
@@ -181,15 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn the_least_used_go_first() {
-        let mut summary = Summary::with_ages();
+    fn files_are_counted() {
+        let mut summary = Summary::default();
         for (path, size, used) in [("a", 10, 1), ("b", 20, 3), ("c", 5, 3), ("d", 7, 2)] {
             summary.add(&file(path, size, used));
-        }
-        for (most, since) in
-            [(100, i64::MIN), (42, i64::MIN), (41, 2), (32, 2), (31, 3), (25, 3), (24, 4), (0, 4)]
-        {
-            assert_eq!(summary.since(most), since, "{most}");
         }
         assert_eq!(
             summary.counts(),

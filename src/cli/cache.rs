@@ -69,7 +69,7 @@ pub struct CacheSaveArgs {
     pub to: String,
     /// What files of a mount may have together, such as 2GB.
     ///
-    /// Those that were used the longest ago are left out.
+    /// Downloads, and what was used the longest ago, are left out.
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<String>,
     /// Save what is not worth it, too.

@@ -110,7 +110,7 @@ fn users(mount: &MountReport) -> String {
 /// What `--max-size` left out.
 pub fn left_out(files: u64, bytes: u64) -> String {
     let (files, bytes) = (counted(files, "file"), format::bytes(bytes));
-    format!("left out: {files} of {bytes}, those used the longest ago")
+    format!("left out: {files} of {bytes}, downloads and what was used the longest ago")
 }
 
 /// What was added to earlier archives.
@@ -215,7 +215,7 @@ mod tests {
             (mounts_text(1), left_out(1, 5)),
             (
                 "1 cache mount".to_owned(),
-                "left out: 1 file of 5 B, those used the longest ago".to_owned()
+                "left out: 1 file of 5 B, downloads and what was used the longest ago".to_owned()
             )
         );
     }

@@ -31,6 +31,7 @@ fn value(expression: &str, inputs: &Value) -> String {
             "runner.os" => "Linux".to_owned(),
             "runner.arch" => "X64".to_owned(),
             "inputs.key" => "locks".to_owned(),
+            "inputs.base" => "bases".to_owned(),
             name => {
                 let name = name.strip_prefix("inputs.").unwrap_or_else(|| panic!("{name}"));
                 inputs[name]["default"].as_str().unwrap_or_else(|| panic!("{name}")).to_owned()
@@ -97,7 +98,7 @@ fn the_steps_of_the_action_restore_build_and_save() {
     let (said, outputs) = act(&project, &one, "");
     assert!(said.contains("nothing is saved") && !said.contains("::warning"), "{said}");
     let key = &outputs["key"];
-    assert!(key.starts_with("mounts-Linux-X64-locks-") && key.len() == 39, "{key}");
+    assert!(key.starts_with("mounts-Linux-X64-locks-bases-") && key.len() == 45, "{key}");
     let summary = fs::read_to_string(project.dir().join("summary.md")).unwrap();
     assert!(summary.contains("### Cache mounts") && summary.contains("saved"), "{summary}");
     // A new runner begins with what the first one had.
@@ -121,21 +122,21 @@ fn the_action_uses_a_registry_where_one_is_named() {
     assert!(said.contains("state kept kept") && said.contains(":X64-main"), "{said}");
 }
 
-/// Runs the job of the template on two engines, one after the other, and as somebody who may not write before.
+/// Runs the job of the template on two engines, for branches that are protected and others.
 fn runs_of_the_template(registry: &str) -> (Project, String) {
     let (one, other) = (engine("28.5"), engine("26.1"));
     let project = project(&one);
     project.write("run.sh", "echo kept >> /c/file; echo state $(cat /c/file)\n");
     let template = read(TEMPLATE);
     let job = &template[".cached-build"];
-    let run = |host: &Engine, policy: &str| {
+    let run = |host: &Engine, is_protected: &str| {
         let mut env: BTreeMap<String, String> = job["variables"]
             .as_mapping()
             .unwrap()
             .iter()
             .map(|(name, value)| (name.as_str().unwrap().into(), value.as_str().unwrap().into()))
             .collect();
-        env.insert("CACHE_POLICY".into(), policy.into());
+        env.insert("CI_COMMIT_REF_PROTECTED".into(), is_protected.into());
         env.insert("CACHE_REGISTRY".into(), registry.into());
         env.insert("CI_COMMIT_REF_NAME".into(), "fix/one".into());
         env.insert("CI_DEFAULT_BRANCH".into(), "main".into());
@@ -144,10 +145,10 @@ fn runs_of_the_template(registry: &str) -> (Project, String) {
         let script: Vec<&str> = lines.map(|line| line.as_str().unwrap()).collect();
         bash(&project, host, &script.join("\n"), &env)
     };
-    run(&one, "pull");
-    assert!(!project.dir().join(".doc2md-docker-cache/manifest.json").exists());
-    run(&one, "pull-push");
-    let said = run(&other, "pull-push");
+    let first = run(&one, "false");
+    assert_eq!(first.contains("  saved "), registry.is_empty(), "{first}");
+    run(&one, "true");
+    let said = run(&other, "false");
     assert!(said.contains("state kept kept"), "{said}");
     (project, said)
 }
