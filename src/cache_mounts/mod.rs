@@ -20,6 +20,7 @@ pub mod report;
 mod restore;
 mod save;
 pub mod storage;
+mod stores;
 pub mod summary;
 pub mod transfer;
 pub mod value;

@@ -1,18 +1,19 @@
 //! What `--max-size` leaves out of a mount: parts that are good for nothing without all of their files. Pure.
 //!
 //! An installer that finds an unpacked package takes what is there and does not look whether that is all. So nothing is left
-//! of a part that goes, its folder neither: the tool that filled the mount gets it again.
+//! of a part that goes, its folder neither: the tool that filled the mount gets it again. Where parts begin is known of some
+//! tools' stores ([`super::stores`]). Everything else in a mount is one part: an installation, a tree of sources, a database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
+use super::stores::{self, Place};
 use crate::sight::{Entry, EntryKind};
 
-/// Names of a path that a part has in common: `archive-v0/ID` of uv, `github.com/NAME` of Go's modules, `0/a` of ccache.
-const DEPTH: usize = 2;
-
 /// The parts of a mount, by its list.
-#[derive(Default)]
 pub(super) struct Parts {
+    /// Where steps see the mount: it may be a folder of a store.
+    target: Vec<u8>,
     parts: Vec<Part>,
     places: BTreeMap<Vec<u8>, usize>,
     /// The part of each file, of those with several names once, in the order of the list.
@@ -20,33 +21,57 @@ pub(super) struct Parts {
 }
 
 struct Part {
-    path: Vec<u8>,
     bytes: u64,
     /// When something of it was last read or changed.
     used: i64,
+    is_download: bool,
     /// A part that it has a file in common with, or itself.
     with: usize,
 }
 
 /// What stays.
 pub(super) struct Kept {
-    gone: BTreeSet<Vec<u8>>,
+    parts: Parts,
+    stays: Vec<bool>,
     /// A bit for each file of the list that stays.
     pub(super) files: Vec<u8>,
 }
 
 impl Kept {
-    /// Whether an entry stays.
-    pub(super) fn has(&self, path: &[u8]) -> bool {
-        !self.gone.contains(part_of(path))
+    /// Whether an entry stays. Folders do where something in them does.
+    pub(super) fn has(&self, entry: &Entry) -> bool {
+        let place = self.parts.place(&entry.path);
+        let stays = |at: &usize| self.stays[*at];
+        if self.parts.places.get(place.path).is_some_and(stays) {
+            return true;
+        }
+        let from = [&entry.path[..], b"/"].concat();
+        entry.kind == EntryKind::Folder
+            && (entry.path.is_empty() || {
+                let after = self
+                    .parts
+                    .places
+                    .range::<[u8], _>((Bound::Included(&from[..]), Bound::Unbounded));
+                after.take_while(|(path, _)| path.starts_with(&from)).any(|(_, at)| stays(at))
+            })
+    }
+
+    /// Whether no file does.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.iter().all(|bits| *bits == 0)
     }
 }
 
 impl Parts {
+    /// Those of a mount that steps see at `target`.
+    pub(super) fn new(target: &str) -> Self {
+        let target = target.trim_matches('/').as_bytes().to_vec();
+        Self { target, parts: Vec::new(), places: BTreeMap::new(), files: Vec::new() }
+    }
+
     /// Takes note of an entry.
     pub(super) fn add(&mut self, entry: &Entry) {
-        let is_within = entry.path.split(|byte| *byte == b'/').count() >= DEPTH;
-        if entry.path.is_empty() || (entry.kind == EntryKind::Folder && !is_within) {
+        if entry.kind == EntryKind::Folder {
             return;
         }
         let at = self.part(&entry.path);
@@ -66,14 +91,19 @@ impl Parts {
         }
     }
 
+    fn place<'a>(&self, path: &'a [u8]) -> Place<'a> {
+        stores::place(&self.target, path)
+    }
+
     fn part(&mut self, path: &[u8]) -> usize {
-        let path = part_of(path);
-        if let Some(at) = self.places.get(path) {
+        let place = self.place(path);
+        if let Some(at) = self.places.get(place.path) {
             return *at;
         }
         let at = self.parts.len();
-        self.places.insert(path.to_vec(), at);
-        self.parts.push(Part { path: path.to_vec(), bytes: 0, used: i64::MIN, with: at });
+        let is_download = place.is_download;
+        self.places.insert(place.path.to_vec(), at);
+        self.parts.push(Part { bytes: 0, used: i64::MIN, is_download, with: at });
         at
     }
 
@@ -88,7 +118,7 @@ impl Parts {
 
     /// What stays so that its files have no more than `most` bytes; `None` where all of it does. Downloads go first, then what was
     /// used the longest ago.
-    pub(super) fn within(&self, most: u64) -> Option<Kept> {
+    pub(super) fn within(self, most: u64) -> Option<Kept> {
         let all: u64 = self.parts.iter().map(|part| part.bytes).sum();
         if all <= most {
             return None;
@@ -98,26 +128,24 @@ impl Parts {
             let group = groups.entry(self.first(at)).or_default();
             group.bytes += part.bytes;
             group.used = group.used.max(Some(part.used));
-            group.has_more |= !is_download(&part.path);
+            group.has_more |= !part.is_download;
         }
         let mut order: Vec<(&usize, &Group)> = groups.iter().collect();
         order.sort_by_key(|(at, group)| (!group.has_more, std::cmp::Reverse(group.used), **at));
         let mut sum = 0;
-        let mut stays = BTreeSet::new();
+        let mut stays = vec![false; self.parts.len()];
         for (at, group) in order {
             if sum + group.bytes <= most {
                 sum += group.bytes;
-                stays.insert(*at);
+                stays[*at] = true;
             }
         }
-        let is_gone = |at: usize| !stays.contains(&self.first(at));
-        let gone = (0..self.parts.len()).filter(|at| is_gone(*at));
-        let gone = gone.map(|at| self.parts[at].path.clone()).collect();
+        let stays: Vec<bool> = (0..stays.len()).map(|at| stays[self.first(at)]).collect();
         let mut files = vec![0; self.files.len().div_ceil(8)];
-        for (at, _) in self.files.iter().enumerate().filter(|(_, part)| !is_gone(**part)) {
+        for (at, _) in self.files.iter().enumerate().filter(|(_, part)| stays[**part]) {
             files[at / 8] |= 1 << (at % 8);
         }
-        Some(Kept { gone, files })
+        Some(Kept { parts: self, stays, files })
     }
 }
 
@@ -128,22 +156,6 @@ struct Group {
     used: Option<i64>,
     /// There is something in it besides downloads.
     has_more: bool,
-}
-
-fn part_of(path: &[u8]) -> &[u8] {
-    let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    slashes.nth(DEPTH - 1).map_or(path, |(at, _)| &path[..at])
-}
-
-/// Whether a part is what tools download, and get again: pip's answers, uv's index and packages that were built elsewhere (what
-/// `uv cache prune --ci` removes), apt's packages. What was built here is in other folders of theirs.
-fn is_download(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').any(|name| {
-        let of_uv = [&b"wheels-v"[..], b"archive-v", b"simple-v", b"flat-index-v"];
-        matches!(name, b"http" | b"http-v2" | b"archives")
-            || of_uv.iter().any(|bucket| name.starts_with(bucket))
-            || name.ends_with(b".deb")
-    })
 }
 
 #[cfg(test)]
@@ -168,10 +180,10 @@ mod tests {
 
     /// What stays of files with their sizes and the time of their last use, and the bits for it.
     fn stays(entries: &[Entry], most: u64) -> Option<(Vec<String>, Vec<u8>)> {
-        let mut parts = Parts::default();
+        let mut parts = Parts::new("/c");
         entries.iter().for_each(|entry| parts.add(entry));
         let kept = parts.within(most)?;
-        let stays = entries.iter().filter(|entry| kept.has(&entry.path));
+        let stays = entries.iter().filter(|entry| kept.has(entry));
         let names = stays.map(|entry| String::from_utf8(entry.path.clone()).unwrap());
         Some((names.collect(), kept.files))
     }
@@ -187,56 +199,67 @@ mod tests {
     #[test]
     fn nothing_is_left_of_what_goes() {
         let all = [
-            folder("mod"),
-            folder("mod/a"),
-            file("mod/a/one", 10, 1),
-            folder("mod/a/sub"),
-            file("mod/a/sub/two", 10, 9),
-            folder("mod/b"),
-            file("mod/b/one", 10, 5),
-            entry(EntryKind::Link, "mod/b/link", 0, 0, "../a/one"),
+            folder(""),
+            folder("archive-v0"),
+            folder("archive-v0/a"),
+            file("archive-v0/a/one", 10, 1),
+            folder("archive-v0/a/sub"),
+            file("archive-v0/a/sub/two", 10, 9),
+            folder("archive-v0/b"),
+            file("archive-v0/b/one", 10, 5),
+            entry(EntryKind::Link, "archive-v0/b/link", 0, 0, "../a/one"),
+            folder("archive-v0/empty"),
             file("top", 5, 2),
         ];
         assert_eq!(stays(&all, 35), None);
-        let (names, bits) = stays(&all, 34).unwrap();
-        assert_eq!(names.last().unwrap(), "mod/b/link");
-        assert_eq!(bits, [0b0111]);
         // The newest file is in `a`: all of it stays, and of `b` nothing.
-        let (names, bits) = stays(&all, 25).unwrap();
-        let whole = ["mod", "mod/a", "mod/a/one", "mod/a/sub", "mod/a/sub/two", "top"];
-        assert_eq!(
-            (names.as_slice(), bits.as_slice()),
-            (&whole.map(str::to_owned)[..], &[0b1011][..])
-        );
+        let (names, bits) = stays(&all, 34).unwrap();
+        let a = ["archive-v0/a", "archive-v0/a/one", "archive-v0/a/sub", "archive-v0/a/sub/two"];
+        assert_eq!(names, [&["", "archive-v0"][..], &a, &["top"]].concat());
+        assert_eq!(bits, [0b1011]);
         // What does not fit gives way to what does.
-        assert_eq!(stays(&all, 15).unwrap().0, ["mod", "mod/b", "mod/b/one", "mod/b/link", "top"]);
-        assert_eq!(stays(&all, 0).unwrap().0, ["mod"]);
+        let b = ["", "archive-v0", "archive-v0/b", "archive-v0/b/one", "archive-v0/b/link", "top"];
+        assert_eq!(stays(&all, 15).unwrap().0, b);
+        assert_eq!(stays(&all, 5).unwrap().0, ["", "archive-v0", "top"]);
+        assert_eq!(stays(&all, 0).unwrap().0, [""]);
+    }
+
+    #[test]
+    fn an_installation_stays_whole_or_not_at_all() {
+        let all = [
+            folder("node_modules"),
+            file("node_modules/a/index.js", 10, 9),
+            file("node_modules/b/index.js", 10, 1),
+            file("archive-v0/x/f", 10, 1),
+        ];
+        assert_eq!(
+            stays(&all, 29).unwrap().0,
+            ["node_modules", "node_modules/a/index.js", "node_modules/b/index.js"]
+        );
+        assert_eq!(stays(&all, 19).unwrap().0, ["archive-v0/x/f"]);
+        let mut parts = Parts::new("/app/node_modules");
+        parts.add(&file("a/index.js", 10, 9));
+        parts.add(&file("b/index.js", 10, 9));
+        assert!(parts.within(19).unwrap().is_empty());
     }
 
     #[test]
     fn names_of_one_file_go_together() {
         let all = [
-            folder("a"),
-            file("a/x/f", 10, 1),
-            file("b/y/f", 10, 9),
-            entry(EntryKind::HardLink, "c/z/g", 10, 1, "a/x/f"),
-            file("c/z/h", 10, 10),
-            entry(EntryKind::HardLink, "d/l", 10, 1, "c/z/h"),
+            file("archive-v0/a/f", 10, 1),
+            file("archive-v0/b/f", 10, 9),
+            entry(EntryKind::HardLink, "archive-v0/c/g", 10, 1, "archive-v0/a/f"),
+            file("archive-v0/c/h", 10, 10),
+            entry(EntryKind::HardLink, "archive-v0/d", 10, 1, "archive-v0/c/h"),
         ];
-        assert_eq!(stays(&all, 20).unwrap().0, ["a", "a/x/f", "c/z/g", "c/z/h", "d/l"]);
-        assert_eq!(stays(&all, 19).unwrap().0, ["a", "b/y/f"]);
+        let names = ["archive-v0/a/f", "archive-v0/c/g", "archive-v0/c/h", "archive-v0/d"];
+        assert_eq!(stays(&all, 20).unwrap().0, names);
+        assert_eq!(stays(&all, 19).unwrap().0, ["archive-v0/b/f"]);
     }
 
     #[test]
     fn downloads_go_before_what_was_built() {
-        for download in [
-            "archive-v0/x/f",
-            "uv/wheels-v5/pypi/f",
-            "http-v2/a/f",
-            "pip/http/f",
-            "archives/a.deb",
-            "a.deb",
-        ] {
+        for download in ["archive-v0/x/f", "uv/wheels-v5/pypi/f", "archives/a.deb"] {
             let all = [file(download, 10, 99), file("sdists-v9/pypi/x/a.whl", 10, 1)];
             assert_eq!(stays(&all, 10).unwrap().0, ["sdists-v9/pypi/x/a.whl"], "{download}");
         }
@@ -245,7 +268,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn whatever_stays_fits_and_is_whole(
-            files in proptest::collection::vec(("[ab]/[cd]/[ef]", 0..50_u64, 0..9_i64), 1..20),
+            files in proptest::collection::vec(("(archive-v0|wheels-v5|x)/[cd]/[ef]", 0..50_u64, 0..9_i64), 1..20),
             most in 0..400_u64,
         ) {
             let all: Vec<Entry> = files.iter().map(|(path, size, used)| file(path, *size, *used)).collect();
@@ -260,7 +283,8 @@ mod tests {
             proptest::prop_assert_eq!(sent.len(), names.len());
             proptest::prop_assert!(sent.iter().map(|entry| entry.size).sum::<u64>() <= most);
             for (at, entry) in all.iter().enumerate() {
-                let of_part = |other: &&Entry| part_of(&other.path) == part_of(&entry.path);
+                let part = |entry: &Entry| stores::place(b"c", &entry.path).path.to_vec();
+                let of_part = |other: &&Entry| part(other) == part(entry);
                 proptest::prop_assert_eq!(is_set(at), sent.iter().any(of_part));
             }
         }

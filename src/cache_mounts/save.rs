@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use zstd::stream::write::Encoder;
 
+use super::CacheMount;
 use super::archive::Writer;
 use super::base::{Base, Listing};
 use super::index::Index;
@@ -34,6 +35,8 @@ pub enum Saved {
     Empty,
     /// It is as it was saved.
     Unchanged(Content),
+    /// Whatever goes by itself has more bytes than may be saved.
+    TooLarge(Content),
     /// It was written.
     Written(Box<Archive>),
 }
@@ -147,7 +150,7 @@ struct Sink<'a, W: Write> {
 
 impl<W: Write> Contents for Sink<'_, W> {
     fn entry(&mut self, entry: &Entry, parts: &[(u64, u64)]) -> io::Result<()> {
-        self.is_skipped = self.kept.is_some_and(|kept| !kept.has(&entry.path));
+        self.is_skipped = self.kept.is_some_and(|kept| !kept.has(entry));
         if self.is_skipped {
             return Ok(());
         }
@@ -205,12 +208,12 @@ impl<W: Write> Write for Hashing<W> {
 pub(super) fn save(
     line: &mut Connection,
     storage: &Storage,
-    slug: &str,
+    mount: &CacheMount,
     known: Option<&SavedMount>,
     max_bytes: Option<u64>,
 ) -> Result<Saved, MoveError> {
     let mut summary = Summary::default();
-    let mut parts = max_bytes.map(|_| Parts::default());
+    let mut parts = max_bytes.map(|_| Parts::new(&mount.target));
     // Only an index tells what is new.
     let mut listing = known.filter(|known| known.index.is_some()).map(|_| Listing::default());
     line.list(|entry| {
@@ -218,7 +221,7 @@ pub(super) fn save(
         listing.iter_mut().for_each(|listing| listing.add(&entry));
         parts.iter_mut().for_each(|parts| parts.add(&entry));
     })?;
-    let before = Content::from(&summary);
+    let (slug, before) = (mount.slug(), Content::from(&summary));
     if before.is_empty {
         return Ok(Saved::Empty);
     }
@@ -228,6 +231,9 @@ pub(super) fn save(
         return Ok(Saved::Unchanged(before));
     }
     let kept = parts.zip(max_bytes).and_then(|(parts, most)| parts.within(most));
+    if kept.as_ref().is_some_and(Kept::is_empty) {
+        return Ok(Saved::TooLarge(before));
+    }
     let is_trimmed = kept.is_some();
     let mut base = match (known, &listing) {
         (Some(known), Some(listing)) if !is_trimmed => Base::of(known, storage, listing)?,
@@ -253,7 +259,7 @@ pub(super) fn save(
         before.counts.bytes.saturating_sub(packed.archive.content.counts.bytes),
     );
     let mut archive = Archive {
-        name: archive_name(slug, &packed.archive.digest),
+        name: archive_name(&slug, &packed.archive.digest),
         untrimmed_summary: is_trimmed.then_some(before.summary),
         left_out: if is_trimmed { left_out } else { (0, 0) },
         below: base.map(|base| base.archives).unwrap_or_default(),
@@ -262,7 +268,7 @@ pub(super) fn save(
     let (name, digest, bytes) = (&archive.name, &archive.file_digest, archive.file_bytes);
     storage.put(file, Stored { name, digest, bytes })?;
     if archive.content.counts.bytes >= WORTH_AN_INDEX && !is_trimmed {
-        archive.index = Some(put_index(storage, slug, &packed.index)?);
+        archive.index = Some(put_index(storage, &slug, &packed.index)?);
     }
     archive.took = since_when.elapsed();
     Ok(Saved::Written(Box::new(archive)))

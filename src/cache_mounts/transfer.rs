@@ -88,17 +88,14 @@ impl Site<'_> {
         manifest: &Manifest,
         max_bytes: Option<u64>,
     ) -> Result<Vec<Result<Saved, MountError>>, TransferError> {
-        let known = |mount: &&CacheMount| {
-            let slug = mount.slug();
-            let saved = manifest.mounts.get(&slug).cloned();
-            (slug, saved)
-        };
-        let known: Arc<Vec<(String, Option<SavedMount>)>> =
+        let known =
+            |mount: &&CacheMount| ((*mount).clone(), manifest.mounts.get(&mount.slug()).cloned());
+        let known: Arc<Vec<(CacheMount, Option<SavedMount>)>> =
             Arc::new(mounts.iter().map(known).collect());
         let storage = storage.clone();
         self.read(mounts, move |index, line| {
-            let (slug, saved) = &known[index];
-            Ok(save::save(line, &storage, slug, saved.as_ref(), max_bytes)?)
+            let (mount, saved) = &known[index];
+            Ok(save::save(line, &storage, mount, saved.as_ref(), max_bytes)?)
         })
         .await
     }

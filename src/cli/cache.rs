@@ -69,7 +69,7 @@ pub struct CacheSaveArgs {
     pub to: String,
     /// What files of a mount may have together, such as 2GB.
     ///
-    /// Downloads, and what was used the longest ago, are left out.
+    /// Downloads of tools that are known, and what was used the longest ago, are left out; of anything else all or nothing.
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<String>,
     /// Save what is not worth it, too.

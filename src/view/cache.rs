@@ -110,7 +110,15 @@ fn users(mount: &MountReport) -> String {
 /// What `--max-size` left out.
 pub fn left_out(files: u64, bytes: u64) -> String {
     let (files, bytes) = (counted(files, "file"), format::bytes(bytes));
-    format!("left out: {files} of {bytes}, downloads and what was used the longest ago")
+    format!("left out to fit: {files} of {bytes}")
+}
+
+/// Why `--max-size` left out all of a mount.
+pub fn too_large(max_bytes: u64) -> String {
+    format!(
+        "it has more than --max-size {}, and no part that is of use alone",
+        format::bytes(max_bytes)
+    )
 }
 
 /// What was added to earlier archives.
@@ -213,10 +221,7 @@ mod tests {
         assert_eq!(faults(SCHEMA, &document("save", &[present, odd])), None);
         assert_eq!(
             (mounts_text(1), left_out(1, 5)),
-            (
-                "1 cache mount".to_owned(),
-                "left out: 1 file of 5 B, downloads and what was used the longest ago".to_owned()
-            )
+            ("1 cache mount".to_owned(), "left out to fit: 1 file of 5 B".to_owned())
         );
     }
 

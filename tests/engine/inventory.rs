@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use doc2md_docker::engine::{Connector, Engine};
 use doc2md_docker::inventory::Inventory;
-use doc2md_docker::inventory::{CacheKind, Lost, Part, Store};
+use doc2md_docker::inventory::{CacheKind, CacheRecord, Lost, Part, Store};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{self, BUSYBOX, Project, on_every_engine};
+use crate::support::{
+    self, BUSYBOX, Project, eventually, on_engines_where_prunes_matter, on_every_engine,
+};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -44,7 +46,7 @@ fn project(engine: &support::Engine) -> Project {
 
 #[test]
 fn an_inventory_holds_what_the_docker_cli_shows() {
-    on_every_engine(|engine| {
+    on_engines_where_prunes_matter(|engine| {
         let project = project(engine);
         let name = project.name();
         let image = format!("{name}-app:latest");
@@ -65,7 +67,18 @@ fn an_inventory_holds_what_the_docker_cli_shows() {
             "-c",
             script,
         ]);
-        let seen = inventory(engine.socket(), LIMIT);
+        let mine = |seen: &Inventory, kind: &CacheKind| {
+            let is_mine = |it: &&CacheRecord| it.kind == *kind && it.description.contains(name);
+            seen.cache.iter().find(is_mine).cloned().unwrap()
+        };
+        // While a build has a mount, or somebody's question for its size has, the engine says that it is empty; and
+        // it learns some time after the build that a layer is in an image.
+        let seen = eventually("the engine knows of the image and has the mount to itself", || {
+            let seen = inventory(engine.socket(), LIMIT);
+            let is_settled = !mine(&seen, &CacheKind::CacheMount).in_use
+                && mine(&seen, &CacheKind::Regular).shared;
+            is_settled.then_some(seen)
+        });
         let container_id = engine.docker_ok(&["inspect", "--format", "{{.Id}}", name]);
         engine.docker_ok(&["rm", name]);
         engine.docker_ok(&["network", "rm", name]);
@@ -88,12 +101,10 @@ fn an_inventory_holds_what_the_docker_cli_shows() {
         assert_eq!(volume.containers.join(" "), container_id, "{engine_name}");
         let network = seen.networks.iter().find(|it| it.name == name).unwrap();
         assert_eq!(network.containers.join(" "), container_id, "{engine_name}");
-        let mine = |kind: &CacheKind| {
-            seen.cache.iter().find(|it| it.kind == *kind && it.description.contains(name)).unwrap()
-        };
-        assert!(mine(&CacheKind::CacheMount).size_bytes > 0, "{engine_name}");
-        let layer = mine(&CacheKind::Regular);
-        assert!(layer.shared && layer.parents.len() == 1, "{engine_name}: {layer:?}");
+        let mount = mine(&seen, &CacheKind::CacheMount);
+        assert!(mount.size_bytes > 0, "{engine_name}: {mount:?}");
+        let layer = mine(&seen, &CacheKind::Regular);
+        assert_eq!(layer.parents.len(), 1, "{engine_name}: {layer:?}");
         assert!(seen.cache.iter().any(|it| it.id == layer.parents[0]), "{engine_name}");
     });
 }

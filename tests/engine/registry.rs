@@ -1,8 +1,8 @@
 //! Pushes, pulls and caches through a real registry, with and without a login.
 
 use crate::support::{
-    BUSYBOX, Engine, PASSWORD, Project, Registry, USER, on_every_engine, on_every_engine_to_prune,
-    program,
+    BUSYBOX, Engine, PASSWORD, Project, Registry, USER, on_engines_where_prunes_matter,
+    on_every_engine, program,
 };
 
 /// A project whose image belongs into `registry`, with a step nobody else has cached.
@@ -141,7 +141,7 @@ fn inline_cache_round(engine: &Engine, registry: &Registry) -> (String, bool) {
 #[test]
 fn an_inline_cache_is_found_again() {
     let registry = Registry::open();
-    on_every_engine_to_prune(|engine| {
+    on_engines_where_prunes_matter(|engine| {
         // The containerd store may collect a forgotten blob at the very moment the import finds it there, and then
         // runs the step (seen once in some sixty rounds): twice in a row is our fault.
         let (said, found) = inline_cache_round(engine, &registry);

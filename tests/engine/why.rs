@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::CacheRecord;
 
-use crate::support::{BUSYBOX, Engine, Project, engine, on_every_engine, on_every_engine_to_prune};
+use crate::support::{
+    BUSYBOX, Engine, Project, engine, on_engines_where_prunes_matter, on_every_engine,
+};
 
 /// What of a build ran by itself: the beginning of the instruction, its cause, what the cause names, and whether it is
 /// certain.
@@ -215,7 +217,7 @@ fn a_build_tells_its_causes_and_why_the_whole_story() {
 /// The engine remembers that build cache was pruned, and not by whom: also what tests beside this one prune.
 #[test]
 fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
-    on_every_engine_to_prune(|engine| {
+    on_engines_where_prunes_matter(|engine| {
         let project = Project::new(engine);
         let name = project.name().to_owned();
         let fill = format!("dd if=/dev/zero of=/c/{name} bs=1k count=300");

@@ -86,9 +86,10 @@ pub fn on_every_engine(test: impl Fn(&Engine) + Sync) {
     side_by_side(runs.collect());
 }
 
-/// The same for a test that prunes as another program does: on the containerd store any prune can make BuildKit forget
-/// results of everybody (docs/design/clean.md), so that engine is the test's own.
-pub fn on_every_engine_to_prune(test: impl Fn(&Engine) + Sync) {
+/// The same for a test that prunes as another program does, or that no prune of another test may disturb: on the
+/// containerd store any prune can make BuildKit forget results of everybody (docs/design/clean.md), so that engine is the
+/// test's own.
+pub fn on_engines_where_prunes_matter(test: impl Fn(&Engine) + Sync) {
     on_every_engine(|engine| {
         if !engine.name.ends_with("-containerd") {
             return test(engine);

@@ -25,7 +25,7 @@ pub use buildkit_stand_in::BuildkitStandIn;
 pub use certificates::Authority;
 pub use counted_socket::CountedSocket;
 pub use engine::{
-    Engine, engine, engines, install_compose, on_every_engine, on_every_engine_to_prune,
+    Engine, engine, engines, install_compose, on_engines_where_prunes_matter, on_every_engine,
     own_python, text,
 };
 pub use git_server::GitServer;

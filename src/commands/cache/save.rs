@@ -130,6 +130,11 @@ fn report(
             let known = manifest.mounts.get(&mount.slug());
             known.into_iter().fold(report, MountReport::saved_as)
         }
+        Ok(Saved::TooLarge(content)) => {
+            manifest.mounts.remove(&mount.slug());
+            let report = MountReport::new(mount, Status::Skipped).holding(&content);
+            report.because(view::too_large(max_bytes.unwrap_or_default()))
+        }
         Ok(Saved::Written(archive)) => {
             let (files, bytes) = archive.left_out;
             let added = (!archive.below.is_empty()).then_some(archive.file_bytes);
