@@ -231,29 +231,16 @@ pub(super) fn save(
         return Ok(Saved::Unchanged(before));
     }
     let kept = parts.zip(max_bytes).and_then(|(parts, most)| parts.within(most));
+    let is_trimmed = kept.is_some();
     if kept.as_ref().is_some_and(Kept::is_empty) {
         return Ok(Saved::TooLarge(before));
     }
-    let is_trimmed = kept.is_some();
     let mut base = match (known, &listing) {
         (Some(known), Some(listing)) if !is_trimmed => Base::of(known, storage, listing)?,
         _ => None,
     };
     let since_when = Instant::now();
-    let file = || partial::file(storage.folder(), 0o644);
-    let chosen = base.as_ref().map(Extent::New).or(kept.as_ref().map(Extent::Kept));
-    let written = match chosen {
-        Some(chosen) => Some(write(line, chosen, file()?, Form::Zstd)),
-        None => None,
-    };
-    let (packed, file) = match written {
-        // The list did not fit any more: all of it, then.
-        Some(Err(MoveError::Changed { .. })) | None => {
-            base = None;
-            write(line, Extent::All(kept.as_ref()), file()?, Form::Zstd)?
-        }
-        Some(written) => written?,
-    };
+    let (packed, file) = write_archive(line, storage, kept.as_ref(), &mut base)?;
     let left_out = (
         before.counts.files.saturating_sub(packed.archive.content.counts.files),
         before.counts.bytes.saturating_sub(packed.archive.content.counts.bytes),
@@ -272,6 +259,25 @@ pub(super) fn save(
     }
     archive.took = since_when.elapsed();
     Ok(Saved::Written(Box::new(archive)))
+}
+
+/// Writes what `base` does not have, or what of the mount is kept; all of that where the mount changed since it was listed,
+/// and then there is no base any more.
+fn write_archive(
+    line: &mut Connection,
+    storage: &Storage,
+    kept: Option<&Kept>,
+    base: &mut Option<Base>,
+) -> Result<(Packed, partial::PartialFile), MoveError> {
+    let file = || partial::file(storage.folder(), 0o644);
+    if let Some(chosen) = base.as_ref().map(Extent::New).or(kept.map(Extent::Kept)) {
+        match write(line, chosen, file()?, Form::Zstd) {
+            Err(MoveError::Changed { .. }) => {}
+            written => return written,
+        }
+    }
+    *base = None;
+    write(line, Extent::All(kept), file()?, Form::Zstd)
 }
 
 fn put_index(storage: &Storage, slug: &str, index: &Index) -> io::Result<IndexFile> {

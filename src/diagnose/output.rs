@@ -7,8 +7,11 @@ use super::disk::FREE_SPACE;
 /// Longest text that is looked for, less one: what may stand in the chunk before.
 const OVERLAP: usize = 63;
 
-/// Texts of pip, uv, curl, git, apt and the libraries below them, with what helps.
-const RULES: &[(&[&str], &str)] = &[
+/// Texts, and what helps where a command says one of them.
+type Rule = (&'static [&'static str], &'static str);
+
+/// Texts of pip, uv, curl, git, apt, busybox, npm and the libraries below them.
+const RULES: &[Rule] = &[
     (
         &[
             "invalid peer certificate: UnknownIssuer",
@@ -35,6 +38,34 @@ const RULES: &[(&[&str], &str)] = &[
          `--secret id=netrc,src=FILE`, a file of lines `machine HOST login USER password TOKEN`",
     ),
     (
+        &["407 Proxy Authentication Required", "HTTP code 407", "Received HTTP/1.1 407"],
+        "the proxy wants a login. In docker's config.json it stands in its address, `http://USER:PASSWORD@HOST:PORT` \
+         (`proxies`, `default`, `httpsProxy`): steps get that as an argument, which is in no layer and in no cache key",
+    ),
+    (
+        &[
+            "Temporary failure in name resolution",
+            "Name or service not known",
+            "nodename nor servname provided",
+            "failed to lookup address information",
+            "Temporary failure resolving",
+            "Could not resolve host",
+            "Could not resolve proxy",
+            "wget: bad address",
+            "getaddrinfo EAI_AGAIN",
+            "getaddrinfo ENOTFOUND",
+            "Cannot connect to proxy",
+            "Network is unreachable",
+            "No route to host",
+            "Connection timed out",
+            "connection timed out",
+            "Operation timed out",
+            "operation timed out",
+        ],
+        "the step did not reach a server. `doc2md-docker doctor` looks up names and connects as a step does; a step behind a \
+         proxy needs it in docker's config.json (`proxies`) or as `--build-arg HTTPS_PROXY=URL`",
+    ),
+    (
         &[
             "No space left on device",
             "no space left on device",
@@ -44,6 +75,13 @@ const RULES: &[(&[&str], &str)] = &[
         FREE_SPACE,
     ),
 ];
+
+/// What the same tools say last, whatever kept them from the index: of use where nothing else was heard.
+const LAST_RULES: &[Rule] = &[(
+    &["(from versions: none)", "was not found in the package registry"],
+    "the package index has nothing of that name. That of a private package is named where packages are: `--index-url` in \
+     requirements, `[[tool.uv.index]]` in pyproject.toml; its login is the secret `netrc`",
+)];
 
 /// What was heard, by the digest of the step.
 #[derive(Debug, Default)]
@@ -56,6 +94,7 @@ struct Heard {
     /// The end of what came before.
     end: Vec<u8>,
     hint: Option<&'static str>,
+    last: Option<&'static str>,
 }
 
 impl OutputHints {
@@ -65,18 +104,24 @@ impl OutputHints {
         let mut bytes = std::mem::take(&mut heard.end);
         bytes.extend_from_slice(data);
         let text = String::from_utf8_lossy(&bytes);
-        // What came last is nearest to the failure.
-        let found = RULES.iter().filter_map(|(texts, hint)| {
-            texts.iter().filter_map(|it| text.rfind(it)).max().map(|at| (at, *hint))
-        });
-        heard.hint = found.max().map(|(_, hint)| hint).or(heard.hint);
+        heard.hint = latest(RULES, &text).or(heard.hint);
+        heard.last = latest(LAST_RULES, &text).or(heard.last);
         heard.end = bytes.split_off(bytes.len().saturating_sub(OVERLAP));
     }
 
     /// The hint for a step, where its output calls for one.
     pub fn of_step(&self, step: &str) -> Option<&'static str> {
-        self.steps.get(step)?.hint
+        let heard = self.steps.get(step)?;
+        heard.hint.or(heard.last)
     }
+}
+
+/// What came last is nearest to the failure.
+fn latest(rules: &[Rule], text: &str) -> Option<&'static str> {
+    let found = rules.iter().filter_map(|(texts, hint)| {
+        texts.iter().filter_map(|it| text.rfind(it)).max().map(|at| (at, *hint))
+    });
+    found.max().map(|(_, hint)| hint)
 }
 
 #[cfg(test)]
@@ -105,6 +150,14 @@ mod tests {
                 "id=netrc",
             ),
             ("ERROR: 403 Client Error: Forbidden for url", "id=netrc"),
+            ("Tunnel connection failed: 407 Proxy Authentication Required", "USER:PASSWORD"),
+            ("curl: (6) Could not resolve host: h", "doctor"),
+            ("wget: bad address 'nobody.invalid'", "doctor"),
+            ("dns error: failed to lookup address information: Try again", "doctor"),
+            (
+                "Because thing was not found in the package registry and you require thing",
+                "tool.uv.index",
+            ),
             ("OSError: [Errno 28] No space left on device", "clean --old"),
         ] {
             assert!(hint(&[said]).unwrap().contains(wanted), "{said}");
@@ -114,13 +167,18 @@ mod tests {
             }
         }
         assert_eq!(hint(&["collecting", "error: no such package\n"]), None);
+        let no_package = "(from versions: none)\nERROR: No matching distribution found for x\n";
+        let offline =
+            ["[Errno -3] Temporary failure in name resolution')': /simple/x/\n", no_package];
+        assert!(hint(&offline).unwrap().contains("doctor"));
+        assert!(hint(&[no_package]).unwrap().contains("--index-url"));
         let both = ["403 Forbidden, trying again\n", "CERTIFICATE_VERIFY_FAILED\n"];
         assert!(hint(&both).unwrap().contains("id=ca"));
     }
 
     #[test]
     fn every_text_fits_into_what_is_kept_of_the_chunk_before() {
-        let texts = RULES.iter().flat_map(|(texts, _)| *texts);
+        let texts = RULES.iter().chain(LAST_RULES).flat_map(|(texts, _)| *texts);
         assert!(texts.map(|it| it.len()).max().unwrap() <= OVERLAP + 1);
     }
 }

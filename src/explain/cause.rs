@@ -215,17 +215,30 @@ pub struct PathChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// Another content, size or mode.
+    /// Another content or size.
     Changed,
+    /// Other permissions, or another kind, and nothing else.
+    Mode,
     /// Not there before.
     Added,
     /// No longer there.
     Removed,
 }
 
-pub(super) fn paths(differences: Differences) -> Vec<PathChange> {
-    let Differences { changed, new, removed } = differences;
-    [(Change::Changed, changed), (Change::Added, new), (Change::Removed, removed)]
+/// What differs; `is_mode` says of a path that is in both whether its mode alone does.
+pub(super) fn paths(
+    differences: Differences,
+    is_mode: impl Fn(&String) -> bool,
+) -> Vec<PathChange> {
+    let Differences { changed, new, removed, .. } = differences;
+    let (mode, changed): (Vec<String>, Vec<String>) = changed.into_iter().partition(is_mode);
+    let kinds = [
+        (Change::Changed, changed),
+        (Change::Mode, mode),
+        (Change::Added, new),
+        (Change::Removed, removed),
+    ];
+    kinds
         .into_iter()
         .flat_map(|(change, paths)| paths.into_iter().map(move |path| PathChange { path, change }))
         .collect()

@@ -29,7 +29,7 @@ impl<'a> Chain<'a> {
                 .certain();
         }
         if let Some(built) = self.built_before(index) {
-            let reason = match self.target.inputs.no_cache {
+            let reason = match self.may_be_asked_for() {
                 // Of some stages the cache was not to be read, and nothing else happened.
                 true => Reason::Requested,
                 false => {
@@ -37,7 +37,7 @@ impl<'a> Chain<'a> {
                     Reason::RecordGone { built: built.entry.id.clone(), since }
                 }
             };
-            let certain = !self.target.inputs.no_cache
+            let certain = !self.may_be_asked_for()
                 && self.all_files_are_known(index)
                 && bases_are_known(&built.target.inputs, &self.target.inputs);
             return Cause { reason, certain };
@@ -67,7 +67,7 @@ impl<'a> Chain<'a> {
         if let Some(cause) = changed_files(old, step) {
             return ignored::by_ignore_file(&cause, (old, was), (step, is)).unwrap_or(cause);
         }
-        if self.target.inputs.no_cache {
+        if self.may_be_asked_for() {
             return Reason::Requested.likely();
         }
         let setting = self.setting_above(before, old, step);
@@ -97,18 +97,30 @@ impl<'a> Chain<'a> {
                 _ => base.likely(),
             };
         }
-        let is_another = |parent: &usize| {
-            let parent = self.steps[*parent];
-            before.counterpart(parent).is_none_or(|old| key(old) != key(parent))
-        };
-        if let Some(parent) = self.parents(index).iter().copied().find(is_another) {
-            return follows(step, self.steps[parent], parent).likely();
+        if let Some(below) = self.another_below(index, before) {
+            return below.likely();
         }
         let mut arguments = changed_arguments(was, is);
         if arguments.len() == 1 {
             return arguments.remove(0).likely();
         }
         Reason::Unknown { changed: changes(was, is) }.likely()
+    }
+
+    /// A step that the one at `index` reads and that is another one than there, or was none.
+    fn another_below(&self, index: usize, before: &Before<'_>) -> Option<Reason> {
+        let counterparts = self.parents(index).iter().copied().map(|parent| {
+            let below = self.steps[parent];
+            (parent, below, before.counterpart(below))
+        });
+        let mut others =
+            counterparts.filter(|(_, below, old)| old.is_none_or(|old| key(old) != key(below)));
+        let (parent, below, old) = others.next()?;
+        let to = Some(below.instruction.clone());
+        Some(match old {
+            Some(_) => follows(self.steps[index], below, parent),
+            None => Reason::Instruction { from: None, to, above: true },
+        })
     }
 
     /// Why a step has another text, or is written in another way.
@@ -138,9 +150,14 @@ impl<'a> Chain<'a> {
         Reason::Instruction { from, to: Some(step.instruction.clone()), above: false }.certain()
     }
 
+    /// Whether the cache was not to be read for some stages, and nobody knows for which: a forecast does.
+    fn may_be_asked_for(&self) -> bool {
+        self.target.inputs.no_cache && !self.by_text
+    }
+
     /// `--no-cache` for all stages: everything that can run did.
     pub(super) fn nothing_was_to_be_cached(&self) -> bool {
-        self.target.inputs.no_cache
+        self.may_be_asked_for()
             && self.steps.iter().all(|step| {
                 step.result != StepResult::Cached || StepName::parse(&step.name).is_base()
             })
@@ -180,7 +197,8 @@ pub(super) fn new(step: &StepEntry) -> Reason {
     Reason::Instruction { from: None, to: Some(step.instruction.clone()), above: false }
 }
 
-/// Whether another step stands right above a step than did before, and which.
+/// Whether another step stands right above a step than did before, and which. That may be the image of another stage, which
+/// begins with the same one.
 pub(super) fn moved_down(
     before: &[&StepEntry],
     old: &StepEntry,
@@ -192,11 +210,13 @@ pub(super) fn moved_down(
         let is_it = |it: &&&StepEntry| {
             it.stage == of.stage && it.position.is_some_and(|(other, _)| other + 1 == number)
         };
-        steps.iter().find(is_it).map(|it| (key(it), it.instruction.clone()))
+        let is_read_first = |it: &&&StepEntry| of.inputs.first() == Some(&it.digest);
+        let found = steps.iter().find(is_it).or_else(|| steps.iter().find(is_read_first));
+        found.map(|it| it.instruction.clone())
     };
-    let ((was, from), (is, to)) = (above(before, old)?, above(now, step)?);
-    let (from, to) = (Some(from), Some(to));
-    (was != is).then_some(Reason::Instruction { from, to, above: true })
+    let (from, to) = (above(before, old)?, above(now, step)?);
+    let is_another = from != to;
+    is_another.then_some(Reason::Instruction { from: Some(from), to: Some(to), above: true })
 }
 
 pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usize) -> Reason {

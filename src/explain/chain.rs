@@ -30,7 +30,7 @@ pub(super) struct Chain<'a> {
     /// The target in earlier builds, the newest first.
     pub(super) before: Vec<Before<'a>>,
     /// Whether steps are the same that are written so, and have the same below them; else only where that is sure.
-    by_text: bool,
+    pub(super) by_text: bool,
     /// By a step and another whose result it copies: in what that can differ and be the same.
     harmless: RefCell<HashMap<(usize, usize), Names>>,
 }
@@ -128,7 +128,7 @@ impl<'a> Chain<'a> {
                 let ids = (is.image_id.as_ref(), was.image_id.as_ref());
                 matches!(ids, (Some(is), Some(was)) if is != was)
                     || is.inputs.dockerfile_digest != was.inputs.dockerfile_digest
-                    || is.inputs.args != was.inputs.args
+                    || !is.inputs.has_same_arguments(&was.inputs)
                     || !has_same_sources(self.build, before.entry, name)
             }
             _ => true,
@@ -247,7 +247,7 @@ impl<'a> Chain<'a> {
         let given_the_same = || {
             was.dockerfile_digest == is.dockerfile_digest
                 && (&was.contexts, &was.options) == (&is.contexts, &is.options)
-                && was.args == is.args
+                && is.has_same_arguments(was)
                 && !self.target.inputs.bases.iter().any(|base| moved(base, was).is_some())
                 && was.platforms == is.platforms
         };
@@ -280,7 +280,7 @@ impl<'a> Chain<'a> {
     /// Whether what a step copies of another stage was the same there, though that stage was another one: it differs in
     /// nothing that made a difference in the builds before.
     fn had_same_content(&self, before: &Before<'a>, index: usize, source: usize) -> bool {
-        if !self.by_text || self.steps[source].stage == self.steps[index].stage {
+        if !self.by_text || self.stands_on(index, source) {
             return false;
         }
         let harmless = self.harmless(index, source);
@@ -288,6 +288,15 @@ impl<'a> Chain<'a> {
             let old = before.counterpart(self.steps[at]).map(|old| before.given(old));
             same::differences(old, Some(self.given(at))).is_subset(&harmless)
         })
+    }
+
+    /// Whether a step changes what `source` made, and does not copy of it: that is what it reads first, unless all that it
+    /// reads is copied to nothing.
+    fn stands_on(&self, index: usize, source: usize) -> bool {
+        let step = self.steps[index];
+        let is_first = step.inputs.first().is_some_and(|it| *it == self.steps[source].digest);
+        self.steps[source].stage == step.stage
+            || (is_first && (step.inputs.len() > 1 || step.instruction.starts_with("RUN ")))
     }
 
     /// In what a stage differed from the build before in builds in which it was made anew, and a step that copies its result
@@ -345,7 +354,7 @@ impl<'a> Chain<'a> {
         let old = self.before.iter().find_map(|before| before.counterpart(step))?;
         match (&old.files, &step.files) {
             (Some(old), Some(new)) => {
-                let Differences { changed, new, removed } = Differences::of(old, new);
+                let Differences { changed, new, removed, .. } = Differences::of(old, new);
                 Some([changed, new, removed].concat())
             }
             (None, None) => files_are_known(step).then(Vec::new),

@@ -47,6 +47,15 @@ pub(super) fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
         || !differences.new.is_empty()
         || !differences.removed.is_empty()
         || differences.changed.iter().any(is_sure);
-    let reason = Reason::Files { paths: cause::paths(differences), among: Vec::new() };
+    let is_mode = |path: &String| {
+        let both = file(old, path).zip(file(new, path));
+        both.is_some_and(|(old, new)| {
+            old.size == new.size
+                && old.mode != new.mode
+                && (old.digest.is_some() && old.digest == new.digest
+                    || old.modified == new.modified)
+        })
+    };
+    let reason = Reason::Files { paths: cause::paths(differences, is_mode), among: Vec::new() };
     Some(Cause { reason, certain })
 }

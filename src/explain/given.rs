@@ -44,15 +44,13 @@ pub(super) fn moved_base(old: &Inputs, new: &Inputs, reference: &str) -> Option<
 
 /// The arguments that have other values.
 pub(super) fn changed_arguments(old: &Inputs, new: &Inputs) -> Vec<Reason> {
-    let (old, new) = (&old.args, &new.args);
-    let gone = old.keys().filter(|name| !new.contains_key(*name));
-    new.keys()
-        .chain(gone)
-        .filter(|name| old.get(*name) != new.get(*name))
+    let is_another = |name: &&str| new.has_same_argument(old, name) == Some(false);
+    new.arguments_with(old)
+        .filter(is_another)
         .map(|name| Reason::Argument {
-            argument: name.clone(),
-            from: old.get(name).cloned(),
-            to: new.get(name).cloned(),
+            argument: name.to_owned(),
+            from: old.args.get(name).cloned(),
+            to: new.args.get(name).cloned(),
         })
         .collect()
 }

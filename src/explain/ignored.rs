@@ -26,7 +26,7 @@ pub(super) fn by_ignore_file(
         match change {
             Change::Added => was.matches(path) && !is.matches(path),
             Change::Removed => is.matches(path) && !was.matches(path),
-            Change::Changed => false,
+            Change::Changed | Change::Mode => false,
         }
     };
     // Where everything is copied the ignore file is, too.

@@ -118,13 +118,17 @@ impl Target {
         self.steps.iter().filter(|step| step.cached == Some(false))
     }
 
-    /// The step that made the one at `index` run, by whatever many steps in between: itself, where it is the first.
+    /// The step that made the one at `index` run, by whatever many steps in between: itself, where it is the first that ran.
     pub fn root(&self, index: usize) -> usize {
         let mut at = index;
         // A cause stands before its effect, so this ends; a graph that says otherwise must not keep us.
         for _ in 0..self.steps.len() {
             let cause = self.steps.get(at).and_then(|step| step.cause.as_ref());
-            match cause.and_then(|cause| cause.reason.because_of_step()) {
+            let below = cause.and_then(|cause| cause.reason.because_of_step());
+            // One that came from the cache may be another one than before, too.
+            let ran =
+                |step: &usize| self.steps.get(*step).is_some_and(|it| it.cached == Some(false));
+            match below.filter(ran) {
                 Some(step) => at = step,
                 None => break,
             }

@@ -32,8 +32,7 @@ impl<'a> Given<'a> {
         let value = |text: &str| match text.strip_prefix("ARG ").filter(|name| !name.contains('='))
         {
             Some(name) => match self.inputs.args.get(name) {
-                Some(_) if self.inputs.is_hidden(name) => None,
-                Some(value) => Some(format!("{text}={value}")),
+                Some(_) => Some(format!("{text}={}", self.inputs.identity(name)?)),
                 None => Some(text.to_owned()),
             },
             None => Some(text.to_owned()),
@@ -92,10 +91,10 @@ pub(super) fn differences(old: Option<Given<'_>>, new: Option<Given<'_>>) -> BTr
     let (Some(old), Some(new)) = (old, new) else { return ["a step".to_owned()].into() };
     let mut found = BTreeSet::new();
     if let (Some(was), Some(is)) = (&old.step.files, &new.step.files) {
-        let Differences { changed, new: added, removed } = Differences::of(was, is);
+        let Differences { changed, new: added, removed, folders } = Differences::of(was, is);
         let is_another = (was.count, was.bytes) != (is.count, is.bytes);
         let paths = [changed, added, removed].concat();
-        if paths.is_empty() && is_another {
+        if folders || (paths.is_empty() && is_another) {
             found.insert("files".to_owned());
         }
         found.extend(paths.into_iter().map(|path| format!("file {path}")));

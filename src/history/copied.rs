@@ -35,6 +35,7 @@ pub struct Covered {
 #[derive(Debug, Default)]
 pub struct Collector {
     hash: Sha256,
+    folders: Sha256,
     message: Vec<u8>,
     count: u64,
     bytes: u64,
@@ -56,6 +57,9 @@ impl Collector {
         self.message.extend_from_slice(&mtime.to_le_bytes());
         self.hash.update(&self.message);
         if directory {
+            // Engines take no notice of other permissions (fsutil's `DiskWriter`).
+            self.folders.update(&entry.path);
+            self.folders.update([0]);
             return;
         }
         self.count += 1;
@@ -84,7 +88,8 @@ impl Collector {
             .collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         let digest = digest_text(&self.hash.finalize());
-        CopiedFiles { count: self.count, bytes: self.bytes, digest, entries }
+        let folders = Some(digest_text(&self.folders.finalize()));
+        CopiedFiles { count: self.count, bytes: self.bytes, digest, folders, entries }
     }
 }
 
@@ -98,6 +103,9 @@ pub struct Differences {
     pub new: Vec<String>,
     /// Only in the earlier one.
     pub removed: Vec<String>,
+    /// Directories came or went: they are not listed.
+    #[serde(skip)]
+    pub folders: bool,
 }
 
 impl Differences {
@@ -126,12 +134,14 @@ impl Differences {
         let gone = old.iter().filter(|(path, _)| !new.contains_key(*path));
         let gone = gone.filter(|(_, file)| b.is_complete() || b.reaches(file.modified));
         found.removed.extend(gone.map(|(path, _)| path.clone()));
+        found.folders = a.folders.as_ref().zip(b.folders.as_ref()).is_some_and(|(a, b)| a != b);
         found
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.new.is_empty() && self.removed.is_empty()
+        let has_files = [&self.changed, &self.new, &self.removed].iter().any(|it| !it.is_empty());
+        !has_files && !self.folders
     }
 }
 
@@ -232,8 +242,13 @@ mod tests {
         let [_, b, a] = all;
         let touched = Covered { mtime: 9, ..dir.clone() };
         assert_eq!(collect([touched, b.clone(), a.clone()]).digest, files.digest);
-        let closed = Covered { mode: DIRECTORY | 0o700, ..dir };
-        assert_ne!(collect([closed, b, a]).digest, files.digest);
+        let closed = Covered { mode: DIRECTORY | 0o700, ..dir.clone() };
+        let closed = collect([closed, b.clone(), a.clone()]);
+        assert_ne!(closed.digest, files.digest);
+        assert!(Differences::of(&closed, &files).is_empty());
+        let more = Covered { path: "api/more".into(), ..dir.clone() };
+        let folders = Differences { folders: true, ..Differences::default() };
+        assert_eq!(Differences::of(&collect([dir, more, b, a]), &files), folders);
     }
 
     #[test]

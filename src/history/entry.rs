@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{BuildId, LastOutput, Resources};
+use crate::history::{BuildId, LastOutput, Resources, hidden};
 use crate::progress::StepName;
 use crate::redact::REDACTED;
 
@@ -275,6 +275,9 @@ pub struct Inputs {
     /// Build arguments. The value of one whose name says that it is a secret is `***`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
+    /// Of arguments of which something was not kept, what tells their values apart ([`super::Marker`]).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, String>,
     /// ENV, ARG, USER and SHELL of the Dockerfile that stand above steps, as `ENV A=1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
@@ -299,9 +302,37 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Whether the value of a build argument was not kept, since its name says that it is a secret.
-    pub fn is_hidden(&self, argument: &str) -> bool {
-        self.args.get(argument).is_some_and(|value| value == REDACTED)
+    /// The value of a build argument that was given, or what stands for one that was not kept; `None` where nothing does.
+    pub fn identity(&self, argument: &str) -> Option<&str> {
+        let value = self.args.get(argument)?;
+        match value.contains(REDACTED) {
+            true => self.marks.get(argument).map(String::as_str),
+            false => Some(value),
+        }
+    }
+
+    /// Whether a build argument was the same in both; `None` where that cannot be told.
+    pub fn has_same_argument(&self, other: &Self, argument: &str) -> Option<bool> {
+        if !self.args.contains_key(argument) || !other.args.contains_key(argument) {
+            return Some(self.args.get(argument) == other.args.get(argument));
+        }
+        let (one, another) = (self.identity(argument)?, other.identity(argument)?);
+        match (self.marks.contains_key(argument), other.marks.contains_key(argument)) {
+            (true, true) => hidden::is_same(one, another),
+            (false, false) => Some(one == another),
+            _ => None,
+        }
+    }
+
+    /// Names of all build arguments of both.
+    pub fn arguments_with<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let gone = other.args.keys().filter(|name| !self.args.contains_key(*name));
+        self.args.keys().chain(gone).map(String::as_str)
+    }
+
+    /// Whether all build arguments are known to be the same.
+    pub fn has_same_arguments(&self, other: &Self) -> bool {
+        self.arguments_with(other).all(|name| self.has_same_argument(other, name) == Some(true))
     }
 
     fn is_empty(&self) -> bool {
@@ -334,6 +365,9 @@ pub struct CopiedFiles {
     /// SHA-256 over path, mode, size and time of each, and path and mode of directories: equal
     /// when nothing was touched.
     pub digest: String,
+    /// SHA-256 over the paths of directories, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<String>,
     /// The files in order of path. Where there are more than are kept (256), those that were
     /// written last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,6 +8,7 @@
 pub mod cleaned;
 pub mod copied;
 pub mod entry;
+mod hidden;
 pub mod id;
 pub mod output;
 pub mod past;
@@ -22,6 +23,7 @@ pub use entry::{
     BaseImage, CacheMount, CollectionRule, CopiedFile, CopiedFiles, EngineInfo, Entry, Inputs,
     Interval, Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
+pub use hidden::Marker;
 pub use id::BuildId;
 pub use output::LastOutput;
 pub use resources::Resources;

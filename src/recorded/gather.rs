@@ -13,8 +13,8 @@ use crate::builders::Store;
 use crate::buildkit::Control;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
-use crate::history::EngineInfo;
 use crate::history::cleaned::{self, Removals};
+use crate::history::{EngineInfo, Marker};
 use crate::redact::Redactor;
 use crate::unreachable::unreachable;
 
@@ -35,6 +35,7 @@ pub struct History<'a> {
     removals: Removals,
     pruned: Option<Timestamp>,
     redactor: Redactor,
+    marker: Option<Marker>,
     builds: Vec<Known>,
 }
 
@@ -90,7 +91,8 @@ impl<'a> History<'a> {
         };
         let removals = cleaned.map(|file| cleaned::of_engine(&file, &engine.id));
         let removals = removals.unwrap_or_default();
-        Ok(Self { connector, control, engine, removals, pruned, redactor, builds })
+        let marker = Marker::random().ok();
+        Ok(Self { connector, control, engine, removals, pruned, redactor, marker, builds })
     }
 
     /// The builds, the newest first.
@@ -201,7 +203,16 @@ impl<'a> History<'a> {
         told.map_err(|error| unreachable(self.connector, error))?;
         let removals = self.removals.clone();
         let (engine, pruned, redactor) = (&self.engine, self.pruned, &self.redactor);
-        Ok(entry(Record { known, statuses, provenances, engine, removals, pruned, redactor }))
+        Ok(entry(Record {
+            known,
+            statuses,
+            provenances,
+            engine,
+            removals,
+            pruned,
+            redactor,
+            marker: self.marker.as_ref(),
+        }))
     }
 }
 

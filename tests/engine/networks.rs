@@ -134,6 +134,28 @@ fn certificates_and_logins_are_secrets_and_their_lack_gets_a_hint() {
 }
 
 #[test]
+fn a_step_that_reaches_nobody_gets_a_hint() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let fetch = "python3 -c 'import urllib.request as r; r.urlopen(\"http://nobody.invalid\")'";
+        // A proxy that wants a login, in the step itself.
+        let server = "import socket; s = socket.create_server((\"\", 3128)); c = s.accept()[0]; c.recv(9999); \
+                      c.sendall(b\"HTTP/1.1 407 Proxy Authentication Required\\r\\n\\r\\n\")";
+        let proxied = "https_proxy=http://127.0.0.1:3128 python3 -c 'import urllib.request as r; r.urlopen(\"https://nobody.invalid\")'";
+        for (step, hint) in [
+            (fetch.to_owned(), "doc2md-docker doctor"),
+            (format!("python3 -c '{server}' & sleep 1; {proxied}"), "USER:PASSWORD@HOST"),
+        ] {
+            project
+                .write("compose.yaml", "services:\n  app:\n    build: .\n")
+                .write("Dockerfile", format!("FROM {PYTHON}\nRUN --network=none {step}\n"));
+            let output = project.command(&["build"]).output().unwrap();
+            assert!(text(&output).contains(hint), "{}: {}", engine.name, text(&output));
+        }
+    });
+}
+
+#[test]
 fn a_lock_has_the_certificates_of_the_project() {
     let engine = engine("28.5");
     let project = Project::new(&engine);

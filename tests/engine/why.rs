@@ -75,14 +75,14 @@ fn assert_roots(
 fn dockerfile(name: &str, env: &str, last: &str) -> String {
     format!(
         "FROM {BUSYBOX} AS tools\nCOPY tools /tools\n\
-         FROM {BUSYBOX}\nARG MODE\nENV X={env}\nCOPY reqs.txt /\n\
+         FROM {BUSYBOX}\nARG MODE\nARG TOKEN\nENV X={env}\nCOPY reqs.txt /\n\
          RUN --mount=type=bind,source=lock.txt,target=/l echo {name} $MODE && cat /l\n\
          COPY app /app\nCOPY --from=tools /tools /tools\nRUN echo {last}\n"
     )
 }
 
-fn compose(mode: &str) -> String {
-    format!("services:\n  api: {{build: {{context: ., args: {{MODE: {mode}}}}}}}\n")
+fn compose(mode: &str, token: &str) -> String {
+    format!("services:\n  api: {{build: {{context: ., args: {{MODE: {mode}, TOKEN: {token}}}}}}}\n")
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn each_change_is_named() {
             project.write(file, format!("{name} {file}\n"));
         }
         project
-            .write("compose.yaml", compose("a"))
+            .write("compose.yaml", compose("a", "s3cret-a"))
             .write("Dockerfile", dockerfile(&name, "1", "end"));
         build(&project, &[]);
         let first = roots(&project);
@@ -126,8 +126,13 @@ fn each_change_is_named() {
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(project.dir().join("app/main.py"), executable).unwrap();
         build(&project, &[]);
-        let changed = ("COPY app", "files", &["app/main.py changed"][..], true);
+        let changed = ("COPY app", "files", &["app/main.py mode"][..], true);
         assert_roots(engine, &project, "a mode changed", &[changed]);
+
+        std::fs::create_dir(project.dir().join("app/empty")).unwrap();
+        build(&project, &[]);
+        let changed = ("COPY app", "files", &[][..], false);
+        assert_roots(engine, &project, "a folder without files", &[changed]);
 
         project.write(".dockerignore", "app/new.py\n");
         build(&project, &[]);
@@ -144,10 +149,21 @@ fn each_change_is_named() {
         let last = ("RUN echo", "instruction", &[][..], true);
         assert_roots(engine, &project, "an instruction", &[last]);
 
-        project.write("compose.yaml", compose("b"));
+        project.write("compose.yaml", compose("b", "s3cret-a"));
         build(&project, &[]);
         let argument = ("RUN echo", "argument", &["MODE"][..], true);
         assert_roots(engine, &project, "an argument", &[argument]);
+
+        project.write("compose.yaml", compose("b", "s3cret-b"));
+        build(&project, &[]);
+        let argument = ("RUN echo", "argument", &["TOKEN"][..], false);
+        assert_roots(engine, &project, "an argument whose value is not kept", &[argument]);
+        let told = project.run(&["why"]).success();
+        let told = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+        assert!(
+            told.contains("the build argument TOKEN changed; its values are not kept\n"),
+            "{told}"
+        );
 
         project.write("Dockerfile", dockerfile(&name, "2", "finis"));
         build(&project, &[]);

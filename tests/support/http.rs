@@ -1,7 +1,10 @@
-//! A client for the web services that tests start: one request per connection, HTTP/1.0, so nothing is chunked.
+//! A client for the web services that tests start, and for engines: one request per connection, HTTP/1.0, so nothing is
+//! chunked.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use super::wait::PATIENCE;
 
@@ -38,9 +41,24 @@ pub fn post_file(address: &str, path: &str, name: &str, content: &[u8]) -> Optio
     exchange(address, &request).ok()
 }
 
-fn exchange(address: &str, request: &[u8]) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
+/// Asks the service on a unix socket, with a JSON body or none.
+pub(super) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    send(stream, request.as_bytes())
+}
+
+fn exchange(address: &str, request: &[u8]) -> io::Result<Answer> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    send(stream, request)
+}
+
+fn send(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Answer> {
     stream.write_all(request)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

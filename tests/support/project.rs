@@ -89,22 +89,9 @@ impl Project {
 
     /// Ids of the images that carry the project's name or compose label.
     pub fn images(&self) -> Vec<String> {
-        let label = format!("label=com.docker.compose.project={}", self.name);
-        let reference = format!("reference={}*", self.name);
-        let mut ids: Vec<String> = [label, reference]
-            .iter()
-            .flat_map(|filter| {
-                let listed = self.engine.docker_ok(&[
-                    "image",
-                    "ls",
-                    "--no-trunc",
-                    "--quiet",
-                    "--filter",
-                    filter,
-                ]);
-                listed.lines().map(str::to_owned).collect::<Vec<_>>()
-            })
-            .collect();
+        let label = format!("com.docker.compose.project={}", self.name);
+        let mut ids = self.engine.image_ids("label", &label);
+        ids.extend(self.engine.image_ids("reference", &format!("{}*", self.name)));
         ids.sort();
         ids.dedup();
         ids
@@ -117,11 +104,6 @@ impl Drop for Project {
         if std::thread::panicking() && !self.engine.socket().exists() {
             return;
         }
-        let images = self.images();
-        if !images.is_empty() {
-            let mut args = vec!["image", "rm", "--force"];
-            args.extend(images.iter().map(String::as_str));
-            drop(self.engine.docker(&args).output());
-        }
+        self.images().iter().for_each(|image| self.engine.remove_image(image));
     }
 }

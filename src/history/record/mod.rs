@@ -12,7 +12,7 @@ use crate::dockerfile::{self, Outline};
 use crate::history::cleaned::Removals;
 use crate::history::{
     BaseImage, BuildId, CacheMount, CollectionRule, CopiedFiles, EngineInfo, Entry, Inputs,
-    Interval, LastOutput, Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason,
+    Interval, LastOutput, Marker, Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason,
     TargetEntry,
 };
 use crate::progress::outcome::TargetOutcome;
@@ -49,6 +49,8 @@ pub struct Run<'a> {
     pub targets: &'a BTreeMap<String, TargetFacts>,
     /// What must not be kept of them; events have been through it already.
     pub redactor: &'a Redactor,
+    /// What tells values apart that are not kept, if anything does.
+    pub marker: Option<&'a Marker>,
 }
 
 /// What is known of a target besides its progress.
@@ -89,6 +91,14 @@ pub struct TargetFacts {
 }
 
 impl TargetFacts {
+    /// Whether `redactor` leaves something out of its arguments, or of its Dockerfile.
+    pub fn hides(&self, redactor: &Redactor) -> bool {
+        let is_argument =
+            |(name, value): (&String, &String)| redactor.argument(name, value) != *value;
+        let text = self.dockerfile.as_ref().map(|(_, text)| text);
+        self.args.iter().any(is_argument) || text.is_some_and(|text| redactor.text(text) != *text)
+    }
+
     /// The named contexts that are results of other targets.
     pub fn linked(&self) -> Vec<&str> {
         let linked = self.contexts.iter().filter(|(_, place)| place.starts_with("target:"));
@@ -173,9 +183,9 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
                 .map(|it| step(it, outline.as_ref(), facts, is_cached))
                 .collect(),
         ),
-        inputs: inputs(trace, facts, run.redactor),
+        inputs: inputs(run, trace, facts),
     };
-    if let Some(mut writing) = Writing::new(facts, run.redactor) {
+    if let Some(mut writing) = Writing::new(facts, run) {
         entry.steps.iter_mut().for_each(|step| writing.add_to(step));
         entry.inputs.settings = writing.settings();
     }
@@ -295,9 +305,13 @@ fn interval((started, completed): (i128, i128)) -> Option<Interval> {
     Some(Interval { started: time(started)?, completed: time(completed)? })
 }
 
-fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inputs {
-    let args =
+fn inputs(run: &Run<'_>, trace: &TargetTrace, facts: &TargetFacts) -> Inputs {
+    let redactor = run.redactor;
+    let shown =
         facts.args.iter().map(|(name, value)| (name.clone(), redactor.argument(name, value)));
+    let args: BTreeMap<String, String> = shown.collect();
+    let marks = facts.args.iter().filter(|(name, value)| args[*name] != **value);
+    let marks = marks.filter_map(|(name, value)| Some((name.clone(), run.marker?.mark(value))));
     let mut bases: Vec<BaseImage> = Vec::new();
     for step in trace.trace.own_steps() {
         let Some((reference, digest)) = base_of(&step.name) else { continue };
@@ -312,7 +326,8 @@ fn inputs(trace: &TargetTrace, facts: &TargetFacts, redactor: &Redactor) -> Inpu
         context: redactor.text(&facts.context),
         stage: facts.stage.clone(),
         platforms: facts.platforms.clone(),
-        args: args.collect(),
+        marks: marks.collect(),
+        args,
         settings: Vec::new(),
         contexts: hidden(&facts.contexts, redactor),
         options: hidden(&facts.options, redactor),

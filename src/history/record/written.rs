@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{TargetFacts, sha256};
+use super::{Run, TargetFacts, sha256};
 use crate::dockerfile::syntax::{Setting, Syntax};
 use crate::history::StepEntry;
-use crate::redact::Redactor;
 
 /// Settings of one target that are kept.
 const MOST: usize = 100;
@@ -16,15 +15,15 @@ const LONGEST: usize = 200;
 pub(super) struct Writing<'a> {
     syntax: Syntax,
     facts: &'a TargetFacts,
-    redactor: &'a Redactor,
+    run: &'a Run<'a>,
     settings: Vec<String>,
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn new(facts: &'a TargetFacts, redactor: &'a Redactor) -> Option<Self> {
+    pub(super) fn new(facts: &'a TargetFacts, run: &'a Run<'a>) -> Option<Self> {
         let (_, text) = facts.dockerfile.as_ref()?;
         let syntax = Syntax::new(text, &facts.args);
-        Some(Self { syntax, facts, redactor, settings: Vec::new() })
+        Some(Self { syntax, facts, run, settings: Vec::new() })
     }
 
     /// Adds to an entry how its step is written and what stands above it.
@@ -60,12 +59,14 @@ impl<'a> Writing<'a> {
     fn text(&self, setting: &Setting) -> String {
         let Setting { name, value } = setting;
         let Some(value) = value else { return name.clone() };
-        let value = match name.split_once(' ') {
-            Some((_, variable)) => self.redactor.argument(variable, value),
-            None => self.redactor.text(value),
+        let shown = match name.split_once(' ') {
+            Some((_, variable)) => self.run.redactor.argument(variable, value),
+            None => self.run.redactor.text(value),
         };
         let sign = if name.contains(' ') { '=' } else { ' ' };
-        let text = format!("{name}{sign}{value}");
+        let mark = self.run.marker.filter(|_| shown != *value).map(|it| it.mark(value));
+        let mark = mark.map_or_else(String::new, |mark| format!(" ({mark})"));
+        let text = format!("{name}{sign}{shown}{mark}");
         if text.len() <= LONGEST {
             return text;
         }

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::files::{partial, read};
-use crate::history::{BuildId, Entry, SCHEMA, StepResult};
+use crate::history::{BuildId, Entry, Marker, SCHEMA, StepResult};
 
 /// What every schema of ours begins with; a number follows.
 const SCHEMA_FAMILY: &str = "doc2md-docker/ledger/v";
+/// The key of the marks, beside the folders of projects.
+const KEY: &str = ".marks.key";
 /// How often a folder is made that another process removes because it is empty.
 const TRIES: u32 = 100;
 
@@ -150,6 +152,22 @@ impl Store {
     /// Where it is.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What tells values apart that are not kept. Its key is made when it is first asked for; `None` where that cannot be kept.
+    pub fn marker(&self) -> Option<Marker> {
+        let path = self.directory.join(KEY);
+        let read = || Marker::with_key(&std::fs::read(&path).ok()?);
+        read().or_else(|| {
+            let made = Marker::random().ok()?;
+            let mut file = unfinished(&self.directory).ok()?;
+            io::Write::write_all(file.as_file_mut(), made.key()).ok()?;
+            // Of two runs that make one, the second takes that of the first.
+            match file.persist_noclobber(&path) {
+                Ok(()) => Some(made),
+                Err(_) => read(),
+            }
+        })
     }
 
     /// Builds of a project, newest first. Reads names only.

@@ -145,10 +145,12 @@ fn changes(a: &TargetEntry, b: &TargetEntry) -> Vec<String> {
     if old.dockerfile_digest != new.dockerfile_digest {
         found.push("the Dockerfile".to_owned());
     }
-    for name in old.args.keys().chain(new.args.keys().filter(|name| !old.args.contains_key(*name)))
-    {
+    for name in new.arguments_with(old) {
         match (old.args.get(name), new.args.get(name)) {
             (Some(a), Some(b)) if a != b => found.push(format!("argument {name}: {a:?} to {b:?}")),
+            (Some(_), Some(_)) if new.has_same_argument(old, name) == Some(false) => {
+                found.push(format!("argument {name}, whose values are not kept"));
+            }
             (Some(_), None) => found.push(format!("argument {name} is gone")),
             (None, Some(b)) => found.push(format!("argument {name} is new: {b:?}")),
             _ => {}
@@ -296,7 +298,7 @@ pub fn comparison(both: &Comparison, columns: usize) -> String {
 /// Lines on the files of a COPY.
 fn changed_files(step: &StepPair, columns: usize) -> String {
     let Some(files) = &step.files else { return String::new() };
-    let Differences { changed, new, removed } = &files.differences;
+    let Differences { changed, new, removed, .. } = &files.differences;
     let named = [("changed", changed), ("new", new), ("removed", removed)];
     let named = named.iter().flat_map(|(word, paths)| paths.iter().map(move |path| (*word, path)));
     let all = changed.len() + new.len() + removed.len();

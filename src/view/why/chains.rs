@@ -3,7 +3,6 @@
 use super::words::Words;
 use crate::counted::counted;
 use crate::explain::{Reason, Step, Target};
-use crate::terminal::format;
 
 /// A step that ran, and those that ran because of it.
 pub(in crate::view) struct Chain<'a> {
@@ -23,8 +22,8 @@ impl Chain<'_> {
             0 => return None,
             count => counted(count, "step"),
         };
-        let Words { follow, time, .. } = words;
-        Some(format!("{steps} {follow}, {time}{}", format::seconds(seconds)))
+        let took = words.took(seconds).map_or_else(String::new, |took| format!(", {took}"));
+        Some(format!("{steps} {}{took}", words.follow))
     }
 }
 

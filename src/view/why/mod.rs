@@ -118,15 +118,16 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
     }
     let ran: usize = chains.iter().map(|chain| 1 + chain.rest.len()).sum();
     let seconds = chains.iter().map(Chain::seconds).sum();
-    let time = format::seconds(seconds);
-    let Words { some, time: when, .. } = words;
-    let mut text =
-        format!("{bold}{name}{bold:#}: {ran} of {} {some}, {when}{time}\n", counted(all, "step"));
+    let took = words.took(seconds).map_or_else(String::new, |took| format!(", {took}"));
+    let (all, some) = (counted(all, "step"), words.some);
+    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} {some}{took}\n");
     for chain in chains {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
-        let time = format::seconds(step.duration_seconds);
-        let line = format!("  {place}{}  {time}", table::cell(&without_options(&step.instruction)));
+        let time =
+            words.took(step.duration_seconds).map(|_| format::seconds(step.duration_seconds));
+        let time = time.map_or_else(String::new, |time| format!("  {time}"));
+        let line = format!("  {place}{}{time}", table::cell(&without_options(&step.instruction)));
         text += &format!("{}\n", format::cut(&line, columns));
         let cause = wrap::words(&because(step), columns.saturating_sub(6).max(20), 8);
         text += &format!("      {cause}\n");

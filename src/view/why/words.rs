@@ -22,6 +22,14 @@ pub(in crate::view) struct Words {
     pub(super) follow: &'static str,
 }
 
+impl Words {
+    /// What steps took, or had taken last time; `None` where there was none.
+    pub(super) fn took(&self, seconds: f64) -> Option<String> {
+        let is_known = self.time.is_empty() || seconds > 0.0;
+        is_known.then(|| format!("{}{}", self.time, format::seconds(seconds)))
+    }
+}
+
 pub(in crate::view) const PAST: Words =
     Words { nothing: "no step ran", some: "ran", time: "", follow: "followed" };
 pub(super) const FORECAST: Words = Words {
@@ -45,7 +53,6 @@ pub(super) fn located(file: Option<&str>, line: Option<u32>) -> Option<String> {
 pub(in crate::view) fn because(step: &Step) -> String {
     let Some(cause) = &step.cause else { return String::new() };
     let likely = if cause.certain { "" } else { "likely " };
-    let value = |value: &Option<String>| value.as_deref().map_or("not set".to_owned(), quoted);
     let short = |digest: &Option<String>| {
         digest.as_deref().map_or("an unknown one".to_owned(), |it| format::short_id(it).to_owned())
     };
@@ -60,17 +67,15 @@ pub(in crate::view) fn because(step: &Step) -> String {
         Reason::Instruction { from, to, above } => {
             instruction(from.as_deref(), to.as_deref(), *above)
         }
-        Reason::Context { context, target } => format!(
-            "because {}, which it reads as {}, changed",
-            table::cell(target),
-            table::cell(context)
-        ),
-        Reason::Argument { argument, from, to } => format!(
-            "because the build argument {} changed from {} to {}",
-            table::cell(argument),
-            value(from),
-            value(to)
-        ),
+        Reason::Context { context, target } => {
+            let read_as = if context == target {
+                String::new()
+            } else {
+                format!(" as {}", table::cell(context))
+            };
+            format!("because {}, which it reads{read_as}, changed", table::cell(target))
+        }
+        Reason::Argument { argument, from, to } => argument_changed(argument, from, to),
         Reason::Base { reference, from, to } => format!(
             "because the base image {} moved from {} to {}",
             table::cell(reference),
@@ -83,10 +88,12 @@ pub(in crate::view) fn because(step: &Step) -> String {
                 some(among)
             )
         }
-        Reason::Files { paths, .. } if paths.is_empty() => "because files changed".to_owned(),
+        Reason::Files { paths, .. } if paths.is_empty() => {
+            "because files or folders changed".to_owned()
+        }
         Reason::Files { paths, .. } => format!("because {}", files(paths)),
         Reason::Stage { .. } | Reason::EarlierStep { .. } => {
-            "because a step that it stands on ran".to_owned()
+            "because what it stands on or reads is another one".to_owned()
         }
         Reason::IgnoreFile { paths } => format!("because {}", ignored(paths)),
         Reason::RecordGone { built, since } => format!(
@@ -103,6 +110,16 @@ pub(in crate::view) fn because(step: &Step) -> String {
         }
     };
     format!("{likely}{because}")
+}
+
+fn argument_changed(argument: &str, from: &Option<String>, to: &Option<String>) -> String {
+    let argument = table::cell(argument);
+    if from.is_some() && from == to {
+        return format!("because the build argument {argument} changed; its values are not kept");
+    }
+    let value = |value: &Option<String>| value.as_deref().map_or("not set".to_owned(), quoted);
+    let (from, to) = (value(from), value(to));
+    format!("because the build argument {argument} changed from {from} to {to}")
 }
 
 /// What became of an instruction, or of one above it.
@@ -205,6 +222,7 @@ fn collects(rule: &CollectionRule) -> String {
 fn files(paths: &[PathChange]) -> String {
     let parts = [
         list(paths, Change::Changed, "changed", "changed"),
+        list(paths, Change::Mode, "has another mode", "have another mode"),
         list(paths, Change::Added, "is new", "are new"),
         list(paths, Change::Removed, "is gone", "are gone"),
     ];
