@@ -38,8 +38,12 @@ const RULES: &[Rule] = &[
          `--secret id=netrc,src=FILE`, a file of lines `machine HOST login USER password TOKEN`",
     ),
     (
+        &["is not a trusted or secure host and is being ignored"],
+        "pip does not ask an index without TLS: give it an `https://` address, or `--trusted-host HOST` beside it in the requirements",
+    ),
+    (
         &["407 Proxy Authentication Required", "HTTP code 407", "Received HTTP/1.1 407"],
-        "the proxy wants a login. In docker's config.json it stands in its address, `http://USER:PASSWORD@HOST:PORT` \
+        "the proxy wants a login. In docker's config.json user and password stand before the host in its address \
          (`proxies`, `default`, `httpsProxy`): steps get that as an argument, which is in no layer and in no cache key",
     ),
     (
@@ -79,8 +83,8 @@ const RULES: &[Rule] = &[
 /// What the same tools say last, whatever kept them from the index: of use where nothing else was heard.
 const LAST_RULES: &[Rule] = &[(
     &["(from versions: none)", "was not found in the package registry"],
-    "the package index has nothing of that name. That of a private package is named where packages are: `--index-url` in \
-     requirements, `[[tool.uv.index]]` in pyproject.toml; its login is the secret `netrc`",
+    "the package index has nothing of that name. If it is spelled right, name the index of the private package where packages are \
+     named: `--index-url` in requirements, `[[tool.uv.index]]` in pyproject.toml; its login is the secret `netrc`",
 )];
 
 /// What was heard, by the digest of the step.
@@ -150,7 +154,11 @@ mod tests {
                 "id=netrc",
             ),
             ("ERROR: 403 Client Error: Forbidden for url", "id=netrc"),
-            ("Tunnel connection failed: 407 Proxy Authentication Required", "USER:PASSWORD"),
+            (
+                "WARNING: The repository located at h is not a trusted or secure host and is being ignored. If",
+                "--trusted-host",
+            ),
+            ("Tunnel connection failed: 407 Proxy Authentication Required", "user and password"),
             ("curl: (6) Could not resolve host: h", "doctor"),
             ("wget: bad address 'nobody.invalid'", "doctor"),
             ("dns error: failed to lookup address information: Try again", "doctor"),

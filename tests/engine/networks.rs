@@ -144,11 +144,14 @@ fn a_step_that_reaches_nobody_gets_a_hint() {
         let proxied = "https_proxy=http://127.0.0.1:3128 python3 -c 'import urllib.request as r; r.urlopen(\"https://nobody.invalid\")'";
         for (step, hint) in [
             (fetch.to_owned(), "doc2md-docker doctor"),
-            (format!("python3 -c '{server}' & sleep 1; {proxied}"), "USER:PASSWORD@HOST"),
+            (
+                format!("python3 -c '{server}' & sleep 1; {proxied}"),
+                "user and password stand before the host",
+            ),
         ] {
             project
-                .write("compose.yaml", "services:\n  app:\n    build: .\n")
-                .write("Dockerfile", format!("FROM {PYTHON}\nRUN --network=none {step}\n"));
+                .write("compose.yaml", "services: {app: {build: {context: ., network: none}}}\n")
+                .write("Dockerfile", format!("FROM {PYTHON}\nRUN {step}\n"));
             let output = project.command(&["build"]).output().unwrap();
             assert!(text(&output).contains(hint), "{}: {}", engine.name, text(&output));
         }
