@@ -70,8 +70,7 @@ fn cache_mount(options: &str) -> String {
 /// Whether both are asked for the same by themselves. Where it is not known, they are not.
 pub(super) fn is_same(old: Given<'_>, new: Given<'_>) -> bool {
     let (Some(was), Some(is)) = (old.values(), new.values()) else { return false };
-    let is_written_so =
-        !new.step.instruction.contains("<<") || old.step.written == new.step.written;
+    let is_written_so = new.step.is_told_whole() || old.step.written == new.step.written;
     old.text() == new.text()
         && is_written_so
         && (!new.is_run() || others(&was, &is).is_empty())
@@ -115,8 +114,8 @@ pub(super) fn differences(old: Option<Given<'_>>, new: Option<Given<'_>>) -> BTr
     {
         found.insert(format!("base {reference}"));
     }
-    let is_here_document = new.step.instruction.contains("<<");
-    if old.text() != new.text() || (is_here_document && old.step.written != new.step.written) {
+    let is_written_so = new.step.is_told_whole() || old.step.written == new.step.written;
+    if old.text() != new.text() || !is_written_so {
         found.insert(format!("text {}", new.text()));
     }
     found
@@ -136,6 +135,20 @@ mod tests {
         let inputs = Inputs::default();
         let (old, new) = (known(old), known(new));
         is_same(Given { step: &old, inputs: &inputs }, Given { step: &new, inputs: &inputs })
+    }
+
+    #[test]
+    fn where_texts_do_not_say_all_how_it_is_written_counts() {
+        for name in ["[1/2] RUN login ***", "[1/2] RUN cat <<EOF"] {
+            let inputs = Inputs::default();
+            let step =
+                |written: &str| StepEntry { written: Some(written.to_owned()), ..known(name) };
+            let (one, other) = (step("0"), step("1"));
+            let [old, same, new] = [&one, &one, &other].map(|step| Given { step, inputs: &inputs });
+            assert!(is_same(old, same) && !is_same(old, new), "{name}");
+            assert_eq!(differences(Some(old), Some(same)).len(), 0, "{name}");
+            assert_eq!(differences(Some(old), Some(new)).len(), 1, "{name}");
+        }
     }
 
     #[test]

@@ -427,6 +427,11 @@ impl TargetEntry {
 }
 
 impl StepEntry {
+    /// Whether its text says all that it does: not with a here document, nor where something was not kept.
+    pub fn is_told_whole(&self) -> bool {
+        !self.instruction.contains("<<") && !self.instruction.contains(REDACTED)
+    }
+
     /// Whether it is an instruction of the Dockerfile that makes a layer or fetches an image.
     pub fn is_instruction(&self) -> bool {
         StepName::parse(&self.name).is_instruction()

@@ -47,7 +47,11 @@ impl<'a> Writing<'a> {
                     self.settings.len() - 1
                 })
             });
-            step.settings.extend(place);
+            match place {
+                Some(place) => step.settings.push(place),
+                // What stands above it is then not known.
+                None => step.written = None,
+            }
         }
     }
 

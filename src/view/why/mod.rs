@@ -158,7 +158,7 @@ mod tests {
     /// A step of each kind of cause.
     fn every_cause() -> Explanation {
         let ran = |name: &str| step(name, StepResult::Ran, 1.5);
-        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 17]);
+        let mut entry = build(2, Outcome::Succeeded, vec![ran("[1/9] RUN x"); 20]);
         entry.targets[0].service = "api".to_owned();
         let mut explanation = explain(&entry, &[]);
         let text = |text: &str| text.to_owned();
@@ -216,10 +216,21 @@ mod tests {
             above(None, Some("USER 5")),
             above(Some("SHELL bash"), None),
             Reason::Instruction {
-                from: Some(text("RUN x")),
-                to: Some(text("RUN x")),
+                from: Some(text("RUN <<x")),
+                to: Some(text("RUN <<x")),
                 above: false,
             },
+            Reason::Instruction {
+                from: Some(text("RUN ***")),
+                to: Some(text("RUN ***")),
+                above: false,
+            },
+            Reason::Argument {
+                argument: text("TOKEN"),
+                from: Some(text("***")),
+                to: Some(text("***")),
+            },
+            Reason::Context { context: text("lib"), target: text("lib") },
             Reason::Context { context: text("below"), target: text("lib") },
             Reason::IgnoreFile {
                 paths: vec![

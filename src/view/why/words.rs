@@ -132,7 +132,10 @@ fn instruction(from: Option<&str>, to: Option<&str>, above: bool) -> String {
         (None, Some(to)) if above => format!("because {} above it is new", table::cell(to)),
         (from, _) if above => format!("because {} above it is gone", cell(from)),
         (None, _) => "because it is new".to_owned(),
-        (from, to) if from == to => "because its here-document changed".to_owned(),
+        (Some(from), Some(to)) if from == to => match from.contains("<<") {
+            true => "because its here-document changed".to_owned(),
+            false => "because the instruction changed, in what is not kept".to_owned(),
+        },
         (Some(from), to) => {
             // Without its mounts, unless it is they that changed.
             let was = without_options(from);
