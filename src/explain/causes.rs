@@ -10,7 +10,7 @@ use super::given::{
 use super::ignored;
 use super::same::Given;
 use crate::history::record::base_of;
-use crate::history::{StepEntry, StepResult};
+use crate::history::{Inputs, StepEntry, StepResult};
 use crate::progress::StepName;
 
 impl<'a> Chain<'a> {
@@ -29,6 +29,9 @@ impl<'a> Chain<'a> {
                 .certain();
         }
         if let Some(built) = self.built_before(index) {
+            if let Some(source) = remote_source(step).filter(|_| !self.by_text) {
+                return Reason::Files { paths: Vec::new(), among: vec![source] }.likely();
+            }
             let reason = match self.may_be_asked_for() {
                 // Of some stages the cache was not to be read, and nothing else happened.
                 true => Reason::Requested,
@@ -56,6 +59,9 @@ impl<'a> Chain<'a> {
         let (was, is) = (&before.target.inputs, &self.target.inputs);
         if let Some(base) = base_of(&step.name).and_then(|(it, _)| moved_base(was, is, &it)) {
             return base.certain();
+        }
+        if let Some(image) = self.moved_image(before, step) {
+            return image.certain();
         }
         if let Some(base) = self.moved_base_below(index, before) {
             return base.certain();
@@ -91,11 +97,8 @@ impl<'a> Chain<'a> {
             return moved.likely();
         }
         // Something is another one that makes no step of its own, or a step below, which came from the cache.
-        if let Some(base) = renamed_bases(was, is).next() {
-            return match is.bases.len() {
-                1 if moved_bases(was, is).next().is_some() => base.certain(),
-                _ => base.likely(),
-            };
+        if let Some(base) = self.another_base(was, is) {
+            return base;
         }
         if let Some(below) = self.another_below(index, before) {
             return below.likely();
@@ -105,6 +108,18 @@ impl<'a> Chain<'a> {
             return arguments.remove(0).likely();
         }
         Reason::Unknown { changed: changes(was, is) }.likely()
+    }
+
+    /// A base image of some stage that is another one than before, which is sure to be the cause where it is the only one.
+    fn another_base(&self, was: &Inputs, is: &Inputs) -> Option<Cause> {
+        let begins_a_stage = |it: &Reason| match it {
+            Reason::Base { reference, .. } => !self.images.has(reference),
+            _ => false,
+        };
+        let base = renamed_bases(was, is).find(begins_a_stage)?;
+        let bases = is.bases.iter().filter(|it| !self.images.has(&it.reference)).count();
+        let is_moved = moved_bases(was, is).any(|it| it == base);
+        Some(Cause { reason: base, certain: is_moved && bases == 1 })
     }
 
     /// A step that the one at `index` reads and that is another one than there, or was none.
@@ -192,6 +207,13 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// What an ADD fetches from elsewhere: it may be something else at any time.
+fn remote_source(step: &StepEntry) -> Option<String> {
+    let mut words = step.instruction.strip_prefix("ADD ")?.split(' ');
+    let source = words.find(|word| !word.starts_with("--"))?;
+    (source.contains("://") || source.starts_with("git@")).then(|| source.to_owned())
+}
+
 /// The cause of a step that is new.
 pub(super) fn new(step: &StepEntry) -> Reason {
     Reason::Instruction { from: None, to: Some(step.instruction.clone()), above: false }
@@ -224,5 +246,24 @@ pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usi
         Reason::EarlierStep { because_of_step }
     } else {
         Reason::Stage { because_of_step }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::testing::step;
+
+    #[test]
+    fn what_an_add_fetches_is_told_from_files() {
+        for (name, source) in [
+            ("[2/2] ADD --chmod=644 https://h/f /f", Some("https://h/f")),
+            ("[2/2] ADD git@h:a.git /a", Some("git@h:a.git")),
+            ("[2/2] ADD f /f", None),
+            ("[2/2] COPY --from=a /f /f", None),
+        ] {
+            let step = step(name, StepResult::Ran, 1.0);
+            assert_eq!(remote_source(&step).as_deref(), source, "{name}");
+        }
     }
 }

@@ -4,12 +4,13 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::cause::Reason;
 use super::earlier::Earlier;
-use super::files::{files_are_known, same_files};
+use super::files::{changed_paths, files_are_known, same_files};
 use super::given::{moved, moved_bases};
 use super::graph::{in_order, parents};
+use super::images::Images;
 use super::same::{self, Given};
-use crate::history::copied::Differences;
 use crate::history::record::base_of;
 use crate::history::{BaseImage, Entry, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
@@ -21,6 +22,7 @@ pub(super) struct Chain<'a> {
     pub(super) steps: Vec<&'a StepEntry>,
     /// By the place of a step those that it reads.
     parents: Vec<Vec<usize>>,
+    pub(super) images: Images<'a>,
     /// Which of them ran, be it to their end or not.
     pub(super) ran: Vec<bool>,
     /// Targets of this build of which something ran.
@@ -84,6 +86,7 @@ impl<'a> Chain<'a> {
         Self {
             target,
             parents: parents(&steps),
+            images: Images::new(target),
             steps,
             ran,
             others_ran,
@@ -232,7 +235,7 @@ impl<'a> Chain<'a> {
     ) -> bool {
         let step = self.steps[index];
         // Operations do not always name the digest of a base image.
-        if self.is_moved_base(before, step) {
+        if self.is_moved_base(before, step) || self.moved_image(before, step).is_some() {
             return false;
         }
         let (was, is) = (&before.target.inputs, &self.target.inputs);
@@ -269,6 +272,7 @@ impl<'a> Chain<'a> {
         is.sort_unstable();
         was == is
             && !self.is_moved_base(before, step)
+            && self.moved_image(before, step).is_none()
             && self.changed_link(before, step).is_none()
             && same::is_same(before.given(old), self.given(index))
     }
@@ -352,14 +356,7 @@ impl<'a> Chain<'a> {
     pub(super) fn changed_paths(&self, index: usize) -> Option<Vec<String>> {
         let step = self.steps[index];
         let old = self.before.iter().find_map(|before| before.counterpart(step))?;
-        match (&old.files, &step.files) {
-            (Some(old), Some(new)) => {
-                let Differences { changed, new, removed, .. } = Differences::of(old, new);
-                Some([changed, new, removed].concat())
-            }
-            (None, None) => files_are_known(step).then(Vec::new),
-            _ => None,
-        }
+        changed_paths(old, step)
     }
 
     /// Whether the step begins a stage with another image than before.
@@ -368,6 +365,11 @@ impl<'a> Chain<'a> {
         let is_it = |base: &&BaseImage| base.reference == reference;
         let base = self.target.inputs.bases.iter().find(is_it);
         base.is_some_and(|base| moved(base, &before.target.inputs).is_some())
+    }
+
+    /// An image that a step copies files of, or mounts, and that is another one than there.
+    pub(super) fn moved_image(&self, before: &Before<'_>, step: &StepEntry) -> Option<Reason> {
+        self.images.moved(step, &before.target.inputs, &self.target.inputs)
     }
 }
 

@@ -26,7 +26,19 @@ pub(super) fn same_files(old: &StepEntry, new: &StepEntry) -> bool {
     }
 }
 
-/// The files in which a step differs from what it was; certain where no time alone says so.
+/// The files in which a step differs from what it was; `None` where that is not known.
+pub(super) fn changed_paths(old: &StepEntry, new: &StepEntry) -> Option<Vec<String>> {
+    match (&old.files, &new.files) {
+        (Some(old), Some(new)) => {
+            let Differences { changed, new, removed, .. } = Differences::of(old, new);
+            Some([changed, new, removed].concat())
+        }
+        (None, None) => files_are_known(new).then(Vec::new),
+        _ => None,
+    }
+}
+
+/// The files in which a step differs from what it was, as a cause; certain where no time alone says so.
 pub(super) fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
     let (old, new) = (old.files.as_ref()?, new.files.as_ref()?);
     let differences = Differences::of(old, new);

@@ -13,6 +13,7 @@ mod forecast;
 mod given;
 mod graph;
 mod ignored;
+mod images;
 mod recorded;
 mod same;
 mod slower;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{BuildId, LastOutput, Resources, hidden};
+use crate::history::{BuildId, LastOutput, Resources, fingerprint};
 use crate::progress::StepName;
 use crate::redact::REDACTED;
 
@@ -275,9 +275,9 @@ pub struct Inputs {
     /// Build arguments. The value of one whose name says that it is a secret is `***`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
-    /// Of arguments of which something was not kept, what tells their values apart ([`super::Marker`]).
+    /// Of arguments of which something was not kept, what tells their values apart ([`super::FingerprintKey`]).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub marks: BTreeMap<String, String>,
+    pub fingerprints: BTreeMap<String, String>,
     /// ENV, ARG, USER and SHELL of the Dockerfile that stand above steps, as `ENV A=1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
@@ -290,7 +290,7 @@ pub struct Inputs {
     /// The patterns of the ignore file of the build context; absent where that was not sent, or has too many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<Vec<String>>,
-    /// Base images.
+    /// Base images, and those that files are copied from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<BaseImage>,
     /// SHA-256 of the Dockerfile's text.
@@ -306,7 +306,7 @@ impl Inputs {
     pub fn identity(&self, argument: &str) -> Option<&str> {
         let value = self.args.get(argument)?;
         match value.contains(REDACTED) {
-            true => self.marks.get(argument).map(String::as_str),
+            true => self.fingerprints.get(argument).map(String::as_str),
             false => Some(value),
         }
     }
@@ -317,8 +317,9 @@ impl Inputs {
             return Some(self.args.get(argument) == other.args.get(argument));
         }
         let (one, another) = (self.identity(argument)?, other.identity(argument)?);
-        match (self.marks.contains_key(argument), other.marks.contains_key(argument)) {
-            (true, true) => hidden::is_same(one, another),
+        match (self.fingerprints.contains_key(argument), other.fingerprints.contains_key(argument))
+        {
+            (true, true) => fingerprint::is_same(one, another),
             (false, false) => Some(one == another),
             _ => None,
         }

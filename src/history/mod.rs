@@ -8,7 +8,7 @@
 pub mod cleaned;
 pub mod copied;
 pub mod entry;
-mod hidden;
+mod fingerprint;
 pub mod id;
 pub mod output;
 pub mod past;
@@ -23,7 +23,7 @@ pub use entry::{
     BaseImage, CacheMount, CollectionRule, CopiedFile, CopiedFiles, EngineInfo, Entry, Inputs,
     Interval, Outcome, SCHEMA, StepEntry, StepResult, StopReason, TargetEntry,
 };
-pub use hidden::Marker;
+pub use fingerprint::FingerprintKey;
 pub use id::BuildId;
 pub use output::LastOutput;
 pub use resources::Resources;

@@ -13,7 +13,7 @@ use super::resources::resources;
 use crate::buildkit::RecordedBuild;
 use crate::history::cleaned::Removals;
 use crate::history::record::{self, Run, TargetFacts};
-use crate::history::{BuildId, EngineInfo, Marker};
+use crate::history::{BuildId, EngineInfo, FingerprintKey};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
 use crate::progress::{Event, FailureKind, Redaction, RunTrace, SolveStatus, TargetInfo};
 use crate::redact::Redactor;
@@ -40,13 +40,21 @@ pub struct Record<'a> {
     /// What must not be kept of it.
     pub redactor: &'a Redactor,
     /// What tells values apart that are not kept.
-    pub marker: Option<&'a Marker>,
+    pub fingerprint_key: Option<&'a FingerprintKey>,
 }
 
 /// The build as this program would remember it; `None` where its name does not fit, or its times are not known.
 pub fn entry(record: Record<'_>) -> Option<Recorded> {
-    let Record { known, statuses, provenances, engine, removals, pruned, redactor, marker } =
-        record;
+    let Record {
+        known,
+        statuses,
+        provenances,
+        engine,
+        removals,
+        pruned,
+        redactor,
+        fingerprint_key,
+    } = record;
     let listed = &known.build;
     let id = BuildId::of_engine(&listed.build_ref)?;
     let (started, completed) = (listed.started?, listed.completed?);
@@ -76,7 +84,7 @@ pub fn entry(record: Record<'_>) -> Option<Recorded> {
         summary: &trace.summary(took),
         targets: &[(name, facts)].into(),
         redactor,
-        marker,
+        fingerprint_key,
     });
     Some(Recorded { entry, operations: provenance.operations })
 }

@@ -14,7 +14,7 @@ use crate::buildkit::Control;
 use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::cleaned::{self, Removals};
-use crate::history::{EngineInfo, Marker};
+use crate::history::{EngineInfo, FingerprintKey};
 use crate::redact::Redactor;
 use crate::unreachable::unreachable;
 
@@ -35,7 +35,7 @@ pub struct History<'a> {
     removals: Removals,
     pruned: Option<Timestamp>,
     redactor: Redactor,
-    marker: Option<Marker>,
+    fingerprint_key: Option<FingerprintKey>,
     builds: Vec<Known>,
 }
 
@@ -91,8 +91,8 @@ impl<'a> History<'a> {
         };
         let removals = cleaned.map(|file| cleaned::of_engine(&file, &engine.id));
         let removals = removals.unwrap_or_default();
-        let marker = Marker::random().ok();
-        Ok(Self { connector, control, engine, removals, pruned, redactor, marker, builds })
+        let fingerprint_key = FingerprintKey::random().ok();
+        Ok(Self { connector, control, engine, removals, pruned, redactor, fingerprint_key, builds })
     }
 
     /// The builds, the newest first.
@@ -211,7 +211,7 @@ impl<'a> History<'a> {
             removals,
             pruned,
             redactor,
-            marker: self.marker.as_ref(),
+            fingerprint_key: self.fingerprint_key.as_ref(),
         }))
     }
 }

@@ -132,7 +132,7 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
     let removals = file.map(|file| cleaned::of_engine(file, &run.told.engine.id));
     let removals = removals.unwrap_or_default().before(run.started);
     let hides = run.targets.values().any(|facts| facts.hides(run.redactor));
-    let marker = memory.filter(|_| hides).and_then(|it| it.store.marker());
+    let key = memory.filter(|_| hides).and_then(|it| it.store.fingerprint_key());
     record::record(&record::Run {
         id: &BuildId::new(run.started, &buildkit::new_ref()),
         project: memory.map_or("", |it| &it.project),
@@ -147,7 +147,7 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
         summary: run.summary,
         targets: run.targets,
         redactor: run.redactor,
-        marker: marker.as_ref(),
+        fingerprint_key: key.as_ref(),
     })
 }
 

@@ -372,7 +372,9 @@ fn only_what_is_asked_for_is_moved_and_the_least_used_goes() {
                 "FROM {BUSYBOX}\nRUN --mount=type=cache,id={name}-{id},target=/c {command} # {name}\n"
             )
         };
-        let sizes = "head -c 5000000 /dev/urandom > /c/new; head -c 5000000 /dev/urandom > /c/old; touch -d '2001-02-03 04:05:06' /c/old";
+        // Two packages as uv keeps them.
+        let sizes = "mkdir -p /c/archive-v0/new /c/archive-v0/old; cd /c/archive-v0; head -c 5000000 /dev/urandom > new/f; \
+                     head -c 5000000 /dev/urandom > old/f; touch -d '2001-02-03 04:05:06' old/f";
         project
             .write("compose.yaml", "services:\n  a: {build: {context: ., dockerfile: a}}\n  b: {build: {context: ., dockerfile: b}}\n")
             .write("a", run("a", sizes))

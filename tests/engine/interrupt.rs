@@ -32,13 +32,20 @@ fn build(project: &Project) -> Child {
 }
 
 fn build_at(project: &Project, host: &[&str]) -> Child {
-    project
+    let child = project
         .command(&[host, &["build", "--progress", "plain"]].concat())
         .env("TMPDIR", project.home().join("tmp"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    // Until `env` has run the program, signals may be ignored that whoever started the tests in the background ignores.
+    let program = format!("/proc/{}/exe", child.id());
+    eventually("the program runs", || {
+        let file = std::fs::read_link(&program).ok()?;
+        file.ends_with("doc2md-docker").then_some(())
+    });
+    child
 }
 
 fn signal(child: &Child, signal: Signal) {

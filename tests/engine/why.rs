@@ -191,6 +191,39 @@ fn each_change_is_named() {
 }
 
 #[test]
+fn an_image_that_files_are_copied_from_is_named_where_it_moved() {
+    on_every_engine(|engine| {
+        let project = Project::new(engine);
+        let (name, other) = (project.name(), format!("{}-other", project.name()));
+        let folder = project.dir().join("other").display().to_string();
+        let image = |content: &str| {
+            let dockerfile = format!("FROM {BUSYBOX}\nRUN echo {name} {content} > /f\n");
+            project.write("other/Dockerfile", dockerfile);
+            engine.docker_ok(&["build", "--quiet", "--tag", &other, &folder]);
+        };
+        image("one");
+        project.write("compose.yaml", "services:\n  api: {build: .}\n").write(
+            "Dockerfile",
+            format!(
+                "FROM {BUSYBOX}\nRUN echo {name}\nCOPY --from={other} /f /f\n\
+                 FROM {BUSYBOX}\nRUN --mount=type=bind,from={other},target=/m cat /m/f\nCOPY --from=0 /f /f\n"
+            ),
+        );
+        build(&project, &[]);
+        image("two");
+        let foreseen = project.run(&["build", "--dry-run"]).success();
+        let told = String::from_utf8_lossy(&foreseen.get_output().stdout).into_owned();
+        assert!(told.contains(": 3 of "), "{}: {told}", engine.name);
+        build(&project, &[]);
+        let moved = |step| (step, "base", &[][..], true);
+        let expected = [moved("COPY /f"), moved("RUN cat")];
+        assert_roots(engine, &project, "the image moved", &expected);
+        build(&project, &[]);
+        assert_roots(engine, &project, "nothing", &[]);
+    });
+}
+
+#[test]
 fn a_build_tells_its_causes_and_why_the_whole_story() {
     let engine = crate::support::engine("28.5");
     let project = Project::new(&engine);
@@ -284,15 +317,19 @@ fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
         }
 
         // A busy engine lets go of a context some time after the build.
-        let cleaned = eventually("the engine removes all of the plan", || {
+        let mut cleaned = String::new();
+        eventually("the engine removes all of the plan", || {
             let run = project.command(&["clean", "--only", "cache", "--force"]).output().unwrap();
-            run.status.success().then(|| String::from_utf8_lossy(&run.stdout).into_owned())
+            let said = String::from_utf8_lossy(&run.stdout).into_owned();
+            cleaned += said.split("\nKEEP").next().unwrap();
+            run.status.success().then_some(())
         });
         project.write("f", "4");
         build(&project, &[]);
-        // On base images that were loaded the containerd store's cache cannot be removed in part.
-        if engine.name == "28.5-containerd" && cleaned.contains("nothing to remove") {
-            assert_eq!(slower(), Value::Null);
+        // On base images that were loaded the containerd store's cache cannot be removed in part, and on a busy engine it is
+        // not always certain whose a mount is.
+        if !cleaned.contains(" cache mount") {
+            assert_eq!(slower(), Value::Null, "{}: {cleaned}", engine.name);
             return;
         }
         assert_eq!(slower()["lost"], json!("cleaned"), "{}: {cleaned}", engine.name);

@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use crate::dockerfile::{self, Outline};
 use crate::history::cleaned::Removals;
 use crate::history::{
-    BaseImage, BuildId, CacheMount, CollectionRule, CopiedFiles, EngineInfo, Entry, Inputs,
-    Interval, LastOutput, Marker, Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason,
+    BaseImage, BuildId, CacheMount, CollectionRule, CopiedFiles, EngineInfo, Entry, FingerprintKey,
+    Inputs, Interval, LastOutput, Outcome, Resources, SCHEMA, StepEntry, StepResult, StopReason,
     TargetEntry,
 };
 use crate::progress::outcome::TargetOutcome;
-use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepState, TargetTrace};
+use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepName, StepState, TargetTrace};
 use crate::redact::Redactor;
 use written::Writing;
 
@@ -50,7 +50,7 @@ pub struct Run<'a> {
     /// What must not be kept of them; events have been through it already.
     pub redactor: &'a Redactor,
     /// What tells values apart that are not kept, if anything does.
-    pub marker: Option<&'a Marker>,
+    pub fingerprint_key: Option<&'a FingerprintKey>,
 }
 
 /// What is known of a target besides its progress.
@@ -310,11 +310,12 @@ fn inputs(run: &Run<'_>, trace: &TargetTrace, facts: &TargetFacts) -> Inputs {
     let shown =
         facts.args.iter().map(|(name, value)| (name.clone(), redactor.argument(name, value)));
     let args: BTreeMap<String, String> = shown.collect();
-    let marks = facts.args.iter().filter(|(name, value)| args[*name] != **value);
-    let marks = marks.filter_map(|(name, value)| Some((name.clone(), run.marker?.mark(value))));
+    let left_out = facts.args.iter().filter(|(name, value)| args[*name] != **value);
+    let fingerprints = left_out
+        .filter_map(|(name, value)| Some((name.clone(), run.fingerprint_key?.fingerprint(value))));
     let mut bases: Vec<BaseImage> = Vec::new();
     for step in trace.trace.own_steps() {
-        let Some((reference, digest)) = base_of(&step.name) else { continue };
+        let Some((reference, digest)) = fetched_image(&step.name) else { continue };
         if bases.iter().any(|base| base.reference == reference) {
             continue;
         }
@@ -326,7 +327,7 @@ fn inputs(run: &Run<'_>, trace: &TargetTrace, facts: &TargetFacts) -> Inputs {
         context: redactor.text(&facts.context),
         stage: facts.stage.clone(),
         platforms: facts.platforms.clone(),
-        marks: marks.collect(),
+        fingerprints: fingerprints.collect(),
         args,
         settings: Vec::new(),
         contexts: hidden(&facts.contexts, redactor),
@@ -354,8 +355,13 @@ fn hidden(values: &BTreeMap<String, String>, redactor: &Redactor) -> BTreeMap<St
 
 /// Reference and digest of the image that a step named `name` begins a stage with, if it does.
 pub fn base_of(name: &str) -> Option<(String, Option<String>)> {
-    let label = crate::progress::StepName::parse(name);
-    let (reference, digest) = label.fetched_image().filter(|_| label.is_base())?;
+    fetched_image(name).filter(|_| StepName::parse(name).is_base())
+}
+
+/// The same of one that fetches an image, be it that files are copied from it.
+pub fn fetched_image(name: &str) -> Option<(String, Option<String>)> {
+    let label = StepName::parse(name);
+    let (reference, digest) = label.fetched_image()?;
     Some((reference.to_owned(), digest.map(str::to_owned)))
 }
 

@@ -57,7 +57,7 @@ fn of_statuses(
         summary: &run.summary(second(5)),
         targets: &BTreeMap::from([("api".to_owned(), facts)]),
         redactor: &redactor,
-        marker: None,
+        fingerprint_key: None,
     })
 }
 

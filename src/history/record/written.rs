@@ -68,9 +68,9 @@ impl<'a> Writing<'a> {
             None => self.run.redactor.text(value),
         };
         let sign = if name.contains(' ') { '=' } else { ' ' };
-        let mark = self.run.marker.filter(|_| shown != *value).map(|it| it.mark(value));
-        let mark = mark.map_or_else(String::new, |mark| format!(" ({mark})"));
-        let text = format!("{name}{sign}{shown}{mark}");
+        let key = self.run.fingerprint_key.filter(|_| shown != *value);
+        let suffix = key.map_or_else(String::new, |key| format!(" ({})", key.fingerprint(value)));
+        let text = format!("{name}{sign}{shown}{suffix}");
         if text.len() <= LONGEST {
             return text;
         }

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::files::{partial, read};
-use crate::history::{BuildId, Entry, Marker, SCHEMA, StepResult};
+use crate::history::{BuildId, Entry, FingerprintKey, SCHEMA, StepResult};
 
 /// What every schema of ours begins with; a number follows.
 const SCHEMA_FAMILY: &str = "doc2md-docker/ledger/v";
-/// The key of the marks, beside the folders of projects.
-const KEY: &str = ".marks.key";
+/// The key of fingerprints, beside the folders of projects.
+const KEY: &str = ".fingerprints.key";
 /// How often a folder is made that another process removes because it is empty.
 const TRIES: u32 = 100;
 
@@ -154,12 +154,12 @@ impl Store {
         &self.directory
     }
 
-    /// What tells values apart that are not kept. Its key is made when it is first asked for; `None` where that cannot be kept.
-    pub fn marker(&self) -> Option<Marker> {
+    /// What tells values apart that are not kept. It is made when it is first asked for; `None` where that cannot be kept.
+    pub fn fingerprint_key(&self) -> Option<FingerprintKey> {
         let path = self.directory.join(KEY);
-        let read = || Marker::with_key(&std::fs::read(&path).ok()?);
+        let read = || FingerprintKey::with_key(&std::fs::read(&path).ok()?);
         read().or_else(|| {
-            let made = Marker::random().ok()?;
+            let made = FingerprintKey::random().ok()?;
             let mut file = unfinished(&self.directory).ok()?;
             io::Write::write_all(file.as_file_mut(), made.key()).ok()?;
             // Of two runs that make one, the second takes that of the first.

@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 /// Bytes of a key.
 const KEY: usize = 32;
 
-/// Makes marks of values: equal ones have equal marks.
+/// Makes fingerprints of values: equal ones have equal fingerprints.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Marker([u8; KEY]);
+pub struct FingerprintKey([u8; KEY]);
 
-impl Marker {
+impl FingerprintKey {
     /// One with a key of its own.
     ///
     /// # Errors
@@ -33,21 +33,21 @@ impl Marker {
         &self.0
     }
 
-    /// The mark of a value: which key it is of, and the value's own.
-    pub fn mark(&self, value: &str) -> String {
+    /// The fingerprint of a value: which key it is of, and the value's own.
+    pub fn fingerprint(&self, value: &str) -> String {
         let key = Sha256::digest(self.0);
         let own = Sha256::new().chain_update(self.0).chain_update(value).finalize();
         format!("{}-{}", hex::encode(&key[..2]), hex::encode(&own[..8]))
     }
 }
 
-impl std::fmt::Debug for Marker {
+impl std::fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Marker")
+        f.write_str("FingerprintKey")
     }
 }
 
-/// Whether two marks are of one value; `None` where they are of different keys.
+/// Whether two fingerprints are of one value; `None` where they are of different keys.
 pub(super) fn is_same(one: &str, other: &str) -> Option<bool> {
     let ((key, one), (other_key, other)) = (one.split_once('-')?, other.split_once('-')?);
     (key == other_key).then_some(one == other)
@@ -61,15 +61,15 @@ mod tests {
 
     #[test]
     fn arguments_are_the_same_where_that_is_known() {
-        let marker = Marker::random().unwrap();
-        let given = |value: &str, mark: Option<String>| Inputs {
+        let key = FingerprintKey::random().unwrap();
+        let given = |value: &str, fingerprint: Option<String>| Inputs {
             args: [("A".to_owned(), value.to_owned())].into(),
-            marks: mark.map(|mark| ("A".to_owned(), mark)).into_iter().collect(),
+            fingerprints: fingerprint.map(|it| ("A".to_owned(), it)).into_iter().collect(),
             ..Inputs::default()
         };
-        let [one, other] = ["1", "2"].map(|value| given("***", Some(marker.mark(value))));
-        let foreign = given("***", Some(Marker::random().unwrap().mark("1")));
-        let in_url = |value| given("https://u:***@h", Some(marker.mark(value)));
+        let [one, other] = ["1", "2"].map(|value| given("***", Some(key.fingerprint(value))));
+        let foreign = given("***", Some(FingerprintKey::random().unwrap().fingerprint("1")));
+        let in_url = |value| given("https://u:***@h", Some(key.fingerprint(value)));
         for (old, new, same) in [
             (&given("1", None), &given("1", None), Some(true)),
             (&given("1", None), &given("2", None), Some(false)),
@@ -87,16 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn marks_tell_values_apart_and_keys() {
-        let (one, other) = (Marker::random().unwrap(), Marker::random().unwrap());
-        assert_eq!(is_same(&one.mark("a"), &one.mark("a")), Some(true));
-        assert_eq!(is_same(&one.mark("a"), &one.mark("b")), Some(false));
-        assert_eq!(is_same(&one.mark("a"), "a"), None);
-        assert_eq!(Marker::with_key(one.key()).unwrap(), one);
-        assert_eq!(Marker::with_key(b"short"), None);
-        // Two bytes tell most keys apart.
-        let marks = [one.mark("a"), other.mark("a")];
-        assert_ne!(marks[0], marks[1]);
-        assert_eq!(format!("{one:?}"), "Marker");
+    fn fingerprints_tell_values_apart_and_keys() {
+        let (one, other) = (FingerprintKey::random().unwrap(), FingerprintKey::random().unwrap());
+        assert_eq!(is_same(&one.fingerprint("a"), &one.fingerprint("a")), Some(true));
+        assert_eq!(is_same(&one.fingerprint("a"), &one.fingerprint("b")), Some(false));
+        assert_eq!(is_same(&one.fingerprint("a"), "a"), None);
+        assert_eq!(FingerprintKey::with_key(one.key()).unwrap(), one);
+        assert_eq!(FingerprintKey::with_key(b"short"), None);
+        assert_ne!(one.fingerprint("a"), other.fingerprint("a"));
+        assert_eq!(format!("{one:?}"), "FingerprintKey");
     }
 }
