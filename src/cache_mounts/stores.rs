@@ -50,7 +50,7 @@ pub(super) fn place<'a>(target: &[u8], path: &'a [u8]) -> Place<'a> {
 fn sign(names: &[&[u8]], at: usize) -> Option<Sign> {
     let (name, below) = (names[at], &names[at + 1..]);
     match name {
-        b"node_modules" | b"site-packages" | b"dist-packages" | b"objects" | b"pristine" => {
+        b"node_modules" | b"site-packages" | b"dist-packages" | b".git" | b"checkouts" => {
             return Some(Sign::Whole);
         }
         b"archives" if below.len() == 1 && below[0].ends_with(b".deb") => {
@@ -68,13 +68,31 @@ fn sign(names: &[&[u8]], at: usize) -> Option<Sign> {
     if is_of_hub(name) || is_go_module(name) {
         return Some(Sign::Part { names: 1, is_download: true });
     }
-    // `ab/cd/HASH` of pip, npm, pnpm, Go's builds, ccache and sccache.
-    let shards = names[at..].iter().take_while(|name| is_shard(name)).count();
-    let is_hash = shards > 0 && names.get(at + shards).is_some_and(|it| hash_length(it) >= HASH);
-    is_hash.then(|| {
-        let is_download = at > 0 && matches!(names[at - 1], b"http" | b"http-v2");
-        Sign::Hash { names: shards + 1, is_download }
-    })
+    if !is_hashed(name) {
+        return None;
+    }
+    let shards = below.iter().take_while(|name| is_shard(name)).count();
+    let is_hash = shards > 0 && below.get(shards).is_some_and(|it| hash_length(it) >= HASH);
+    let is_download = matches!(name, b"http" | b"http-v2");
+    is_hash.then_some(Sign::Hash { names: shards + 2, is_download })
+}
+
+/// Whether a store of pip, npm, Poetry, Go's builds, ccache or sccache has this name: what is in it is `ab/cd/HASH`.
+fn is_hashed(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"http"
+            | b"http-v2"
+            | b"wheels"
+            | b"sha1"
+            | b"sha512"
+            | b"index-v5"
+            | b"artifacts"
+            | b"go-build"
+            | b"ccache"
+            | b".ccache"
+            | b"sccache"
+    )
 }
 
 /// `models--NAME` of the Hugging Face hub.
@@ -175,6 +193,9 @@ mod tests {
             ("app", "node_modules/a/index.js"),
             ("app/node_modules", "wheels/ab/HASH"),
             ("app/node_modules", "ee/HASH.js"),
+            ("srv/assets", "ab/HASH.js"),
+            ("src/target", "debug/build/a/out/ab/HASH"),
+            ("root/.cache/uv", "git-v0/checkouts/a/b/archives/x.deb"),
             ("app/.venv", "lib/python3.13/site-packages/a/__init__.py"),
             ("venv/site-packages", "archive-v0/a/b"),
             ("src/target", "debug/deps/liba-0123456789abcdef.rlib"),

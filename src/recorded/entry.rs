@@ -45,46 +45,37 @@ pub struct Record<'a> {
 
 /// The build as this program would remember it; `None` where its name does not fit, or its times are not known.
 pub fn entry(record: Record<'_>) -> Option<Recorded> {
-    let Record {
-        known,
-        statuses,
-        provenances,
-        engine,
-        removals,
-        pruned,
-        redactor,
-        fingerprint_key,
-    } = record;
+    let Record { known, redactor, .. } = record;
     let listed = &known.build;
     let id = BuildId::of_engine(&listed.build_ref)?;
     let (started, completed) = (listed.started?, listed.completed?);
     let mut provenance = Provenance::default();
-    provenances.iter().for_each(|document| provenance.add(document));
-    for (group, members) in groups(&statuses) {
+    record.provenances.iter().for_each(|document| provenance.add(document));
+    for (group, members) in groups(&record.statuses) {
         provenance.add_group(&group, &members);
     }
     provenance.redact(redactor);
     let name = identity::title(known);
     let took = completed.duration_since(started);
     let took = Duration::try_from(took).unwrap_or_default();
-    let trace = trace(listed, &name, statuses, took, redactor);
+    let trace = trace(listed, &name, record.statuses, took, redactor);
     let mut facts = facts(listed, &provenance, &name);
-    facts.resources = provenances.iter().flat_map(|document| resources(document)).collect();
+    facts.resources = record.provenances.iter().flat_map(|document| resources(document)).collect();
     let project = identity::project_of(listed).unwrap_or_default();
     let entry = record::record(&Run {
         id: &id,
         project,
         project_directory: "",
-        engine,
+        engine: record.engine,
         started,
-        removals: &removals.before(started),
-        pruned: pruned.filter(|at| *at < started),
+        removals: &record.removals.before(started),
+        pruned: record.pruned.filter(|at| *at < started),
         collection: &[],
         trace: &trace,
         summary: &trace.summary(took),
         targets: &[(name, facts)].into(),
         redactor,
-        fingerprint_key,
+        fingerprint_key: record.fingerprint_key,
     });
     Some(Recorded { entry, operations: provenance.operations })
 }

@@ -27,7 +27,7 @@ fn a_package_stays_whole_or_not_at_all() {
     let restored = statuses(&project, &other, &["restore", "--from", "saved"]);
     assert!(restored.contains(&"odd restored".to_owned()), "{restored:?}");
     let list = "cd /c; find . | sort | sed 's/^/state /'";
-    // 0.5 MB, 3 MB of what is no download; of the packages nothing fits beside it.
+    // 0.5 MB, 3 MB of what was not downloaded; of the packages nothing fits beside it.
     let built = [".", "./archive-v0", "./sdists-v9", "./sdists-v9/x", "./sdists-v9/x/a.whl"];
     let installed = ["./venv", "./venv/lib", "./venv/lib/a", "./venv/lib/b"];
     assert_eq!(step(&project, &other, list), [&built[..], &installed].concat());
