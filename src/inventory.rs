@@ -290,6 +290,9 @@ pub struct Network {
     pub containers: Vec<String>,
 }
 
+/// Uses that an engine counts at most for a step of ours, with the questions for the build cache before and after it.
+pub const USES_OF_A_STEP: u64 = 3;
+
 /// A record of the build cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheRecord {

@@ -33,6 +33,14 @@ impl Mount {
         let digest = Sha256::digest(format!("{}\n{:?}", self.id, self.beginning));
         format!("/mounts/{}", &hex::encode(digest)[..16])
     }
+
+    /// Has the engine wait for whoever holds the mount, rather than make another one. Builds that come meanwhile get another
+    /// one, so this is for mounts in which there is nothing. How a mount is shared is no part of its name.
+    pub fn wait_for_it(&mut self) {
+        if self.sharing == Sharing::Shared {
+            self.sharing = Sharing::Locked;
+        }
+    }
 }
 
 /// What a look into mounts saw.

@@ -1,6 +1,6 @@
 //! Moves what is in cache mounts, from within a step of a build.
 //!
-//! `mover SOCKET DIR...` has one process for each directory. Each connects to the socket, which leads to whoever asked
+//! `mover SOCKET NAME DIR...` has one process for each directory; the name tells steps apart in an engine's records. Each connects to the socket, which leads to whoever asked
 //! for the step, says which directory it has, and then does what it is told: list entries, send them with their contents,
 //! or take new ones. It ends with code 9, never 0: an engine keeps nothing of a step that failed.
 //!
@@ -26,6 +26,8 @@ use core::arch::global_asm;
 use system::{Fd, end};
 use wire::Wire;
 
+/// Arguments before the directories.
+const FIRST: usize = 3;
 /// What the step ends with where it did its work.
 const DONE: usize = 9;
 const FAILED: usize = 10;
@@ -47,13 +49,13 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     let count = unsafe { *stack };
     // SAFETY: there are `count` pointers behind the number.
     let argument = |index: usize| unsafe { *stack.add(1 + index) } as *const u8;
-    if count < 3 {
+    if count < FIRST {
         end(FAILED);
     }
-    for index in 2..count {
+    for index in FIRST..count {
         match system::fork() {
             0 => {
-                let number = (index - 2) as u32;
+                let number = (index - FIRST) as u32;
                 end(if serve(argument(1), argument(index), number).is_some() { DONE } else { FAILED });
             }
             child if child < 0 => end(FAILED),

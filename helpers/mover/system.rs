@@ -14,6 +14,7 @@ mod call {
     pub const PWRITE: usize = 18;
     pub const SOCKET: usize = 41;
     pub const CONNECT: usize = 42;
+    pub const SETSOCKOPT: usize = 54;
     pub const CLONE: usize = 56;
     pub const WAIT4: usize = 61;
     pub const FLOCK: usize = 73;
@@ -60,6 +61,7 @@ mod call {
     pub const EXIT_GROUP: usize = 94;
     pub const SOCKET: usize = 198;
     pub const CONNECT: usize = 203;
+    pub const SETSOCKOPT: usize = 208;
     pub const CLONE: usize = 220;
     pub const MMAP: usize = 222;
     pub const WAIT4: usize = 260;
@@ -403,5 +405,15 @@ impl Fd {
         let socket = Self(result(system(call::SOCKET, [UNIX, STREAM | CLOEXEC, 0, 0, 0, 0]))? as isize);
         result(system(call::CONNECT, [socket.0 as usize, address.as_ptr() as usize, address.len(), 0, 0, 0]))?;
         Ok(socket)
+    }
+
+    /// How long a read of the socket waits; for ever with 0.
+    pub fn set_patience(&self, seconds: i64) -> Outcome<()> {
+        const SOCKET_LEVEL: usize = 1;
+        const RECEIVE_TIMEOUT: usize = 20;
+        let time = [seconds, 0_i64];
+        let (at, length) = (time.as_ptr() as usize, size_of_val(&time));
+        let answer = system(call::SETSOCKOPT, [self.0 as usize, SOCKET_LEVEL, RECEIVE_TIMEOUT, at, length, 0]);
+        result(answer).map(drop)
     }
 }

@@ -66,7 +66,7 @@ pub fn receive(root: &Fd, wire: &mut Wire) -> Option<()> {
     };
     let done = match outcome {
         Some((b'C', attributes)) => exchange(root, &aside, attributes.as_ref()),
-        Some((b'M', _)) => aside.folder(NEW).and_then(|new| merge(&new, root, true)),
+        Some((b'M', _)) => aside.folder(NEW).and_then(|new| merge(&new, root)),
         Some((b'A', _)) => {
             put_back();
             wire.put(b"k");
@@ -122,10 +122,10 @@ fn prepare(root: &Fd) -> Outcome<Fd> {
 
 fn recover(root: &Fd, aside: &Fd) -> Outcome<()> {
     if aside.status_of(COMING).is_ok() {
-        return aside.folder(NEW).and_then(|new| move_all(&new, root));
+        return aside.folder(NEW).and_then(|new| merge(&new, root));
     }
     if aside.status_of(LEAVING).is_ok() {
-        return aside.folder(OLD).and_then(|old| move_all(&old, root));
+        return aside.folder(OLD).and_then(|old| merge(&old, root));
     }
     Ok(())
 }
@@ -142,31 +142,25 @@ fn exchange(root: &Fd, aside: &Fd, attributes: Option<&Attributes>) -> Outcome<(
         root.rename(name, &old)?;
     }
     aside.create(COMING)?;
-    move_all(&new, root)?;
-    aside.remove(COMING, false)?;
+    merge(&new, root)?;
+    // In this order: the first mark alone would have what is here for what was to leave.
     aside.remove(LEAVING, false)?;
+    aside.remove(COMING, false)?;
     remove_all(root, ASIDE)?;
     // Its own time is that of the exchange: nobody keeps it.
     attributes.map_or(Ok(()), |it| root.set_owner(it.uid, it.gid, it.mode & 0o7777))
 }
 
-fn move_all(from: &Fd, to: &Fd) -> Outcome<()> {
-    from.names()?.iter().try_for_each(|name| from.rename(name, to))
-}
-
-/// Moves what `to` does not have; what it has stays.
-fn merge(from: &Fd, to: &Fd, is_root: bool) -> Outcome<()> {
+/// Moves what `to` does not have; what it has stays. In an exchange it has nothing but what a build has made meanwhile.
+fn merge(from: &Fd, to: &Fd) -> Outcome<()> {
     for name in from.names()? {
-        if is_root && name == ASIDE {
-            continue;
-        }
         match to.status_of(&name) {
             Err(ENOENT) => from.rename(&name, to)?,
             Err(error) => return Err(error),
             Ok(there) => {
                 let is_folder = from.status_of(&name)?.mode & KIND == FOLDER;
                 if is_folder && there.mode & KIND == FOLDER {
-                    merge(&from.folder(&name)?, &to.folder(&name)?, false)?;
+                    merge(&from.folder(&name)?, &to.folder(&name)?)?;
                 }
             }
         }

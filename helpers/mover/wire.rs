@@ -7,6 +7,8 @@ use super::system::Fd;
 const BUFFER: usize = 128 * 1024;
 /// Longer names than any file system has.
 const LONGEST_TEXT: usize = 1 << 20;
+/// Seconds within which the other end says that it is there.
+const PATIENCE: i64 = 20;
 
 pub struct Wire {
     socket: Fd,
@@ -18,10 +20,18 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// A connection that somebody has taken. BuildKit stops taking any when a session ends, and closes none of those that wait
+    /// (`session/sshforward`, `MountSSHSocket`): whoever waited there for ever would keep the mounts from everybody.
     pub fn connect(path: *const u8) -> Option<Self> {
         let socket = Fd::connect(path).ok()?;
         let (out, buffer) = (Vec::with_capacity(BUFFER), alloc::vec![0; BUFFER]);
-        Some(Self { socket, out, buffer, at: 0, filled: 0, is_broken: false })
+        let mut wire = Self { socket, out, buffer, at: 0, filled: 0, is_broken: false };
+        wire.socket.set_patience(PATIENCE).ok()?;
+        if wire.byte()? != b'h' {
+            return None;
+        }
+        wire.socket.set_patience(0).ok()?;
+        Some(wire)
     }
 
     /// Adds to what is sent.

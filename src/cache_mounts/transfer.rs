@@ -1,5 +1,6 @@
 //! Runs one step of the engine for all mounts, and tells what became of each. The part of the room that asks an engine.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +12,9 @@ use super::save::{self, Destination, Exported, Form, Saved};
 use super::storage::Storage;
 use super::{CacheMount, Manifest, SavedMount};
 use crate::buildkit::mover::{self, Access, Connection, End, MoveError, Moving};
-use crate::buildkit::{Control, SolveError, TransportError};
-use crate::engine::Connector;
+use crate::buildkit::{Control, SolveError, TransportError, new_ref};
+use crate::engine::{Connector, Engine};
+use crate::inventory::CacheRecord;
 use crate::sight::Mount;
 
 /// Why nothing was moved at all.
@@ -29,11 +31,18 @@ pub enum TransferError {
     Architecture(String),
 }
 
+/// How often a mount is asked for in whose place the engine made another one.
+const ATTEMPTS: usize = 3;
+
 /// An engine to move mounts from and to.
 #[derive(Clone, Copy)]
 pub struct Site<'a> {
     /// How it is reached.
     pub connector: &'a Connector,
+    /// The same.
+    pub engine: &'a Engine,
+    /// Places of the mounts that it has.
+    pub there: &'a BTreeSet<String>,
     /// The kernel's name of its machine.
     pub architecture: &'a str,
     /// Ends everything; mounts and folders are as they were then.
@@ -52,6 +61,11 @@ pub enum MountError {
     /// The step did not come to it.
     #[error("the engine's step did not come to it")]
     Skipped,
+    /// The step got another one.
+    #[error(
+        "the engine made a new mount beside it, since it was counting what is in it for somebody's `docker system df`"
+    )]
+    Doubled,
 }
 
 impl Site<'_> {
@@ -186,12 +200,65 @@ impl Site<'_> {
         access: Access,
         work: impl Fn(usize, &mut Connection) -> Result<T, MountError> + Clone + Send + 'static,
     ) -> Result<Vec<Result<T, MountError>>, TransferError> {
-        if mounts.is_empty() {
-            return Ok(Vec::new());
-        }
         if mover::go_name(self.architecture).is_none() {
             return Err(TransferError::Architecture(self.architecture.to_owned()));
         }
+        let mut results: Vec<Result<T, MountError>> = Vec::new();
+        results.resize_with(mounts.len(), || Err(MountError::Doubled));
+        let mut places: Vec<usize> = (0..mounts.len()).collect();
+        for _ in 0..ATTEMPTS {
+            if places.is_empty() {
+                break;
+            }
+            let chosen: Vec<&CacheMount> = places.iter().map(|at| mounts[*at]).collect();
+            let (work, at) = (work.clone(), places.clone());
+            let name = new_ref();
+            let work = move |index: usize, line: &mut Connection| work(at[index], line);
+            let done = self.step(&chosen, access, &name, work).await?;
+            let doubled = self.doubled(&chosen, &name).await;
+            let mut again = Vec::new();
+            for ((at, result), doubled) in places.iter().zip(done).zip(doubled) {
+                results[*at] = match doubled {
+                    None => result,
+                    Some(is_gone) => {
+                        again.extend(is_gone.then_some(*at));
+                        Err(MountError::Doubled)
+                    }
+                };
+            }
+            places = again;
+        }
+        Ok(results)
+    }
+
+    /// For each mount whether the step called `name` got another one than that which is there, and whether that has gone
+    /// again. BuildKit makes one for whoever asks while it counts what is in the mount.
+    async fn doubled(&self, mounts: &[&CacheMount], name: &str) -> Vec<Option<bool>> {
+        let is_there = |mount: &CacheMount| self.there.contains(&mount.mount.place());
+        let mut doubled = vec![None; mounts.len()];
+        if !mounts.iter().any(|mount| is_there(mount)) {
+            return doubled;
+        }
+        // Whoever cannot ask knows of nothing.
+        let records = self.engine.cache_records().await.unwrap_or_default();
+        for (mount, doubled) in mounts.iter().zip(&mut doubled).filter(|(mount, _)| is_there(mount))
+        {
+            let is_made =
+                |it: &&CacheRecord| mover::is_made_by(&it.description, name, &mount.mount);
+            if let Some(made) = records.iter().find(is_made) {
+                *doubled = Some(self.engine.take_back(&[made]).await);
+            }
+        }
+        doubled
+    }
+
+    async fn step<T: Send + 'static>(
+        &self,
+        mounts: &[&CacheMount],
+        access: Access,
+        name: &str,
+        work: impl Fn(usize, &mut Connection) -> Result<T, MountError> + Clone + Send + 'static,
+    ) -> Result<Vec<Result<T, MountError>>, TransferError> {
         let control = Control::connect(self.connector).await?;
         let asked: Vec<Mount> = mounts.iter().map(|mount| mount.mount.clone()).collect();
         let moving = Moving {
@@ -199,6 +266,7 @@ impl Site<'_> {
             architecture: self.architecture,
             mounts: &asked,
             access,
+            name,
             cancel: self.cancel,
         };
         let work = move |index, mut line: Connection| {

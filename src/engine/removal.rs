@@ -14,7 +14,7 @@ use super::http::encoded;
 use super::patience::{About, settled};
 use super::{Engine, EngineError};
 use crate::counted::counted;
-use crate::inventory::{CacheRecord, Part};
+use crate::inventory::{CacheRecord, Part, USES_OF_A_STEP};
 
 /// Ids in one prune request: about 26 bytes each, far from the 1 MiB that Go's servers take as a head.
 const IDS_PER_REQUEST: usize = 1_000;
@@ -131,6 +131,19 @@ impl Engine {
             pruned.map_err(failed(&operation))?;
         }
         Ok(())
+    }
+
+    /// Removes cache mounts that a step of ours made in the place of those that the engine held at that moment: builds
+    /// would find them, empty, instead of what they have kept. Says whether they went. They stay where somebody uses one
+    /// already, on engines that remove nothing by its id, and on the containerd store, where any prune can make BuildKit
+    /// forget results of everybody.
+    pub async fn take_back(&self, made: &[&CacheRecord]) -> bool {
+        let is_untouched = |it: &&CacheRecord| !it.in_use && it.usage_count <= USES_OF_A_STEP;
+        let ids: Vec<String> = made.iter().map(|it| it.id.clone()).collect();
+        made.iter().all(is_untouched)
+            && !self.has_containerd_store().await.unwrap_or(true)
+            && self.prunes_by_id().await.unwrap_or(false)
+            && self.prune_cache(&ids).await.is_ok()
     }
 
     /// Records of the build cache as they are now.

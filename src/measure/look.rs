@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use super::memory::USES_OF_A_LOOK;
-use super::{Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, plan};
+use super::{
+    Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, is_told_empty, plan,
+};
 use crate::buildkit::{Control, measure as helper, new_ref};
 use crate::dockerfile::CacheMountSpec;
 use crate::engine::{Connector, Engine, in_time};
@@ -111,7 +112,7 @@ pub async fn sizes(
 
 /// Waits a moment until the engine has counted what is in each mount of the plan, and leaves out where it has not. While
 /// it counts, for whoever asked, it holds the mount, and whoever asks for the mount meanwhile, a look as well as a build,
-/// gets a new one (BuildKit `cache/manager.go`, `DiskUsage` and `GetMutable`). It counts once, and keeps that.
+/// gets a new one (BuildKit `cache/manager.go`, `DiskUsage` and `GetMutable`). It counts again after each use.
 async fn at_rest(
     engine: &Engine,
     (first, memory): (&[CacheRecord], &Memory),
@@ -137,6 +138,11 @@ async fn at_rest(
     let why = "a build or the engine itself is at work on it";
     for (_, ids) in plan.looks.extract_if(.., |(_, ids)| waits(ids, earlier.as_deref(), &now)) {
         plan.why_not.extend(ids.into_iter().map(|id| (id, why.to_owned())));
+    }
+    for (mount, ids) in &mut plan.looks {
+        if is_told_empty(now.iter().filter(|record| ids.contains(&record.id))) {
+            mount.wait_for_it();
+        }
     }
 }
 
@@ -175,21 +181,13 @@ fn made(plan: &Plan, name: &str, after: &[CacheRecord]) -> BTreeMap<usize, Strin
     (0..plan.looks.len()).filter_map(|index| Some((index, of(index)?.id.clone()))).collect()
 }
 
-/// Removes what a look made: else builds would find it, empty, in the place of what they have kept. What one of them
-/// uses already, or an engine does not remove by its id, stays, and so does all on the containerd store, where any prune can
-/// make BuildKit forget results of everybody.
+/// Removes what a look made.
 async fn take_back(engine: &Engine, made: Vec<String>, records: &mut Vec<CacheRecord>) {
-    let is_untouched = |it: &CacheRecord| !it.in_use && it.usage_count <= USES_OF_A_LOOK;
-    let is_ours = |id: &String| records.iter().any(|it| it.id == *id && is_untouched(it));
-    let made: Vec<String> = made.into_iter().filter(is_ours).collect();
-    if made.is_empty()
-        || engine.has_containerd_store().await.unwrap_or(true)
-        || !engine.prunes_by_id().await.unwrap_or(false)
-    {
-        return;
-    }
-    if engine.prune_cache(&made).await.is_ok() {
-        records.retain(|record| !made.contains(&record.id));
+    for id in made {
+        let record = records.iter().find(|it| it.id == id);
+        if engine.take_back(&Vec::from_iter(record)).await {
+            records.retain(|record| record.id != id);
+        }
     }
 }
 

@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::CacheRecord;
+use crate::inventory::{CacheRecord, USES_OF_A_STEP};
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "doc2md-docker/measured/v1";
-/// Uses that the question before a look, the look itself and the questions after it count at most.
-pub(super) const USES_OF_A_LOOK: u64 = 3;
 
 /// The document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +70,12 @@ pub fn is_counted(id: &str, earlier: Option<&[CacheRecord]>, now: &[CacheRecord]
     }
 }
 
+/// Whether the engine tells that there is nothing in the mount with these records. It says so, too, while it counts what
+/// is there for somebody else, and then not even that anybody holds it.
+pub fn is_told_empty<'a>(mut records: impl Iterator<Item = &'a CacheRecord>) -> bool {
+    records.next().is_some_and(|it| it.size_bytes == 0) && records.all(|it| it.size_bytes == 0)
+}
+
 /// Whether the engine has counted a look: it was into one of the records with the ids `looked`, of which the engine told
 /// before the look and twice in a row after it.
 pub fn has_settled(
@@ -108,11 +112,11 @@ impl Memory {
         let last_used =
             if known.is_current(before) { known.last_used } else { before.last_used_at };
         let uses = after.usage_count.saturating_sub(before.usage_count);
-        let undisturbed = uses <= USES_OF_A_LOOK && !after.in_use;
+        let undisturbed = uses <= USES_OF_A_STEP && !after.in_use;
         *known = Remembered {
             bytes: bytes.unwrap_or(known.bytes),
             measured: bytes.map_or(known.measured, |_| Some(now)),
-            own_uses: known.own_uses + uses.min(USES_OF_A_LOOK),
+            own_uses: known.own_uses + uses.min(USES_OF_A_STEP),
             settled_uses: if undisturbed && bytes.is_some() { after.usage_count } else { 0 },
             last_used,
         };

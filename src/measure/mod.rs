@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 pub use disk::{disk, is_near};
 pub use look::{Ways, Wish, sizes};
-pub use memory::{Memory, Remembered, SCHEMA, has_settled, is_counted};
+pub use memory::{Memory, Remembered, SCHEMA, has_settled, is_counted, is_told_empty};
 pub use plan::{Asked, Effort, Plan, plan};
 
 use crate::inventory::CacheRecord;

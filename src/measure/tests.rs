@@ -181,4 +181,11 @@ fn what_an_engine_may_be_counting_is_not_counted() {
         assert_eq!(is_counted("r", earlier, &now), expected, "{earlier:?} {now:?}");
     }
     assert!(is_counted("gone", None, &sized(0, true)));
+    let told = |sizes: &[u64]| {
+        let records: Vec<CacheRecord> =
+            sizes.iter().map(|size| CacheRecord { size_bytes: *size, ..record("r", 1) }).collect();
+        is_told_empty(records.iter())
+    };
+    assert!(told(&[0]) && told(&[0, 0]));
+    assert!(!told(&[]) && !told(&[7]) && !told(&[0, 7]) && !told(&[7, 0]));
 }

@@ -141,7 +141,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "cache_mounts/storage", may: &["files", "registry"], never: SERVICE },
     Room {
         place: "cache_mounts/transfer.rs",
-        may: &["buildkit", "engine", "sight"],
+        may: &["buildkit", "engine", "inventory", "sight"],
         never: SERVICE,
     },
     // What is sent, what was recorded, what compose says: as plain values.

@@ -14,6 +14,7 @@ mod files;
 mod help;
 mod init;
 mod install;
+mod mover;
 mod progress;
 mod readme;
 mod recorded;

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -113,7 +111,7 @@ fn told(project: &Project, host: &Engine, args: &[&str]) -> Vec<String> {
 }
 
 /// Digests of contents by id, as a manifest says.
-fn digests(project: &Project, folder: &str) -> BTreeMap<String, String> {
+pub(super) fn digests(project: &Project, folder: &str) -> BTreeMap<String, String> {
     let text = fs::read(project.dir().join(folder).join("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&text).unwrap();
     let mounts = manifest["mounts"].as_object().unwrap().values();
@@ -121,7 +119,7 @@ fn digests(project: &Project, folder: &str) -> BTreeMap<String, String> {
 }
 
 /// Names, sizes and times of the files in a folder.
-fn listing(folder: &Path) -> Vec<(String, u64, SystemTime)> {
+pub(super) fn listing(folder: &Path) -> Vec<(String, u64, SystemTime)> {
     let entry = |entry: fs::DirEntry| {
         let about = entry.metadata().unwrap();
         (entry.file_name().to_string_lossy().into_owned(), about.len(), about.modified().unwrap())
@@ -279,86 +277,6 @@ fn a_damaged_or_hostile_archive_leaves_the_mount_as_it_was() {
         fs::remove_file(folder.join(&archive)).unwrap();
         refused(&archive);
         assert_eq!(step(&project, engine, TELL), before, "{}", engine.name);
-    });
-}
-
-/// Something between nothing and `most`, which differs from call to call.
-fn random(most: Duration) -> Duration {
-    let bits = SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos() ^ std::process::id();
-    most.mul_f64(f64::from(bits.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24))
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for (name, ..) in listing(from) {
-        fs::copy(from.join(&name), to.join(&name)).unwrap();
-    }
-}
-
-fn start(project: &Project, args: &[&str]) -> Child {
-    let mut command = project.command(&[&["cache"], args].concat());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-#[test]
-fn whoever_is_killed_leaves_everything_as_it_was_or_complete() {
-    on_every_engine(|engine| {
-        let project = project(engine);
-        let fill = |mark: &str| {
-            step(
-                &project,
-                engine,
-                &format!(
-                    "rm -rf /c/* /d/*; i=0; while [ $i -lt 300 ]; do echo {mark} > /d/$i; i=$((i+1)); done; head -c 20000000 /dev/urandom > /c/{mark}"
-                ),
-            );
-        };
-        let save = |folder: &str| {
-            statuses(&project, engine, &["save", "--to", folder]);
-            digests(&project, folder)
-        };
-        fill("one");
-        let one = save("one");
-        fill("two");
-        let two = save("two");
-        copy(&project.dir().join("one"), &project.dir().join("first"));
-        // Twenty kills of each: DOC2MD_KILL_ROUNDS=20.
-        let rounds = std::env::var("DOC2MD_KILL_ROUNDS").ok().and_then(|it| it.parse().ok());
-        for attempt in 0..rounds.unwrap_or(3) {
-            let how = if attempt % 3 == 2 { Signal::INT } else { Signal::KILL };
-            let end = |mut child: Child| {
-                std::thread::sleep(random(Duration::from_millis(1500)));
-                let _ = kill_process(Pid::from_child(&child), how);
-                child.wait().unwrap();
-            };
-            let from = if attempt % 2 == 0 { "one" } else { "two" };
-            end(start(&project, &["restore", "--force", "--from", from]));
-            // The engine may still be ending the step that was killed.
-            let now = crate::support::eventually("the mounts can be read", || {
-                let (code, document, _) =
-                    cache(&project, engine, &["save", "--to", "now", "--always"]);
-                let mounts = document["mounts"].as_array().cloned().unwrap_or_default();
-                let is_read = |it: &Value| it["status"] == "saved" || it["status"] == "unchanged";
-                (code == 0 && mounts.len() == 2 && mounts.iter().all(is_read))
-                    .then(|| digests(&project, "now"))
-            });
-            for (id, digest) in &now {
-                let known = [&one[id], &two[id]];
-                assert!(known.contains(&digest), "{} {attempt}: {id} is neither", engine.name);
-            }
-            // A folder that is written to.
-            end(start(&project, &["save", "--to", "one", "--always"]));
-            let (code, _, said) = cache(&project, engine, &["restore", "--force", "--from", "one"]);
-            assert_eq!(code, 0, "{said}");
-            let kept = digests(&project, "one");
-            assert!(
-                kept.values().all(|it| one.values().chain(two.values()).any(|known| known == it))
-            );
-            // Whatever it holds now, the next round begins with the same.
-            statuses(&project, engine, &["restore", "--force", "--from", "two"]);
-            fs::remove_dir_all(project.dir().join("one")).unwrap();
-            copy(&project.dir().join("first"), &project.dir().join("one"));
-        }
     });
 }
 

@@ -15,6 +15,7 @@ mod builds_elsewhere;
 mod cache;
 mod cache_added;
 mod cache_ci;
+mod cache_killed;
 mod cache_parts;
 mod cache_registry;
 mod cache_single;

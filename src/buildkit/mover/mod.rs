@@ -51,6 +51,12 @@ pub fn go_name(architecture: &str) -> Option<&'static str> {
     HELPERS.iter().find(|(name, ..)| *name == architecture).map(|(_, go_name, _)| *go_name)
 }
 
+/// Whether a record with this description is `mount`, made by the step called `name`.
+pub fn is_made_by(description: &str, name: &str, mount: &Mount) -> bool {
+    let made = format!("cached mount {} from exec {PROGRAM} {SOCKET} {name} ", mount.place());
+    description.starts_with(&made)
+}
+
 /// What is done with mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -70,6 +76,8 @@ pub struct Moving<'a> {
     pub mounts: &'a [Mount],
     /// What is done with them.
     pub access: Access,
+    /// A name that no other step has.
+    pub name: &'a str,
     /// Ends it: connections break, and the step is given the time to put things back.
     pub cancel: &'a CancellationToken,
 }
@@ -142,8 +150,7 @@ fn request(
     program: &[u8],
     session: &str,
 ) -> wire::SolveRequest {
-    let build_ref = super::new_ref();
-    let mut args = vec![SOCKET.to_owned()];
+    let mut args = vec![SOCKET.to_owned(), moving.name.to_owned()];
     args.extend(moving.mounts.iter().map(Mount::place));
     let step = Step {
         go_name,
@@ -153,14 +160,14 @@ fn request(
         mounts: moving.mounts.iter().map(|mount| (mount.place(), mount)).collect(),
         is_read_only: moving.access == Access::Read,
         socket: Some(SOCKET),
-        once: &build_ref,
+        once: moving.name,
     };
     wire::SolveRequest {
         definition: Some(step.definition()),
         session: session.to_owned(),
         cache: Some(wire::CacheOptions::default()),
         internal: true,
-        r#ref: build_ref,
+        r#ref: moving.name.to_owned(),
         ..Default::default()
     }
 }

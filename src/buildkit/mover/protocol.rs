@@ -1,6 +1,6 @@
 //! What is asked of the step, and what it answers. The other side is `helpers/mover`.
 //!
-//! After `d2m1` and the number of its mount, the step says `k`, or `e` and why not. Then it is told: `L` lists, `S` lists
+//! The step hears `h` when its connection has been taken, and says `d2m1`, the number of its mount and `k`, or `e` and why not. Then it is told: `L` lists, `S` lists
 //! and sends contents, `P` the same with contents of some files only, `R` takes entries, `Q` ends. Entries end with `z`.
 
 use std::io;

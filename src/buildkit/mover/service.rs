@@ -17,6 +17,8 @@ use super::connection::Connection;
 
 /// Messages that may wait on each side. The engine sends them with up to 32 KiB.
 const WAITING: usize = 16;
+/// What the step hears when somebody has taken its connection.
+const TAKEN: &[u8] = b"h";
 
 pub(super) struct Lines {
     to: mpsc::Sender<Connection>,
@@ -62,7 +64,9 @@ impl Ssh for Lines {
                 }
             }
         });
-        let answers = ReceiverStream::new(answers);
+        // The step waits for that and not much longer: the engine may keep a connection that it never gives to anybody.
+        let taken = tokio_stream::once(TAKEN.to_vec());
+        let answers = taken.chain(ReceiverStream::new(answers));
         Ok(Response::new(Box::pin(answers.map(|data| Ok(BytesMessage { data })))))
     }
 }

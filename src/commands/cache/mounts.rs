@@ -1,5 +1,6 @@
 //! The cache mounts of services, beside what the engine has.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 /// What services ask for, and what the engine has.
 pub(super) struct Mounts {
     pub(super) engine: EngineFacts,
+    client: Engine,
+    /// Places of mounts that it has.
+    there: BTreeSet<String>,
     /// The project's.
     pub(super) name: String,
     mounts: Vec<CacheMount>,
@@ -57,8 +61,8 @@ impl Mounts {
         let targets = app.targets(&files, options)?.targets;
         let known = usage::services(Some(&files), &app.environment.working_dir)?;
         let connector = app.connector()?;
-        let engine = Engine::new(connector);
-        let asked = async { tokio::try_join!(engine.facts(), engine.cache_records()) };
+        let client = Engine::new(connector);
+        let asked = async { tokio::try_join!(client.facts(), client.cache_records()) };
         let (facts, records) = or_interrupt(app, asked).await?;
         let Some(architecture) = mover::go_name(&facts.architecture) else {
             let message = format!("cannot look into cache mounts on {:?}", facts.architecture);
@@ -72,6 +76,8 @@ impl Mounts {
         let name = files.name.clone();
         let mut looked = Self {
             engine: facts,
+            client,
+            there: BTreeSet::new(),
             name,
             mounts,
             records,
@@ -87,10 +93,24 @@ impl Mounts {
             || (only_reads && looked.has_absent() && since.elapsed() < NEWS)
         {
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            let now = or_interrupt(app, engine.cache_records()).await?;
+            let now = or_interrupt(app, looked.client.cache_records()).await?;
             looked.earlier = Some(std::mem::replace(&mut looked.records, now));
         }
+        looked.know_those_there();
         Ok(looked)
+    }
+
+    fn know_those_there(&mut self) {
+        let declared = DeclaredMounts::new(&self.services);
+        for mount in &mut self.mounts {
+            let own = mount.records(&self.records, |record| declared.asked_for(record));
+            if !own.is_empty() {
+                self.there.insert(mount.mount.place());
+            }
+            if measure::is_told_empty(own.into_iter()) {
+                mount.mount.wait_for_it();
+            }
+        }
     }
 
     fn has_absent(&self) -> bool {
@@ -115,8 +135,13 @@ impl Mounts {
     }
 
     pub(super) fn site<'a>(&'a self, app: &'a App) -> Result<Site<'a>, CommandError> {
-        let architecture = &self.engine.architecture;
-        Ok(Site { connector: app.connector()?, architecture, cancel: app.interrupt.token() })
+        Ok(Site {
+            connector: app.connector()?,
+            engine: &self.client,
+            there: &self.there,
+            architecture: &self.engine.architecture,
+            cancel: app.interrupt.token(),
+        })
     }
 
     /// Mounts that the engine has and that can be read, and why the others are not.
