@@ -78,6 +78,7 @@ pub mod projects;
 pub mod recorded;
 pub mod redact;
 pub mod registry;
+pub mod release;
 pub mod remote;
 pub mod run;
 pub mod scope;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::engine::docker_config;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::release;
 
 /// Where packages put plugins, in the order the docker CLI looks (`cli-plugins/manager` in
 /// docker/cli), after the one in the user's docker configuration.
@@ -100,7 +101,7 @@ fn major(path: &Path) -> Option<u32> {
     let output =
         Command::new(path).args(["version", "--short"]).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-    text.trim().trim_start_matches('v').split('.').next()?.parse().ok()
+    release::major(&text)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::{BuildkitSeen, EngineSeen, Facts, Finding, Trouble, Verdict};
 use crate::buildkit::GcPolicy;
 use crate::inventory::Store;
+use crate::release;
 use crate::terminal::format;
 use crate::usage::Loss;
 
@@ -61,8 +62,7 @@ fn engine(facts: &Facts, seen: &EngineSeen, findings: &mut Vec<Finding>) {
     let rootless = if seen.machine.is_rootless { ", rootless" } else { "" };
     let (address, api) = (&facts.address, seen.facts.api_version);
     let message = format!("Docker {release} (API {api}{rootless}) answers at {address}");
-    let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    findings.push(match major {
+    findings.push(match release::major(release) {
         Some(major) if major < MODERN => warning(
             "engine",
             format!(

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::cause::{Elsewhere, Reason, Since};
 use crate::history::{CollectionRule, EngineInfo, Entry, StepResult, TargetEntry};
 use crate::progress::imported_cache;
+use crate::release;
 
 /// Other builds of the same directory, the newest first.
 #[derive(Clone, Default)]
@@ -101,10 +102,8 @@ fn collection(before: &Entry, build: &Entry) -> Option<CollectionRule> {
 
 /// Whether builds that overlap lose cache keys of each other there: until BuildKit 0.32, which is in Docker 29.7.
 fn loses_keys(engine: &EngineInfo) -> bool {
-    let mut numbers = engine.version.trim_start_matches('v').split('.').map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return false };
     let fixed = if engine.builder.is_empty() { (29, 7) } else { (0, 32) };
-    (major, minor) < fixed
+    release::major_and_minor(&engine.version).is_some_and(|it| it < fixed)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::ownership::records::{
     self, Build, BuildStep, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind,
     StepEnd, Verdict,
 };
+use crate::release;
 
 /// What is known of the build cache.
 #[derive(Debug, Default)]
@@ -155,6 +156,5 @@ pub(super) fn record(record: &CacheRecord) -> Record {
 /// Docker 20.10 to 24 come with BuildKit before 0.13, which counts a cached build as a use of every
 /// record; seen on 20.10.24.
 fn counts_whole_chain(version: &str) -> bool {
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    major.is_some_and(|major| major < 25)
+    release::major(version).is_some_and(|major| major < 25)
 }

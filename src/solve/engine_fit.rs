@@ -5,6 +5,7 @@
 
 use crate::buildkit::Control;
 use crate::engine::{Engine, EngineError};
+use crate::release;
 use crate::solve::oci_layout::SCHEME;
 use crate::solve::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
 use crate::targets::target::Target;
@@ -90,8 +91,7 @@ async fn refuse_newer(
     let newer = pairs.iter().find_map(|(target, _)| newer_key(target).map(|key| (target, key)));
     let Some((target, key)) = newer else { return Ok(()) };
     let version = engine.version().await?;
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major >= NEWER_SINCE) {
+    if release::major(&version).is_none_or(|major| major >= NEWER_SINCE) {
         return Ok(());
     }
     let why = format!("Docker Engine {version} is too old for it, {NEWER_SINCE}.0 or later has it");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::progress::{SolveStatus, StepName};
+use crate::release;
 
 /// From a step's start until its process is up: 0.1 s on an idle machine, up to 1.9 s on one with ten processes for each
 /// of its cores.
@@ -25,22 +26,17 @@ const AT_MOST: Duration = Duration::from_secs(6);
 
 /// Whether a Docker Engine of this release, such as `26.1.5`, loses a cancel while a step starts.
 pub(super) fn loses_cancels(release: &str) -> bool {
-    let mut numbers = release.split('.').map(|part| part.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(25 | 26), _) => true,
-        (Some(27), minor) => minor == Some(0),
-        _ => false,
+    match release::major(release) {
+        Some(25 | 26) => true,
+        _ => release::major_and_minor(release) == Some((27, 0)),
     }
 }
 
 /// The same of BuildKit by its own release, such as `v0.13.2`. One that says none (`v0.0.0+unknown`) is taken for one.
 pub(super) fn buildkit_loses_cancels(release: &str) -> bool {
-    let mut numbers =
-        release.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(0), Some(minor)) => matches!(minor, 0 | 12..=14),
-        (Some(_), _) => false,
-        _ => true,
+    match release::major_and_minor(release) {
+        Some((0, minor)) => matches!(minor, 0 | 12..=14),
+        _ => release::major(release).is_none(),
     }
 }
 

@@ -242,7 +242,11 @@ pub(crate) const ROOMS: &[Room] = &[
         never: SERVICE,
     },
     // It finds docker compose, and has it replace this process.
-    Room { place: "dev/compose_cli.rs", may: &["engine", "environment", "error"], never: COMMAND },
+    Room {
+        place: "dev/compose_cli.rs",
+        may: &["engine", "environment", "error", "release"],
+        never: COMMAND,
+    },
     Room {
         place: "diagnose",
         may: &["buildkit", "dockerfile", "nearest", "progress"],
@@ -259,7 +263,7 @@ pub(crate) const ROOMS: &[Room] = &[
     // It is where the environment is read.
     Room {
         place: "doctor",
-        may: &["buildkit", "engine", "inventory", "sight", "terminal", "usage"],
+        may: &["buildkit", "engine", "inventory", "release", "sight", "terminal", "usage"],
         never: PURE,
     },
     Room {
@@ -272,7 +276,7 @@ pub(crate) const ROOMS: &[Room] = &[
     // `recorded` has what steps of other clients' builds did, as plain values.
     Room {
         place: "explain",
-        may: &["build_context", "history", "progress", "recorded"],
+        may: &["build_context", "history", "progress", "recorded", "release"],
         never: PURE,
     },
     Room { place: "files", may: &[], never: PURE },
@@ -314,7 +318,16 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "nearest.rs", may: &[], never: PURE },
     Room {
         place: "ownership",
-        may: &["buildkit", "dockerfile", "engine", "history", "inventory", "labels", "progress"],
+        may: &[
+            "buildkit",
+            "dockerfile",
+            "engine",
+            "history",
+            "inventory",
+            "labels",
+            "progress",
+            "release",
+        ],
         never: PURE,
     },
     Room {
@@ -352,6 +365,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "redact", may: &[], never: PURE },
     // It asks registries itself, with docker's logins.
     Room { place: "registry", may: &["engine", "files"], never: SERVICE },
+    Room { place: "release.rs", may: &[], never: PURE },
     Room { place: "remote.rs", may: &[], never: PURE },
     Room {
         place: "run",
@@ -426,6 +440,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "progress",
             "redact",
             "registry",
+            "release",
             "remote",
             "targets",
             "unreachable",
