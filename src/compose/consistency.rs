@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use super::decode::parse_bytes;
 use super::error::{ComposeError, Place};
 use super::format::named_volume;
 use super::model::{BuildSection, Project, Service};
-use super::node::Node;
+use super::node::{Node, Value};
+use super::scalar::parse_bool;
 use crate::nearest::did_you_mean;
 
 /// Checks the enabled services and all secrets, as compose does.
@@ -36,8 +38,10 @@ pub(super) fn check(project: &Project, model: &Node) -> Result<(), ComposeError>
         }
         if let Some(node) = node {
             check_resources(model, &service.name, node)?;
+            check_limits(&service.name, node)?;
         }
     }
+    check_external(model)?;
     for (name, secret) in &project.secrets {
         if !secret.external && secret.file.is_none() && secret.environment.is_none() {
             let message = format!("secret `{name}` must declare either `file` or `environment`");
@@ -184,6 +188,57 @@ fn check_resources(model: &Node, service: &str, node: &Node) -> Result<(), Compo
             if !defined(key, name) {
                 return undefined(singular, name, &item.place);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Limits that can be given in two places: in a service, and in its `deploy`.
+const LIMITS: [(&str, &str); 5] = [
+    ("scale", "replicas"),
+    ("cpus", "resources.limits.cpus"),
+    ("mem_limit", "resources.limits.memory"),
+    ("mem_reservation", "resources.reservations.memory"),
+    ("pids_limit", "resources.limits.pids"),
+];
+
+/// Limits that are given twice have to agree.
+fn check_limits(service: &str, node: &Node) -> Result<(), ComposeError> {
+    for (key, path) in LIMITS {
+        let Some(own) = node.get(key) else { continue };
+        if key == "scale" && amount(own).is_some_and(|scale| scale < 0.0) {
+            let message = format!("services.{service}.scale must not be negative");
+            return Err(ComposeError::at(&own.place, message));
+        }
+        let deploy = node.get("deploy");
+        let other = path.split('.').fold(deploy, |node, key| node.and_then(|node| node.get(key)));
+        if let Some((own_amount, other_amount)) = amount(own).zip(other.and_then(amount))
+            && own_amount != other_amount
+        {
+            let message = format!("service `{service}` has one {key} and another deploy.{path}");
+            return Err(ComposeError::at(own.start(), message));
+        }
+    }
+    Ok(())
+}
+
+/// A number, or a size in bytes.
+fn amount(node: &Node) -> Option<f64> {
+    let text = node.value.scalar_text()?;
+    text.parse().ok().or_else(|| parse_bytes(&text).map(|bytes| bytes as f64))
+}
+
+/// A volume that others make has nothing but a name here.
+fn check_external(model: &Node) -> Result<(), ComposeError> {
+    for (name, volume) in model.get("volumes").and_then(Node::as_map).into_iter().flatten() {
+        let is_external = volume.get("external").is_some_and(|it| {
+            it.value == Value::Bool(true) || it.as_str().and_then(parse_bool) == Some(true)
+        });
+        let is_more = |key: &str| !["external", "name"].contains(&key) && !key.starts_with("x-");
+        let mut keys = volume.as_map().into_iter().flatten();
+        if let Some((key, node)) = keys.find(|(key, _)| is_external && is_more(key)) {
+            let message = format!("volumes.{name} is external and cannot have `{key}`");
+            return Err(ComposeError::at(node.start(), message));
         }
     }
     Ok(())

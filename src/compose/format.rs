@@ -3,6 +3,7 @@
 //! compose refuses most of them when they are empty, which is how a forgotten `.env` shows.
 
 use super::decode::parse_bytes;
+use super::ports::is_port;
 
 /// A form a text has to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,10 @@ pub(super) enum Format {
     PullPolicy,
     /// `HOST=ADDRESS` or `HOST:ADDRESS`.
     Host,
-    /// The short form of a port; only that it names one.
+    /// The short form of a port.
     Port,
+    /// A command in one text.
+    Command,
     /// The short form of a volume.
     Volume,
 }
@@ -44,6 +47,7 @@ impl Format {
             "policy" => Self::PullPolicy,
             "host" => Self::Host,
             "port" => Self::Port,
+            "command" => Self::Command,
             "volume" => Self::Volume,
             _ => return None,
         })
@@ -64,6 +68,7 @@ impl Format {
             Self::PullPolicy => "a policy such as always, missing or build",
             Self::Host => "HOST=ADDRESS",
             Self::Port => "a port such as 8080:80",
+            Self::Command => "a command whose quotes end",
             Self::Volume => "a volume such as SOURCE:TARGET",
         }
     }
@@ -91,10 +96,8 @@ impl Format {
                 known.split(' ').any(|word| text.contains(word)) || text.contains("every_")
             }
             Self::Host => text.contains(['=', ':']),
-            Self::Port => {
-                let port = text.split('/').next().unwrap_or(text);
-                !port.rsplit(':').next().unwrap_or(port).is_empty()
-            }
+            Self::Port => is_port(text),
+            Self::Command => words(text).is_some(),
             Self::Volume => volume_sections(text).is_some(),
         }
     }
@@ -172,6 +175,47 @@ pub(super) fn is_drive(path: &str) -> bool {
     chars.next().is_some_and(char::is_alphabetic) && chars.next() == Some(':')
 }
 
+/// Splits a command as compose does (go-shellwords): quotes and backslashes, and an end at what a shell would take for
+/// a second command or a file. `None` where quotes do not end.
+pub(super) fn words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let (mut single, mut double) = (false, false);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' if !single => word.get_or_insert_default().extend(chars.next()),
+            '\'' if !double => {
+                single = !single;
+                word.get_or_insert_default();
+            }
+            '"' if !single => {
+                double = !double;
+                word.get_or_insert_default();
+            }
+            ' ' | '\t' | '\r' | '\n' if !single && !double => words.extend(word.take()),
+            ';' | '&' | '|' | '<' | '>' if !single && !double => break,
+            '(' if !single
+                && !double
+                && word.as_deref().is_some_and(|word| word.ends_with('$')) =>
+            {
+                // A command in a command stays one word.
+                let word = word.get_or_insert_default();
+                word.push(char);
+                for char in chars.by_ref() {
+                    word.push(char);
+                    if char == ')' {
+                        break;
+                    }
+                }
+            }
+            char => word.get_or_insert_default().push(char),
+        }
+    }
+    words.extend(word);
+    (!single && !double).then_some(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +260,24 @@ mod tests {
         assert_eq!(named_volume("data:/x:ro"), Some("data"));
         for path in ["/x", "./a:/x", "/a:/x", "~/a:/x", "C:\\a:/x", "..:/x"] {
             assert_eq!(named_volume(path), None, "{path}");
+        }
+    }
+
+    /// As compose 2.40.3 printed them.
+    #[test]
+    fn commands_are_split_as_compose_does() {
+        for (text, split) in [
+            ("a && b | c > d; e", &["a"][..]),
+            (
+                "a `x` $(y z) 'q w' \"e\\\" r\" \\n t#u ''",
+                &["a", "`x`", "$(y z)", "q w", "e\" r", "n", "t#u", ""],
+            ),
+            ("", &[]),
+        ] {
+            assert_eq!(words(text).unwrap_or_default(), split, "{text}");
+        }
+        for text in ["a \"b c", "it's", "a 'b\" c"] {
+            assert_eq!(words(text), None, "{text}");
         }
     }
 }

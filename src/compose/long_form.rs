@@ -3,6 +3,7 @@
 
 use super::format::{is_drive, volume_sections};
 use super::node::{Map, Node, Value};
+use super::ports::{Port, read_ports};
 
 /// Rewrites an entry of `volumes`.
 pub(super) fn volume(item: &mut Node) {
@@ -105,49 +106,4 @@ fn expanded(item: Node, most: usize) -> Vec<Node> {
         item.like(Value::Map(map))
     };
     ports.into_iter().map(entry).collect()
-}
-
-struct Port {
-    host: String,
-    target: u16,
-    published: String,
-    protocol: String,
-}
-
-/// `[HOST:][PUBLISHED:]TARGET[/PROTOCOL]`, with ranges.
-fn read_ports(text: &str) -> Option<Vec<Port>> {
-    let (address, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol.to_lowercase();
-    let (rest, target) = address.rsplit_once(':').unwrap_or(("", address));
-    let (host, published) = match rest.rsplit_once(':') {
-        Some((host, published)) => (host, published),
-        None => ("", rest),
-    };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host = bare.unwrap_or(host).to_owned();
-    let (first, last) = range(target)?;
-    let published: Vec<String> = if published.is_empty() {
-        vec![String::new(); usize::from(last - first) + 1]
-    } else {
-        let (from, to) = range(published)?;
-        match (to - from, last - first) {
-            (one, other) if one == other => (from..=to).map(|port| port.to_string()).collect(),
-            // The engine picks one of them.
-            (_, 0) => vec![format!("{from}-{to}")],
-            _ => return None,
-        }
-    };
-    let port = |(target, published)| Port {
-        host: host.clone(),
-        target,
-        published,
-        protocol: protocol.clone(),
-    };
-    Some((first..=last).zip(published).map(port).collect())
-}
-
-fn range(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then_some((first, last))
 }

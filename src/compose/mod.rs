@@ -21,6 +21,7 @@ mod merge;
 mod model;
 mod node;
 mod paths;
+mod ports;
 mod runtime;
 mod scalar;
 mod schema;

@@ -258,6 +258,10 @@ fn files(
         if !required && !path.exists() {
             continue;
         }
+        if key == "label_file" && !path.exists() {
+            let message = format!("label file {} does not exist", path.display());
+            return Err(ComposeError::at(item.start(), message));
+        }
         let raw = item.get("format").and_then(Node::as_str) == Some("raw");
         let read = if raw {
             dotenv::read_raw(&path)
