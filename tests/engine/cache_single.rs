@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::cache::{ODD, TELL, next, project, statuses, step, tar};
-use crate::support::{Engine, Project, on_every_engine, text};
+use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
 
 /// Runs a command on the engine; returns its exit code and all that it says.
 fn plain(project: &Project, host: &Engine, args: &[&str]) -> (i32, String) {
@@ -175,5 +175,34 @@ fn a_mount_that_is_kept_counts_as_used() {
                 now.iter().zip(&before).all(|(now, before)| now > before).then_some(())
             });
         }
+    });
+}
+
+#[test]
+fn what_another_project_mounts_in_the_same_way_is_none_of_ours() {
+    on_every_engine(|engine| {
+        let fresh = next(engine);
+        let projects = [Project::new(engine), Project::new(engine)];
+        for project in &projects {
+            let name = project.name();
+            project.write("compose.yaml", "services:\n  a: {build: .}\n").write(
+                "Dockerfile",
+                format!("FROM {BUSYBOX}\nARG NAME={name}\nRUN --mount=type=cache,id={name}-c,target=/c ls /c; echo $NAME > /c/file\n"),
+            );
+        }
+        let [ours, others] = &projects;
+        let build = |project: &Project, host: &Engine| {
+            let mut command = project.command(&["build", "--progress=plain"]);
+            let output = command.env("DOCKER_HOST", &host.host).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output));
+            text(&output)
+        };
+        build(ours, &fresh);
+        assert_eq!(statuses(ours, &fresh, &["save", "--to", "saved"]), ["c saved"]);
+        build(others, engine);
+        assert_eq!(statuses(ours, engine, &["restore", "--from", "saved"]), ["c restored"]);
+        // To the end, the first time: it holds what was restored.
+        assert!(build(ours, engine).contains("| file"), "{}", engine.name);
+        assert_eq!(statuses(others, engine, &["ls"]), ["c present"]);
     });
 }

@@ -17,7 +17,7 @@ use crate::cache_mounts::{Archive, CacheMount, SavedMount};
 use crate::dockerfile;
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
-use crate::inventory::{ApiVersion, CacheRecord, EngineFacts};
+use crate::inventory::{ApiVersion, CacheRecord, EngineFacts, MountDescription};
 use crate::signal::Cause;
 use crate::solve::dockerfile_source;
 use crate::targets::{Target, TargetOptions};
@@ -104,7 +104,13 @@ impl Mounts {
         let declared = DeclaredMounts::new(&self.services);
         for mount in &mut self.mounts {
             let own = mount.records(&self.records, |record| declared.asked_for(record));
-            if !own.is_empty() {
+            // 20.10 tells no ids: such a record may be that of another mount.
+            let is_known = |record: &&CacheRecord| {
+                MountDescription::parse(&record.description).is_some_and(|it| {
+                    it.id.as_ref() == Some(&mount.mount.id) || it.target() == mount.mount.place()
+                })
+            };
+            if own.iter().any(is_known) {
                 self.there.insert(mount.mount.place());
             }
             if measure::is_told_empty(own.into_iter()) {
