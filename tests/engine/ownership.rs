@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doc2md_docker::clean::{self, Kind, Request, execute};
 use doc2md_docker::engine::{Connector, Engine as Client};
@@ -505,7 +505,18 @@ fn what_somebody_took_into_use_since_the_plan_stays() {
         let client = Client::new(&Connector::unix(engine.socket()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
-            let inventory = client.inventory(Duration::from_secs(60)).await.unwrap();
+            // Whoever asks while an engine answers somebody else is told what there was before.
+            let end = Instant::now() + Duration::from_secs(300);
+            let inventory = loop {
+                let inventory = client.inventory(Duration::from_secs(60)).await.unwrap();
+                let volumes: Vec<&String> = inventory.volumes.iter().map(|it| &it.name).collect();
+                let seen = inventory.containers.iter().find(|it| it.name == container);
+                let mounted = seen.map(|it| it.mounts.iter().filter_map(|it| it.volume.as_ref()));
+                if mounted.is_some_and(|mut it| it.all(|volume| volumes.contains(&volume))) {
+                    break inventory;
+                }
+                assert!(Instant::now() < end, "{}: {:#?}", engine.name, inventory.containers);
+            };
             let project = ownership::Project { name: name.clone(), ..Default::default() };
             let answer = ownership::judge(&Question {
                 project: &project,

@@ -8,7 +8,7 @@ use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::inventory::CacheRecord;
 
 use crate::support::{
-    BUSYBOX, Engine, Project, engine, eventually, on_engines_where_prunes_matter, on_every_engine,
+    BUSYBOX, Engine, Project, engine, on_engines_where_prunes_matter, on_every_engine,
 };
 
 /// What of a build ran by itself: the beginning of the instruction, its cause, what the cause names, and whether it is
@@ -177,7 +177,7 @@ fn each_change_is_named() {
         let asked = roots(&project);
         assert!(asked.len() >= 5 && asked.iter().all(|it| it.1 == "requested"), "{asked:?}");
 
-        project.run(&["clean", "--only", "cache", "--force"]).success();
+        project.clean(&["--only", "cache"]);
         build(&project, &[]);
         // Some of it is what the image needs, or may be somebody else's.
         let gone = roots(&project);
@@ -316,14 +316,7 @@ fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
             assert!(gone["pruned"].is_string(), "{gone}");
         }
 
-        // A busy engine lets go of a context some time after the build.
-        let mut cleaned = String::new();
-        eventually("the engine removes all of the plan", || {
-            let run = project.command(&["clean", "--only", "cache", "--force"]).output().unwrap();
-            let said = String::from_utf8_lossy(&run.stdout).into_owned();
-            cleaned += said.split("\nKEEP").next().unwrap();
-            run.status.success().then_some(())
-        });
+        let cleaned = project.clean(&["--only", "cache"]);
         project.write("f", "4");
         build(&project, &[]);
         // On base images that were loaded the containerd store's cache cannot be removed in part, and on a busy engine it is

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
-use super::Engine;
+use super::{Engine, eventually};
 
 /// A throw-away project on one engine. Its images are removed when it is dropped.
 pub struct Project {
@@ -78,6 +78,19 @@ impl Project {
     /// The same, for assertions on its output and exit code.
     pub fn run(&self, args: &[&str]) -> assert_cmd::assert::Assert {
         assert_cmd::Command::from_std(self.command(args)).assert()
+    }
+
+    /// Runs `clean --force` until it has removed all of its plan: a busy engine lets go of what a build had some time after
+    /// it, and tests that build at the same time share what is sent for a Dockerfile. Returns what all runs said that they remove.
+    pub fn clean(&self, args: &[&str]) -> String {
+        let mut printed = String::new();
+        eventually("the engine removes all of the plan", || {
+            let run = self.command(&[&["clean", "--force"], args].concat()).output().unwrap();
+            let said = String::from_utf8_lossy(&run.stdout);
+            printed += said.split("\nKEEP").next().unwrap_or_default();
+            run.status.success().then_some(())
+        });
+        printed
     }
 
     /// Debian's docker CLI in the project's folder: the oracle.
