@@ -35,7 +35,7 @@ impl Mount {
     }
 
     /// Has the engine wait for whoever holds the mount, rather than make another one. Builds that come meanwhile get another
-    /// one, so this is for mounts in which there is nothing. How a mount is shared is no part of its name.
+    /// one, so this is for mounts in which there is nothing. The name of a mount does not say how it is shared.
     pub fn wait_for_it(&mut self) {
         if self.sharing == Sharing::Shared {
             self.sharing = Sharing::Locked;

@@ -1,8 +1,9 @@
 //! Moves what is in cache mounts, from within a step of a build.
 //!
-//! `mover SOCKET NAME DIR...` has one process for each directory; the name tells steps apart in an engine's records. Each connects to the socket, which leads to whoever asked
-//! for the step, says which directory it has, and then does what it is told: list entries, send them with their contents,
-//! or take new ones. It ends with code 9, never 0: an engine keeps nothing of a step that failed.
+//! `mover SOCKET NAME DIR...` has one process for each directory; the name tells steps apart in an engine's records. Each
+//! connects to the socket, which leads to whoever asked for the step, says which directory it has, and then does what it is
+//! told: list entries, send them with their contents, or take new ones. It ends with code 9, never 0: an engine keeps nothing
+//! of a step that failed.
 //!
 //! What it takes is unpacked beside what is there and exchanged at once when all of it has come (`unpack.rs`). The
 //! protocol stands in `src/buildkit/mover/protocol.rs`.

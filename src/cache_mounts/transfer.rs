@@ -39,8 +39,6 @@ const ATTEMPTS: usize = 3;
 pub struct Site<'a> {
     /// How it is reached.
     pub connector: &'a Connector,
-    /// The same.
-    pub engine: &'a Engine,
     /// Places of the mounts that it has.
     pub there: &'a BTreeSet<String>,
     /// The kernel's name of its machine.
@@ -240,13 +238,14 @@ impl Site<'_> {
             return doubled;
         }
         // Whoever cannot ask knows of nothing.
-        let records = self.engine.cache_records().await.unwrap_or_default();
+        let engine = Engine::new(self.connector);
+        let records = engine.cache_records().await.unwrap_or_default();
         for (mount, doubled) in mounts.iter().zip(&mut doubled).filter(|(mount, _)| is_there(mount))
         {
             let is_made =
                 |it: &&CacheRecord| mover::is_made_by(&it.description, name, &mount.mount);
             if let Some(made) = records.iter().find(is_made) {
-                *doubled = Some(self.engine.take_back(&[made]).await);
+                *doubled = Some(engine.take_back(&[made]).await);
             }
         }
         doubled

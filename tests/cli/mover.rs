@@ -3,17 +3,24 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// Longer than the program waits for anybody.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn start(socket: &Path, dir: &Path) -> Child {
+/// The program with two mounts, and the socket that it connects to.
+fn start() -> (TempDir, UnixListener, Child) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
     let program =
         format!("{}/helpers/mover-{}", env!("CARGO_MANIFEST_DIR"), std::env::consts::ARCH);
-    Command::new(program).arg(socket).arg("name").args([dir, dir]).spawn().unwrap()
+    let mut command = Command::new(program);
+    let child = command.arg(socket).arg("name").args([dir.path(), dir.path()]).spawn().unwrap();
+    (dir, listener, child)
 }
 
 fn end(mut child: Child) -> i32 {
@@ -30,11 +37,8 @@ fn end(mut child: Child) -> i32 {
 
 #[test]
 fn whoever_is_not_heard_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let address = dir.path().join("socket");
-    let listener = UnixListener::bind(&address).unwrap();
-    let child = start(&address, dir.path());
-    // Two mounts: one connection is taken, the other one waits in the queue, as it does when a session has gone.
+    let (_dir, listener, child) = start();
+    // One connection is taken, the other one waits in the queue, as it does when a session has gone.
     let (mut taken, _) = listener.accept().unwrap();
     taken.write_all(b"h").unwrap();
     let mut said = [0; 9];
@@ -47,10 +51,7 @@ fn whoever_is_not_heard_ends() {
 
 #[test]
 fn whoever_is_heard_may_wait() {
-    let dir = tempfile::tempdir().unwrap();
-    let address = dir.path().join("socket");
-    let listener = UnixListener::bind(&address).unwrap();
-    let child = start(&address, dir.path());
+    let (_dir, listener, child) = start();
     let lines: Vec<_> = (0..2).map(|_| listener.accept().unwrap().0).collect();
     lines.iter().for_each(|mut line| line.write_all(b"h").unwrap());
     // Longer than it waits to be heard.

@@ -1,7 +1,8 @@
 //! What is asked of the step, and what it answers. The other side is `helpers/mover`.
 //!
-//! The step hears `h` when its connection has been taken, and says `d2m1`, the number of its mount and `k`, or `e` and why not. Then it is told: `L` lists, `S` lists
-//! and sends contents, `P` the same with contents of some files only, `R` takes entries, `Q` ends. Entries end with `z`.
+//! The step hears `h` when its connection has been taken, and says `d2m1`, the number of its mount and `k`, or `e` and why
+//! not. Then it is told: `L` lists, `S` lists and sends contents, `P` the same with contents of some files only, `R` takes
+//! entries, `Q` ends. Entries end with `z`.
 
 use std::io;
 

@@ -34,7 +34,6 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 /// What services ask for, and what the engine has.
 pub(super) struct Mounts {
     pub(super) engine: EngineFacts,
-    client: Engine,
     /// Places of mounts that it has.
     there: BTreeSet<String>,
     /// The project's.
@@ -61,8 +60,8 @@ impl Mounts {
         let targets = app.targets(&files, options)?.targets;
         let known = usage::services(Some(&files), &app.environment.working_dir)?;
         let connector = app.connector()?;
-        let client = Engine::new(connector);
-        let asked = async { tokio::try_join!(client.facts(), client.cache_records()) };
+        let engine = Engine::new(connector);
+        let asked = async { tokio::try_join!(engine.facts(), engine.cache_records()) };
         let (facts, records) = or_interrupt(app, asked).await?;
         let Some(architecture) = mover::go_name(&facts.architecture) else {
             let message = format!("cannot look into cache mounts on {:?}", facts.architecture);
@@ -76,7 +75,6 @@ impl Mounts {
         let name = files.name.clone();
         let mut looked = Self {
             engine: facts,
-            client,
             there: BTreeSet::new(),
             name,
             mounts,
@@ -93,7 +91,7 @@ impl Mounts {
             || (only_reads && looked.has_absent() && since.elapsed() < NEWS)
         {
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            let now = or_interrupt(app, looked.client.cache_records()).await?;
+            let now = or_interrupt(app, engine.cache_records()).await?;
             looked.earlier = Some(std::mem::replace(&mut looked.records, now));
         }
         looked.know_those_there();
@@ -143,7 +141,6 @@ impl Mounts {
     pub(super) fn site<'a>(&'a self, app: &'a App) -> Result<Site<'a>, CommandError> {
         Ok(Site {
             connector: app.connector()?,
-            engine: &self.client,
             there: &self.there,
             architecture: &self.engine.architecture,
             cancel: app.interrupt.token(),
