@@ -159,7 +159,7 @@ impl Engine {
         let names: Vec<String> = parts.iter().map(Part::to_string).collect();
         let operation = format!("measure {}", names.join(", "));
         let body = settled(About::All, || self.http().send(Method::GET, &operation, path)).await?;
-        DiskUsage::from_json(&body).map_err(failed(operation))
+        DiskUsage::read(parts, &body).map_err(failed(operation))
     }
 }
 

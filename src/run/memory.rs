@@ -165,34 +165,67 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Asks `engine`. What it does not tell is not known.
+    /// Asks `engine`. What it does not tell soon is not known.
     pub(super) async fn by(engine: &Engine) -> Self {
-        let Ok((facts, time)) = engine.facts_and_time().await else { return Self::default() };
-        let pruned = match time {
-            Some(now) => timeout(PATIENCE / 2, engine.last_prune(now)).await,
-            None => Ok(Ok(None)),
-        };
-        let pruned = pruned.ok().and_then(Result::ok).flatten();
-        let samples_resources = facts.cgroup_version == "2";
-        Self { engine: info(facts), pruned, samples_resources, ..Self::default() }
+        match ask(engine).0.await {
+            Ok(answers) => answers.within(PATIENCE / 2).await,
+            Err(_) => Self::default(),
+        }
     }
 }
 
+/// Questions that an engine answers while it builds.
+pub(super) struct Asked(JoinHandle<Answers>);
+
+/// What it is, and when its build cache was pruned last: it may be long in telling the second.
+struct Answers {
+    facts: Option<EngineFacts>,
+    pruned: Option<JoinHandle<Option<Timestamp>>>,
+}
+
 /// Asks the engine while it builds.
-pub(super) fn ask(engine: &Engine) -> JoinHandle<Told> {
+pub(super) fn ask(engine: &Engine) -> Asked {
     let engine = engine.clone();
-    tokio::spawn(async move { Told::by(&engine).await })
+    Asked(tokio::spawn(async move {
+        let Ok((facts, time)) = engine.facts_and_time().await else {
+            return Answers { facts: None, pruned: None };
+        };
+        let pruned = time
+            .map(|now| tokio::spawn(async move { engine.last_prune(now).await.ok().flatten() }));
+        Answers { facts: Some(facts), pruned }
+    }))
 }
 
 /// What it said; nothing where it still has not answered some time after the end of the build.
 ///
 /// It is worth a moment: only with the engine's id is it proven later whose the images are that
 /// this build made. A busy engine can build from its cache before it has answered.
-pub(super) async fn told(asked: JoinHandle<Told>) -> Told {
+pub(super) async fn told(Asked(asked): Asked) -> Told {
     let stop = asked.abort_handle();
     let said = timeout(PATIENCE, asked).await;
     stop.abort();
-    said.ok().and_then(Result::ok).unwrap_or_default()
+    match said.ok().and_then(Result::ok) {
+        Some(answers) => answers.within(PATIENCE / 2).await,
+        None => Told::default(),
+    }
+}
+
+impl Answers {
+    /// What it said, the prune only if it says that within `patience`.
+    async fn within(self, patience: Duration) -> Told {
+        let Some(facts) = self.facts else { return Told::default() };
+        let pruned = match self.pruned {
+            Some(asked) => {
+                let stop = asked.abort_handle();
+                let said = timeout(patience, asked).await;
+                stop.abort();
+                said.ok().and_then(Result::ok).flatten()
+            }
+            None => None,
+        };
+        let samples_resources = facts.cgroup_version == "2";
+        Told { engine: info(facts), pruned, samples_resources, ..Told::default() }
+    }
 }
 
 /// The engine as it is remembered.
@@ -205,24 +238,50 @@ fn info(facts: EngineFacts) -> EngineInfo {
 mod tests {
     use super::*;
 
-    fn answer(after: Duration) -> JoinHandle<Told> {
-        tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            let engine = EngineInfo { id: "GHK2".to_owned(), ..EngineInfo::default() };
-            Told { engine, ..Told::default() }
-        })
+    /// An engine that says what it is after `facts`, and when it was pruned so much later.
+    fn answer(facts: Duration, pruned: Duration) -> Asked {
+        Asked(tokio::spawn(async move {
+            tokio::time::sleep(facts).await;
+            let facts = EngineFacts {
+                id: "GHK2".to_owned(),
+                ..EngineFacts::of_tests(crate::inventory::Store::GraphDriver)
+            };
+            let pruned = tokio::spawn(async move {
+                tokio::time::sleep(pruned).await;
+                Some(Timestamp::UNIX_EPOCH)
+            });
+            Answers { facts: Some(facts), pruned: Some(pruned) }
+        }))
     }
+
+    const NEVER: Duration = Duration::from_secs(3600);
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_answers_after_a_short_build_is_known() {
-        assert_eq!(told(answer(Duration::ZERO)).await.engine.id, "GHK2");
-        assert_eq!(told(answer(Duration::from_millis(1500))).await.engine.id, "GHK2");
+        for after in [Duration::ZERO, Duration::from_millis(1500)] {
+            let told = told(answer(after, after / 2)).await;
+            assert_eq!(told.engine.id, "GHK2");
+            assert_eq!(told.pruned, Some(Timestamp::UNIX_EPOCH));
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_never_answers_holds_nobody_up() {
         let start = tokio::time::Instant::now();
-        assert_eq!(told(answer(Duration::from_secs(3600))).await.engine.id, "");
+        assert_eq!(told(answer(NEVER, NEVER)).await.engine.id, "");
         assert_eq!(start.elapsed(), PATIENCE);
+        let known = told(answer(Duration::ZERO, NEVER)).await;
+        assert_eq!((known.engine.id.as_str(), known.pruned), ("GHK2", None));
+        assert_eq!(start.elapsed(), PATIENCE * 3 / 2);
+    }
+
+    /// The time of the build is time to answer.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_during_a_long_build_is_known() {
+        let asked = answer(Duration::from_secs(1), Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(told(asked).await.pruned, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -12,9 +12,10 @@ use std::thread;
 use doc2md_docker::inventory::Inventory;
 use serde_json::Value;
 
-use crate::clean::ran;
 use crate::clean_alone::{ENGINES, inventory, on_private_engines};
-use crate::support::{BUSYBOX, PrivateEngine, Project, Registry, eventually, in_short, text};
+use crate::support::{
+    BUSYBOX, Chance, PrivateEngine, Project, Registry, eventually, in_short, text,
+};
 
 /// Pairs on each engine, others on each.
 const PAIRS: u64 = 5;
@@ -22,23 +23,6 @@ const PAIRS: u64 = 5;
 const AT_ONCE: usize = 3;
 /// Label of a project.
 const LABEL: &str = "com.docker.compose.project";
-
-/// SplitMix64: the same seed gives the same pair everywhere.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
-}
 
 /// Instructions of one stage, some of them the same in both projects of a pair.
 fn instructions(chance: &mut Chance, pair: &str, name: &str) -> String {
@@ -231,7 +215,7 @@ fn pair(engine: &PrivateEngine, base: &str, seed: u64) -> Cache {
         before.iter().filter(|(text, count)| left(text) < **count).map(|(text, _)| text).collect();
     assert_eq!(gone, [""; 0], "{args:?} {done:#}");
     if labelled {
-        assert_eq!(ran(&theirs), [""; 0], "{args:?} {done:#}");
+        assert_eq!(theirs.ran(), BTreeSet::new(), "{args:?} {done:#}");
     } else {
         let again =
             theirs.docker(&["buildx", "build", "--progress", "plain", "."]).output().unwrap();

@@ -145,7 +145,7 @@ fn a_cancel_waits_for_what_starts_until_the_engine_says_it_need_not() {
     let mut random = seed();
     let nap = nap(&mut random);
     let engine = engine("26.1");
-    let slow = SlowSocket::new(engine.socket(), "/version", Duration::from_secs(600));
+    let slow = SlowSocket::new(engine.socket(), &["/version"], Duration::from_secs(600));
     let project = sleepers(&engine, nap);
     let host = format!("unix://{}", slow.path().display());
     for round in 0..6 {

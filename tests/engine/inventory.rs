@@ -195,7 +195,7 @@ fn an_engine_that_measures_slowly_still_gives_its_lists() {
         let project = project(engine);
         let image = format!("{}-app:latest", project.name());
         let slow =
-            support::SlowSocket::new(engine.socket(), "/system/df", Duration::from_secs(600));
+            support::SlowSocket::new(engine.socket(), support::MEASURING, Duration::from_secs(600));
         let seen = inventory(slow.path(), Duration::from_secs(20));
         for part in [Part::Images, Part::Containers, Part::Volumes] {
             assert_eq!(seen.gap(part).unwrap().lost, Lost::Sizes, "{}: {part}", engine.name);
@@ -209,7 +209,7 @@ fn an_engine_that_measures_slowly_still_gives_its_lists() {
 #[test]
 fn an_engine_that_says_nothing_but_its_version_is_an_error() {
     let engine = support::engine("28.5");
-    let slow = support::SlowSocket::new(engine.socket(), "/v1.", Duration::from_secs(600));
+    let slow = support::SlowSocket::new(engine.socket(), &["/v1."], Duration::from_secs(600));
     let client = Engine::new(&Connector::unix(slow.path()));
     let error = block_on(client.inventory(Duration::from_secs(1))).unwrap_err();
     assert!(error.to_string().contains("no answer within 1s"), "{error}");

@@ -11,8 +11,7 @@ use std::process::{Command, Output};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::clean_by_chance::Chance;
-use crate::support::{BUSYBOX, Engine, GitServer, Project, engine, on_every_engine, text};
+use crate::support::{BUSYBOX, Chance, Engine, GitServer, Project, engine, on_every_engine, text};
 
 /// Random projects on each engine.
 const ROUNDS: u64 = 2;

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use assert_cmd::assert::Assert;
 
+use crate::quiet::up_to_date::{command, make_image, project, says_up_to_date};
 use crate::support::{Engine, Project, on_every_engine, text};
-use crate::up_to_date::{command, make_image, project, says_up_to_date};
 
 const ROUNDS: u64 = 12;
 /// As far as clocks of machines that write files are wrong.

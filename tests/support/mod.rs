@@ -8,6 +8,7 @@
 pub mod browser;
 mod buildkit_stand_in;
 mod certificates;
+mod chance;
 mod counted_socket;
 mod engine;
 mod git_server;
@@ -23,6 +24,7 @@ mod watched_socket;
 
 pub use buildkit_stand_in::BuildkitStandIn;
 pub use certificates::Authority;
+pub use chance::Chance;
 pub use counted_socket::CountedSocket;
 pub use engine::{
     Engine, engine, engines, install_compose, on_engines_where_prunes_matter, on_every_engine,
@@ -33,7 +35,7 @@ pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};
 pub use side_by_side::{in_short, side_by_side};
-pub use slow_socket::SlowSocket;
+pub use slow_socket::{MEASURING, SlowSocket};
 pub use wait::{eventually, eventually_or_why};
 pub use watched_socket::watched_socket;
 

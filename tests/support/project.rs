@@ -1,9 +1,11 @@
 //! A project of its own for each test: a folder, a unique name, and the binary under test with a clean environment.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Engine, eventually};
@@ -57,7 +59,7 @@ impl Project {
     }
 
     /// The binary under test, in the project's folder, against its engine, with nothing else in the environment: builds
-    /// are solved, also where nothing has changed. What is left out otherwise is for `tests/engine/up_to_date.rs`.
+    /// are solved, also where nothing has changed. What is left out otherwise is for `tests/engine/quiet/up_to_date.rs`.
     pub fn command(&self, args: &[&str]) -> Command {
         // Signals as in the foreground: whatever started the tests in the background may ignore some.
         let mut command = Command::new("env");
@@ -91,6 +93,25 @@ impl Project {
             run.status.success().then_some(())
         });
         printed
+    }
+
+    /// Builds, and returns the names of the instructions that ran instead of coming from the cache.
+    pub fn ran(&self) -> BTreeSet<String> {
+        let built = self.run(&["build", "--progress", "rawjson"]).success();
+        let output = built.get_output();
+        let text = [&output.stderr[..], &output.stdout].concat();
+        let is_run = |vertex: &&Value| {
+            let name = vertex["name"].as_str().unwrap_or_default();
+            let is_instruction = [" RUN ", " COPY "].iter().any(|word| name.contains(word));
+            is_instruction && !vertex["completed"].is_null() && vertex["cached"] != true
+        };
+        let lines = text.split(|byte| *byte == b'\n');
+        let statuses = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        statuses
+            .flat_map(|status| status["vertexes"].as_array().cloned().unwrap_or_default())
+            .filter(|vertex| is_run(&vertex))
+            .map(|vertex| vertex["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Debian's docker CLI in the project's folder: the oracle.

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// A unix socket in front of an engine. Requests whose path contains a word wait before they are passed on,
+/// What the paths of requests contain that have an engine measure.
+pub const MEASURING: &[&str] = &["/system/df", "size=true"];
+
+/// A unix socket in front of an engine. Requests whose path contains one of some words wait before they are passed on,
 /// until the time is over or the socket is dropped.
 pub struct SlowSocket {
     path: PathBuf,
@@ -18,18 +21,18 @@ pub struct SlowSocket {
 }
 
 impl SlowSocket {
-    /// In front of the engine at `engine`: requests with `word` in their first line wait for `delay`.
-    pub fn new(engine: &Path, word: &str, delay: Duration) -> Self {
+    /// In front of the engine at `engine`: requests with one of `words` in their first line wait for `delay`.
+    pub fn new(engine: &Path, words: &'static [&'static str], delay: Duration) -> Self {
         let folder = TempDir::with_prefix("d2m-slow-").unwrap();
         let path = folder.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         let (release, released) = channel();
         let released = Arc::new(Mutex::new(released));
-        let (engine, word) = (engine.to_owned(), word.to_owned());
+        let engine = engine.to_owned();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let (engine, word, released) = (engine.clone(), word.clone(), released.clone());
-                std::thread::spawn(move || pass_on(client, &engine, &word, delay, &released));
+                let (engine, released) = (engine.clone(), released.clone());
+                std::thread::spawn(move || pass_on(client, &engine, words, delay, &released));
             }
         });
         Self { path, _release: release, _folder: folder }
@@ -45,7 +48,7 @@ impl SlowSocket {
 fn pass_on(
     mut client: UnixStream,
     engine: &Path,
-    word: &str,
+    words: &[&str],
     delay: Duration,
     released: &Mutex<Receiver<()>>,
 ) {
@@ -66,7 +69,8 @@ fn pass_on(
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let sent = &buffer[..count];
         let line = sent.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        if line.starts_with(b"GET ") && String::from_utf8_lossy(line).contains(word) {
+        let line = String::from_utf8_lossy(line);
+        if line.starts_with("GET ") && words.iter().any(|word| line.contains(word)) {
             // Ends at once when the test drops the socket.
             let _ = released.lock().unwrap().recv_timeout(delay);
         }

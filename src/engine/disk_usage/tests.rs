@@ -90,6 +90,23 @@ fn an_engine_that_holds_nothing_is_understood() {
     }
 }
 
+/// The list of containers is their part of the answer.
+#[test]
+fn containers_that_were_listed_are_the_same_as_those_of_the_answer() {
+    for (engine, answer) in RECORDED {
+        let all: Value = serde_json::from_str(answer).unwrap();
+        let listed = all["Containers"].to_string();
+        let alone = DiskUsage::read(&[Part::Containers], listed.as_bytes()).unwrap();
+        let among = DiskUsage::from_json(answer.as_bytes()).unwrap();
+        assert!(!alone.containers.is_empty(), "{engine}");
+        assert_eq!(
+            format!("{:?}", alone.containers),
+            format!("{:?}", among.containers),
+            "{engine}"
+        );
+    }
+}
+
 #[test]
 fn each_version_is_asked_in_its_own_way() {
     let asked = |minor| {
@@ -97,6 +114,7 @@ fn each_version_is_asked_in_its_own_way() {
     };
     assert_eq!(asked(41), ["/system/df"]);
     assert_eq!(questions(ApiVersion::v1(41))[0].1.len(), 4);
+    assert_eq!(asked(45)[1], "/containers/json?all=true&size=true");
     assert_eq!(asked(45)[3], "/system/df?type=build-cache");
     assert_eq!(asked(52)[3], "/system/df?type=build-cache&verbose=1");
     assert_eq!(questions(ApiVersion::v1(55))[0].1, [Part::Images]);

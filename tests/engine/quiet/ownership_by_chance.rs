@@ -8,10 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::clean::ran;
-use crate::clean_by_chance::Chance;
-use crate::ownership::{Owned, anonymous, build_on, compose, has, run};
-use crate::support::{BUSYBOX, Engine, Project, in_short, on_every_engine};
+use crate::quiet::ownership::{Owned, anonymous, build_on, compose, has, run};
+use crate::support::{BUSYBOX, Chance, Engine, Project, in_short, on_every_engine};
 
 /// Rounds on each engine.
 const ROUNDS: u64 = 2;
@@ -218,7 +216,7 @@ fn round(engine: &Engine, seed: u64) {
     let lost: Vec<&String> = model.stays.iter().filter(|thing| !is_there(thing)).collect();
     let left: Vec<&String> = model.goes.iter().filter(|thing| is_there(thing)).collect();
     assert!(lost.is_empty() && left.is_empty(), "lost {lost:?}, left {left:?}: {done:#}");
-    assert_eq!(ran(&other), [""; 0], "the other project builds from its cache: {done:#}");
+    assert_eq!(other.ran(), BTreeSet::new(), "the other project builds from its cache: {done:#}");
     for image in images {
         drop(engine.docker(&["image", "rm", "-f", &image]).output());
     }

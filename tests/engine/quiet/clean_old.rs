@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::clean::ran;
 use crate::clean_alone::{apart_from_looks, inventory, json, on_private_engines};
-use crate::clean_by_chance::{Chance, base};
-use crate::support::{BUSYBOX, Engine, PrivateEngine, Project, Registry, on_every_engine};
+use crate::clean_by_chance::base;
+use crate::support::{BUSYBOX, Chance, Engine, PrivateEngine, Project, Registry, on_every_engine};
 
 /// A stage that is in the image by one file, a step before the file that changes, and one after it. What is its own
 /// says `name`, what two projects of the same `shared` have in common says that.
@@ -59,7 +58,7 @@ fn keeps_what_is_current(project: &Project) -> Value {
     let gone: BTreeSet<String> = before.difference(&after).cloned().collect();
     assert!(gone.is_subset(&removed(&done)), "what is not in the plan went: {gone:?} {done:#}");
     assert!(removed(&done).is_disjoint(&after), "{done:#}");
-    assert_eq!(ran(project), [""; 0], "{}: {done:#}", project.engine().name);
+    assert_eq!(project.ran(), BTreeSet::new(), "{}: {done:#}", project.engine().name);
     done
 }
 
@@ -101,7 +100,7 @@ fn what_an_edit_left_goes_and_the_build_after_it_is_cached() {
             own.engine().docker_ok(&["image", "inspect", &format!("{}-app", theirs.name())]),
             theirs_before
         );
-        assert_eq!(ran(&theirs), [""; 0], "{}", own.engine().name);
+        assert_eq!(theirs.ran(), BTreeSet::new(), "{}", own.engine().name);
         // Nothing is left to do, and what is kept says why.
         let again = json(&ours, &["--old", "--force"]);
         assert_eq!(removed(&again), BTreeSet::new(), "{again:#}");
@@ -109,7 +108,7 @@ fn what_an_edit_left_goes_and_the_build_after_it_is_cached() {
         assert!(kept.iter().any(|item| item["reason"] == "current: it has a name"), "{again:#}");
         // What was current before comes back: the engine has no choice but to run it.
         version(&ours, "one", "one");
-        assert!(!ran(&ours).is_empty(), "{}", own.engine().name);
+        assert!(!ours.ran().is_empty(), "{}", own.engine().name);
         keeps_what_is_current(&ours);
     });
 }

@@ -11,7 +11,7 @@ use doc2md_docker::usage::{add_shared, wanted};
 use serde_json::Value;
 
 use crate::support::{
-    BUSYBOX, Engine, PrivateEngine, Project, SlowSocket, engine, on_every_engine,
+    BUSYBOX, Engine, MEASURING, PrivateEngine, Project, SlowSocket, engine, on_every_engine,
 };
 
 /// The engine's own answer.
@@ -102,7 +102,7 @@ fn sizes_are_those_of_inspect_history_and_df() {
             "-c",
             script,
         ]);
-        // As the engine says: what is measured inside of cache mounts is tests/engine/measure.rs's.
+        // As the engine says: what is measured inside of cache mounts is tests/engine/quiet/measure.rs's.
         let told = stats(&project, &["-v", "--measure=never"]);
         let df = get(engine, "/system/df");
         let at = &engine.name;
@@ -254,7 +254,7 @@ fn a_slow_engine_gives_a_partial_table_and_a_note() {
     on_every_engine(|engine| {
         let project = project(engine);
         project.run(&["build", "api"]).success();
-        let slow = SlowSocket::new(engine.socket(), "/system/df", Duration::from_secs(600));
+        let slow = SlowSocket::new(engine.socket(), MEASURING, Duration::from_secs(600));
         let host = format!("unix://{}", slow.path().display());
         let output = project.run(&["stats", "-H", &host, "--timeout", "20s"]).success();
         let output = output.get_output().clone();

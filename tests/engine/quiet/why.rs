@@ -263,7 +263,7 @@ fn a_build_tells_its_causes_and_why_the_whole_story() {
     assert_eq!(report["schema"], json!("doc2md-docker/why/v1"));
 }
 
-/// The engine remembers that build cache was pruned, and not by whom: also what tests beside this one prune.
+/// The engine remembers that build cache was pruned, and not by whom.
 #[test]
 fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
     on_engines_where_prunes_matter(|engine| {
@@ -301,7 +301,17 @@ fn a_prune_by_others_is_told_where_a_result_is_gone_and_where_a_step_is_slow() {
         assert_eq!(
             (&slow["kind"], &slow["lost"]),
             (&json!("cache-mount"), &json!("pruned")),
-            "{told}"
+            "{told}\n{:#}\n{}",
+            why(),
+            engine.docker_ok(&[
+                "events",
+                "--since",
+                "10m",
+                "--until",
+                "0s",
+                "--filter",
+                "type=builder"
+            ])
         );
         assert_eq!((&slow["id"], &slow["mount"]), (&json!(name), &json!("/c")));
         assert_eq!(slow["certain"], json!(false));
