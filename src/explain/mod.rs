@@ -121,20 +121,31 @@ impl Target {
 
     /// The step that made the one at `index` run, by whatever many steps in between: itself, where it is the first that ran.
     pub fn root(&self, index: usize) -> usize {
-        let mut at = index;
-        // A cause stands before its effect, so this ends; a graph that says otherwise must not keep us.
-        for _ in 0..self.steps.len() {
-            let cause = self.steps.get(at).and_then(|step| step.cause.as_ref());
+        self.down_from(index).last().unwrap_or(index)
+    }
+
+    /// Whether the step at `index` would run only if what another stage makes differs from what it made before. Of a step
+    /// that has run this is known.
+    pub fn may_come_from_the_cache(&self, index: usize) -> bool {
+        let copies = |step: usize| {
+            let cause = self.steps.get(step).and_then(|step| step.cause.as_ref());
+            cause.is_some_and(|it| matches!(it.reason, Reason::Stage { .. }) && !it.certain)
+        };
+        self.down_from(index).any(copies)
+    }
+
+    /// The step at `index`, the one that made it run, and so on.
+    fn down_from(&self, index: usize) -> impl Iterator<Item = usize> {
+        let below = |at: &usize| {
+            let cause = self.steps.get(*at).and_then(|step| step.cause.as_ref());
             let below = cause.and_then(|cause| cause.reason.because_of_step());
             // One that came from the cache may be another one than before, too.
             let ran =
                 |step: &usize| self.steps.get(*step).is_some_and(|it| it.cached == Some(false));
-            match below.filter(ran) {
-                Some(step) => at = step,
-                None => break,
-            }
-        }
-        at
+            below.filter(ran)
+        };
+        // A cause stands before its effect, so this ends; a graph that says otherwise must not keep us.
+        std::iter::successors(Some(index), below).take(self.steps.len() + 1)
     }
 }
 

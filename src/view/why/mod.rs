@@ -116,11 +116,13 @@ fn lines(target: &Target, words: &Words, columns: usize) -> String {
             _ => format!("{bold}{name}{bold:#}: {nothing}, {cached} of {all} from the cache\n"),
         };
     }
-    let ran: usize = chains.iter().map(|chain| 1 + chain.rest.len()).sum();
+    let may: usize = chains.iter().map(|chain| chain.doubtful).sum();
+    let ran = chains.iter().map(|chain| 1 + chain.rest.len()).sum::<usize>() - may;
     let seconds = chains.iter().map(Chain::seconds).sum();
     let took = words.took(seconds).map_or_else(String::new, |took| format!(", {took}"));
     let (all, some) = (counted(all, "step"), words.some);
-    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} {some}{took}\n");
+    let may = if may > 0 { format!(" and {may} may") } else { String::new() };
+    let mut text = format!("{bold}{name}{bold:#}: {ran} of {all} {some}{may}{took}\n");
     for chain in chains {
         let step = chain.first;
         let place = place(step).map(|place| format!("{place}  ")).unwrap_or_default();
@@ -324,6 +326,37 @@ mod tests {
     fn causes_in_words() {
         let explanation = Explanation { advice: Vec::new(), ..every_cause() };
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&explanation, 200)).to_string());
+    }
+
+    /// What a stage makes anew may be what it made before.
+    #[test]
+    fn what_may_come_from_the_cache_is_told_apart() {
+        let ran = |name: &str| step(name, StepResult::Ran, 1.0);
+        let names = ["[make 2/2] RUN make", "[stage-1 2/4] COPY --from=make /x /x"];
+        let names = names.into_iter().chain(["[stage-1 3/4] RUN x", "[stage-1 4/4] RUN y"]);
+        let entry = build(2, Outcome::Succeeded, names.map(ran).collect());
+        let mut explanation = explain(&entry, &[]);
+        explanation.build = None;
+        let reasons = [
+            (Reason::Requested, true),
+            (Reason::Stage { because_of_step: 0 }, false),
+            (Reason::EarlierStep { because_of_step: 1 }, false),
+            (Reason::EarlierStep { because_of_step: 0 }, true),
+        ];
+        let steps = &mut explanation.targets[0].steps;
+        for (step, (reason, certain)) in steps.iter_mut().zip(reasons) {
+            step.cause = Some(Cause { reason, certain });
+        }
+        let told = |it: &Explanation| anstream::adapter::strip_str(&text(it, 100)).to_string();
+        insta::assert_snapshot!(told(&explanation), @"
+        api: 2 of 4 steps would run and 2 may, last time 4.0s
+          Dockerfile:2  RUN make  1.0s
+              because the cache was not to be read
+              1 step would follow and 2 may, last time 3.0s
+        ");
+        explanation.targets[0].steps.truncate(3);
+        let all_but_the_first_may = told(&explanation);
+        assert!(all_but_the_first_may.contains("2 steps may follow"), "{all_but_the_first_may}");
     }
 
     #[test]
