@@ -14,7 +14,7 @@ fn project(engine: &Engine) -> Project {
             "FROM {BUSYBOX}\nRUN head -c 3000000 /dev/urandom > /runtime; echo {name}\n\
              COPY data /\n\
              RUN --mount=type=cache,id={name},target=/c \
-             if [ ! -e /c/full ]; then sleep 3; head -c 5000000 /dev/urandom > /c/full; fi; {own}\n"
+             if [ ! -e /c/full ]; then sleep 3; new=$(mktemp -p /c); head -c 5000000 /dev/urandom > $new; mv $new /c/full; fi; {own}\n"
         )
     };
     project

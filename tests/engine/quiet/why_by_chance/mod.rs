@@ -1,6 +1,8 @@
-//! A catalogue of changes of a generated project, and random ones: what is foreseen is what the next build does, and causes that are certain are true.
+//! A catalogue of changes of a generated project, and random ones: what is foreseen is what the next build does, and causes
+//! that are certain are true.
 //!
-//! `DOC2MD_WHY_CATALOGUE=1` makes every change of the catalogue on each engine, `DOC2MD_WHY_ROUNDS=100` that many random ones on each engine, `DOC2MD_WHY_SEED=N` the ones of a run again.
+//! `DOC2MD_WHY_CATALOGUE=1` makes every change of the catalogue on each engine. `DOC2MD_WHY_ROUNDS=100` makes that many
+//! random ones on each, `DOC2MD_WHY_SEED=N` the ones of a run again.
 
 mod world;
 
