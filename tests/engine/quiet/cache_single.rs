@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::cache::{ODD, TELL, next, project, statuses, step, tar};
+use crate::quiet::cache::{ODD, TELL, next, project, statuses, step, tar};
 use crate::support::{BUSYBOX, Engine, Project, on_every_engine, text};
 
 /// Runs a command on the engine; returns its exit code and all that it says.

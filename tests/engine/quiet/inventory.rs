@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{
-    self, BUSYBOX, Project, eventually, on_engines_where_prunes_matter, on_every_engine,
+    self, BUSYBOX, Project, eventually_or_why, on_engines_where_prunes_matter, on_every_engine,
 };
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -73,11 +73,13 @@ fn an_inventory_holds_what_the_docker_cli_shows() {
         };
         // While a build has a mount, or somebody's question for its size has, the engine says that it is empty; and
         // it learns some time after the build that a layer is in an image.
-        let seen = eventually("the engine knows of the image and has the mount to itself", || {
+        let what = "the engine knows of the image and has the mount to itself";
+        let seen = eventually_or_why(what, || {
             let seen = inventory(engine.socket(), LIMIT);
-            let is_settled = !mine(&seen, &CacheKind::CacheMount).in_use
-                && mine(&seen, &CacheKind::Regular).shared;
-            is_settled.then_some(seen)
+            let (held, layer) =
+                (mine(&seen, &CacheKind::CacheMount), mine(&seen, &CacheKind::Regular));
+            let is_settled = !held.in_use && layer.shared;
+            if is_settled { Ok(seen) } else { Err(format!("{held:#?}\n{layer:#?}")) }
         });
         let container_id = engine.docker_ok(&["inspect", "--format", "{{.Id}}", name]);
         engine.docker_ok(&["rm", name]);
