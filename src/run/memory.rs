@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -152,7 +153,7 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
 }
 
 /// What an engine says of itself and of its past.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// What it is.
     pub(super) engine: EngineInfo,
@@ -165,67 +166,48 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Asks `engine`. What it does not tell soon is not known.
+    /// Asks `engine`, however long it takes to say what it is.
     pub(super) async fn by(engine: &Engine) -> Self {
-        match ask(engine).0.await {
-            Ok(answers) => answers.within(PATIENCE / 2).await,
-            Err(_) => Self::default(),
-        }
+        let mut asked = ask(engine);
+        // One that says nothing at all has ended.
+        let _ = asked.told.changed().await;
+        told(asked).await
     }
 }
 
 /// Questions that an engine answers while it builds.
-pub(super) struct Asked(JoinHandle<Answers>);
-
-/// What it is, and when its build cache was pruned last: it may be long in telling the second.
-struct Answers {
-    facts: Option<EngineFacts>,
-    pruned: Option<JoinHandle<Option<Timestamp>>>,
+pub(super) struct Asked {
+    /// What it has said so far.
+    told: watch::Receiver<Told>,
+    asking: JoinHandle<()>,
 }
 
 /// Asks the engine while it builds.
 pub(super) fn ask(engine: &Engine) -> Asked {
     let engine = engine.clone();
-    Asked(tokio::spawn(async move {
-        let Ok((facts, time)) = engine.facts_and_time().await else {
-            return Answers { facts: None, pruned: None };
-        };
-        let pruned = time
-            .map(|now| tokio::spawn(async move { engine.last_prune(now).await.ok().flatten() }));
-        Answers { facts: Some(facts), pruned }
-    }))
+    let (said, told) = watch::channel(Told::default());
+    let asking = tokio::spawn(async move {
+        let Ok((facts, time)) = engine.facts_and_time().await else { return };
+        let samples_resources = facts.cgroup_version == "2";
+        let known = Told { engine: info(facts), samples_resources, ..Told::default() };
+        said.send_replace(known.clone());
+        let Some(now) = time else { return };
+        if let Ok(pruned) = engine.last_prune(now).await {
+            said.send_replace(Told { pruned, ..known });
+        }
+    });
+    Asked { told, asking }
 }
 
-/// What it said; nothing where it still has not answered some time after the end of the build.
+/// What it said; what it still has not answered some time after the end of the build is not known.
 ///
 /// It is worth a moment: only with the engine's id is it proven later whose the images are that
 /// this build made. A busy engine can build from its cache before it has answered.
-pub(super) async fn told(Asked(asked): Asked) -> Told {
-    let stop = asked.abort_handle();
-    let said = timeout(PATIENCE, asked).await;
-    stop.abort();
-    match said.ok().and_then(Result::ok) {
-        Some(answers) => answers.within(PATIENCE / 2).await,
-        None => Told::default(),
-    }
-}
-
-impl Answers {
-    /// What it said, the prune only if it says that within `patience`.
-    async fn within(self, patience: Duration) -> Told {
-        let Some(facts) = self.facts else { return Told::default() };
-        let pruned = match self.pruned {
-            Some(asked) => {
-                let stop = asked.abort_handle();
-                let said = timeout(patience, asked).await;
-                stop.abort();
-                said.ok().and_then(Result::ok).flatten()
-            }
-            None => None,
-        };
-        let samples_resources = facts.cgroup_version == "2";
-        Told { engine: info(facts), pruned, samples_resources, ..Told::default() }
-    }
+pub(super) async fn told(mut asked: Asked) -> Told {
+    // An end in time or not: what was said counts.
+    let _ = timeout(PATIENCE, &mut asked.asking).await;
+    asked.asking.abort();
+    asked.told.borrow().clone()
 }
 
 /// The engine as it is remembered.
@@ -240,25 +222,21 @@ mod tests {
 
     /// An engine that says what it is after `facts`, and when it was pruned so much later.
     fn answer(facts: Duration, pruned: Duration) -> Asked {
-        Asked(tokio::spawn(async move {
+        let (said, told) = watch::channel(Told::default());
+        let asking = tokio::spawn(async move {
             tokio::time::sleep(facts).await;
-            let facts = EngineFacts {
-                id: "GHK2".to_owned(),
-                ..EngineFacts::of_tests(crate::inventory::Store::GraphDriver)
-            };
-            let pruned = tokio::spawn(async move {
-                tokio::time::sleep(pruned).await;
-                Some(Timestamp::UNIX_EPOCH)
-            });
-            Answers { facts: Some(facts), pruned: Some(pruned) }
-        }))
+            said.send_modify(|told| told.engine.id = "GHK2".to_owned());
+            tokio::time::sleep(pruned).await;
+            said.send_modify(|told| told.pruned = Some(Timestamp::UNIX_EPOCH));
+        });
+        Asked { told, asking }
     }
 
     const NEVER: Duration = Duration::from_secs(3600);
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_answers_after_a_short_build_is_known() {
-        for after in [Duration::ZERO, Duration::from_millis(1500)] {
+        for after in [Duration::ZERO, Duration::from_millis(1200)] {
             let told = told(answer(after, after / 2)).await;
             assert_eq!(told.engine.id, "GHK2");
             assert_eq!(told.pruned, Some(Timestamp::UNIX_EPOCH));
@@ -272,7 +250,7 @@ mod tests {
         assert_eq!(start.elapsed(), PATIENCE);
         let known = told(answer(Duration::ZERO, NEVER)).await;
         assert_eq!((known.engine.id.as_str(), known.pruned), ("GHK2", None));
-        assert_eq!(start.elapsed(), PATIENCE * 3 / 2);
+        assert_eq!(start.elapsed(), PATIENCE * 2);
     }
 
     /// The time of the build is time to answer.

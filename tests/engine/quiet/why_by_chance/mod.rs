@@ -7,7 +7,6 @@
 mod world;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -160,9 +159,11 @@ fn first_build<'a>(project: &'a Project) -> World<'a> {
 /// What is foreseen after some edits, and what then is built.
 fn build(project: &Project, world: &mut World<'_>, edits: &[Edit]) -> (Steps, Steps) {
     world.write();
-    let flags: Vec<&str> = edits.iter().flat_map(|edit| edit.flags).copied().collect();
-    let foreseen = report(project, &[DRY_RUN, &flags].concat());
-    project.run(&[&["build"], &flags[..]].concat()).success();
+    // One build has the flags of one edit.
+    let flags = edits.iter().map(|edit| edit.flags).find(|flags| !flags.is_empty());
+    let flags = flags.unwrap_or_default();
+    let foreseen = report(project, &[DRY_RUN, flags].concat());
+    project.run(&[&["build"], flags].concat()).success();
     (foreseen, report(project, &["why", "--format", "json"]))
 }
 
@@ -178,12 +179,7 @@ fn edits(engine: &Engine, seed: u64, rounds: u64) -> Counts {
     let mut counts = Counts::default();
     for round in 0..rounds {
         let many = 1 + chance.next() % 3 / 2;
-        let mut edits: Vec<Edit> = (0..many).map(|_| world.edit(&mut chance)).collect();
-        // One build has the flags of one.
-        let asks = edits.iter().position(|edit| !edit.flags.is_empty());
-        for edit in edits.iter_mut().skip(asks.map_or(many as usize, |first| first + 1)) {
-            edit.flags = &[];
-        }
+        let edits: Vec<Edit> = (0..many).map(|_| world.edit(&mut chance)).collect();
         let (foreseen, built) = build(&project, &mut world, &edits);
         let (what, expected) = told(&edits);
         counts.add(&format!("{seed}.{round} {what}"), &foreseen, &built, &expected);
@@ -224,12 +220,12 @@ fn make_all(engine: &Engine, groups: &[Vec<Change>]) {
 
 /// On each engine a part of `all`; `DOC2MD_WHY_CATALOGUE=1` makes everything on each.
 fn on_every_engine_in_parts(all: Vec<Vec<Change>>) {
-    let (engines, next) = (engines().len(), AtomicUsize::new(0));
+    let engines: Vec<String> = engines().into_iter().map(|engine| engine.name).collect();
     let is_whole = std::env::var_os("DOC2MD_WHY_CATALOGUE").is_some();
     on_every_engine(|engine| {
-        let part = next.fetch_add(1, Ordering::Relaxed);
+        let part = engines.iter().position(|name| *name == engine.name).unwrap();
         let parts = all.iter().enumerate();
-        let mine = parts.filter(|(index, _)| is_whole || index % engines == part);
+        let mine = parts.filter(|(index, _)| is_whole || index % engines.len() == part);
         make_all(engine, &mine.map(|(_, changes)| changes.clone()).collect::<Vec<_>>());
     });
 }
