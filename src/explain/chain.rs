@@ -201,10 +201,9 @@ impl<'a> Chain<'a> {
         self.before.iter().find(|before| self.had_result(before, index))
     }
 
-    /// Whether the step had its result there. Engines do not always tell how those below it ended, but without their results it
-    /// could not have had one.
+    /// Whether the step had its result there.
     fn had_result(&self, before: &Before<'a>, index: usize) -> bool {
-        before.counterpart(self.steps[index]).is_some_and(has_ended)
+        before.counterpart(self.steps[index]).is_some_and(|old| has_ended(old, &before.steps))
             && before.same.get_or_init(|| self.same_steps(before))[index]
     }
 
@@ -444,6 +443,10 @@ pub(super) fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
     target.steps.iter().filter(|step| step.is_instruction()).collect()
 }
 
-pub(super) fn has_ended(step: &StepEntry) -> bool {
-    matches!(step.result, StepResult::Cached | StepResult::Ran)
+/// Whether a step had its result in its build. Engines do not always tell how one ended, but without its result none that
+/// reads it could have run.
+pub(super) fn has_ended(step: &StepEntry, all: &[&StepEntry]) -> bool {
+    let ran_on_it =
+        |it: &&StepEntry| it.result == StepResult::Ran && it.inputs.contains(&step.digest);
+    matches!(step.result, StepResult::Cached | StepResult::Ran) || all.iter().any(ran_on_it)
 }

@@ -171,7 +171,9 @@ impl<'a> Explained<'a> {
 
     /// Whether the step was asked for the same there, on the same images, and had a result.
     fn had_result(&self, before: &Before<'_>, step: &StepEntry) -> bool {
-        let is_it = |old: &&StepEntry| has_ended(old) && self.is_same(Pair { before, old, step });
+        let is_it = |old: &&StepEntry| {
+            has_ended(old, &before.steps) && self.is_same(Pair { before, old, step })
+        };
         before.steps.iter().any(is_it)
     }
 

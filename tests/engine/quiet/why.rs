@@ -213,7 +213,8 @@ fn an_image_that_files_are_copied_from_is_named_where_it_moved() {
         image("two");
         let foreseen = project.run(&["build", "--dry-run"]).success();
         let told = String::from_utf8_lossy(&foreseen.get_output().stdout).into_owned();
-        assert!(told.contains(": 3 of "), "{}: {told}", engine.name);
+        // The second COPY reads the first, whose file may be the same again.
+        assert!(told.contains(": 2 of 5 steps would run and 1 may"), "{}: {told}", engine.name);
         build(&project, &[]);
         let moved = |step| (step, "base", &[][..], true);
         let expected = [moved("COPY /f"), moved("RUN cat")];
