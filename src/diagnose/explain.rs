@@ -1,8 +1,12 @@
 //! A failure with everything known about it, put together for the user: message, place, hint.
 
+use std::collections::BTreeMap;
+
 use super::facts::{Facts, LongIgnoreFile};
 use super::given;
+use super::rules::MADE_IN_STAGE;
 use super::{Diagnosis, Subject, classify, lost};
+use crate::dockerfile::syntax::Syntax;
 use crate::dockerfile::{Place, Span, excerpt, locate, stages};
 use crate::nearest::{did_you_mean, nearest, nearest_path};
 use crate::progress::FailureKind;
@@ -85,6 +89,9 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
         diagnosis.hint = Some(format!("there is no stage `{word}`: did you mean `{stage}`?"));
         diagnosis.subject = Some(Subject::Line(line, Some(word)));
     }
+    if let Some(elsewhere) = failure.dockerfile.and_then(|it| not_there(failure, &diagnosis, it)) {
+        return elsewhere;
+    }
     match &diagnosis.subject {
         Some(Subject::Path(path)) => {
             let near = failure.facts.and_then(|facts| path_hint(path, &facts.paths()));
@@ -123,6 +130,34 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
         _ => {}
     }
     diagnosis
+}
+
+/// A path that is not where a step takes it from, if that is not the build context: most messages of engines do not tell.
+fn not_there(
+    failure: &EngineFailure<'_>,
+    diagnosis: &Diagnosis,
+    file: Dockerfile<'_>,
+) -> Option<Diagnosis> {
+    let (Subject::Path(path) | Subject::StagePath(path)) = diagnosis.subject.as_ref()? else {
+        return None;
+    };
+    let path = path.trim_matches('/');
+    let lines = failure.lines.clone().or_else(|| locate(file.source, failure.step?))?;
+    let syntax = Syntax::new(file.source, &BTreeMap::new());
+    let instruction = &syntax.instructions[syntax.at_line(*lines.start())?];
+    let copied = instruction.flag("from").next().map(|(name, _)| syntax.expand(name));
+    let is_it = |mounted: &str| mounted.trim_matches('/') == path;
+    let mounted = || syntax.binds(instruction).into_iter().find(|(_, from, _)| is_it(from))?.0;
+    let from = copied.or_else(mounted)?;
+
+    let is_stage = syntax.stage(Some(&from)).is_some();
+    let place = if is_stage { "stage" } else { "image or context" };
+    Some(Diagnosis {
+        message: format!("`/{path}` is not in {place} `{from}`, where the step takes it from"),
+        hint: is_stage.then(|| MADE_IN_STAGE.to_owned()),
+        subject: Some(Subject::StagePath(path.to_owned())),
+        ..diagnosis.clone()
+    })
 }
 
 fn path_hint(missing: &str, paths: &[String]) -> Option<String> {

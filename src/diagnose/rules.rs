@@ -9,6 +9,9 @@ use super::{Diagnosis, Subject};
 use crate::buildkit::OVER_LIMIT;
 use crate::progress::FailureKind::{self, Context, Dockerfile, Engine, EngineLost, Step};
 
+pub(super) const MADE_IN_STAGE: &str =
+    "the step that should make this file runs in the stage that it is taken from";
+
 /// What messages that read like one of `signs` mean.
 pub(super) struct Rule {
     kind: FailureKind,
@@ -174,7 +177,7 @@ pub(super) const EXACT: &[Rule] = &[
     .about(path),
     Rule::new(Context, &["lstat {stage_path}: no such file or directory"],
         "`/{stage_path}` is not in the stage or image it is copied from")
-    .hint("the step that should make this file runs in the stage that COPY --from names")
+    .hint(MADE_IN_STAGE)
     .about(|slots| slots.get("stage_path").map(|path| Subject::StagePath(path.to_owned()))),
     // Limits of BuildKit and gRPC: the messages name numbers, and never the file at fault.
     Rule::new(Dockerfile, &["dockerfile line greater than max allowed size"],

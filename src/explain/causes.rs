@@ -1,7 +1,8 @@
 //! Why a step ran: the first reason that holds, by what is known of the builds before.
 
+use super::before::{Before, key};
 use super::cause::{Cause, Reason};
-use super::chain::{Before, Chain, key};
+use super::chain::Chain;
 use super::files::changed_files;
 use super::given::{
     bases_are_known, changed_arguments, changed_setting, changes, moved_base, moved_bases,

@@ -1,9 +1,10 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::before::{Before, Digests, has_ended, instructions, key};
 use super::cause::Reason;
 use super::earlier::Earlier;
 use super::files::{changed_paths, files_are_known, same_files};
@@ -13,7 +14,6 @@ use super::images::Images;
 use super::same::{self, Given};
 use crate::history::record::base_of;
 use crate::history::{BaseImage, Entry, StepEntry, StepResult, TargetEntry};
-use crate::progress::StepName;
 
 /// A target among the builds before it.
 pub(super) struct Chain<'a> {
@@ -37,23 +37,8 @@ pub(super) struct Chain<'a> {
     harmless: RefCell<HashMap<(usize, usize), Names>>,
 }
 
-/// By the digest of a step those that it had in the sessions of an earlier build, as far as that can be told.
-pub type Digests = HashMap<String, Vec<String>>;
-
 /// Names of files, settings and the like.
 type Names = Rc<BTreeSet<String>>;
-
-/// A target in an earlier build.
-pub(super) struct Before<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) target: &'a TargetEntry,
-    pub(super) steps: Vec<&'a StepEntry>,
-    parents: Vec<Vec<usize>>,
-    keys: Vec<String>,
-    digests: Digests,
-    /// Which steps of the target were the same there, with all below them.
-    same: OnceCell<Vec<bool>>,
-}
 
 impl<'a> Chain<'a> {
     pub(super) fn new(
@@ -62,20 +47,18 @@ impl<'a> Chain<'a> {
         earlier: Earlier<'a>,
         digests: &dyn Fn(&Entry) -> Digests,
     ) -> Self {
-        let before = earlier.here.iter().filter_map(|entry| {
-            let target = entry.targets.iter().find(|it| it.name == target.name)?;
-            let steps = instructions(target);
-            let is_known = !steps.is_empty();
-            is_known.then(|| Before {
-                entry,
-                target,
-                parents: parents(&steps),
-                keys: steps.iter().map(|step| key(step)).collect(),
-                steps,
-                digests: digests(entry),
-                same: OnceCell::new(),
-            })
-        });
+        Self::with_past_of(&target.name, target, build, earlier, digests)
+    }
+
+    /// The same among earlier builds of the target called `name`, which may be another.
+    pub(super) fn with_past_of(
+        name: &str,
+        target: &'a TargetEntry,
+        build: &'a Entry,
+        earlier: Earlier<'a>,
+        digests: &dyn Fn(&Entry) -> Digests,
+    ) -> Self {
+        let before = earlier.here.iter().filter_map(|entry| Before::new(entry, name, digests));
         let before = before.collect();
         let steps = instructions(target);
         let is_run =
@@ -203,7 +186,7 @@ impl<'a> Chain<'a> {
 
     /// Whether the step had its result there.
     fn had_result(&self, before: &Before<'a>, index: usize) -> bool {
-        before.counterpart(self.steps[index]).is_some_and(|old| has_ended(old, &before.steps))
+        before.counterpart(self.steps[index]).is_some_and(|old| has_ended(old, before.target))
             && before.same.get_or_init(|| self.same_steps(before))[index]
     }
 
@@ -372,44 +355,6 @@ impl<'a> Chain<'a> {
     }
 }
 
-impl<'a> Before<'a> {
-    fn given<'s>(&self, step: &'s StepEntry) -> Given<'s>
-    where
-        'a: 's,
-    {
-        Given { step, inputs: &self.target.inputs }
-    }
-
-    /// Whether `step` had the digest of `old` there.
-    fn is_digest(&self, old: &StepEntry, step: &StepEntry) -> bool {
-        let known = self.digests.get(&step.digest);
-        old.digest == step.digest || known.is_some_and(|digests| digests.contains(&old.digest))
-    }
-
-    /// What a step was: the same, else the same instruction, else what stood in its place.
-    pub(super) fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
-        let find =
-            |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
-        let place =
-            |step: &StepEntry| (step.stage.clone(), step.position.map(|(number, _)| number));
-        let same_key = || {
-            let wanted = key(step);
-            Some(self.steps[self.keys.iter().position(|it| *it == wanted)?])
-        };
-        find(&|old| self.is_digest(old, step))
-            .or_else(same_key)
-            .or_else(|| {
-                find(&|old| old.position == step.position && old.instruction == step.instruction)
-            })
-            .or_else(|| find(&|old| place(old) == place(step)))
-    }
-}
-
-/// The stage and the text of a step.
-pub(super) fn key(step: &StepEntry) -> String {
-    StepName::parse(&step.name).key()
-}
-
 fn target<'e>(build: &'e Entry, name: &str) -> Option<&'e TargetEntry> {
     build.targets.iter().find(|target| target.name == name)
 }
@@ -437,16 +382,4 @@ fn has_same_sources(now: &Entry, then: &Entry, name: &str) -> bool {
         open.extend(contexts.filter_map(|place| place.strip_prefix("target:")));
     }
     true
-}
-
-pub(super) fn instructions(target: &TargetEntry) -> Vec<&StepEntry> {
-    target.steps.iter().filter(|step| step.is_instruction()).collect()
-}
-
-/// Whether a step had its result in its build. Engines do not always tell how one ended, but without its result none that
-/// reads it could have run.
-pub(super) fn has_ended(step: &StepEntry, all: &[&StepEntry]) -> bool {
-    let ran_on_it =
-        |it: &&StepEntry| it.result == StepResult::Ran && it.inputs.contains(&step.digest);
-    matches!(step.result, StepResult::Cached | StepResult::Ran) || all.iter().any(ran_on_it)
 }

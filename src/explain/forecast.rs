@@ -1,14 +1,19 @@
 //! What would run, if a build were made now: its steps as they are announced, and the builds before it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashSet};
 
+use super::before::Digests;
 use super::cause::{Cause, Reason};
 use super::causes::follows;
-use super::chain::{Chain, Digests};
+use super::chain::Chain;
 use super::earlier::Earlier;
 use super::{Explanation, Step, Target, recall, step};
 use crate::history::{Entry, StepEntry, TargetEntry};
 use crate::progress::StepName;
+
+/// Builds in which a step is looked for among other targets, of which there may be many.
+const BUILDS_OF_OTHERS: usize = 10;
 
 /// What is known of a build that has not been made, besides its steps.
 pub struct Known<'a> {
@@ -72,8 +77,27 @@ fn in_order(targets: &[TargetEntry]) -> Vec<usize> {
     order
 }
 
+/// The target among the newest builds of each other one: the cache has no names of targets.
+fn pasts_of_others<'a>(chain: &Chain<'a>) -> impl Iterator<Item = Chain<'a>> + use<'a> {
+    let (target, build) = (chain.target, chain.build);
+    let newest = &chain.earlier.here[..chain.earlier.here.len().min(BUILDS_OF_OTHERS)];
+    let earlier = Earlier::here(newest);
+    let targets = earlier.here.iter().flat_map(|entry| &entry.targets);
+    let names: BTreeSet<&str> = targets.map(|it| it.name.as_str()).collect();
+    let others = names.into_iter().filter(|name| *name != target.name);
+    others.map(move |name| {
+        let earlier = earlier.clone();
+        Chain::with_past_of(name, target, build, earlier, &|_| Digests::new()).by_text()
+    })
+}
+
 /// Why each step would run; `None` for one that would come from the cache.
 fn causes(chain: &mut Chain<'_>, known: &Known<'_>) -> Vec<Option<Cause>> {
+    let pasts = pasts_of_others(chain);
+    let pasts = LazyCell::new(|| pasts.collect::<Vec<_>>());
+    let is_made_by_others = |index: usize| {
+        pasts.iter().any(|it| it.built_before(index).is_some() && !is_lost(it, index, known))
+    };
     let mut causes = vec![None; chain.steps.len()];
     let mut is_gone = vec![None; chain.steps.len()];
     // What a step reads stands before it.
@@ -85,6 +109,8 @@ fn causes(chain: &mut Chain<'_>, known: &Known<'_>) -> Vec<Option<Cause>> {
                 Some(Cause { reason: reason @ Reason::RecordGone { .. }, .. }) => {
                     is_gone[index] = is_lost(chain, index, known).then(|| reason.likely());
                 }
+                Some(cause)
+                    if cause.reason.because_of_step().is_none() && is_made_by_others(index) => {}
                 other => {
                     causes[index] = other.map(|cause| doubted(cause, &causes, chain, index, known));
                 }
@@ -219,6 +245,20 @@ mod tests {
         let first = foreseen(steps(2, StepResult::NotRun), &[], &[]);
         let follows = Reason::EarlierStep { because_of_step: 1 };
         assert_eq!(first, [None, Some((Reason::first_build(), true)), Some((follows, true))]);
+    }
+
+    #[test]
+    fn what_another_target_made_comes_from_the_cache() {
+        let next = steps(2, StepResult::NotRun);
+        let mut other = steps(1, StepResult::Ran);
+        other.targets[0].name = "other".to_owned();
+        let before = [other];
+        assert_eq!(foreseen(next.clone(), &before, &["RUN one", "RUN two"]), [None, None, None]);
+        let second = foreseen(next.clone(), &before, &["RUN one"]);
+        assert_eq!(second, [None, None, Some((Reason::first_build(), true))]);
+        let follows = Reason::EarlierStep { because_of_step: 1 };
+        let gone = [None, Some((Reason::first_build(), true)), Some((follows, true))];
+        assert_eq!(foreseen(next, &before, &[]), gone);
     }
 
     #[test]

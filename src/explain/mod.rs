@@ -4,6 +4,7 @@
 //! causes out. `docs/design/why.md` has the rules and their limits.
 
 mod advice;
+mod before;
 mod cause;
 mod causes;
 mod chain;
@@ -29,8 +30,8 @@ use chain::Chain;
 use earlier::Earlier;
 
 pub use advice::{Advice, Habit};
+pub use before::Digests;
 pub use cause::{Cause, Change, Elsewhere, Loss, PathChange, Reason, Since};
-pub use chain::Digests;
 pub use forecast::{Known, forecast};
 pub use recorded::by_engine;
 

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use super::before::{has_ended, instructions, key};
 use super::cause::{Cause, Reason};
 use super::causes::{follows, moved_down, new};
-use super::chain::{Chain, has_ended, instructions, key};
+use super::chain::Chain;
 use super::earlier::Earlier;
 use super::given::{changed_arguments, changes, replaced_argument};
 use super::{Explanation, Step, Target, explained};
@@ -172,7 +173,7 @@ impl<'a> Explained<'a> {
     /// Whether the step was asked for the same there, on the same images, and had a result.
     fn had_result(&self, before: &Before<'_>, step: &StepEntry) -> bool {
         let is_it = |old: &&StepEntry| {
-            has_ended(old, &before.steps) && self.is_same(Pair { before, old, step })
+            has_ended(old, before.target) && self.is_same(Pair { before, old, step })
         };
         before.steps.iter().any(is_it)
     }

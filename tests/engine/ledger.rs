@@ -133,7 +133,7 @@ fn steps_that_others_do_at_the_same_time_are_theirs() {
     // The same layers by another name: to the engine the first steps of both are one.
     let alias = format!("{}-alias", other.name());
     other.write("alias/Dockerfile", format!("FROM {BUSYBOX}\nLABEL a=b\n"));
-    engine.docker_ok(&["build", "-q", "-t", &alias, &other.dir().join("alias").to_string_lossy()]);
+    other.build_image(&alias, "alias");
     for (project, dockerfile) in [
         (&one, format!("FROM {BUSYBOX}\nCOPY f /\nRUN echo {}\n", one.name())),
         (

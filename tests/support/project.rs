@@ -121,6 +121,13 @@ impl Project {
         command
     }
 
+    /// Builds an image from a folder of the project with the Docker CLI.
+    #[track_caller]
+    pub fn build_image(&self, name: &str, folder: &str) {
+        let folder = self.dir().join(folder).display().to_string();
+        self.engine.docker_ok(&["build", "--quiet", "--tag", name, &folder]);
+    }
+
     /// Ids of the images that carry the project's name or compose label.
     pub fn images(&self) -> Vec<String> {
         let label = format!("com.docker.compose.project={}", self.name);

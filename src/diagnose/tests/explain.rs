@@ -48,6 +48,39 @@ fn an_old_engines_message_gets_its_place_from_the_step() {
 }
 
 #[test]
+fn what_is_not_in_another_stage_is_not_looked_for_in_the_context() {
+    let told = |step: &str, path: &str| {
+        let source = format!("FROM base AS deps\nFROM base\n{step}\n");
+        let message = format!("failed to calculate checksum of ref a::b: \"/{path}\": not found");
+        let mut failure = failure(&message, &source);
+        failure.facts = Some(&Context(&["lock.txt"]));
+        failure.lines = Some(3..=3);
+        let explained = explain(&failure);
+        assert!(explained.place.unwrap().column.is_some(), "{step}");
+        (explained.message, explained.hint.unwrap_or_default())
+    };
+    let is_in_stage = |step: &str, name: &str| {
+        let (message, hint) = told(step, "app/lock.txt");
+        let wanted =
+            format!("`/app/lock.txt` is not in stage `{name}`, where the step takes it from");
+        assert_eq!(message, wanted);
+        assert!(hint.starts_with("the step that should make this file"), "{hint}");
+    };
+    is_in_stage("COPY --link --from=deps /app/lock.txt /", "deps");
+    is_in_stage("COPY --from=0 app/lock.txt /", "0");
+    is_in_stage("RUN --mount=from=DEPS,source=/app/lock.txt,target=/l cat /l", "DEPS");
+    let (message, hint) = told("COPY --from=busybox lock.txt /", "lock.txt");
+    assert_eq!(
+        message,
+        "`/lock.txt` is not in image or context `busybox`, where the step takes it from"
+    );
+    assert_eq!(hint, "");
+    let mounted = "RUN --mount=from=deps,target=/d --mount=source=lok.txt,target=/l cat /l";
+    let context = ("`lok.txt` is not in the build context", "did you mean `lock.txt`?");
+    assert_eq!(told(mounted, "lok.txt"), (context.0.to_owned(), context.1.to_owned()));
+}
+
+#[test]
 fn an_ignored_file_is_not_called_misspelt() {
     let facts = Context(&["present.txt", "presents.txt"]);
     let mut failure =

@@ -85,7 +85,7 @@ fn a_missing_file_in_another_stage() {
         "lstat /nothere: no such file or directory",
     ]), @r"
     Context: `/nothere` is not in the stage or image it is copied from
-    hint: the step that should make this file runs in the stage that COPY --from names
+    hint: the step that should make this file runs in the stage that it is taken from
     ");
 }
 

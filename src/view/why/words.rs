@@ -52,7 +52,11 @@ pub(super) fn located(file: Option<&str>, line: Option<u32>) -> Option<String> {
 /// The cause in words.
 pub(in crate::view) fn because(step: &Step) -> String {
     let Some(cause) = &step.cause else { return String::new() };
-    let likely = if cause.certain { "" } else { "likely " };
+    let likely = match &cause.reason {
+        _ if cause.certain => "",
+        Reason::Unknown { changed } if changed.len() != 1 => "",
+        _ => "likely ",
+    };
     let short = |digest: &Option<String>| {
         digest.as_deref().map_or("an unknown one".to_owned(), |it| format::short_id(it).to_owned())
     };
@@ -102,12 +106,11 @@ pub(in crate::view) fn because(step: &Step) -> String {
             happened(since, builder.as_deref().unwrap_or(ENGINE))
         ),
         Reason::CacheMount { mount, lost, .. } => format!("because {}", loss(mount, *lost)),
-        Reason::Unknown { changed } if changed.is_empty() => {
-            "for a reason that is not obvious".to_owned()
-        }
-        Reason::Unknown { changed } => {
-            format!("for a reason that is not obvious; changed: {}", changed.join(", "))
-        }
+        Reason::Unknown { changed } => match &changed[..] {
+            [] => "for a reason that is not obvious".to_owned(),
+            [only] => format!("because {only} changed"),
+            _ => format!("for a reason that is not obvious; changed: {}", changed.join(", ")),
+        },
     };
     format!("{likely}{because}")
 }

@@ -151,13 +151,23 @@ const EDITS: &[Edit] = &[
         it.replace("app/main.py", "again", "both");
     }),
     ("the stage below both", |it| it.replace("Dockerfile", "echo below", "echo beneath")),
+    ("another name of a service", |it| it.replace("compose.yaml", "  side:", "  aside:")),
+    ("a service that is a stage of another", |it| {
+        it.replace(
+            "compose.yaml",
+            "  aside:",
+            "  stage: {build: {context: ., target: tools}}\n  aside:",
+        );
+    }),
+    // What two services have in common is told as run by one of them.
+    ("that service is gone", |it| {
+        it.replace("compose.yaml", "  stage: {build: {context: ., target: tools}}\n", "");
+    }),
     ("a base image", |it| {
         let other = format!("{}-base", it.project.name());
         let dockerfile = format!("FROM {BUSYBOX}\nRUN echo {other} > /other\n");
         it.project.write("base/Dockerfile", dockerfile);
-        let directory = it.path("base");
-        let built = it.project.docker(&["build", "-q", "-t", &other, directory.to_str().unwrap()]);
-        assert!({ built }.status().unwrap().success());
+        it.project.build_image(&other, "base");
         it.replace(
             "Dockerfile",
             &format!("FROM {BUSYBOX} AS tools"),
@@ -168,16 +178,12 @@ const EDITS: &[Edit] = &[
         // One that no other service begins with: of such a step the engine tells by the name that one of them has for it.
         let twin = format!("{}-twin", it.project.name());
         it.project.write("twin/Dockerfile", format!("FROM {BUSYBOX}\nRUN echo {twin} > /twin\n"));
-        let directory = it.path("twin");
-        let built = it.project.docker(&["build", "-q", "-t", &twin, directory.to_str().unwrap()]);
-        assert!({ built }.status().unwrap().success());
+        it.project.build_image(&twin, "twin");
         it.replace("compose.yaml", "{BASE: ''}", &format!("{{BASE: {twin}}}"));
     }),
     ("a base image that moved", |it| {
         it.replace("base/Dockerfile", "> /other", "> /another");
-        let (other, directory) = (format!("{}-base", it.project.name()), it.path("base"));
-        let built = it.project.docker(&["build", "-q", "-t", &other, directory.to_str().unwrap()]);
-        assert!({ built }.status().unwrap().success());
+        it.project.build_image(&format!("{}-base", it.project.name()), "base");
     }),
 ];
 

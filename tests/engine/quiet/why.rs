@@ -195,11 +195,10 @@ fn an_image_that_files_are_copied_from_is_named_where_it_moved() {
     on_every_engine(|engine| {
         let project = Project::new(engine);
         let (name, other) = (project.name(), format!("{}-other", project.name()));
-        let folder = project.dir().join("other").display().to_string();
         let image = |content: &str| {
             let dockerfile = format!("FROM {BUSYBOX}\nRUN echo {name} {content} > /f\n");
             project.write("other/Dockerfile", dockerfile);
-            engine.docker_ok(&["build", "--quiet", "--tag", &other, &folder]);
+            project.build_image(&other, "other");
         };
         image("one");
         project.write("compose.yaml", "services:\n  api: {build: .}\n").write(

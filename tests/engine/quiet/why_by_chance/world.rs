@@ -332,10 +332,7 @@ impl<'a> World<'a> {
         let text =
             format!("FROM {BUSYBOX}\nRUN echo {name} {number} > /number\nONBUILD ENV N={name}\n");
         self.project.write("base/Dockerfile", text);
-        let directory = self.project.dir().join("base");
-        let mut built =
-            self.project.docker(&["build", "-q", "-t", &name, directory.to_str().unwrap()]);
-        assert!(built.status().unwrap().success());
+        self.project.build_image(&name, "base");
     }
 
     fn compose(&self) -> String {
