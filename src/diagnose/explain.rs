@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::facts::{Facts, LongIgnoreFile};
 use super::given;
-use super::rules::MADE_IN_STAGE;
-use super::{Diagnosis, Subject, classify, lost};
+use super::rules::{IN_CONTEXT, MADE_IN_STAGE};
+use super::{Diagnosis, Subject, classify, lost, registry};
 use crate::dockerfile::syntax::Syntax;
 use crate::dockerfile::{Place, Span, excerpt, locate, stages};
 use crate::nearest::{did_you_mean, nearest, nearest_path};
@@ -40,6 +40,8 @@ pub struct EngineFailure<'a> {
     pub step: Option<&'a str>,
     /// Lines of the Dockerfile the engine points at, counted from 1 (not on 20.10).
     pub lines: Option<Span>,
+    /// Whether it points at them while no step had failed: it was still reading the Dockerfile.
+    pub reading: bool,
     /// The Dockerfile, where it is at hand.
     pub dockerfile: Option<Dockerfile<'a>>,
     /// What else this side knows.
@@ -70,14 +72,18 @@ pub fn explain(failure: &EngineFailure<'_>) -> FailureReport {
     FailureReport { kind: diagnosis.kind, message: diagnosis.message, excerpt, place, hint }
 }
 
-/// What the message says, and what the Dockerfile and this side know of that.
-fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
-    if let Some(at) = failure.own_words.iter().find_map(|words| failure.message.find(words)) {
-        let mut own = Diagnosis::new(FailureKind::Engine, &failure.message[at..]);
-        own.subject = Some(Subject::ThisMachine);
-        return own;
-    }
+/// What the message says, with what is known of the moment in which the engine said it.
+fn read(failure: &EngineFailure<'_>) -> Diagnosis {
     let mut diagnosis = classify(failure.message);
+    if failure.reading && diagnosis == Diagnosis::unknown(failure.message) {
+        diagnosis.kind = FailureKind::Dockerfile;
+        diagnosis.message = format!("the Dockerfile is invalid: {}", diagnosis.message);
+    }
+    // It looks at the frontend's image alone in a step of this name.
+    let asks_frontend = |step: &str| step.starts_with("resolve image config for docker-image://");
+    if diagnosis.kind == FailureKind::Registry && failure.step.is_some_and(asks_frontend) {
+        diagnosis = registry::of_frontend(diagnosis);
+    }
     if failure.unavailable && diagnosis.kind == FailureKind::Engine {
         diagnosis = lost();
     }
@@ -86,11 +92,26 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
         && let Some((line, word, stage)) =
             failure.dockerfile.and_then(|file| misspelt(failure, file.source))
     {
-        diagnosis.hint = Some(format!("there is no stage `{word}`: did you mean `{stage}`?"));
+        diagnosis.hint = Some(if stage.eq_ignore_ascii_case(&word) {
+            format!("stage `{stage}` begins below: a stage can only use those above it")
+        } else {
+            format!("there is no stage `{word}`: did you mean `{stage}`?")
+        });
         diagnosis.subject = Some(Subject::Line(line, Some(word)));
     }
-    if let Some(elsewhere) = failure.dockerfile.and_then(|it| not_there(failure, &diagnosis, it)) {
-        return elsewhere;
+    diagnosis
+}
+
+/// What the message says, and what the Dockerfile and this side know of that.
+fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
+    if let Some(at) = failure.own_words.iter().find_map(|words| failure.message.find(words)) {
+        let mut own = Diagnosis::new(FailureKind::Engine, &failure.message[at..]);
+        own.subject = Some(Subject::ThisMachine);
+        return own;
+    }
+    let mut diagnosis = read(failure);
+    if let Some(placed) = failure.dockerfile.and_then(|it| not_there(failure, &diagnosis, it)) {
+        diagnosis = placed;
     }
     match &diagnosis.subject {
         Some(Subject::Path(path)) => {
@@ -132,7 +153,7 @@ fn diagnose(failure: &EngineFailure<'_>) -> Diagnosis {
     diagnosis
 }
 
-/// A path that is not where a step takes it from, if that is not the build context: most messages of engines do not tell.
+/// A path that is not where a step takes it from: most messages of engines do not tell whether that is the build context.
 fn not_there(
     failure: &EngineFailure<'_>,
     diagnosis: &Diagnosis,
@@ -145,11 +166,25 @@ fn not_there(
     let lines = failure.lines.clone().or_else(|| locate(file.source, failure.step?))?;
     let syntax = Syntax::new(file.source, &BTreeMap::new());
     let instruction = &syntax.instructions[syntax.at_line(*lines.start())?];
-    let copied = instruction.flag("from").next().map(|(name, _)| syntax.expand(name));
-    let is_it = |mounted: &str| mounted.trim_matches('/') == path;
-    let mounted = || syntax.binds(instruction).into_iter().find(|(_, from, _)| is_it(from))?.0;
-    let from = copied.or_else(mounted)?;
-
+    let from = match instruction.keyword.as_str() {
+        "COPY" | "ADD" => instruction.flag("from").next().map(|(name, _)| syntax.expand(name)),
+        "RUN" => {
+            // Some engines name the folder that is missing above the path.
+            let is_it = |source: &str| source == path || source.starts_with(&format!("{path}/"));
+            let mut mounted = syntax.mounted_paths(instruction).into_iter();
+            mounted.find(|(_, source)| is_it(source.trim_matches('/')))?.0
+        }
+        // What an instruction of the base image lacks is told of the line of FROM.
+        _ => return None,
+    };
+    let Some(from) = from else {
+        return Some(Diagnosis {
+            message: format!("`{path}` is not in the build context"),
+            hint: Some(IN_CONTEXT.to_owned()),
+            subject: Some(Subject::Path(path.to_owned())),
+            ..diagnosis.clone()
+        });
+    };
     let is_stage = syntax.stage(Some(&from)).is_some();
     let place = if is_stage { "stage" } else { "image or context" };
     Some(Diagnosis {

@@ -62,6 +62,11 @@ impl Diagnosis {
         Self { kind, message: message.into(), hint: None, subject: None }
     }
 
+    /// What is made of a message that nothing is known about.
+    fn unknown(message: &str) -> Self {
+        Self::new(FailureKind::Engine, clean(message))
+    }
+
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -75,7 +80,7 @@ pub fn classify(message: &str) -> Diagnosis {
         .or_else(|| rules::apply(rules::EXACT, text, &[]))
         .or_else(|| registry::classify(message, text))
         .or_else(|| rules::apply(rules::GENERAL, text, &[]))
-        .unwrap_or_else(|| Diagnosis::new(FailureKind::Engine, text))
+        .unwrap_or_else(|| Diagnosis::unknown(message))
 }
 
 /// Prefixes that name layers of BuildKit and gRPC, not causes.

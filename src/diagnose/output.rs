@@ -78,6 +78,11 @@ const RULES: &[Rule] = &[
         ],
         FREE_SPACE,
     ),
+    (
+        &["unable to start container process: exec: ", "starting container process caused: exec: "],
+        "the program that the step starts is not in the image, or cannot be run there; an image without `/bin/sh` takes commands \
+         as a list: RUN [\"PROGRAM\", \"ARGUMENT\"]",
+    ),
 ];
 
 /// What the same tools say last, whatever kept them from the index: of use where nothing else was heard.
@@ -167,6 +172,10 @@ mod tests {
                 "tool.uv.index",
             ),
             ("OSError: [Errno 28] No space left on device", "clean --old"),
+            (
+                "runc run failed: unable to start container process: exec: \"/bin/sh\": stat /bin/sh: no such file",
+                "as a list",
+            ),
         ] {
             assert!(hint(&[said]).unwrap().contains(wanted), "{said}");
             for at in [1, said.len() / 2] {

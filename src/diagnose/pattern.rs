@@ -106,10 +106,11 @@ fn shown(slot: &str, value: &str) -> String {
     shown.to_owned()
 }
 
-/// The path below a temporary folder of BuildKit: 20.10 tells the whole of it.
+/// The path below a temporary folder of BuildKit: engines tell the whole of it, the containerd store its own.
 fn below_mount(path: &str) -> &str {
-    path.rsplit_once("/buildkit-mount")
-        .map_or(path, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path))
+    let folder = ["/buildkit-mount", "/cachemounts/buildkit"];
+    let below = folder.iter().find_map(|folder| path.rsplit_once(folder));
+    below.map_or(path, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path))
 }
 
 /// The first line of a command, without the shell in front; the engine quotes newlines.

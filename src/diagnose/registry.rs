@@ -134,10 +134,12 @@ pub(super) fn classify(message: &str, text: &str) -> Option<Diagnosis> {
 
 /// A `# syntax=` line makes the engine fetch its frontend first; that failure needs other advice.
 fn frontend(message: &str, text: &str, found: Diagnosis) -> Diagnosis {
-    let gateway = message.contains("frontend gateway.v0");
-    if !gateway && !text.contains("docker/dockerfile") {
-        return found;
-    }
+    let is_frontend = message.contains("frontend gateway.v0") || text.contains("docker/dockerfile");
+    if is_frontend { of_frontend(found) } else { found }
+}
+
+/// What is known of an image, where that is a frontend.
+pub(super) fn of_frontend(found: Diagnosis) -> Diagnosis {
     let message = format!("the `# syntax=` frontend cannot be fetched: {}", found.message);
     Diagnosis::new(FailureKind::Registry, message).hint(
         "the engine has a Dockerfile frontend of its own: without the `# syntax=` line it needs no registry for it",

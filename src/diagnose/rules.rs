@@ -11,6 +11,8 @@ use crate::progress::FailureKind::{self, Context, Dockerfile, Engine, EngineLost
 
 pub(super) const MADE_IN_STAGE: &str =
     "the step that should make this file runs in the stage that it is taken from";
+pub(super) const IN_CONTEXT: &str =
+    "paths of COPY and ADD are relative to the build context, and .dockerignore may exclude them";
 
 /// What messages that read like one of `signs` mean.
 pub(super) struct Rule {
@@ -152,7 +154,7 @@ pub(super) const EXACT: &[Rule] = &[
     Rule::new(Context, &[
         "*failed to fetch remote {url}: *fatal: {fatal}",
         "*error fetching default branch for repository {url}: *fatal: {fatal}",
-    ], "the engine cannot fetch the build context {url}: {fatal}")
+    ], "the engine cannot fetch {url}: {fatal}")
     .hint(FETCHES_CONTEXT)
     .about(remote_context),
     Rule::new(Context, &[
@@ -160,7 +162,7 @@ pub(super) const EXACT: &[Rule] = &[
         "*error fetching default branch for repository {url}: *",
         "*failed to fetch remote {url}",
         "*error fetching default branch for repository {url}",
-    ], "the engine cannot fetch the build context {url}")
+    ], "the engine cannot fetch {url}")
     .hint(FETCHES_CONTEXT)
     .about(remote_context),
     Rule::new(Dockerfile, &[
@@ -173,12 +175,32 @@ pub(super) const EXACT: &[Rule] = &[
         "failed to calculate checksum of ref *: \"{path}\": not found",
         "\"{path}\" not found: not found",
     ], "`{path}` is not in the build context")
-    .hint("paths of COPY and ADD are relative to the build context, and .dockerignore may exclude them")
+    .hint(IN_CONTEXT)
     .about(path),
-    Rule::new(Context, &["lstat {stage_path}: no such file or directory"],
-        "`/{stage_path}` is not in the stage or image it is copied from")
+    // Of a wildcard, and where the folder above is missing (20.10, 26.1) or a file, it can be the build context as well.
+    Rule::new(Context, &[
+        "lstat {stage_path}: no such file or directory",
+        "failed to walk *: lstat {stage_path}: no such file or directory",
+        "failed to calculate checksum of ref *: lstat {stage_path}: no such file or directory",
+        "failed to calculate checksum of ref *: lstat {stage_path}: not a directory",
+        "failed to calculate checksum of ref *: failed to walk *: lstat {stage_path}: no such file or directory",
+    ], "`/{stage_path}` is not where the step takes it from")
     .hint(MADE_IN_STAGE)
     .about(|slots| slots.get("stage_path").map(|path| Subject::StagePath(path.to_owned()))),
+    // Where a step puts what it copies, or makes its working directory.
+    Rule::new(Step, &["cannot copy to non-directory: {stage_path}"],
+        "`/{stage_path}` is a file, over which no directory can be copied"),
+    Rule::new(Step, &["mkdir {stage_path}: not a directory", "lstat {stage_path}: not a directory"],
+        "the directory `/{stage_path}` cannot be made: it, or one above it, is a file"),
+    // The containerd store says so; the other takes the owner for root.
+    Rule::new(Step, &["invalid user index: *"], "the owner that --chown names cannot be looked up")
+    .hint("with --link nothing below is read: give numbers, as in --chown=1000:1000"),
+    // Of symbols, `u=rwX`; digits that are wrong are told in the engine's words.
+    Rule::new(Dockerfile, &["=invalid syntax"], "the mode of --chmod cannot be read")
+    .hint("octal digits such as 755; newer engines take symbols such as u=rwX,go=rX"),
+    Rule::new(Dockerfile, &["lint violation found for rules: {rules}"],
+        "the Dockerfile's own checks fail: {rules}")
+    .hint("`# check=error=true` makes them errors; `check` tells each with its line"),
     // Limits of BuildKit and gRPC: the messages name numbers, and never the file at fault.
     Rule::new(Dockerfile, &["dockerfile line greater than max allowed size"],
         "the Dockerfile has a line of more than 65535 bytes, which BuildKit does not read")
@@ -240,7 +262,7 @@ pub(super) const GENERAL: &[Rule] = &[
         &["should not be blank", "failed to parse stage name"],
         "the Dockerfile is invalid: {text}",
     )
-    .hint("an ARG that FROM uses needs a default before the first FROM, or a value in build.args"),
+    .hint("if the name comes from an ARG, that needs a default before the first FROM, or a value in build.args"),
     // Complaints about a Dockerfile that carry no line (BuildKit `dockerfile2llb`, `instructions`).
     Rule::new(
         Dockerfile,
@@ -251,6 +273,15 @@ pub(super) const GENERAL: &[Rule] = &[
             "must have two arguments",
             "requires at least",
             "requires exactly",
+            "needs to be defined before current",
+            "file with no instructions",
+            "invalid escape token",
+            "invalid mount target",
+            "failed to parse platform",
+            "nvalid containerPort",
+            "nvalid hostPort",
+            "nvalid proto",
+            "nvalid signal",
             "unsupported mount type",
             "unterminated heredoc",
             "unknown instruction",

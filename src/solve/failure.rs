@@ -58,6 +58,7 @@ pub(super) fn explain(
         own_words: &own_words,
         unavailable: error.engine_is_gone(),
         step: step.as_deref(),
+        reading: lines.is_some() && vertex.is_none(),
         lines,
         dockerfile,
         facts: Some(job),

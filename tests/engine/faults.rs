@@ -124,6 +124,67 @@ fn a_missing_file_in_copy() {
 }
 
 #[test]
+fn a_path_is_missed_where_the_step_takes_it_from() {
+    let in_context = |steps: &str, missing: &str, place: &str, hint: &str| {
+        let said = "is not in the build context";
+        let dockerfile = format!("FROM {{BASE}}\n{steps}\n");
+        on_all(&dockerfile, &[], 1, &[&format!("`{missing}"), said, place, hint]);
+    };
+    in_context("COPY nofolder/*.txt /", "nofolder` ", "Dockerfile:2:6", "paths of COPY");
+    in_context("COPY nofolder/deep/x.py /", "nofolder/deep", "Dockerfile:2:6", "paths of COPY");
+    in_context("COPY main.p/*.txt /", "main.p` ", "Dockerfile:2:6", "mean `main.py`?");
+
+    let in_stage = |made: &str, copied: &str, missing: &str| {
+        let dockerfile = format!(
+            "FROM {{BASE}} AS deps\nRUN {made}\nFROM {{BASE}}\nCOPY --from=deps {copied} /\n"
+        );
+        let said = "is not in stage `deps`, where the step takes it from";
+        on_all(&dockerfile, &[], 1, &[&format!("`{missing}"), said, "Dockerfile:4:18"]);
+    };
+    in_stage("true", "/app/lock.txt", "/app");
+    in_stage("true", "/app/*.txt", "/app` ");
+    in_stage("mkdir /app", "/app/deep/*.txt", "/app/deep` ");
+    in_stage("touch /app", "/app/lock.txt", "/app/lock.txt` ");
+}
+
+/// What an engine says of a Dockerfile that it has read, but cannot build: no line of it is parsed wrong.
+#[test]
+fn what_a_dockerfile_must_not_say_is_wrong_input() {
+    let wrong = |steps: &str, said: &str| {
+        let dockerfile = format!("FROM {{BASE}}\n{steps}\n");
+        on_all(&dockerfile, &[], 5, &["the Dockerfile is invalid", said]);
+    };
+    wrong("RUN --mount=type=cache,target=/x,sharing=all true", "unsupported sharing value");
+    wrong("RUN --mount=type=cache,target=/x,foo=bar true", "unexpected key 'foo'");
+    wrong("RUN --mount=type=cache true", "invalid mount target");
+    wrong("EXPOSE abc", "nvalid containerPort: abc");
+    wrong("STOPSIGNAL FOO", "nvalid signal: FOO");
+    on_all("\n", &[], 5, &["the Dockerfile is invalid"]);
+    on_all("# escape=x\nFROM {BASE}\n", &[], 5, &["invalid escape token"]);
+    let late = "FROM late AS early\nRUN true\nFROM early AS late\nRUN true\n";
+    on_all(late, &[], 1, &["Dockerfile:1:6", "stage `late` begins below"]);
+}
+
+#[test]
+fn a_file_where_a_step_needs_a_directory_is_named() {
+    let cannot = |steps: &str, said: &str| {
+        let dockerfile = format!("FROM {{BASE}}\nRUN touch /f\n{steps}\n");
+        on_all(&dockerfile, &[], 1, &[said, "Dockerfile:3"]);
+    };
+    cannot("WORKDIR /f\nRUN true", "the directory `/f` cannot be made");
+    cannot("WORKDIR /f/x\nRUN true", "the directory `/f/x` cannot be made");
+    cannot("COPY main.py /f/x", "the directory `/f` cannot be made");
+    cannot("COPY . /f", "`/f` is a file, over which no directory can be copied");
+}
+
+#[test]
+fn what_a_step_cannot_start_is_not_in_the_image() {
+    for dockerfile in ["FROM scratch\nRUN echo hello\n", "FROM {BASE}\nRUN [\"/nope\", \"x\"]\n"] {
+        on_all(dockerfile, &[], 1, &["Dockerfile:2", "hint: the program that the step starts"]);
+    }
+}
+
+#[test]
 fn a_failing_step_in_every_kind_of_progress() {
     let dockerfile = "FROM {BASE}\nRUN echo one; echo last words >&2; exit 3\n";
     let error = ["ended with exit code 3", "Dockerfile:2", "2 | RUN echo one", "  | ^^^^"];

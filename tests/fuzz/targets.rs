@@ -263,6 +263,7 @@ pub(crate) fn failure(input: &[u8]) {
             unavailable: false,
             step,
             lines: None,
+            reading: false,
             dockerfile: Some(Dockerfile { name: "Dockerfile", source }),
             facts: Some(&Little),
         }));

@@ -81,6 +81,67 @@ fn what_is_not_in_another_stage_is_not_looked_for_in_the_context() {
 }
 
 #[test]
+fn what_a_wildcard_does_not_find_is_looked_for_where_the_step_takes_it_from() {
+    let explained = |step: &str, message: &str, paths: &'static [&str]| {
+        let source = format!("FROM base AS deps\nFROM base\n{step}\n");
+        let facts = Context(paths);
+        let mut failure = failure(message, &source);
+        failure.facts = Some(&facts);
+        failure.lines = Some(3..=3);
+        let explained = explain(&failure);
+        assert_eq!(explained.kind, FailureKind::Context);
+        (explained.message, explained.hint.unwrap_or_default())
+    };
+    let missing = "lstat /souces: no such file or directory";
+    let (message, hint) = explained("COPY souces/*.py /", missing, &["sources", "sources/a.py"]);
+    assert_eq!(message, "`souces` is not in the build context");
+    assert_eq!(hint, "did you mean `sources`?");
+    let (message, hint) = explained("COPY souces/*.py /", missing, &["souces"]);
+    assert_eq!(message, "`souces` is not in the build context");
+    assert_eq!(hint, "`souces` exists, but .dockerignore excludes it");
+    let (message, hint) = explained("ADD souces/a.tar /", missing, &[]);
+    assert_eq!(message, "`souces` is not in the build context");
+    assert!(hint.starts_with("paths of COPY and ADD"), "{hint}");
+    let (message, _) = explained("COPY --from=deps /souces/*.py /", missing, &["souces"]);
+    assert_eq!(message, "`/souces` is not in stage `deps`, where the step takes it from");
+    let cache = "RUN --mount=type=cache,from=deps,source=/souces/a,target=/a ls /a";
+    let (message, _) = explained(cache, missing, &["souces"]);
+    assert_eq!(message, "`/souces` is not in stage `deps`, where the step takes it from");
+    // The id of a secret is no path.
+    let (message, _) = explained("RUN --mount=type=secret,source=souces ls", missing, &[]);
+    assert_eq!(message, "`/souces` is not where the step takes it from");
+}
+
+#[test]
+fn a_frontend_of_any_name_is_called_one() {
+    let message = "mirror:5000/frontend:1: failed to resolve source metadata for mirror:5000/frontend:1: failed to do request: \
+                   Head \"https://mirror:5000/v2/frontend/manifests/1\": dial tcp 10.0.0.1:5000: connect: connection refused";
+    let mut failure = failure(message, "# syntax=mirror:5000/frontend:1\nFROM a\n");
+    failure.step = Some("resolve image config for docker-image://mirror:5000/frontend:1");
+    let explained = explain(&failure);
+    assert!(
+        explained.message.starts_with("the `# syntax=` frontend cannot be fetched: mirror:5000")
+    );
+    assert!(explained.hint.unwrap().contains("without the `# syntax=` line"));
+    failure.step = Some("[internal] load metadata for mirror:5000/frontend:1");
+    assert!(!explain(&failure).message.contains("syntax"));
+}
+
+#[test]
+fn what_is_refused_while_the_dockerfile_is_read_is_wrong_in_it() {
+    let mut failure = failure("unsupported sharing value \"all\"", "FROM a\nRUN b\n");
+    failure.lines = Some(2..=2);
+    assert_eq!(explain(&failure).kind, FailureKind::Engine);
+    failure.reading = true;
+    let explained = explain(&failure);
+    assert_eq!(explained.kind, FailureKind::Dockerfile);
+    assert_eq!(explained.message, "the Dockerfile is invalid: unsupported sharing value \"all\"");
+    // What is known for something else stays that.
+    failure.message = "write /x: no space left on device";
+    assert_eq!(explain(&failure).kind, FailureKind::DiskFull);
+}
+
+#[test]
 fn an_ignored_file_is_not_called_misspelt() {
     let facts = Context(&["present.txt", "presents.txt"]);
     let mut failure =
@@ -116,6 +177,18 @@ fn the_engines_own_place_is_believed() {
     failure.lines = Some(3..=3);
     failure.step = Some("[2/3] RUN a");
     assert!(explain(&failure).excerpt.unwrap().starts_with(" --> Dockerfile:3\n"));
+}
+
+#[test]
+fn a_stage_that_begins_below_is_not_called_misspelt() {
+    let source = "FROM late AS early\nFROM base AS late\n";
+    let message = "late: failed to resolve source metadata for docker.io/library/late:latest: \
+                   failed to do request: Head \"https://registry-1.docker.io/v2/library/late/manifests/latest\": \
+                   dial tcp: lookup registry-1.docker.io: no such host";
+    assert_eq!(
+        explain(&failure(message, source)).hint.as_deref(),
+        Some("stage `late` begins below: a stage can only use those above it")
+    );
 }
 
 #[test]

@@ -83,10 +83,26 @@ fn a_missing_file_in_another_stage() {
         "lstat /var/tmp/d2m-dev/20.10/data/overlay2/c72bc9a5134acea8590e9ddf35f3079a7417e8b3c641dbd793e89d36e5247135/merged/nothere: no such file or directory",
         "lstat /var/tmp/d2m-dev/26.1/data/tmp/buildkit-mount4113136444/nothere: no such file or directory",
         "lstat /nothere: no such file or directory",
+        "failed to walk /var/tmp/d2m-dev/20.10/data/tmp/buildkit-mount3790852835/nothere: lstat /var/tmp/d2m-dev/20.10/data/tmp/buildkit-mount3790852835/nothere: no such file or directory",
+        "failed to calculate checksum of ref e3b4a606-246c-4450-80db-1c770aa17ceb::yh5zrmgkjsk40kbulblb2ciaf: failed to walk /var/tmp/d2m-dev/26.1/data/tmp/buildkit-mount2606119641/nothere: lstat /var/tmp/d2m-dev/26.1/data/tmp/buildkit-mount2606119641/nothere: no such file or directory",
+        "failed to calculate checksum of ref 7973bad1-f23f-4cd2-8565-c22e40adbba2::rxscsngusv9ptc074ozagk8o4: lstat /var/tmp/d2m-dev/28.5/data/tmp/buildkit-mount516850733//nothere: not a directory",
     ]), @r"
-    Context: `/nothere` is not in the stage or image it is copied from
+    Context: `/nothere` is not where the step takes it from
     hint: the step that should make this file runs in the stage that it is taken from
     ");
+}
+
+#[test]
+fn a_file_where_a_directory_has_to_be() {
+    insta::assert_snapshot!(same(&[
+        "mkdir /var/tmp/d2m-dev/26.1/data/overlay2/ta0o6t27n2uwovzi5ynhbtfjz/merged/f: not a directory",
+        "mkdir /f: not a directory",
+        "lstat /f: not a directory",
+    ]), @"Step: the directory `/f` cannot be made: it, or one above it, is a file");
+    insta::assert_snapshot!(same(&[
+        "cannot copy to non-directory: /var/tmp/d2m-dev/28.5/data/overlay2/ni6ppaq072ry7hct7g6mq8617/merged/d",
+        "cannot copy to non-directory: /var/tmp/d2m-dev/28.5-containerd/data/buildkit/containerd-overlayfs/cachemounts/buildkit241225166/d",
+    ]), @"Step: `/d` is a file, over which no directory can be copied");
 }
 
 #[test]
@@ -322,14 +338,14 @@ fn a_git_context_that_cannot_be_fetched() {
     insta::assert_snapshot!(same(&[
         "failed to solve with frontend dockerfile.v0: failed to read dockerfile: failed to load cache key: failed to fetch remote https://host:1/x.git: exit status 128",
     ]), @r"
-    Context: the engine cannot fetch the build context https://host:1/x.git
+    Context: the engine cannot fetch https://host:1/x.git
     hint: the engine's machine fetches it: check the URL, its access and the network
     ");
     insta::assert_snapshot!(same(&[
         "failed to read dockerfile: failed to load cache key: error fetching default branch for repository https://host:1/x.git: git error: exit status 128\nstderr:\nfatal: unable to access 'https://host:1/x.git/': Couldn't connect to server\n",
         "failed to read dockerfile: failed to load cache key: error fetching default branch for repository https://host:1/x.git: git stderr:\nfatal: unable to access 'https://host:1/x.git/': Couldn't connect to server\n: exit status 128",
     ]), @r"
-    Context: the engine cannot fetch the build context https://host:1/x.git: unable to access 'https://host:1/x.git/': Couldn't connect to server
+    Context: the engine cannot fetch https://host:1/x.git: unable to access 'https://host:1/x.git/': Couldn't connect to server
     hint: the engine's machine fetches it: check the URL, its access and the network
     ");
 }

@@ -99,6 +99,20 @@ impl Syntax {
         copied.chain(mounted).map(|name| self.expand(&name)).collect()
     }
 
+    /// The paths that the mounts of a RUN begin with, and what each is taken from: `None` is the build context.
+    pub fn mounted_paths(&self, instruction: &Instruction) -> Vec<(Option<String>, String)> {
+        let mounts = instruction.flag("mount").filter_map(|(value, _)| {
+            let value = self.expand(value);
+            let has_files = |kind: String| ["bind", "cache"].contains(&kind.as_str());
+            if !field(&value, "type").is_none_or(has_files) {
+                return None;
+            }
+            let path = field(&value, "source").or_else(|| field(&value, "src"))?;
+            Some((field(&value, "from"), path))
+        });
+        mounts.collect()
+    }
+
     /// The bind mounts of a RUN: from where, which path, and where it appears.
     pub fn binds(&self, instruction: &Instruction) -> Vec<(Option<String>, String, String)> {
         let mounts = instruction.flag("mount").filter_map(|(value, _)| {
