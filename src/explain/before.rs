@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::graph::parents;
 use super::same::Given;
+use crate::history::record::fetched_image;
 use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
@@ -57,7 +58,8 @@ impl<'a> Before<'a> {
         old.digest == step.digest || known.is_some_and(|digests| digests.contains(&old.digest))
     }
 
-    /// What a step was: the same, else the same instruction, else what stood in its place.
+    /// What a step was: the same, else the same instruction, else what stood in its place. A step that fetches an image has
+    /// the name of any of the stages that begin with it.
     pub(super) fn counterpart(&self, step: &StepEntry) -> Option<&'a StepEntry> {
         let find =
             |same: &dyn Fn(&StepEntry) -> bool| self.steps.iter().find(|it| same(it)).copied();
@@ -69,6 +71,10 @@ impl<'a> Before<'a> {
         };
         find(&|old| self.is_digest(old, step))
             .or_else(same_key)
+            .or_else(|| {
+                let (image, _) = fetched_image(&step.name)?;
+                find(&|old| fetched_image(&old.name).is_some_and(|(old, _)| old == image))
+            })
             .or_else(|| {
                 find(&|old| old.position == step.position && old.instruction == step.instruction)
             })

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::explain::Since;
     use crate::history::testing::{build, step as entry};
-    use crate::history::{Outcome, StepResult};
+    use crate::history::{BaseImage, Outcome, StepResult};
 
     const STEPS: [&str; 3] = ["[1/3] FROM docker.io/library/a", "[2/3] RUN one", "[3/3] RUN two"];
 
@@ -259,6 +259,33 @@ mod tests {
         let follows = Reason::EarlierStep { because_of_step: 1 };
         let gone = [None, Some((Reason::first_build(), true)), Some((follows, true))];
         assert_eq!(foreseen(next, &before, &[]), gone);
+    }
+
+    #[test]
+    fn a_base_is_the_same_whichever_stage_gives_it_its_name() {
+        let with = |number: u32, result: StepResult, digest: &str, names: &[&str]| {
+            let base = format!("docker.io/library/b@sha256:{digest}");
+            let entry = |name: &&str| StepEntry {
+                written: Some("0".to_owned()),
+                ..entry(&name.replace("BASE", &base), result, 1.0)
+            };
+            let mut steps: Vec<StepEntry> = names.iter().map(entry).collect();
+            let below = steps[0].digest.clone();
+            steps[1..].iter_mut().for_each(|step| step.inputs = vec![below.clone()]);
+            let mut build = build(number, Outcome::Succeeded, steps);
+            build.targets[0].inputs.bases = vec![BaseImage {
+                reference: "docker.io/library/b".to_owned(),
+                digest: Some(format!("sha256:{digest}")),
+                layers: Some("sha256:layers".to_owned()),
+            }];
+            build
+        };
+        let before = with(1, StepResult::Ran, "1", &["[two 1/2] FROM BASE", "[two 2/2] RUN two"]);
+        let names = ["[one 1/2] FROM BASE", "[one 2/2] RUN one", "[two 2/2] RUN two"];
+        let next = with(2, StepResult::NotRun, "2", &names);
+        let causes = foreseen(next, &[before], &["RUN two"]);
+        assert!(causes[1].is_some(), "{causes:?}");
+        assert_eq!(causes[2], None);
     }
 
     #[test]
