@@ -126,14 +126,14 @@ fn packages(project: &Project) -> Vec<String> {
 #[test]
 fn a_project_locked_by_its_own_tool_starts_and_a_new_version_installs_nothing() {
     std::thread::scope(|scope| {
-        for tool in ["uv", "pipenv"] {
+        for tool in ["uv", "pipenv", "poetry"] {
             scope.spawn(move || {
                 let project = locked_by(tool);
                 let base = own_python(&project);
                 init_and_build_on(&project, &base);
                 start(&project);
                 let before = packages(&project);
-                let declared = if tool == "uv" { "pyproject.toml" } else { "Pipfile" };
+                let declared = if tool == "pipenv" { "Pipfile" } else { "pyproject.toml" };
                 let path = project.dir().join(declared);
                 let text = std::fs::read_to_string(&path).unwrap();
                 let text = text.replace("version = '1'", "version = '2'")

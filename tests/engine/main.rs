@@ -31,6 +31,7 @@ mod garbage_collection;
 mod history;
 mod identity;
 mod init;
+mod init_layouts;
 mod installed;
 mod interrupt;
 mod layer_cache;
