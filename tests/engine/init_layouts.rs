@@ -75,9 +75,10 @@ fn starts(project: &Project, service: &str) {
     let engine = project.engine();
     let id = engine.docker_ok(&run).trim().to_owned();
     eventually_or_why(service, || {
-        let logs = text(&engine.docker(&["logs", &id]).output().unwrap());
         let format = "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}";
         let state = engine.docker_ok(&["inspect", "--format", format, &id]);
+        // After the state: one that has ended has said everything.
+        let logs = text(&engine.docker(&["logs", &id]).output().unwrap());
         let works = match service {
             "api" => state.trim() == "running healthy",
             _ => WORKS.iter().any(|sign| logs.contains(sign)),
