@@ -75,10 +75,6 @@ pub fn explain(failure: &EngineFailure<'_>) -> FailureReport {
 /// What the message says, with what is known of the moment in which the engine said it.
 fn read(failure: &EngineFailure<'_>) -> Diagnosis {
     let mut diagnosis = classify(failure.message);
-    if failure.reading && diagnosis == Diagnosis::unknown(failure.message) {
-        diagnosis.kind = FailureKind::Dockerfile;
-        diagnosis.message = format!("the Dockerfile is invalid: {}", diagnosis.message);
-    }
     // It looks at the frontend's image alone in a step of this name.
     let asks_frontend = |step: &str| step.starts_with("resolve image config for docker-image://");
     if diagnosis.kind == FailureKind::Registry && failure.step.is_some_and(asks_frontend) {
@@ -86,6 +82,10 @@ fn read(failure: &EngineFailure<'_>) -> Diagnosis {
     }
     if failure.unavailable && diagnosis.kind == FailureKind::Engine {
         diagnosis = lost();
+    }
+    if failure.reading && diagnosis == Diagnosis::unknown(failure.message) {
+        diagnosis.kind = FailureKind::Dockerfile;
+        diagnosis.message = format!("the Dockerfile is invalid: {}", diagnosis.message);
     }
     // A misspelt `--from=` is an image to the engine, which it then cannot fetch.
     if diagnosis.kind == FailureKind::Registry
@@ -230,7 +230,12 @@ fn misspelt(failure: &EngineFailure<'_>, source: &str) -> Option<(usize, String,
         if !(failed && plain) {
             return None;
         }
-        let stage = nearest(name, stages.iter().map(String::as_str))?;
+        // An image is not a misspelt name of the stage that begins with it: FROM python AS python.
+        let own =
+            if first.eq_ignore_ascii_case("from") { line.split_whitespace().last() } else { None };
+        let is_own = |stage: &str| own.is_some_and(|own| own.eq_ignore_ascii_case(stage));
+        let others = stages.iter().map(String::as_str).filter(|stage| !is_own(stage));
+        let stage = nearest(name, others)?;
         Some((index + 1, name.to_owned(), stage))
     })
 }

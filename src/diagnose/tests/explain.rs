@@ -107,7 +107,7 @@ fn what_a_wildcard_does_not_find_is_looked_for_where_the_step_takes_it_from() {
     let cache = "RUN --mount=type=cache,from=deps,source=/souces/a,target=/a ls /a";
     let (message, _) = explained(cache, missing, &["souces"]);
     assert_eq!(message, "`/souces` is not in stage `deps`, where the step takes it from");
-    // The id of a secret is no path.
+    // A secret has an id there, and not a path.
     let (message, _) = explained("RUN --mount=type=secret,source=souces ls", missing, &[]);
     assert_eq!(message, "`/souces` is not where the step takes it from");
 }
@@ -189,6 +189,11 @@ fn a_stage_that_begins_below_is_not_called_misspelt() {
         explain(&failure(message, source)).hint.as_deref(),
         Some("stage `late` begins below: a stage can only use those above it")
     );
+    // Its own stage has the name of the image, or nearly.
+    for source in ["FROM late AS late\n", "FROM late AS Later\n"] {
+        let hint = explain(&failure(message, source)).hint.unwrap();
+        assert!(hint.contains("check the network"), "{hint}");
+    }
 }
 
 #[test]

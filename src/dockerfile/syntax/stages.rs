@@ -103,7 +103,8 @@ impl Syntax {
     pub fn mounted_paths(&self, instruction: &Instruction) -> Vec<(Option<String>, String)> {
         let mounts = instruction.flag("mount").filter_map(|(value, _)| {
             let value = self.expand(value);
-            let has_files = |kind: String| ["bind", "cache"].contains(&kind.as_str());
+            let has_files =
+                |kind: String| ["bind", "cache"].iter().any(|it| kind.eq_ignore_ascii_case(it));
             if !field(&value, "type").is_none_or(has_files) {
                 return None;
             }
