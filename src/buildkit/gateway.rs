@@ -21,6 +21,7 @@ const BUILD_ID: &str = "buildkit-controlapi-buildid";
 const RETRY: Duration = Duration::from_millis(15);
 
 /// The gateway of one build.
+#[derive(Debug)]
 pub(super) struct Gateway {
     bridge: LlbBridgeClient<Channel>,
     build: AsciiMetadataValue,

@@ -25,12 +25,12 @@ const CONFIG: &str = "containerimage.config";
 /// Key of the platforms of a result that has several; from the same place.
 const PLATFORMS: &str = "refs.platforms";
 
-/// A result that others build on. Dropping it ends its being kept.
+/// A result that others build on. Dropping it ends its being kept, some time later.
 #[derive(Debug)]
 pub struct Linked {
     /// What was built; one for each platform where several were asked for.
     pub states: Vec<State>,
-    _kept: Option<AbortOnDropHandle<()>>,
+    kept: Option<Keeper>,
 }
 
 /// What was built for one platform.
@@ -78,7 +78,17 @@ impl Linked {
 
     /// A result of which nothing is built.
     pub(super) fn not_kept(states: Vec<State>) -> Self {
-        Self { states, _kept: None }
+        Self { states, kept: None }
+    }
+
+    /// Ends its being kept, and waits until the engine has let go of it. What a build has made and still holds it gives to
+    /// the next one without the keys by which that would find in the cache what was made of it, which would then run again.
+    pub async fn release(self) {
+        let Some(Keeper { mut gateway, held }) = self.kept else { return };
+        // Whatever goes wrong, the build ends with the connection.
+        if gateway.end(Ok(gateway::Result::default())).await.is_ok() {
+            let _ = held.await;
+        }
     }
 }
 
@@ -216,6 +226,7 @@ pub(super) fn ended_early<T>(ended: Result<Response<T>, Status>) -> Status {
 }
 
 /// The build that keeps a result in use.
+#[derive(Debug)]
 struct Keeper {
     gateway: Gateway,
     held: AbortOnDropHandle<()>,
@@ -245,7 +256,7 @@ impl Keeper {
         for definition in states.iter().filter_map(|state| state.definition.clone()) {
             self.gateway.build(definition).await?;
         }
-        Ok(Linked { states, _kept: Some(self.held) })
+        Ok(Linked { states, kept: Some(self) })
     }
 }
 

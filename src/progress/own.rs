@@ -68,11 +68,14 @@ fn results<'a>(ends: &[&'a Step]) -> Vec<&'a Step> {
     of_platforms.into_values().chain(besides).collect()
 }
 
-/// Of ends that are equal here, the first announced is the result. A base that another build has in common with this one
-/// may be announced before all of this build, but it is seldom the last of its stage, and a result is seldom a base.
-fn likeness_to_result(step: &Step) -> (bool, bool) {
+/// Of ends that are equal here, the first announced is the result. Where the engine made it for another build before, it is
+/// announced as one of that: then it is seldom a base, which builds may have in common, and most often the last of its stage.
+fn likeness_to_result(step: &Step) -> (bool, bool, bool) {
     let is_last = step.label.position.is_some_and(|(index, count)| index == count);
-    (is_last, !step.label.is_base())
+    match step.is_announced {
+        true => (true, false, false),
+        false => (false, is_last, !step.label.is_base()),
+    }
 }
 
 #[cfg(test)]

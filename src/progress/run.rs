@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::place::Places;
-use crate::progress::{CancelReason, Change, Counts, Event, Step, TargetInfo, Trace};
+use crate::progress::{CancelReason, Change, Counts, Event, SolveStatus, Step, TargetInfo, Trace};
 
 /// One target as far as it has come.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct RunTrace {
     cancelling: Option<CancelReason>,
     /// Where the steps of targets stand that were not planned yet.
     places: HashMap<String, Places>,
+    /// When the engine did something for it first, in nanoseconds of the engine's clock.
+    began: Option<i128>,
 }
 
 impl RunTrace {
@@ -51,8 +53,11 @@ impl RunTrace {
             }
             Event::TargetStarted { target } => self.target_mut(target).started = Some(at),
             Event::Status { target, status } => {
+                self.began = self.began.into_iter().chain(began(status)).min();
+                let began = self.began;
                 let target = self.target_mut(target);
                 target.started.get_or_insert(at);
+                target.trace.began = began;
                 return target.trace.update(status, at);
             }
             Event::TargetFinished { target, outcome } => {
@@ -152,6 +157,12 @@ impl TargetTrace {
             None => Duration::ZERO,
         }
     }
+}
+
+/// The first start of what the engine does for every build, and before any instruction: it loads the Dockerfile.
+fn began(status: &SolveStatus) -> Option<i128> {
+    let loading = status.vertexes.iter().filter(|vertex| vertex.name.starts_with("[internal] "));
+    loading.filter_map(|vertex| Some(vertex.started?.as_nanosecond())).min()
 }
 
 /// What a run did.

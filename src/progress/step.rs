@@ -172,6 +172,8 @@ pub struct Step {
     pub started_at: Option<Duration>,
     /// When its latest end was seen.
     pub ended_at: Option<Duration>,
+    /// Whether the engine told of it before it began.
+    pub(super) is_announced: bool,
     members: IndexMap<String, Member>,
     /// Digests of the vertexes it reads.
     inputs: IndexSet<String>,
@@ -210,9 +212,11 @@ impl Step {
         }
     }
 
-    /// Takes over what the engine says of one vertex of the step. Whether it reads more than was known.
-    pub(super) fn update(&mut self, vertex: &Vertex, at: Duration) -> bool {
+    /// Takes over what the engine says of one vertex of the step, in a build that `began` then. Whether it reads more than
+    /// was known.
+    pub(super) fn update(&mut self, vertex: &Vertex, at: Duration, began: Option<i128>) -> bool {
         let known = self.inputs.len();
+        self.is_announced |= self.members.is_empty() && vertex.started.is_none();
         // What a twin reads is another build's.
         if vertex.progress_group.is_some() || vertex.digest == self.id {
             self.inputs.extend(vertex.inputs.iter().cloned());
@@ -227,12 +231,17 @@ impl Step {
         // The layers of a cached step are fetched when they are needed. The engine announces that as if the step ran,
         // but without what it reads.
         let is_fetched = member.cached && member.reads && vertex.inputs.is_empty();
-        member.cached = vertex.cached || is_fetched;
+        // A build that still holds the result of a step shares it.
+        let ended = vertex.completed.map(Timestamp::as_nanosecond);
+        let held = began.filter(|began| ended.is_some_and(|ended| ended < *began));
+        member.cached = vertex.cached || is_fetched || held.is_some();
         member.error.clone_from(&vertex.error);
         member.weak = vertex.progress_group.as_ref().is_some_and(|group| group.weak);
-        if let Some(started) = vertex.started {
-            let end = vertex.completed.map(Timestamp::as_nanosecond);
-            let known = member.intervals.insert(started.as_nanosecond(), end);
+        if let Some(started) = vertex.started.map(Timestamp::as_nanosecond) {
+            if held.is_some() {
+                member.intervals.remove(&started);
+            }
+            let known = member.intervals.insert(held.unwrap_or(started), held.or(ended));
             if member.intervals.len() > MAX_INTERVALS {
                 member.intervals.pop_first();
             }
@@ -240,7 +249,7 @@ impl Step {
             if known.is_none() {
                 self.started_at = Some(at);
             }
-            if end.is_some() && known != Some(end) {
+            if ended.is_some() && known != Some(held.or(ended)) {
                 self.ended_at = Some(at);
             }
         }
@@ -497,16 +506,16 @@ mod tests {
         let cached =
             |start, end| Vertex { inputs: inputs.clone(), cached: true, ..vertex(start, end) };
         let mut step = Step::new("sha256:a", "[2/2] RUN make");
-        step.update(&cached(Some("01"), Some("01")), Duration::ZERO);
-        step.update(&vertex(Some("02"), None), Duration::ZERO);
+        step.update(&cached(Some("01"), Some("01")), Duration::ZERO, None);
+        step.update(&vertex(Some("02"), None), Duration::ZERO, None);
         assert_eq!(step.state(), StepState::Running);
-        step.update(&vertex(Some("02"), Some("05")), Duration::ZERO);
+        step.update(&vertex(Some("02"), Some("05")), Duration::ZERO, None);
         assert_eq!(step.state(), StepState::Cached);
         assert_eq!(step.counts_as_cached(), Some(true));
         assert_eq!(step.duration(), Duration::from_secs(3));
         // What was in the cache could not be loaded, and it runs after all.
         let run = Vertex { inputs: inputs.clone(), ..vertex(Some("06"), Some("09")) };
-        step.update(&run, Duration::ZERO);
+        step.update(&run, Duration::ZERO, None);
         assert_eq!(step.state(), StepState::Done);
     }
 
@@ -514,14 +523,14 @@ mod tests {
     fn overlapping_intervals_count_once_and_a_repeated_announcement_changes_nothing() {
         let mut step = Step::new("sha256:a", "[1/2] RUN x");
         let zero = Duration::ZERO;
-        step.update(&vertex(None, None), zero);
+        step.update(&vertex(None, None), zero, None);
         assert_eq!(step.state(), StepState::Waiting);
-        step.update(&vertex(Some("01"), None), zero);
+        step.update(&vertex(Some("01"), None), zero, None);
         assert_eq!(step.state(), StepState::Running);
-        step.update(&vertex(Some("01"), Some("04")), zero);
-        step.update(&vertex(Some("03"), Some("05")), zero);
-        step.update(&vertex(Some("10"), Some("11")), zero);
-        step.update(&vertex(None, None), zero);
+        step.update(&vertex(Some("01"), Some("04")), zero, None);
+        step.update(&vertex(Some("03"), Some("05")), zero, None);
+        step.update(&vertex(Some("10"), Some("11")), zero, None);
+        step.update(&vertex(None, None), zero, None);
         assert_eq!(step.state(), StepState::Done);
         assert_eq!(step.duration(), Duration::from_secs(5));
         assert_eq!(step.intervals().len(), 2);
@@ -531,16 +540,16 @@ mod tests {
     fn the_last_completion_wins() {
         let mut step = Step::new("sha256:a", "[1/2] RUN x");
         let cached = Vertex { cached: true, ..vertex(Some("01"), Some("01")) };
-        step.update(&cached, Duration::ZERO);
+        step.update(&cached, Duration::ZERO, None);
         assert_eq!(step.counts_as_cached(), Some(true));
-        step.update(&vertex(Some("02"), Some("03")), Duration::ZERO);
+        step.update(&vertex(Some("02"), Some("03")), Duration::ZERO, None);
         assert_eq!(step.counts_as_cached(), Some(false));
     }
 
     #[test]
     fn a_base_counts_as_run_only_when_it_was_fetched() {
         let mut step = Step::new("sha256:a", "[1/2] FROM docker.io/library/base");
-        step.update(&vertex(Some("01"), Some("02")), Duration::ZERO);
+        step.update(&vertex(Some("01"), Some("02")), Duration::ZERO, None);
         assert_eq!(step.counts_as_cached(), Some(true));
         let layer = VertexStatus { id: "sha256:l".into(), current: 5, ..Default::default() };
         step.transfer(&layer, Duration::ZERO);

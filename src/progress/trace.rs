@@ -52,7 +52,7 @@ pub struct Trace {
     /// Digest of a vertex that is part of another step to the id of that: of a grouped vertex to its
     /// group, of a twin to what was announced first.
     grouped: HashMap<String, String>,
-    /// Instructions to the ids of their steps: by name, or by place where all are of one Dockerfile.
+    /// Instructions to the ids of their steps: by name, without the number of steps where all are of one Dockerfile.
     instructions: HashMap<String, String>,
     of_one_file: bool,
     /// Ids of the steps that belong to other builds ([`Trace::own_steps`]).
@@ -61,11 +61,13 @@ pub struct Trace {
     tails: usize,
     /// Where its steps stand, once that is known.
     places: Option<Places>,
+    /// When its run began, by the engine's clock: whatever ended before that was done for another one.
+    pub(super) began: Option<i128>,
 }
 
 impl Trace {
-    /// Of a solve whose steps are all of one Dockerfile: none stands where another one does. What another target did
-    /// for it may have another text (the base by another of its names, a file by another path).
+    /// Of a solve whose steps are all of one Dockerfile: none stands where another one does. Of how many steps a stage has
+    /// another Dockerfile, of which the engine did the same for it, may say another number.
     pub fn of_one_dockerfile() -> Self {
         Self { of_one_file: true, ..Self::default() }
     }
@@ -134,7 +136,7 @@ impl Trace {
         let mut changes = Vec::new();
         let known = (self.steps.len(), self.grouped.len());
         let mut reads_more = false;
-        for vertex in &status.vertexes {
+        for vertex in own_first(&status.vertexes) {
             reads_more |= self.update_vertex(vertex, at, &mut changes);
         }
         if reads_more || known != (self.steps.len(), self.grouped.len()) {
@@ -238,7 +240,7 @@ impl Trace {
             self.places.iter().for_each(|places| step.locate(places));
         }
         let before = (step.state(), step.duration());
-        let reads_more = step.update(vertex, at);
+        let reads_more = step.update(vertex, at, self.began);
         let after = (step.state(), step.duration());
         match after.0 {
             _ if before == after => {}
@@ -263,9 +265,11 @@ impl Trace {
         if is_known || !name.is_instruction() || self.steps.len() >= MAX_STEPS {
             return digest.clone();
         }
-        // Without how many steps the stage has: of a Dockerfile elsewhere, that is another number.
-        let place = || name.tag.rsplit_once('/').map_or(name.tag.as_str(), |(at, _)| at).to_owned();
-        let key = if self.of_one_file { place() } else { vertex.name.clone() };
+        let place = name.tag.rsplit_once('/').map_or(name.tag.as_str(), |(at, _)| at);
+        let key = match self.of_one_file {
+            true => format!("[{place}] {}", name.instruction),
+            false => vertex.name.clone(),
+        };
         let id = self.instructions.entry(key).or_insert_with(|| digest.clone());
         if id != digest {
             self.grouped.insert(digest.clone(), id.clone());
@@ -282,6 +286,18 @@ impl Trace {
         let place = self.place_of(digest)?;
         self.steps.get_index_mut(place).map(|(_, step)| step)
     }
+}
+
+/// These, and last those that read something and are not announced here. The engine announces all of a build before it does
+/// anything for it, but sorts by time what it tells at once: what it did earlier for another build, and tells to this one,
+/// too, then stands before it.
+fn own_first(vertexes: &[Vertex]) -> impl Iterator<Item = &Vertex> {
+    let announced = vertexes.iter().filter(|vertex| vertex.started.is_none());
+    let announced: HashSet<&str> = announced.map(|vertex| vertex.digest.as_str()).collect();
+    let is_own =
+        |vertex: &&Vertex| vertex.inputs.is_empty() || announced.contains(vertex.digest.as_str());
+    let (own, others): (Vec<_>, Vec<_>) = vertexes.iter().partition(is_own);
+    own.into_iter().chain(others)
 }
 
 /// How many steps of a Dockerfile were not run, and how many were.
@@ -410,32 +426,93 @@ mod tests {
         assert_eq!(step.intervals().len(), 1);
     }
 
+    fn reading(inputs: &[&str], vertex: Vertex) -> Vertex {
+        Vertex { inputs: inputs.iter().map(|it| (*it).to_owned()).collect(), ..vertex }
+    }
+
+    fn own_names(trace: &Trace) -> Vec<&str> {
+        trace.own_steps().map(|step| step.name.as_str()).collect()
+    }
+
     #[test]
-    fn a_step_counts_once_by_whatever_names_others_know_it() {
-        let reading = |inputs: &[&str], vertex| Vertex {
-            inputs: inputs.iter().map(|it| (*it).to_owned()).collect(),
-            ..vertex
-        };
+    fn a_step_counts_once_whatever_number_of_steps_others_have() {
         let sent = [
             vertex("b1", "[1/3] FROM docker.io/library/b:1", None, None),
             reading(&["b1", "b3"], vertex("b2", "[2/3] COPY b.txt /f", None, None)),
             vertex("a1", "[1/3] FROM docker.io/library/a:1", Some(1), Some(1)),
-            vertex("a2", "[2/3] COPY a.txt /f", Some(1), Some(2)),
+            reading(&["a1"], vertex("a2", "[2/3] COPY a.txt /f", Some(1), Some(2))),
             vertex("b3", "[build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
-            vertex("c1", "[1/7] FROM docker.io/library/c:1", Some(1), Some(1)),
-            vertex("d1", "[linux/arm64 build 1/3] FROM docker.io/library/b:1", Some(2), Some(2)),
+            vertex("c1", "[1/7] FROM docker.io/library/b:1", Some(1), Some(1)),
+            vertex("c2", "[2/7] COPY b.txt /f", Some(1), Some(2)),
         ];
         let status = SolveStatus { vertexes: sent.to_vec(), ..SolveStatus::default() };
         let mut trace = Trace::of_one_dockerfile();
         trace.update(&status, Duration::ZERO);
-        let names: Vec<&str> = trace.steps().map(|step| step.name.as_str()).collect();
-        let own = [&sent[0].name, &sent[1].name, &sent[4].name, &sent[6].name];
-        assert_eq!(names, own, "each by its own name");
-        assert_eq!(trace.counts(), Counts { cached: 3, run: 1 });
+        let own = [&sent[0].name, &sent[1].name, &sent[4].name];
+        assert_eq!(own_names(&trace), own, "each by its own name");
+        assert_eq!(trace.counts(), Counts { cached: 2, run: 1 });
         // A build of another program may hold the steps of several Dockerfiles.
         let mut trace = Trace::default();
         trace.update(&status, Duration::ZERO);
         assert_eq!(trace.steps().len(), 7);
+    }
+
+    #[test]
+    fn what_a_build_that_has_not_ended_did_for_the_target_below_is_not_of_this_one() {
+        let copied = || reading(&["f", "l1"], vertex("c1", "[2/3] COPY a /a", Some(2), Some(3)));
+        let made = || reading(&["c1"], vertex("r1", "[3/3] RUN date >/b", Some(3), Some(4)));
+        let ours = || {
+            let load = vertex("d", "[internal] load build definition", Some(10), Some(11));
+            let mut all = vec![load, vertex("w2", "[2/3] RUN cat /b", None, None)];
+            all[1].inputs = vec!["w1".to_owned()];
+            all.push(reading(&["r2", "l2"], vertex("w1", "[1/3] COPY a /again", None, None)));
+            all
+        };
+        let ran = || {
+            let copy = vertex("w1", "[1/3] COPY a /again", Some(12), Some(13));
+            let run = vertex("w2", "[2/3] RUN cat /b", Some(13), Some(14));
+            vec![reading(&["r2", "l2"], copy), reading(&["w1"], run)]
+        };
+        let theirs = || vec![copied(), made()];
+        for sent in [
+            vec![ours(), theirs(), ran()],
+            vec![[theirs(), ours()].concat(), ran()],
+            vec![[ours(), ran(), theirs()].concat()],
+        ] {
+            let mut trace = Trace::of_one_dockerfile();
+            for vertexes in sent {
+                trace.update(&SolveStatus { vertexes, ..SolveStatus::default() }, Duration::ZERO);
+            }
+            let mut own = own_names(&trace);
+            own.sort_unstable();
+            let names = ["[1/3] COPY a /again", "[2/3] RUN cat /b"];
+            assert_eq!(own, [&names[..], &["[internal] load build definition"]].concat());
+            assert_eq!(trace.counts(), Counts { cached: 0, run: 2 });
+        }
+    }
+
+    #[test]
+    fn what_ended_before_this_build_began_did_not_run_in_it() {
+        let step =
+            |digest, started, completed| vertex(digest, "[2/2] RUN make", Some(started), completed);
+        let began = Some(10 * 1_000_000_000);
+        let mut trace = Trace { began, ..Trace::of_one_dockerfile() };
+        let mut send = |vertexes: Vec<Vertex>| {
+            trace.update(&SolveStatus { vertexes, ..SolveStatus::default() }, Duration::ZERO);
+            let step = trace.step_of("own").unwrap();
+            (trace.counts(), step.state(), step.duration())
+        };
+        let counts = |cached, run| Counts { cached, run };
+        let (second, zero) = (Duration::from_secs, Duration::ZERO);
+        let own = vertex("own", "[2/2] RUN make", None, None);
+        assert_eq!(send(vec![own]), (counts(0, 0), StepState::Waiting, zero));
+        let held = vec![step("theirs", 3, None), step("theirs", 3, Some(7))];
+        assert_eq!(send(held), (counts(1, 0), StepState::Cached, zero));
+        // One that had begun, and that this build waits for.
+        let begun = vec![step("other", 8, None)];
+        assert_eq!(send(begun), (counts(0, 0), StepState::Running, zero));
+        let ended = vec![step("other", 8, Some(12))];
+        assert_eq!(send(ended), (counts(0, 1), StepState::Done, second(4)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -137,10 +138,20 @@ impl Run<'_> {
                 () = at(deadline), if !cancelled => self.stop(CancelReason::TimedOut).await,
             }
         }
+        if self.outcome.cancelled.is_none() {
+            self.release().await;
+        }
         // What never started was waiting for something that did not succeed.
         for job in std::mem::take(&mut self.waiting).into_iter().flatten() {
             self.finish(&job, TargetOutcome::Cancelled).await;
         }
+    }
+
+    /// Lets go of the results that others stood on.
+    async fn release(&mut self) {
+        let results = std::mem::take(&mut self.results).into_values();
+        let releasing = results.filter_map(Arc::into_inner).map(Linked::release);
+        let _ = timeout(DRAIN, join_all(releasing)).await;
     }
 
     fn publish(&mut self, index: usize, result: Arc<Linked>) {

@@ -179,6 +179,73 @@ fn steps_that_others_do_at_the_same_time_are_theirs() {
 }
 
 #[test]
+fn a_target_below_that_another_build_made_and_holds_is_not_of_this_one() {
+    on_every_engine(|engine| {
+        // Docker 20.10 knows no named contexts.
+        if engine.name == "20.10" {
+            return;
+        }
+        let project = Project::new(engine);
+        let on_app = |dockerfile: &str| {
+            let build = "{context: ., additional_contexts: {base: 'service:app'}, dockerfile: ";
+            format!("{build}{dockerfile}}}")
+        };
+        let compose = format!(
+            "services:\n  app: {{build: .}}\n  web: {{build: {}}}\n  held: {{build: {}}}\n",
+            on_app("web.Dockerfile"),
+            on_app("held.Dockerfile"),
+        );
+        let name = project.name();
+        project
+            .write("compose.yaml", compose)
+            .write("Dockerfile", format!("FROM {BUSYBOX}\nCOPY f /f\nRUN date >/made # {name}\n"))
+            .write("web.Dockerfile", "FROM base\nCOPY f /again\nRUN cat /f /made >/web\n")
+            .write("held.Dockerfile", "FROM base\nRUN sleep 1000\n")
+            .write("f", name);
+        let said = project.home().join("said");
+        let mut first = project.command(&["build", "--progress", "plain"]);
+        let mut first =
+            first.stderr(std::fs::File::create(&said).unwrap()).spawn().expect("the program");
+        eventually("the other two are built", || {
+            let said = std::fs::read_to_string(&said).ok()?;
+            let are_built = ["app ", "web "].iter().all(|name| {
+                said.lines().any(|line| line.starts_with(name) && line.contains(" built, "))
+            });
+            are_built.then_some(())
+        });
+        let build = || {
+            let output = project.command(&["build", "app", "web"]).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output));
+            builds(&project).pop().unwrap()
+        };
+        let steps = |build: &Value, target: usize| -> Vec<String> {
+            let steps = build["targets"][target]["steps"].as_array().unwrap().iter();
+            let instructions = steps.filter(|step| step["position"].is_array());
+            let told = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+            instructions.map(|step| told(step, "name") + " " + &told(step, "result")).collect()
+        };
+        let beside = build();
+        let app = steps(&beside, 0);
+        assert_eq!(app.len(), 3, "{app:?}");
+        // It was made before this build began.
+        assert!(app.iter().all(|step| step.ends_with(" cached")), "{}: {app:?}", engine.name);
+        let web = steps(&beside, 1);
+        assert_eq!(web.len(), 2, "{}: {web:?}", engine.name);
+        assert!(web[0].contains("COPY f /again") && web[1].contains("RUN cat"), "{web:?}");
+        kill_process(Pid::from_child(&first), Signal::INT).unwrap();
+        first.wait().unwrap();
+        // One after the other find all of each other.
+        project.write("f", format!("{name} again"));
+        build();
+        let again = build();
+        for target in [0, 1] {
+            let steps = steps(&again, target);
+            assert!(steps.iter().all(|step| step.ends_with(" cached")), "{steps:?}");
+        }
+    });
+}
+
+#[test]
 fn a_ledger_that_cannot_be_written_is_a_warning() {
     on_every_engine(|engine| {
         let project = project(engine);
