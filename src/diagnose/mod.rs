@@ -120,14 +120,18 @@ fn outcome_of_command(text: &str) -> Option<String> {
     slots.get("outcome").map(str::to_owned)
 }
 
-/// Whether the export failed because the engine's garbage collection removed a layer of the image just
-/// before it was used. On the containerd store the old image of a name gives up its layers before
-/// those of the new one are held (BuildKit `exporter/containerimage`: the name moves, then it is
-/// unpacked), and any `docker image rm` collects in between: `docker build` fails the same way, in 2 of 60 builds
-/// beside a loop of removals on 28.5.2.
-pub fn lost_a_layer(message: &str) -> bool {
-    let sign = "*failed to prepare extraction snapshot*does not exist: not found*";
-    pattern::read(sign, message).is_some()
+/// Whether the export failed because something else was done on the engine at that moment, so that it may succeed the next.
+///
+/// The engine's garbage collection removed a layer of the image just before it was used: on the containerd store the old image
+/// of a name gives up its layers before those of the new one are held (BuildKit `exporter/containerimage`: the name moves, then
+/// it is unpacked), and any `docker image rm` collects in between; `docker build` fails the same way, in 2 of 60 builds beside
+/// a loop of removals on 28.5.2. Or another build gave the image its name between the look for it and its making.
+pub fn lost_a_race(message: &str) -> bool {
+    let signs = [
+        "*failed to prepare extraction snapshot*does not exist: not found*",
+        "*image \"{name}\": already exists",
+    ];
+    signs.iter().any(|sign| pattern::read(sign, message).is_some())
 }
 
 const LOST: &str = "the connection to the engine was lost during the build";

@@ -74,7 +74,9 @@ impl Trace {
 
     /// Takes over where its steps stand, those to come as well.
     pub fn locate(&mut self, places: Places) {
-        self.steps.values_mut().for_each(|step| step.locate(&places));
+        let others = &self.others;
+        let own = self.steps.iter_mut().filter(|(id, _)| !others.contains(*id));
+        own.for_each(|(_, step)| step.locate(&places));
         self.places = Some(places);
     }
 
@@ -140,7 +142,7 @@ impl Trace {
             reads_more |= self.update_vertex(vertex, at, &mut changes);
         }
         if reads_more || known != (self.steps.len(), self.grouped.len()) {
-            self.others = self.of_others();
+            self.leave_to_others();
         }
         for progress in &status.statuses {
             if let Some(step) = self.step_mut(&progress.vertex) {
@@ -185,7 +187,32 @@ impl Trace {
             }
             changes.push(change);
         }
+        changes.retain(|change| match change {
+            Change::Ended { step } => self.is_shown(*step),
+            _ => true,
+        });
         changes
+    }
+
+    /// Finds the steps of other builds: they stand in other Dockerfiles.
+    fn leave_to_others(&mut self) {
+        let others = self.of_others();
+        for (id, step) in &mut self.steps {
+            match (others.contains(id), &self.places) {
+                (true, _) => step.place = None,
+                (false, Some(places)) if self.others.contains(id) => step.locate(places),
+                _ => {}
+            }
+        }
+        self.others = others;
+    }
+
+    /// Whether it is told how a step ended: of one of another build only why that failed.
+    fn is_shown(&self, place: usize) -> bool {
+        let step = self.steps.get_index(place);
+        step.is_some_and(|(id, step)| {
+            !self.others.contains(id) || step.state() == StepState::Failed
+        })
     }
 
     /// Ends the lines that were begun: to be called when nothing more will come. A step that was

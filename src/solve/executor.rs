@@ -325,7 +325,7 @@ async fn forward(
         }
         // It is tried again; if that fails too, the outcome says so.
         for vertex in &mut status.vertexes {
-            if diagnose::lost_a_layer(&vertex.error) || job.could_not_keep(&vertex.error) {
+            if diagnose::lost_a_race(&vertex.error) || job.could_not_keep(&vertex.error) {
                 vertex.error.clear();
             }
         }

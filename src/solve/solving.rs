@@ -8,7 +8,7 @@ use crate::diagnose;
 use crate::solve::job::Job;
 use crate::solve::node_fit;
 
-/// How often an image is exported whose layers go missing meanwhile.
+/// How often an image is exported while something else on the engine comes between.
 const EXPORT_TRIES: u32 = 3;
 
 /// A job with the results it builds on.
@@ -33,8 +33,8 @@ pub(super) struct Solved {
 }
 
 impl Solve<'_> {
-    /// Solves, and exports again where a layer went missing on the way, or layers cannot be kept here: everything else is
-    /// cached then.
+    /// Solves, and exports again where something else on the engine came between, or layers cannot be kept here: everything
+    /// else is cached then.
     pub(super) async fn carry_out(&self) -> Result<Solved, SolveError> {
         let mut tries = EXPORT_TRIES;
         let mut build_ref = self.job.options.build_ref.clone();
@@ -46,7 +46,7 @@ impl Solve<'_> {
                     exporters.iter_mut().take(1).for_each(node_fit::make_archive);
                     return self.export(exporters).await;
                 }
-                Err(error) if tries > 0 && diagnose::lost_a_layer(&error.message) => {
+                Err(error) if tries > 0 && diagnose::lost_a_race(&error.message) => {
                     // Its statuses would tell of steps that ran as cached: they are not asked for.
                     build_ref = buildkit::new_ref();
                 }

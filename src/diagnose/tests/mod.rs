@@ -309,11 +309,17 @@ fn troubles_of_the_engine() {
 }
 
 #[test]
-fn a_layer_that_went_missing_is_not_a_failure_of_a_step() {
+fn what_something_else_on_the_engine_did_is_not_a_failure_of_a_step() {
     let said = "failed to prepare extraction snapshot \"extract-466-XY sha256:55\": parent snapshot sha256:d8 does not exist: not found";
-    assert!(lost_a_layer(said) && lost_a_layer(&format!("failed to solve: {said} (x)")));
-    for other in ["", "failed to compute cache key: \"/main.py\" not found: not found"] {
-        assert!(!lost_a_layer(other));
+    assert!(lost_a_race(said) && lost_a_race(&format!("failed to solve: {said} (x)")));
+    let named = "image \"docker.io/library/shop-api:latest\": already exists";
+    assert!(lost_a_race(named) && lost_a_race(&format!("failed to solve: {named}")));
+    for other in [
+        "",
+        "failed to compute cache key: \"/main.py\" not found: not found",
+        "mkdir /data/image: already exists",
+    ] {
+        assert!(!lost_a_race(other));
     }
 }
 

@@ -21,12 +21,11 @@ pub(super) fn block_rows(targets: &[Doing], rows: usize) -> usize {
 impl Frame {
     /// So many lines, blank ones last: the newest of the steps that are over, those that run, output.
     pub(super) fn all_steps(&self, target: &TargetTrace, rows: usize) -> Vec<String> {
-        let visible = |wanted: fn(StepState) -> bool| {
-            let steps = target.trace.steps().filter(|step| step.is_visible());
-            steps.filter(move |step| wanted(step.state())).collect::<Vec<_>>()
-        };
-        let running = visible(|state| state == StepState::Running);
-        let mut over = visible(|state| !matches!(state, StepState::Waiting | StepState::Running));
+        let all = target.trace.steps().filter(|step| step.is_visible());
+        let running: Vec<_> = all.filter(|step| step.state() == StepState::Running).collect();
+        let ended = |step: &&Step| !matches!(step.state(), StepState::Waiting | StepState::Running);
+        let own = target.trace.own_steps().filter(|step| step.is_visible());
+        let mut over: Vec<_> = own.filter(ended).collect();
         over.sort_by_key(|step| step.ended_at);
         let running = &running[..running.len().min(rows)];
         let room = rows - running.len();

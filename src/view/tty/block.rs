@@ -216,7 +216,7 @@ impl Middle<'_> {
 pub(super) fn current(target: &TargetTrace) -> Option<&Step> {
     target.trace.current().or_else(|| {
         let ended = |state| !matches!(state, StepState::Waiting | StepState::Running);
-        target.trace.steps().rfind(|step| step.is_visible() && ended(step.state()))
+        target.trace.own_steps().rfind(|step| step.is_visible() && ended(step.state()))
     })
 }
 
