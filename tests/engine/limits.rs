@@ -173,7 +173,7 @@ fn what_is_too_long_is_named() {
         );
         assert!(!said.contains("connection to the engine"), "{}", engine.name);
         // The engine remembers the failure with its Dockerfile, and what is asked of its memory is answered.
-        let stats = project.run(&["stats", "--format", "json"]).code(0);
+        let stats = project.run(&["stats", "--format", "json", "--timeout", "2m"]).code(0);
         let said = [&stats.get_output().stdout[..], &stats.get_output().stderr].concat();
         let said = String::from_utf8_lossy(&said);
         assert!(!said.contains("history cannot be read"), "{}: {said:.4000}", engine.name);

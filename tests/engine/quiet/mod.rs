@@ -11,6 +11,7 @@ mod cache_single;
 mod cache_worth;
 pub(crate) mod clean;
 mod clean_old;
+mod context;
 mod forecast;
 pub(crate) mod inventory;
 mod measure;
