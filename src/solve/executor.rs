@@ -26,7 +26,7 @@ use crate::solve::solving::Solve;
 use crate::solve::starting::Starting;
 use crate::solve::telling::{Clock, Telling};
 
-/// How long statuses of an ended solve may still come in.
+/// How long statuses of an ended solve may still come in, and the engine may take to let go of its results.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same after a cancel: the terminal is wanted back.
 const DRAIN_CANCELLED: Duration = Duration::from_millis(400);
