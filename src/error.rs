@@ -119,14 +119,14 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("failed to write")]
-    struct NotWritten(#[source] io::Error);
+    struct WriteFailure(#[source] io::Error);
 
     #[test]
     fn an_error_is_found_by_its_type_however_deep_it_is() {
-        let deep = NotWritten(io::Error::other(NotWritten(io::Error::other(Full("x")))));
+        let deep = WriteFailure(io::Error::other(WriteFailure(io::Error::other(Full("x")))));
         let shown = CommandError::new(ExitKind::Failed, "failed to lock").caused_by(deep);
         assert_eq!(shown.find::<Full>(), Some(&Full("x")));
-        assert!(shown.find::<NotWritten>().is_some());
+        assert!(shown.find::<WriteFailure>().is_some());
         assert!(shown.find::<std::fmt::Error>().is_none());
         // A command's error within another one's keeps what it comes from.
         let outer = CommandError::new(ExitKind::Failed, "failed").caused_by(shown);
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn causes_are_said_once() {
-        let repeats = NotWritten(io::Error::other("disk full"));
+        let repeats = WriteFailure(io::Error::other("disk full"));
         let error = CommandError::new(ExitKind::Failed, "failed").caused_by(repeats);
         assert_eq!(error.causes, ["failed to write", "disk full"]);
         let kept = CommandError::new(ExitKind::Invalid, "no room for x").keeping(Full("x"));

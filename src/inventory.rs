@@ -55,9 +55,6 @@ pub struct Inventory {
     pub networks: Vec<Network>,
     /// Records of the build cache.
     pub cache: Vec<CacheRecord>,
-    /// Bytes of all layers of all images, each counted once: what `docker system df` calls
-    /// `LayersSize`. On the containerd store it leaves the compressed blobs out on some releases.
-    pub layers_bytes: Option<u64>,
     /// What is missing, and why. Empty when all was told.
     pub gaps: Vec<Gap>,
 }

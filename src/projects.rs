@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::history::{Entry, Outcome};
-use crate::inventory::{Container, Image, ImageDetails, Inventory, Labels, Lost, Part};
+use crate::inventory::{Container, Image, Inventory, Labels, Lost, Part};
 use crate::labels;
-use crate::ownership;
+use crate::ownership::{self, records::Stack};
 use crate::usage;
 
 /// A project on an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ProjectRow {
     /// Its name.
     pub name: String,
     /// Where its files are: told by its containers, or else by its last build here.
@@ -70,22 +70,21 @@ pub fn labelled(images: &[Image]) -> Vec<String> {
 /// The projects, by name. `builds` has the last build of each name.
 pub fn list(
     inventory: &Inventory,
-    details: &[ImageDetails],
+    stacks: &[Stack],
     builds: &BTreeMap<String, LastBuild>,
-) -> Vec<Listed> {
-    let details: BTreeMap<&str, &ImageDetails> =
-        details.iter().map(|it| (it.id.as_str(), it)).collect();
+) -> Vec<ProjectRow> {
+    let stacks = usage::by_image(stacks);
     let names: BTreeSet<&str> = ownership::projects(inventory);
     let names = names.into_iter().filter(|name| !name.is_empty());
-    names.map(|name| listed(name, inventory, &details, builds.get(name))).collect()
+    names.map(|name| listed(name, inventory, &stacks, builds.get(name))).collect()
 }
 
 fn listed(
     name: &str,
     inventory: &Inventory,
-    details: &BTreeMap<&str, &ImageDetails>,
+    stacks: &BTreeMap<&str, &Stack>,
     last_build: Option<&LastBuild>,
-) -> Listed {
+) -> ProjectRow {
     let is_own = |labels: &Labels| project(labels) == Some(name);
     let known = |part: Part| inventory.gap(part).is_none_or(|gap| gap.lost != Lost::Everything);
     let images: Vec<&Image> = inventory.images.iter().filter(|it| is_own(&it.labels)).collect();
@@ -95,12 +94,12 @@ fn listed(
     let mut directories = directories(&containers).into_iter();
     let directory = directories.next().or_else(|| Some(last_build?.directory.clone()));
     let running = containers.iter().filter(|it| it.is_running()).count();
-    Listed {
+    ProjectRow {
         name: name.to_owned(),
         directory: directory.filter(|it| !it.is_empty()),
         other_directories: directories.collect(),
         images: known(Part::Images).then_some(images.len()),
-        images_bytes: known(Part::Images).then(|| usage::together(&images, details)).flatten(),
+        images_bytes: known(Part::Images).then(|| usage::together(&images, stacks)).flatten(),
         volumes: known(Part::Volumes).then_some(volumes.len()),
         volumes_bytes: known(Part::Volumes)
             .then(|| volumes.iter().map(|it| it.size_bytes).sum())

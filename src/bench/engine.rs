@@ -45,7 +45,7 @@ impl Before {
     /// It cannot be reached.
     pub async fn look(engine: &Engine) -> Result<Self, EngineError> {
         let records = engine.cache_records().await?.into_iter().map(|record| record.id);
-        let (inventory, ()) = engine.glance(PATIENCE, async |_| ()).await?;
+        let inventory = engine.inventory(PATIENCE).await?;
         let images = inventory.images.into_iter().map(|image| image.id);
         let chains = engine.image_chains(&images.collect::<Vec<_>>()).await?;
         let layers = chains.into_iter().flat_map(|(_, chains)| chains).collect();

@@ -33,7 +33,7 @@ pub struct BenchReport {
     /// What is to be known of the figures.
     pub notes: Vec<String>,
     /// What the benchmark left on the engine, and why.
-    pub left: Vec<Left>,
+    pub left: Vec<Leftover>,
 }
 
 /// The engine and its machine.
@@ -145,7 +145,7 @@ pub struct Seconds {
 
 /// Something that was not removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Left {
+pub struct Leftover {
     /// `image` or `cache`.
     pub kind: String,
     /// How many.

@@ -8,9 +8,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::engine::Before;
-use super::model::{Left, Sample, TargetSample};
+use super::model::{Leftover, Sample, TargetSample};
 use super::results::Results;
-use super::tidy::{self, Made};
+use super::tidy::{self, Products};
 use super::variant::{Identity, Variant};
 use super::{Case, Plan};
 use crate::buildkit;
@@ -43,7 +43,7 @@ pub struct Site<'a> {
 }
 
 /// A build that was made.
-pub struct Built {
+pub struct BenchBuild {
     /// What became of its targets.
     pub summary: RunSummary,
     /// Bytes of build contexts that were sent.
@@ -68,7 +68,7 @@ pub struct Runner<'a, B, W> {
     watch: W,
     variants: Vec<Variant>,
     results: Results,
-    left: Vec<Left>,
+    left: Vec<Leftover>,
     /// Layers that images of the engine have or had, by their identity.
     layers: BTreeSet<String>,
 }
@@ -76,7 +76,7 @@ pub struct Runner<'a, B, W> {
 /// What came of a benchmark.
 pub struct Outcome {
     /// What it left on the engine.
-    pub left: Vec<Left>,
+    pub left: Vec<Leftover>,
     /// What was measured, or why it ended early.
     pub results: Result<Results, CommandError>,
     /// The projects.
@@ -85,7 +85,7 @@ pub struct Outcome {
 
 impl<'a, B, W> Runner<'a, B, W>
 where
-    B: AsyncFn(&BuildPlan, &str) -> Result<Built, CommandError>,
+    B: AsyncFn(&BuildPlan, &str) -> Result<BenchBuild, CommandError>,
     W: Fn(Note<'_>),
 {
     /// A runner that has measured nothing. `before` is what the engine holds.
@@ -115,7 +115,7 @@ where
             let mut identities: Vec<Identity> =
                 (0..self.variants.len()).map(|index| identity(&project, index)).collect();
             let measured = self.round(round, token, &mut identities).await;
-            let made = Made {
+            let made = Products {
                 project: &project,
                 references: (self.variants.iter().zip(&identities))
                     .flat_map(|(variant, identity)| variant.references(identity))
@@ -266,7 +266,7 @@ fn letter(index: usize) -> char {
     if index == 0 { 'a' } else { 'b' }
 }
 
-fn sample(built: &Built) -> Sample {
+fn sample(built: &BenchBuild) -> Sample {
     let targets = built.summary.targets.iter().filter_map(|target| {
         let (image, image_bytes) = match &target.outcome {
             TargetOutcome::Built(image) => (Some(image.id.clone()), image.size_bytes),
@@ -292,7 +292,7 @@ fn sample(built: &Built) -> Sample {
 }
 
 /// Adds what another run left.
-fn add(all: &mut Vec<Left>, more: Vec<Left>) {
+fn add(all: &mut Vec<Leftover>, more: Vec<Leftover>) {
     for left in more {
         match all.iter_mut().find(|it| (&it.kind, &it.why) == (&left.kind, &left.why)) {
             Some(same) => {

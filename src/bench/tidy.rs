@@ -9,16 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::model::Left;
+use super::model::Leftover;
 use crate::buildkit::Control;
 use crate::clean::execute::{self, Stop};
 use crate::clean::reason::words;
-use crate::clean::survey::{self, Observed};
-use crate::clean::{self, Kind, Plan, Remaining, Request};
+use crate::clean::survey::{self, Observation};
+use crate::clean::{self, Kind, Plan, Remainder, Request};
 use crate::engine::{Connector, Engine};
 use crate::error::CommandError;
 use crate::history::Store;
-use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, MountDescription};
+use crate::inventory::{CacheKind, CacheRecord, MountDescription};
 use crate::ownership::records::{Reason, Verdict};
 use crate::ownership::{self, Answer, Depth, Project, Question, Recall};
 use crate::unreachable::unreachable;
@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a benchmark made, and how it is known.
-pub(super) struct Made<'a> {
+pub(super) struct Products<'a> {
     /// Name of its project.
     pub(super) project: &'a str,
     /// References of its images.
@@ -48,8 +48,8 @@ pub(super) struct Made<'a> {
 pub(super) async fn tidy(
     connector: &Connector,
     engine: &Engine,
-    made: &Made<'_>,
-) -> Result<Vec<Left>, CommandError> {
+    made: &Products<'_>,
+) -> Result<Vec<Leftover>, CommandError> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -69,12 +69,13 @@ pub(super) async fn tidy(
 async fn once(
     connector: &Connector,
     engine: &Engine,
-    made: &Made<'_>,
-) -> Result<(Vec<Left>, bool), CommandError> {
-    let Observed { inventory, details } = survey::observe(connector, engine).await?;
-    let answer = whose(connector, engine, made, (&inventory, &details)).await?;
+    made: &Products<'_>,
+) -> Result<(Vec<Leftover>, bool), CommandError> {
+    let observed = survey::observe(connector, engine).await?;
+    let answer = whose(connector, engine, made, &observed).await?;
+    let (space, inventory) = (observed.space(), observed.inventory);
     let request = Request { kinds: [Kind::Image, Kind::Cache].into(), ..Request::default() };
-    let plan = clean::plan(&inventory, &details, &answer, &request);
+    let plan = clean::plan(&inventory, &space, &answer, &request);
     let outcome = execute::execute(engine, &plan, &CancellationToken::new(), |_| {}).await;
     if let Some(Stop::Engine(error)) = outcome.stopped {
         return Err(unreachable(connector, error));
@@ -87,8 +88,8 @@ async fn once(
 async fn whose(
     connector: &Connector,
     engine: &Engine,
-    made: &Made<'_>,
-    (inventory, details): (&Inventory, &[ImageDetails]),
+    made: &Products<'_>,
+    Observation { inventory, details, stacks }: &Observation,
 ) -> Result<Answer, CommandError> {
     let mut project = Project { name: made.project.to_owned(), ..Project::default() };
     project.built.extend(made.references.iter().cloned());
@@ -102,7 +103,8 @@ async fn whose(
     let mut answer = ownership::judge(&Question {
         project: &project,
         inventory,
-        details,
+        stacks,
+        histories: details,
         evidence: &evidence,
         include: &BTreeSet::new(),
     });
@@ -121,10 +123,10 @@ async fn whose(
 /// What of the plan remains, and what of the `new` records stays, with the reasons; and whether something is in use.
 fn left<'a>(
     plan: &Plan,
-    remains: &[Remaining],
+    remains: &[Remainder],
     new: impl Iterator<Item = &'a CacheRecord>,
     answer: &Answer,
-) -> (Vec<Left>, bool) {
+) -> (Vec<Leftover>, bool) {
     let mut left: BTreeMap<(Kind, String), (usize, u64)> = BTreeMap::new();
     let mut note = |kind: Kind, why: &str, bytes: Option<u64>| {
         let sum = left.entry((kind, why.to_owned())).or_default();
@@ -151,7 +153,7 @@ fn left<'a>(
             note(Kind::Cache, &why, Some(record.size_bytes));
         }
     }
-    let left = left.into_iter().map(|((kind, why), (count, bytes))| Left {
+    let left = left.into_iter().map(|((kind, why), (count, bytes))| Leftover {
         kind: kind.to_string(),
         count,
         bytes,

@@ -129,7 +129,7 @@ impl Pods {
 
     fn none_runs(&self, all: &[Pod]) -> ConnectError {
         let Self { kind, workload, .. } = self;
-        let told: Vec<_> = all.iter().take(3).map(told).collect();
+        let told: Vec<_> = all.iter().take(3).map(with_trouble).collect();
         let told = match all.len() {
             0 => "it has none yet".to_owned(),
             _ => told.join("; "),
@@ -163,7 +163,7 @@ impl Pods {
 }
 
 /// A pod and why it is not ready.
-fn told(pod: &Pod) -> String {
+fn with_trouble(pod: &Pod) -> String {
     match &pod.trouble {
         Some(why) => format!("{} ({why})", pod.name),
         None => pod.name.clone(),

@@ -62,7 +62,7 @@ pub(super) struct Base {
 
 impl Base {
     /// What can be added to in `storage`; `None` where all of the mount is better written again.
-    pub(super) fn of(
+    pub(super) fn find(
         known: &SavedMount,
         storage: &Storage,
         listing: &Listing,

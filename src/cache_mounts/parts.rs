@@ -30,14 +30,14 @@ struct Part {
 }
 
 /// What stays.
-pub(super) struct Kept {
+pub(super) struct Retention {
     parts: Parts,
     stays: Vec<bool>,
     /// A bit for each file of the list that stays.
     pub(super) files: Vec<u8>,
 }
 
-impl Kept {
+impl Retention {
     /// Whether an entry stays. Folders do where something in them does.
     pub(super) fn has(&self, entry: &Entry) -> bool {
         let place = self.parts.place(&entry.path);
@@ -118,7 +118,7 @@ impl Parts {
 
     /// What stays so that its files have no more than `most` bytes; `None` where all of it does. Downloads go first, then what was
     /// used the longest ago.
-    pub(super) fn within(self, most: u64) -> Option<Kept> {
+    pub(super) fn within(self, most: u64) -> Option<Retention> {
         let all: u64 = self.parts.iter().map(|part| part.bytes).sum();
         if all <= most {
             return None;
@@ -145,7 +145,7 @@ impl Parts {
         for (at, _) in self.files.iter().enumerate().filter(|(_, part)| stays[**part]) {
             files[at / 8] |= 1 << (at % 8);
         }
-        Some(Kept { parts: self, stays, files })
+        Some(Retention { parts: self, stays, files })
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn restore(
         let is_whole = saved.below.is_empty() || outcome.summary == saved.summary;
         is_whole && saved.digests().eq(&outcome.digests)
     };
-    unpack(line, layers, is_right, existing).map_err(|error| error.of(archive()))
+    unpack(line, layers, is_right, existing).map_err(|error| error.into_error(archive()))
 }
 
 /// Fills the mount at the other end from an archive of anybody's, compressed or not.
@@ -140,7 +140,7 @@ pub(super) fn import(
     } else {
         unpack(line, Layers::one(from), |_| true, existing)
     };
-    done.map_err(|error| error.of(name))
+    done.map_err(|error| error.into_error(name))
 }
 
 fn decoder<R: Read>(from: R, window: u32) -> io::Result<Decoder<'static, BufReader<R>>> {
@@ -157,7 +157,7 @@ pub(super) enum Unpacking {
 }
 
 impl Unpacking {
-    fn of(self, archive: String) -> RestoreError {
+    fn into_error(self, archive: String) -> RestoreError {
         match self {
             Self::Move(error) => RestoreError::Move(error),
             Self::Digest => RestoreError::Digest { archive },

@@ -15,7 +15,7 @@ use super::base::{Base, Listing};
 use super::index::Index;
 use super::list::Content;
 use super::manifest::{IndexFile, Lower, SavedMount, Stored, archive_name, index_name};
-use super::parts::{Kept, Parts};
+use super::parts::{Parts, Retention};
 use super::storage::Storage;
 use super::summary::{Summary, fingerprint};
 use crate::buildkit::mover::{Connection, Contents, MoveError};
@@ -128,9 +128,9 @@ impl<W: Write> Write for Packer<W> {
 #[derive(Clone, Copy)]
 enum Extent<'a> {
     /// Everything, of which something may be left out here.
-    All(Option<&'a Kept>),
+    All(Option<&'a Retention>),
     /// What stays of a list.
-    Kept(&'a Kept),
+    Kept(&'a Retention),
     /// What earlier archives do not have.
     New(&'a Base),
 }
@@ -141,7 +141,7 @@ struct Sink<'a, W: Write> {
     summary: Summary,
     fingerprints: Vec<u64>,
     below: Option<&'a Index>,
-    kept: Option<&'a Kept>,
+    kept: Option<&'a Retention>,
     /// The data that come belong to what earlier archives have, or to what is left out.
     is_skipped: bool,
     /// A file was not sent, although it is new.
@@ -232,11 +232,11 @@ pub(super) fn save(
     }
     let kept = parts.zip(max_bytes).and_then(|(parts, most)| parts.within(most));
     let is_trimmed = kept.is_some();
-    if kept.as_ref().is_some_and(Kept::is_empty) {
+    if kept.as_ref().is_some_and(Retention::is_empty) {
         return Ok(Saved::TooLarge(before));
     }
     let mut base = match (known, &listing) {
-        (Some(known), Some(listing)) if !is_trimmed => Base::of(known, storage, listing)?,
+        (Some(known), Some(listing)) if !is_trimmed => Base::find(known, storage, listing)?,
         _ => None,
     };
     let since_when = Instant::now();
@@ -266,7 +266,7 @@ pub(super) fn save(
 fn write_archive(
     line: &mut Connection,
     storage: &Storage,
-    kept: Option<&Kept>,
+    kept: Option<&Retention>,
     base: &mut Option<Base>,
 ) -> Result<(Packed, partial::PartialFile), MoveError> {
     let file = || partial::file(storage.folder(), 0o644);

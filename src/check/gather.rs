@@ -16,7 +16,7 @@ use crate::targets::Target;
 use crate::transfer::{self, TransferError};
 
 /// A target with its Dockerfile: the name to show, and its text.
-pub struct Built<'a> {
+pub struct TargetText<'a> {
     /// The target.
     pub target: &'a Target,
     /// The Dockerfile, as the user would name it.
@@ -31,7 +31,7 @@ pub struct Built<'a> {
 /// A build context cannot be read, or a pattern of its ignore file is malformed.
 pub fn project(
     compose: &compose::Project,
-    built: &[Built<'_>],
+    built: &[TargetText<'_>],
     entries: &[Entry],
     here: &Path,
 ) -> Result<Project, TransferError> {
@@ -53,7 +53,7 @@ pub fn project(
 
 fn service(
     compose: &compose::Project,
-    it: &Built<'_>,
+    it: &TargetText<'_>,
     entries: &[&Entry],
     here: &Path,
 ) -> Result<Service, TransferError> {
@@ -93,7 +93,7 @@ fn runtime(compose: &compose::Project, target: &Target) -> Runtime {
     Runtime { is_read_only: own.is_read_only, user: own.user.clone(), wants_gpu }
 }
 
-fn contents(target: &Target, it: &Built<'_>, here: &Path) -> Result<Contents, TransferError> {
+fn contents(target: &Target, it: &TargetText<'_>, here: &Path) -> Result<Contents, TransferError> {
     let directory = Path::new(&target.context);
     let beside = target.dockerfile_inline.is_none().then(|| dockerfile_path(target));
     let found = ignore_file::find(directory, beside.as_deref())

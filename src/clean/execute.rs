@@ -12,7 +12,7 @@ use crate::inventory::{CacheKind, CacheRecord};
 
 /// A thing that should have been removed and is still there.
 #[derive(Debug, Clone)]
-pub struct Remaining {
+pub struct Remainder {
     /// The thing.
     pub item: Item,
     /// Why it stayed.
@@ -34,7 +34,7 @@ pub struct Outcome {
     /// How many of its items are gone.
     pub removed: usize,
     /// What remains.
-    pub remains: Vec<Remaining>,
+    pub remains: Vec<Remainder>,
     /// Cache records that went meanwhile although they are not in the plan: somebody else, or the
     /// engine's garbage collection, removed them.
     pub bystanders: usize,
@@ -88,7 +88,7 @@ pub async fn execute(
 
 impl Outcome {
     fn remain(&mut self, item: &Item, why: String) {
-        self.remains.push(Remaining { item: item.clone(), why });
+        self.remains.push(Remainder { item: item.clone(), why });
     }
 
     fn stop<'a>(mut self, stop: Stop, rest: impl Iterator<Item = &'a &'a Item>) -> Self {

@@ -16,8 +16,8 @@ pub mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use execute::{Outcome, Remaining};
-pub use model::{Action, Item, Kind, Plan, Request, Shown, Sort};
+pub use execute::{Outcome, Remainder};
+pub use model::{Action, Item, Kind, Plan, Presentation, Request, Sort};
 pub use offers::{Offer, Remedy, choices, offers, remedies};
-pub use plan::plan;
+pub use plan::{frees, plan};
 pub use select::SpaceGoal;

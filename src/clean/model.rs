@@ -123,12 +123,12 @@ pub struct Item<A = Action> {
     /// Why it is removed or kept.
     pub reason: String,
     /// The same for people.
-    pub shown: Shown,
+    pub shown: Presentation,
 }
 
 /// How a thing is shown to people. Things that differ in their names alone can share a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shown {
+pub struct Presentation {
     /// What it is called on a line of its own.
     pub name: String,
     /// What it is counted as among others.

@@ -1,6 +1,6 @@
 //! What a clean would free if it were asked for more, and what frees space where a disk is full.
 
-use super::model::{Kind, Plan, Request};
+use super::model::{Kind, Request};
 
 /// What was not asked for, and what it adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct Remedy {
     pub frees_bytes: u64,
 }
 
-/// What would go, too, the most first: `planned` are the bytes that `request` frees, `plan` makes plans.
-pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) -> Vec<Offer> {
+/// What would go, too, the most first: `planned` are the bytes that `request` frees, `frees` tells those of others.
+pub fn offers(request: &Request, planned: u64, frees: impl Fn(&Request) -> u64) -> Vec<Offer> {
     let is_limited = request.until.is_some() || request.cache_goal.is_some();
     let mut wider = Vec::new();
     if is_limited || request.only_old {
@@ -41,10 +41,7 @@ pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) 
     }
     let mut offers: Vec<Offer> = wider
         .into_iter()
-        .map(|(what, request)| Offer {
-            what,
-            more_bytes: plan(&request).estimated_bytes().saturating_sub(planned),
-        })
+        .map(|(what, request)| Offer { what, more_bytes: frees(&request).saturating_sub(planned) })
         .filter(|offer| offer.more_bytes > 0)
         .collect();
     offers.sort_by_key(|offer| std::cmp::Reverse(offer.more_bytes));
@@ -52,27 +49,26 @@ pub fn offers(request: &Request, planned: u64, plan: impl Fn(&Request) -> Plan) 
 }
 
 /// Commands that take nothing but time to make up for, the gentlest first.
-pub fn remedies(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
+pub fn remedies(frees: impl Fn(&Request) -> u64) -> Vec<Remedy> {
     let commands = [("clean --old", Request::old()), ("clean --only cache", Request::cache())];
-    let mut remedies = freed(commands, plan);
+    let mut remedies = freed(commands, frees);
     remedies.retain(|remedy| remedy.frees_bytes > 0);
     remedies
 }
 
 /// What `clean` frees, also where that is nothing: without options, and with those that narrow it.
-pub fn choices(plan: impl Fn(&Request) -> Plan) -> Vec<Remedy> {
+pub fn choices(frees: impl Fn(&Request) -> u64) -> Vec<Remedy> {
     let commands = [
         ("clean", Request::things()),
         ("clean --old", Request::old()),
         ("clean --only cache", Request::cache()),
     ];
-    freed(commands, plan)
+    freed(commands, frees)
 }
 
 fn freed<const N: usize>(
     commands: [(&'static str, Request); N],
-    plan: impl Fn(&Request) -> Plan,
+    frees: impl Fn(&Request) -> u64,
 ) -> Vec<Remedy> {
-    let frees = |request: &Request| plan(request).estimated_bytes();
     commands.map(|(command, request)| Remedy { command, frees_bytes: frees(&request) }).into()
 }

@@ -5,32 +5,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::forgotten::forgotten;
-use super::model::{Action, Item, Kind, Plan, Request, Shown, Sort};
+use super::model::{Action, Item, Kind, Plan, Presentation, Request, Sort};
 use super::reason::Why;
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::engine::removal::is_record_id;
-use crate::inventory::{CacheKind, CacheRecord, Container, Image, ImageDetails, Inventory, Labels};
+use crate::inventory::{CacheKind, CacheRecord, Container, Image, Inventory, Labels};
 use crate::labels;
 use crate::ownership::records::{Reason, Verdict, instruction};
 use crate::ownership::{Answer, Reason as NotOurs, Whose};
 
-/// Decides. `answer` says whose each thing is, `details` describe the images.
-pub fn plan(
+/// Decides. `answer` says whose each thing is, `space` what removing it frees.
+pub fn plan(inventory: &Inventory, space: &Space, answer: &Answer, request: &Request) -> Plan {
+    planned(inventory, space, answer, request, Account::Whole)
+}
+
+/// Bytes that the plan frees. It takes a part of the time where most of the build cache stays.
+pub fn frees(inventory: &Inventory, space: &Space, answer: &Answer, request: &Request) -> u64 {
+    planned(inventory, space, answer, request, Account::Removals).estimated_bytes()
+}
+
+/// What is told of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Account {
+    /// What goes, and what stays with the reasons.
+    Whole,
+    /// What goes.
+    Removals,
+}
+
+fn planned(
     inventory: &Inventory,
-    details: &[ImageDetails],
+    space: &Space,
     answer: &Answer,
     request: &Request,
+    account: Account,
 ) -> Plan {
-    let mut planner = Planner { inventory, answer, request, plan: Plan::default() };
+    let mut planner = Planner { inventory, answer, request, account, plan: Plan::default() };
     planner.containers();
     planner.networks();
     planner.images();
     planner.volumes();
-    let space = Space::new(inventory, details);
-    planner.cache(&space);
+    planner.cache(space);
     let mut plan = planner.plan;
-    measure(&mut plan, inventory, &space);
+    measure(&mut plan, inventory, space);
     plan
 }
 
@@ -60,10 +78,26 @@ struct Planner<'a> {
     inventory: &'a Inventory,
     answer: &'a Answer,
     request: &'a Request,
+    account: Account,
     plan: Plan,
 }
 
-impl Planner<'_> {
+/// Why a record stays.
+enum Stay<'a> {
+    Said(&'static str),
+    Judged(&'a Reason),
+}
+
+impl From<Stay<'_>> for Why {
+    fn from(stay: Stay<'_>) -> Self {
+        match stay {
+            Stay::Said(text) => text.into(),
+            Stay::Judged(reason) => Self::new(reason),
+        }
+    }
+}
+
+impl<'a> Planner<'a> {
     fn wants(&self, kind: Kind) -> bool {
         self.request.kinds.contains(&kind)
     }
@@ -78,7 +112,7 @@ impl Planner<'_> {
     ) {
         let Thing { kind, id, name, service } = *thing;
         let (id, name) = (id.to_owned(), name.to_owned());
-        let shown = |why: &String| Shown {
+        let shown = |why: &String| Presentation {
             name: name.clone(),
             sort: if name == NAMELESS { Sort::EarlierBuild } else { Sort::Named },
             services: service.map(str::to_owned).into_iter().collect(),
@@ -234,14 +268,19 @@ impl Planner<'_> {
         }
         let inventory = self.inventory;
         let mut may_go: BTreeMap<&str, Why> = BTreeMap::new();
-        let mut stays: BTreeMap<&str, Why> = BTreeMap::new();
+        let mut stays: BTreeMap<&str, Stay> = BTreeMap::new();
         let named = self.request.records.as_ref();
         let meant = |record: &&CacheRecord| named.is_none_or(|ids| ids.contains(&record.id));
         for record in inventory.cache.iter().filter(meant) {
             match self.fate(record) {
-                Ok(why) => may_go.insert(&record.id, why),
-                Err(why) => stays.insert(&record.id, why),
-            };
+                Ok(why) => {
+                    may_go.insert(&record.id, why);
+                }
+                Err(why) if self.account == Account::Whole => {
+                    stays.insert(&record.id, why);
+                }
+                Err(_) => {}
+            }
         }
         let ids: BTreeSet<&str> = may_go.keys().copied().collect();
         let mut selected =
@@ -249,7 +288,7 @@ impl Planner<'_> {
         if self.costs_what_stays(&selected, space) {
             let why = "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, \
                        from docker pull, load or import or an imported cache; --cache=all removes all";
-            stays.extend(selected.iter().map(|record| (record.id.as_str(), why.into())));
+            stays.extend(selected.iter().map(|record| (record.id.as_str(), Stay::Said(why))));
             selected.clear();
         }
         for record in &selected {
@@ -258,9 +297,12 @@ impl Planner<'_> {
             let item = self.record(action, record, None, why);
             self.plan.remove.push(item);
         }
+        if self.account == Account::Removals {
+            return;
+        }
         for record in &inventory.cache {
             let why = match stays.remove(record.id.as_str()) {
-                Some(why) => why,
+                Some(why) => why.into(),
                 None if may_go.contains_key(record.id.as_str()) => self.spared(record).into(),
                 None => continue,
             };
@@ -270,27 +312,30 @@ impl Planner<'_> {
     }
 
     /// Why a record may go, or why it stays.
-    fn fate(&self, record: &CacheRecord) -> Result<Why, Why> {
-        let verdict = self.answer.records.get(&record.id);
+    fn fate(&self, record: &CacheRecord) -> Result<Why, Stay<'a>> {
+        let answer: &'a Answer = self.answer;
+        let verdict = answer.records.get(&record.id);
         let asked = match &self.request.records {
             Some(_) => Some("named"),
             None => self.request.whole_cache.then_some("--cache=all"),
         };
         match (verdict, asked) {
-            _ if !is_record_id(&record.id) => Err("an engine would not find it by its id".into()),
+            _ if !is_record_id(&record.id) => {
+                Err(Stay::Said("an engine would not find it by its id"))
+            }
             (Some(Verdict::Ours { is_current: true, .. }), _) if self.request.only_old => {
-                Err("a current build of the project needs it".into())
+                Err(Stay::Said("a current build of the project needs it"))
             }
             (Some(Verdict::Ours { step, .. }), _) => {
                 let gist = "made by builds of the project".to_owned();
                 Ok(Why { reason: format!("made by {step}"), gist })
             }
             (Some(Verdict::Kept(reason)), Some(asked)) if !record.in_use => {
-                Ok(Why::of(reason).map(|why| format!("{asked}, although {why}")))
+                Ok(Why::new(reason).map(|why| format!("{asked}, although {why}")))
             }
             (None, Some(asked)) if !record.in_use => Ok(asked.into()),
-            (Some(Verdict::Kept(reason)), _) => Err(Why::of(reason)),
-            (None, _) => Err(Why::of(&Reason::NotRecorded)),
+            (Some(Verdict::Kept(reason)), _) => Err(Stay::Judged(reason)),
+            (None, _) => Err(Stay::Judged(&Reason::NotRecorded)),
         }
     }
 
@@ -304,7 +349,7 @@ impl Planner<'_> {
             }
             _ => (instruction(name_of(record)), BTreeSet::new()),
         };
-        let shown = Shown { name, sort: Sort::of_record(record), services, why: why.gist };
+        let shown = Presentation { name, sort: Sort::of_record(record), services, why: why.gist };
         Item {
             action,
             kind: Kind::Cache,

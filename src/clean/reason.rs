@@ -12,7 +12,7 @@ pub(super) struct Why {
 }
 
 impl Why {
-    pub(super) fn of(reason: &Reason) -> Self {
+    pub(super) fn new(reason: &Reason) -> Self {
         let gist = match reason {
             Reason::ForeignImage { .. } => "an image that is not the project's has the layer",
             Reason::Unexplained { .. } => "used more often than by known builds of the project",

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::inventory::{CacheKind, CacheRecord, ImageDetails, Inventory, Store};
-use crate::ownership::records::{Likeness, Mark, came_as_blob};
+use crate::inventory::{CacheKind, CacheRecord, Inventory, Store};
+use crate::ownership::records::{Chain, Likeness, Mark, Stack, came_as_blob};
 
 /// A layer that images have.
 #[derive(Debug)]
@@ -24,35 +24,34 @@ struct LayerSpace {
 #[derive(Debug)]
 pub struct Space {
     has_blobs: bool,
-    layers: BTreeMap<String, LayerSpace>,
+    layers: BTreeMap<Chain, LayerSpace>,
     /// Layers of each image, by the image's id.
-    images: BTreeMap<String, Vec<String>>,
+    images: BTreeMap<String, Vec<Chain>>,
     /// Layer of a record, by the record's id.
-    records: BTreeMap<String, String>,
+    records: BTreeMap<String, Chain>,
 }
 
 impl Space {
     /// Combines what the engine says of images with its records.
-    pub fn new(inventory: &Inventory, details: &[ImageDetails]) -> Self {
+    pub fn new(inventory: &Inventory, stacks: &[Stack]) -> Self {
         let has_blobs = inventory.engine.store == Store::Containerd;
         let mut layers = BTreeMap::new();
         let mut images = BTreeMap::new();
-        for image in details {
-            for layer in &image.layers {
-                let step = layer.step.and_then(|step| image.history.get(step));
-                layers.entry(layer.chain_id.clone()).or_insert_with(|| LayerSpace {
+        for stack in stacks {
+            for layer in &stack.layers {
+                layers.entry(layer.chain).or_insert_with(|| LayerSpace {
                     unpacked: layer.size_bytes.unwrap_or(0),
                     blob: 0,
-                    mark: step.and_then(|step| Mark::of_layer(step.created?, &step.created_by)),
+                    mark: layer.mark,
                 });
             }
-            let chain = image.layers.iter().map(|layer| layer.chain_id.clone()).collect();
-            images.insert(image.id.clone(), chain);
+            let chain = stack.layers.iter().map(|layer| layer.chain).collect();
+            images.insert(stack.image.clone(), chain);
         }
         let mut space = Self { has_blobs, layers, images, records: BTreeMap::new() };
         space.match_records(&inventory.cache);
         if has_blobs {
-            space.tell_blobs(&inventory.cache, details);
+            space.tell_blobs(&inventory.cache, stacks);
         }
         space
     }
@@ -68,19 +67,19 @@ impl Space {
         let mut records: Vec<(&CacheRecord, Mark)> =
             records.iter().filter_map(|it| Some((it, marked(&it)?))).collect();
         let layers = self.layers.iter();
-        let mut layers: Vec<(&String, u64, &Mark)> = layers
-            .filter_map(|(chain, layer)| Some((chain, layer.unpacked, layer.mark.as_ref()?)))
+        let mut layers: Vec<(Chain, u64, Mark)> = layers
+            .filter_map(|(chain, layer)| Some((*chain, layer.unpacked, layer.mark?)))
             .collect();
         let mut matched = BTreeMap::new();
         // Thousands can be of one second: those that say the same are found first, and what is left is compared.
         for likeness in [Likeness::SameWords, Likeness::OtherWords] {
             let key = |mark: &Mark| match likeness {
-                Likeness::SameWords => (mark.second(), mark.words().map(str::to_owned)),
+                Likeness::SameWords => (mark.second(), mark.words()),
                 Likeness::OtherWords => (mark.second(), None),
             };
-            let mut alike: HashMap<_, Vec<(&String, u64, &Mark)>> = HashMap::new();
+            let mut alike: HashMap<_, Vec<(Chain, u64, Mark)>> = HashMap::new();
             for layer in &layers {
-                alike.entry(key(layer.2)).or_default().push(*layer);
+                alike.entry(key(&layer.2)).or_default().push(*layer);
             }
             let mut pairs = Vec::new();
             for (record, mark) in &records {
@@ -96,7 +95,7 @@ impl Space {
             let mut taken = HashSet::new();
             for (_, record, chain) in pairs {
                 if !matched.contains_key(record) && taken.insert(chain) {
-                    matched.insert(record.to_owned(), chain.clone());
+                    matched.insert(record.to_owned(), chain);
                 }
             }
             records.retain(|(record, _)| !matched.contains_key(&record.id));
@@ -107,35 +106,35 @@ impl Space {
 
     /// Sizes of blobs: of a record's what is not its inventory, of the others what is left of the
     /// image's content, in the proportion of the unpacked sizes. Bases come before what is built on them.
-    fn tell_blobs(&mut self, records: &[CacheRecord], details: &[ImageDetails]) {
-        let mut told: BTreeSet<String> = BTreeSet::new();
+    fn tell_blobs(&mut self, records: &[CacheRecord], stacks: &[Stack]) {
+        let mut told: BTreeSet<Chain> = BTreeSet::new();
         for record in records {
             if let Some(chain) = self.records.get(&record.id)
                 && let Some(layer) = self.layers.get_mut(chain)
             {
                 layer.blob = record.size_bytes.saturating_sub(layer.unpacked);
-                told.insert(chain.clone());
+                told.insert(*chain);
             }
         }
-        let mut images: Vec<&ImageDetails> = details.iter().collect();
-        images.sort_by_key(|image| (image.layers.len(), image.id.as_str()));
-        for image in images {
-            let chains = || image.layers.iter().map(|layer| layer.chain_id.as_str());
+        let mut stacks: Vec<&Stack> = stacks.iter().collect();
+        stacks.sort_by_key(|stack| (stack.layers.len(), stack.image.as_str()));
+        for stack in stacks {
+            let chains = || stack.layers.iter().map(|layer| layer.chain);
             let known: u64 = chains()
-                .filter(|chain| told.contains(*chain))
-                .filter_map(|chain| self.layers.get(chain))
+                .filter(|chain| told.contains(chain))
+                .filter_map(|chain| self.layers.get(&chain))
                 .map(|layer| layer.blob)
                 .sum();
-            let left = image.content_bytes.unwrap_or(0).saturating_sub(known);
-            let open: Vec<&str> = chains().filter(|chain| !told.contains(*chain)).collect();
+            let left = stack.content_bytes.unwrap_or(0).saturating_sub(known);
+            let open: Vec<Chain> = chains().filter(|chain| !told.contains(chain)).collect();
             let all: u64 =
-                open.iter().filter_map(|chain| self.layers.get(*chain)).map(|it| it.unpacked).sum();
+                open.iter().filter_map(|chain| self.layers.get(chain)).map(|it| it.unpacked).sum();
             for chain in open {
-                if let Some(layer) = self.layers.get_mut(chain) {
+                if let Some(layer) = self.layers.get_mut(&chain) {
                     let share =
                         u128::from(left) * u128::from(layer.unpacked) / u128::from(all.max(1));
                     layer.blob = u64::try_from(share).unwrap_or(left);
-                    told.insert(chain.to_owned());
+                    told.insert(chain);
                 }
             }
         }
@@ -143,7 +142,7 @@ impl Space {
 
     /// Bytes of everything in the inventory that this was made of: each layer and blob once.
     pub fn footprint(&self, inventory: &Inventory) -> u64 {
-        let held: BTreeSet<&String> = self.records.values().collect();
+        let held: BTreeSet<&Chain> = self.records.values().collect();
         let layers: u64 = self
             .layers
             .iter()
@@ -171,24 +170,24 @@ impl Space {
         images: &[&str],
         records: &BTreeSet<&str>,
     ) -> BTreeMap<String, u64> {
-        let mut staying: BTreeSet<&str> = BTreeSet::new();
+        let mut staying: BTreeSet<&Chain> = BTreeSet::new();
         for (id, chain) in &self.images {
             if !images.contains(&id.as_str()) {
-                staying.extend(chain.iter().map(String::as_str));
+                staying.extend(chain);
             }
         }
-        let holder: BTreeMap<&str, &str> =
-            self.records.iter().map(|(record, chain)| (chain.as_str(), record.as_str())).collect();
+        let holder: BTreeMap<&Chain, &str> =
+            self.records.iter().map(|(record, chain)| (chain, record.as_str())).collect();
         let mut freed = BTreeMap::new();
-        let mut counted: BTreeSet<&str> = BTreeSet::new();
+        let mut counted: BTreeSet<&Chain> = BTreeSet::new();
         for id in images {
             let mut bytes = 0;
             for chain in self.images.get(*id).into_iter().flatten() {
-                if staying.contains(chain.as_str()) || !counted.insert(chain) {
+                if staying.contains(chain) || !counted.insert(chain) {
                     continue;
                 }
                 let Some(layer) = self.layers.get(chain) else { continue };
-                let record = holder.get(chain.as_str());
+                let record = holder.get(chain);
                 bytes += match (self.has_blobs, record) {
                     // The record has its own inventory, and keeps the blob or goes with it.
                     (true, Some(_)) => layer.unpacked,
@@ -207,7 +206,7 @@ impl Space {
             let bytes = match layer {
                 Some(chain) if self.has_blobs => {
                     let blob = self.layers.get(chain).map_or(0, |layer| layer.blob);
-                    let blob_stays = staying.contains(chain.as_str());
+                    let blob_stays = staying.contains(chain);
                     record.size_bytes - if blob_stays { blob.min(record.size_bytes) } else { 0 }
                 }
                 None if self.has_blobs => record.size_bytes,
@@ -234,7 +233,7 @@ impl Space {
             && pairs.all(|(record, layer)| {
                 came_as_blob(&record.description) || of_record(record) == Some(layer)
             });
-        let bytes = |layer: &String| self.layers.get(layer).map(|layer| layer.unpacked);
+        let bytes = |layer: &Chain| self.layers.get(layer).map(|layer| layer.unpacked);
         if fit { layers.iter().rev().map(bytes).collect() } else { None }
     }
 

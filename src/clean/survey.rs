@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::clean::model::{Action, Kind, Plan, Request};
 use crate::clean::space::Space;
-use crate::clean::{Offer, offers, plan};
+use crate::clean::{Offer, frees, offers, plan};
 use crate::engine::{Connector, Engine, EngineError};
 use crate::error::{CommandError, ExitKind};
 use crate::inventory::{CacheRecord, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Effort, Sizes, Ways, Wish};
-use crate::ownership::records::{Reason, Verdict};
+use crate::ownership::records::{Reason, Stack, Verdict, stacks};
 use crate::ownership::{self, Answer, Depth, Include, Project, Question, Recall};
 use crate::sight::Disk;
 use crate::unreachable::unreachable;
@@ -21,17 +21,24 @@ use crate::unreachable::unreachable;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the engine holds, and what its images are made of.
-pub struct Observed {
+pub struct Observation {
     /// What it holds.
     pub inventory: Inventory,
     /// Layers and history of all images.
     pub details: Vec<ImageDetails>,
+    /// The same layers, to compare with records.
+    pub stacks: Vec<Stack>,
 }
 
-impl Observed {
+impl Observation {
     /// Bytes on the engine's disk.
     pub fn footprint(&self) -> u64 {
-        Space::new(&self.inventory, &self.details).footprint(&self.inventory)
+        self.space().footprint(&self.inventory)
+    }
+
+    /// What each thing takes of it.
+    pub fn space(&self) -> Space {
+        Space::new(&self.inventory, &self.stacks)
     }
 }
 
@@ -39,7 +46,7 @@ impl Observed {
 ///
 /// # Errors
 /// The engine cannot be reached, or leaves something out of its answer.
-pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed, CommandError> {
+pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observation, CommandError> {
     let failed = |error: EngineError| unreachable(connector, error);
     let inventory = engine.inventory(PATIENCE).await.map_err(failed)?;
     let blind =
@@ -50,7 +57,8 @@ pub async fn observe(connector: &Connector, engine: &Engine) -> Result<Observed,
     }
     let ids: Vec<String> = inventory.images.iter().map(|image| image.id.clone()).collect();
     let details = engine.image_details(&ids).await.map_err(failed)?;
-    Ok(Observed { inventory, details })
+    let stacks = stacks(&details);
+    Ok(Observation { inventory, details, stacks })
 }
 
 /// When the user learns what more could go.
@@ -83,7 +91,7 @@ pub struct Survey<'a> {
 /// What was found out.
 pub struct Findings {
     /// What the engine holds.
-    pub observed: Observed,
+    pub observed: Observation,
     /// The engine's disk, where it can be seen.
     pub disk: Option<Disk>,
     /// Whose everything is.
@@ -92,6 +100,7 @@ pub struct Findings {
     pub notes: Vec<String>,
     with_offers: bool,
     sizes: Sizes,
+    space: Space,
 }
 
 impl Survey<'_> {
@@ -119,7 +128,8 @@ impl Survey<'_> {
         let mut notes = Vec::new();
         let answer = self.answer(engine, &observed, with_offers, &mut notes).await?;
         notes.extend(observed.inventory.gaps.iter().map(ToString::to_string));
-        Ok(Findings { observed, disk, answer, notes, with_offers, sizes })
+        let space = observed.space();
+        Ok(Findings { observed, disk, answer, notes, with_offers, sizes, space })
     }
 
     fn offers(&self, disk: Option<Disk>) -> bool {
@@ -134,11 +144,11 @@ impl Survey<'_> {
     async fn answer(
         &self,
         engine: &Engine,
-        observed: &Observed,
+        observed: &Observation,
         with_offers: bool,
         notes: &mut Vec<String>,
     ) -> Result<Answer, CommandError> {
-        let Observed { inventory, details } = observed;
+        let Observation { inventory, details, stacks } = observed;
         let depth = if self.with_cache || with_offers { Depth::Cache } else { Depth::Things };
         let (ledger, project) = (self.ledger.clone(), self.project.name.as_str());
         let recall = Recall { ledger, project, depth, end: None };
@@ -149,7 +159,8 @@ impl Survey<'_> {
         Ok(ownership::judge(&Question {
             project: self.project,
             inventory,
-            details,
+            stacks,
+            histories: details,
             evidence: &evidence,
             include: self.include,
         }))
@@ -160,7 +171,7 @@ impl Findings {
     /// What goes and what stays. Records are known by the uses that the engine counts, looks of ours included: right
     /// before they go, it is asked again.
     pub fn plan(&self, request: &Request) -> Plan {
-        let mut plan = self.bare_plan(request);
+        let mut plan = plan(&self.observed.inventory, &self.space, &self.answer, request);
         for item in &mut plan.remove {
             if let Action::Cache { usage_count } = &mut item.action
                 && let Some(size) = self.sizes.mounts.get(&item.id)
@@ -169,10 +180,6 @@ impl Findings {
             }
         }
         plan
-    }
-
-    fn bare_plan(&self, request: &Request) -> Plan {
-        plan(&self.observed.inventory, &self.observed.details, &self.answer, request)
     }
 
     /// Projects whose builds use cache mounts of `plan`, too, as far as they are known.
@@ -189,10 +196,13 @@ impl Findings {
 
     /// What else could be removed, where the user should be told.
     pub fn offers(&self, request: &Request, plan: &Plan) -> Vec<Offer> {
-        match self.with_offers {
-            true => offers(request, plan.estimated_bytes(), |request| self.bare_plan(request)),
-            false => Vec::new(),
+        if !self.with_offers {
+            return Vec::new();
         }
+        let inventory = &self.observed.inventory;
+        offers(request, plan.estimated_bytes(), |request| {
+            frees(inventory, &self.space, &self.answer, request)
+        })
     }
 
     /// Whom else `request` hits, if it removes the build cache of everybody.
@@ -235,7 +245,7 @@ impl OthersHit {
 /// Those of [`observe`].
 pub async fn freed(
     connector: &Connector,
-    before: &Observed,
+    before: &Observation,
     ledger: Option<PathBuf>,
 ) -> Result<u64, CommandError> {
     let engine = &Engine::new(connector);

@@ -12,7 +12,7 @@ use crate::inventory::{
     Labels, Layer, Mount, Network, Store, Volume,
 };
 use crate::labels as names;
-use crate::ownership::records::{Reason, Verdict};
+use crate::ownership::records::{Reason, Verdict, stacks};
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
 
 fn at(second: i64) -> Timestamp {
@@ -158,7 +158,6 @@ fn inventory(
         volumes,
         networks: vec![network],
         cache,
-        layers_bytes: None,
         gaps: Vec::new(),
     }
 }
@@ -200,9 +199,20 @@ fn plan(
     let mut evidence = Evidence::default();
     evidence.made.entry("2".to_owned()).or_default();
     let include = BTreeSet::new();
-    let question = Question { project, inventory, details, evidence: &evidence, include: &include };
+    let stacks = stacks(details);
+    let question = Question {
+        project,
+        inventory,
+        stacks: &stacks,
+        histories: details,
+        evidence: &evidence,
+        include: &include,
+    };
     let answer = Answer { records: verdicts.clone(), ..judge(&question) };
-    plan_of(inventory, details, &answer, request)
+    let space = space::Space::new(inventory, &stacks);
+    let plan = plan_of(inventory, &space, &answer, request);
+    assert_eq!(super::frees(inventory, &space, &answer, request), plan.estimated_bytes());
+    plan
 }
 
 /// These are ours; `base` is a base image.
@@ -395,7 +405,7 @@ fn the_footprint_before_less_that_after_is_the_estimate() {
         let verdicts = ours(&["own", "both", "mid"]);
         let plan = plan(&state, &details, &verdicts, &project(), &everything());
         let footprint = |state: &Inventory, details: &[ImageDetails]| {
-            space::Space::new(state, details).footprint(state)
+            space::Space::new(state, &stacks(details)).footprint(state)
         };
         let before = footprint(&state, &details);
         state.cache.retain(|record| plan.removes(Kind::Cache).all(|item| item.id != record.id));
@@ -558,10 +568,11 @@ fn what_was_not_asked_for_is_offered_with_what_it_frees() {
     state.containers = vec![container("a", "p", "running", "1", &["data"])];
     state.images[0].containers = vec!["a".into()];
     let verdicts = ours(&["own", "both", "mid"]);
-    let plan_of = |request: &Request| plan(&state, &details, &verdicts, &project(), request);
+    let frees = |request: &Request| {
+        plan(&state, &details, &verdicts, &project(), request).estimated_bytes()
+    };
     let ask = |request: &Request| -> Vec<(&'static str, u64)> {
-        let planned = plan_of(request).estimated_bytes();
-        offers(request, planned, plan_of).iter().map(|it| (it.what, it.more_bytes)).collect()
+        offers(request, frees(request), frees).iter().map(|it| (it.what, it.more_bytes)).collect()
     };
     let mut request = everything();
     assert_eq!(ask(&request), [("--stop", 405)], "the container, and a layer with its record");
@@ -570,7 +581,7 @@ fn what_was_not_asked_for_is_offered_with_what_it_frees() {
     let limited = Request { cache_goal: at_most(1_000_000), ..Request::cache() };
     assert_eq!(ask(&limited), [("clean --only cache", 77)]);
     assert_eq!(ask(&Request::old()), [("clean --only cache", 0)][..0]);
-    let found = remedies(plan_of);
+    let found = remedies(frees);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|it| it.frees_bytes == 77), "{found:?}");
 }

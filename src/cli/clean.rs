@@ -66,7 +66,7 @@ pub struct CleanArgs {
     ///
     /// What is not certain to be the project's stays without it. Several are separated by commas.
     #[arg(long, help_heading = WHAT, value_enum, value_name = "WHAT", value_delimiter = ',')]
-    pub include: Vec<Included>,
+    pub include: Vec<IncludeKind>,
     /// Remove images that are only pulled, too.
     #[arg(short, long, help_heading = WHAT)]
     pub all: bool,
@@ -115,7 +115,7 @@ pub enum Choice {
 
 /// What `--include` takes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Included {
+pub enum IncludeKind {
     /// Containers and images that the project has from another directory.
     OtherDirectories,
     /// Volumes, networks and images of the project that its files do not name.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::app::App;
 use crate::bench::engine::{self, Before};
 use crate::bench::model::BenchReport;
-use crate::bench::runner::{Built, Note, Runner, Site};
+use crate::bench::runner::{BenchBuild, Note, Runner, Site};
 use crate::bench::variant::{Variant, Wishes};
 use crate::bench::{Case, Plan, results};
 use crate::cli::bench::{BenchArgs, BenchCase, BenchFormat};
@@ -124,7 +124,7 @@ struct Builds<'a> {
 }
 
 impl Builds<'_> {
-    async fn build(&self, plan: &BuildPlan, project: &str) -> Result<Built, CommandError> {
+    async fn build(&self, plan: &BuildPlan, project: &str) -> Result<BenchBuild, CommandError> {
         let run = Run {
             app: self.app,
             plan,
@@ -140,7 +140,7 @@ impl Builds<'_> {
         };
         let finished = run.carry_out().await?;
         match view::run_error(&finished.summary) {
-            None => Ok(Built { summary: finished.summary, sent_bytes: finished.sent_bytes }),
+            None => Ok(BenchBuild { summary: finished.summary, sent_bytes: finished.sent_bytes }),
             Some(error) => Err(error),
         }
     }

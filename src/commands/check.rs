@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::build_context::glob;
-use crate::check::gather::{self, Built};
+use crate::check::gather::{self, TargetText};
 use crate::check::repair::{Repair, repairs};
 use crate::check::{self, Finding, Severity, Source};
 use crate::cli::check::{CheckArgs, CheckFormat, CheckSeverity};
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_PASSES: usize = 4;
 
 /// A target, the name of its Dockerfile and its text.
-type Found = (Target, String, String);
+type TargetFile = (Target, String, String);
 
 /// Runs the command.
 ///
@@ -42,7 +42,7 @@ type Found = (Target, String, String);
 /// The files are invalid, a context cannot be read, a change cannot be written, or something bad enough is found.
 pub async fn run(app: &App, args: &CheckArgs) -> Result<(), CommandError> {
     let project = app.project()?;
-    let mut found: Vec<Found> = Vec::new();
+    let mut found: Vec<TargetFile> = Vec::new();
     for target in context::targets(app, &args.services)? {
         let (file, text) = dockerfile(app, &target)?;
         found.push((target, file, text));
@@ -77,7 +77,7 @@ pub async fn run(app: &App, args: &CheckArgs) -> Result<(), CommandError> {
 }
 
 /// What no output may hold.
-fn hidden(found: &[Found]) -> Redactor {
+fn hidden(found: &[TargetFile]) -> Redactor {
     let mut secrets = Secrets::default();
     for (target, _, text) in found {
         check::add_secrets(text, &mut secrets);
@@ -99,10 +99,10 @@ fn dockerfile(app: &App, target: &Target) -> Result<(String, String), CommandErr
 }
 
 /// This program's own findings.
-fn own(app: &App, project: &Project, found: &[Found]) -> Result<Vec<Finding>, CommandError> {
+fn own(app: &App, project: &Project, found: &[TargetFile]) -> Result<Vec<Finding>, CommandError> {
     let here = &app.environment.working_dir;
-    let built: Vec<Built<'_>> =
-        found.iter().map(|(target, file, text)| Built { target, file, text }).collect();
+    let built: Vec<TargetText<'_>> =
+        found.iter().map(|(target, file, text)| TargetText { target, file, text }).collect();
     let memory = Memory::new(project, &app.environment);
     let entries = memory.map(|memory| memory.newest()).unwrap_or_default();
     let subject = gather::project(project, &built, &entries, here).map_err(context::invalid)?;
@@ -114,7 +114,7 @@ async fn by_buildkit(
     app: &App,
     project: &Project,
     args: &CheckArgs,
-    found: &[Found],
+    found: &[TargetFile],
 ) -> Result<(Vec<Finding>, Option<String>), CommandError> {
     let services = args.services.clone();
     let options = TargetOptions { services, check: true, ..TargetOptions::default() };
@@ -151,7 +151,7 @@ fn fixed(
     app: &App,
     args: &CheckArgs,
     project: &Project,
-    found: &mut [Found],
+    found: &mut [TargetFile],
     mut findings: Vec<Finding>,
 ) -> Result<Vec<Finding>, CommandError> {
     let here = &app.environment.working_dir;

@@ -7,12 +7,12 @@ use crate::cli::history::{
     CompareArgs, HistoryAction, HistoryArgs, HistoryFormat, ListArgs, LogsArgs, RemoveArgs,
     ShowArgs,
 };
-use crate::commands::recorded::{self, Meant};
+use crate::commands::recorded::{self, Meaning};
 use crate::commands::remembered::{History, broken, find};
 use crate::commands::results::{check_timeline, write_timeline};
 use crate::error::CommandError;
 use crate::explain;
-use crate::history::{ReadError, Stored, copied, store};
+use crate::history::{BuildFile, ReadError, copied, store};
 use crate::run::replay;
 use crate::solve;
 use crate::targets::TargetOptions;
@@ -42,17 +42,17 @@ async fn show(app: &App, args: &ShowArgs) -> Result<(), CommandError> {
     let own = History::open(app);
     let is_drawn = page.is_some() || trace.is_some();
     let (entry, why) = match recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)? {
-        Meant::Own(entry) if is_drawn => {
+        Meaning::Own(entry) if is_drawn => {
             let (others, _) = store::read_all(&own?.builds()?, usize::MAX);
             let why = explain::by_history((*entry).clone(), others);
             (*entry, Some(why))
         }
-        Meant::Own(entry) => (*entry, None),
-        Meant::OfEngine(named) if is_drawn => {
+        Meaning::Own(entry) => (*entry, None),
+        Meaning::OfEngine(named) if is_drawn => {
             let (entry, why) = recorded::explain(app, own.as_ref().ok(), named).await?;
             (entry, Some(why))
         }
-        Meant::OfEngine(named) => (recorded::read(app, named).await?.entry, None),
+        Meaning::OfEngine(named) => (recorded::read(app, named).await?.entry, None),
     };
     if let Some(why) = why {
         let timeline = Timeline::of_entry(&entry).explained(&why::of_steps(&why));
@@ -69,8 +69,8 @@ async fn show(app: &App, args: &ShowArgs) -> Result<(), CommandError> {
 async fn logs(app: &App, args: &LogsArgs) -> Result<(), CommandError> {
     let own = History::open(app);
     let entry = match recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)? {
-        Meant::Own(entry) => *entry,
-        Meant::OfEngine(named) => recorded::read(app, named).await?.entry,
+        Meaning::Own(entry) => *entry,
+        Meaning::OfEngine(named) => recorded::read(app, named).await?.entry,
     };
     let plan = || {
         let set = app.targets(&app.project().ok()?, TargetOptions::default()).ok()?;
@@ -103,7 +103,7 @@ impl History<'_> {
         copied::recall(&mut a, &others);
         copied::recall(&mut b, &others);
         let why = explain::by_history(b.clone(), others);
-        let comparison = history::Comparison::of(&a, &b).explained(why);
+        let comparison = history::Comparison::between(&a, &b).explained(why);
         let columns = self.ui.data_columns();
         self.ui.data(&match args.format {
             HistoryFormat::Json => history::document(&comparison),
@@ -115,7 +115,7 @@ impl History<'_> {
     fn remove(&self, args: &RemoveArgs) -> Result<(), CommandError> {
         let builds = self.builds()?;
         // All names are looked up before anything goes.
-        let meant: Vec<&Stored> = if args.all {
+        let meant: Vec<&BuildFile> = if args.all {
             builds.iter().collect()
         } else {
             let found: Result<_, _> = args.builds.iter().map(|spec| find(&builds, spec)).collect();

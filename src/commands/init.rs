@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli::init::InitArgs;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
-use crate::init::detect::{self, DetectError, Detection, Wanted};
+use crate::init::detect::{self, DetectError, Detection, UserNames};
 use crate::init::files::{self, InstallFrom};
 use crate::init::plan::{File, Plan};
 use crate::init::tree::Tree;
@@ -70,7 +70,7 @@ fn detect(args: &InitArgs, tree: &Tree, folder: &Path) -> Result<Option<Detectio
     if args.example {
         return Ok(None);
     }
-    let wanted = Wanted { api: args.api.clone(), worker: args.worker.clone() };
+    let wanted = UserNames { api: args.api.clone(), worker: args.worker.clone() };
     let found = detect::detect(tree, &wanted).map_err(no_app)?;
     if found.is_none() && tree.has_content {
         let message = format!("there is no Python code in {}", folder.display());

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::cli::lock::LockArgs;
 use crate::error::{CommandError, ExitKind};
 use crate::lock::recipe::Upgrade;
-use crate::lock::{self, Chosen, Job, LockOptions, Selection, Torch, TorchChoice};
+use crate::lock::{self, Choice, Job, LockOptions, Selection, Torch, TorchChoice};
 use crate::run::{Place, Run};
 use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
@@ -73,9 +73,9 @@ fn options(args: &LockArgs) -> LockOptions {
     }
 }
 
-fn check(options: &LockOptions, chosen: &[Chosen], ui: &Ui) -> Result<(), CommandError> {
+fn check(options: &LockOptions, chosen: &[Choice], ui: &Ui) -> Result<(), CommandError> {
     let mut stale = 0;
-    for Chosen { shown, lock } in chosen {
+    for Choice { shown, lock } in chosen {
         let why = lock.stale(options);
         stale += usize::from(why.is_some());
         let why = why.map_or_else(|| "up to date".to_owned(), |why| why.to_string());

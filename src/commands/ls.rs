@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
 use crate::inventory::{Image, Lost, Part};
-use crate::ownership;
+use crate::ownership::{self, records::stacks};
 use crate::projects::{self, LastBuild};
 use crate::unreachable::unreachable;
 use crate::view::projects as report;
@@ -28,7 +28,7 @@ pub async fn run(app: &App, args: &LsArgs) -> Result<(), CommandError> {
         let details = engine.image_details(&ids);
         tokio::time::timeout(args.timeout, details).await.ok()?.ok()
     };
-    let (inventory, details) = engine.glance(args.timeout, layers).await.map_err(failed)?;
+    let (inventory, details) = engine.inventory_with(args.timeout, layers).await.map_err(failed)?;
     let store = app.environment.ledger_directory().map(Store::open);
     let mut builds = BTreeMap::new();
     for name in ownership::projects(&inventory) {
@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: &LsArgs) -> Result<(), CommandError> {
             entries.and_then(|(entries, _)| LastBuild::of_entries(&entries, &inventory.engine.id));
         builds.extend(last.map(|last| (name.to_owned(), last)));
     }
-    let listed = projects::list(&inventory, &details.unwrap_or_default(), &builds);
+    let listed = projects::list(&inventory, &stacks(&details.unwrap_or_default()), &builds);
     if args.format == LsFormat::Table && listed.is_empty() {
         app.ui.remark("the engine has nothing of any project");
     } else {

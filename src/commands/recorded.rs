@@ -11,7 +11,7 @@ use crate::error::CommandError;
 use crate::explain::{self, Explanation};
 use crate::history::{BuildId, Entry, SelectError, store};
 use crate::image_reference;
-use crate::recorded::{self, Recorded, listed};
+use crate::recorded::{self, BuildRecord, listed};
 use crate::redact::{Redactor, Secrets};
 use crate::solve::{self, plan::BuildPlan, secrets};
 use crate::targets::TargetOptions;
@@ -27,21 +27,21 @@ fn can_be_of_an_engine(spec: &str) -> bool {
 }
 
 /// A build that somebody named.
-pub(super) enum Meant {
+pub(super) enum Meaning {
     /// Of this program's history.
     Own(Box<Entry>),
     /// Of the engine's.
-    OfEngine(Named),
+    OfEngine(BuildName),
 }
 
 /// A build by what an engine may call it.
-pub(super) struct Named {
+pub(super) struct BuildName {
     name: String,
     /// What this program's own history said.
     error: CommandError,
 }
 
-impl Named {
+impl BuildName {
     /// What nobody can tell: where the name can be no other than one of an engine, why that does not.
     fn unknown(self, error: CommandError) -> CommandError {
         let name = self.name.rsplit('/').next().unwrap_or_default();
@@ -56,13 +56,13 @@ impl Named {
 pub(super) fn meant(
     history: Result<&History<'_>, CommandError>,
     spec: &str,
-) -> Result<Meant, CommandError> {
+) -> Result<Meaning, CommandError> {
     let own = history.and_then(|history| history.read(&history.builds()?, spec));
     match own {
-        Ok(entry) => Ok(Meant::Own(Box::new(entry))),
+        Ok(entry) => Ok(Meaning::Own(Box::new(entry))),
         Err(error) if error.find::<SelectError>().is_some_and(is_ambiguous) => Err(error),
         Err(error) if can_be_of_an_engine(spec) => {
-            Ok(Meant::OfEngine(Named { name: spec.to_owned(), error }))
+            Ok(Meaning::OfEngine(BuildName { name: spec.to_owned(), error }))
         }
         Err(error) => Err(error),
     }
@@ -93,7 +93,7 @@ fn plan(app: &App) -> Option<BuildPlan> {
 ///
 /// # Errors
 /// There is none, or the engine cannot be asked.
-pub(super) async fn read(app: &App, named: Named) -> Result<Recorded, CommandError> {
+pub(super) async fn read(app: &App, named: BuildName) -> Result<BuildRecord, CommandError> {
     let engine = match open(app).await {
         Ok(engine) => engine,
         Err(error) => return Err(named.unknown(error)),
@@ -108,7 +108,7 @@ pub(super) async fn read(app: &App, named: Named) -> Result<Recorded, CommandErr
 pub(super) async fn explain(
     app: &App,
     own: Option<&History<'_>>,
-    named: Named,
+    named: BuildName,
 ) -> Result<(Entry, Explanation), CommandError> {
     let engine = match open(app).await {
         Ok(engine) => engine,

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::compose;
 use crate::error::{CommandError, ExitKind};
-use crate::history::{Entry, Store, StoreError, Stored, select};
+use crate::history::{BuildFile, Entry, Store, StoreError, select};
 use crate::terminal::Ui;
 
 /// The project's name: given, or that of the compose files.
@@ -39,7 +39,7 @@ impl<'a> History<'a> {
     }
 
     /// The project's builds, the newest first.
-    pub(super) fn builds(&self) -> Result<Vec<Stored>, CommandError> {
+    pub(super) fn builds(&self) -> Result<Vec<BuildFile>, CommandError> {
         self.store.entries(&self.project).map_err(|error| match error {
             StoreError::Project(_) => {
                 CommandError::new(ExitKind::Usage, error.to_string()).keeping(error)
@@ -48,7 +48,7 @@ impl<'a> History<'a> {
         })
     }
 
-    pub(super) fn read(&self, builds: &[Stored], spec: &str) -> Result<Entry, CommandError> {
+    pub(super) fn read(&self, builds: &[BuildFile], spec: &str) -> Result<Entry, CommandError> {
         find(builds, spec)?.read().map_err(|error| {
             CommandError::new(ExitKind::Failed, format!("cannot read build {spec}"))
                 .caused_by(error)
@@ -56,7 +56,7 @@ impl<'a> History<'a> {
     }
 }
 
-pub(super) fn find<'a>(builds: &'a [Stored], spec: &str) -> Result<&'a Stored, CommandError> {
+pub(super) fn find<'a>(builds: &'a [BuildFile], spec: &str) -> Result<&'a BuildFile, CommandError> {
     if builds.is_empty() {
         return Err(CommandError::new(ExitKind::Usage, "no builds of this project are remembered")
             .hint("`doc2md-docker build` starts the history; -p NAME names another project"));

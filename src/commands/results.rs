@@ -8,7 +8,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::explain::Explanation;
 use crate::files::write::{self, Sink};
 use crate::progress::outcome::TargetOutcome;
-use crate::run::Finished;
+use crate::run::RunResult;
 use crate::solve::plan::BuildPlan;
 use crate::solve::{dockerfile_source, metadata};
 use crate::terminal::Ui;
@@ -84,7 +84,7 @@ pub(super) fn write(
     args: &BuildArgs,
     project: &Project,
     plan: &BuildPlan,
-    finished: &Finished,
+    finished: &RunResult,
     why: Option<&Explanation>,
     ui: &Ui,
 ) -> Result<(), CommandError> {

@@ -1,6 +1,6 @@
 //! `doc2md-docker why`: the history's builds to causes.
 
-use super::recorded::{self, Meant};
+use super::recorded::{self, Meaning};
 use super::remembered::History;
 use crate::app::App;
 use crate::cli::why::{WhyArgs, WhyFormat};
@@ -17,12 +17,12 @@ pub async fn run(app: &App, args: &WhyArgs) -> Result<(), CommandError> {
     let own = History::open(app);
     let meant = recorded::meant(own.as_ref().map_err(Clone::clone), &args.build)?;
     let mut explanation = match meant {
-        Meant::Own(build) => {
+        Meaning::Own(build) => {
             // What cannot be read explains nothing, that is all.
             let (others, _) = store::read_all(&own?.builds()?, usize::MAX);
             explain::with_advice(*build, others)
         }
-        Meant::OfEngine(named) => recorded::explain(app, own.as_ref().ok(), named).await?.1,
+        Meaning::OfEngine(named) => recorded::explain(app, own.as_ref().ok(), named).await?.1,
     };
     only(&mut explanation, &args.services)?;
     app.ui.data(&match args.format {

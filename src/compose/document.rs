@@ -32,7 +32,7 @@ pub(super) struct Source {
 
 /// State of one load.
 #[derive(Debug)]
-pub(super) struct Loading {
+pub(super) struct Loader {
     /// Paths below this directory are shown relative to it.
     pub(super) current_dir: PathBuf,
     pub(super) warnings: IndexSet<String>,
@@ -49,7 +49,7 @@ enum Role {
     ExtendsBase,
 }
 
-impl Loading {
+impl Loader {
     pub(super) fn read(&self, path: &Path) -> Result<Source, ComposeError> {
         let bytes = read::bytes(path, read::TEXT).map_err(|error| {
             let shown = self.shown(path);

@@ -41,7 +41,7 @@ pub use model::{
 pub use scalar::parse_bool;
 
 use decode::Decoder;
-use document::{Loading, Source};
+use document::{Loader, Source};
 pub use find::normalise_name;
 
 use find::Frame;
@@ -105,7 +105,7 @@ fn load_whole(request: &LoadRequest) -> Result<(Project, Node), ComposeError> {
         find::find(request)?;
     let not_utf8 = &request.not_utf8;
     let home = request.environment.get("HOME").map(String::as_str);
-    let mut loading = Loading { current_dir: request.working_dir.clone(), warnings, included: 0 };
+    let mut loading = Loader { current_dir: request.working_dir.clone(), warnings, included: 0 };
     let mut sources = Vec::with_capacity(files.len());
     for file in &files {
         sources.push(read(&loading, file, request)?);
@@ -123,7 +123,7 @@ fn load_whole(request: &LoadRequest) -> Result<(Project, Node), ComposeError> {
     if model.as_map().is_none_or(|map| map.is_empty()) {
         return Err(ComposeError::new("empty compose file"));
     }
-    let Loading { mut warnings, .. } = loading;
+    let Loader { mut warnings, .. } = loading;
     let mut decoder = Decoder { environment: &environment, not_utf8, warnings: &mut warnings };
     let mut services = BTreeMap::new();
     for (name, node) in section(&model, "services") {
@@ -173,7 +173,7 @@ fn section<'a>(model: &'a Node, key: &str) -> impl Iterator<Item = (&'a String, 
     model.get(key).and_then(Node::as_map).into_iter().flatten()
 }
 
-fn read(loading: &Loading, file: &Path, request: &LoadRequest) -> Result<Source, ComposeError> {
+fn read(loading: &Loader, file: &Path, request: &LoadRequest) -> Result<Source, ComposeError> {
     if file.as_os_str() != "-" {
         return loading.read(file);
     }

@@ -24,8 +24,8 @@ pub trait Facts {
     }
 
     /// Whether the build gets a secret.
-    fn secret(&self, _id: &str) -> Given {
-        Given::Yes
+    fn secret(&self, _id: &str) -> Supply {
+        Supply::Yes
     }
 
     /// Whether the build gets an ssh agent or key.
@@ -45,7 +45,7 @@ pub struct LongIgnoreFile {
 
 /// Whether a build gets a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
+pub enum Supply {
     /// It gets one that has a value.
     Yes,
     /// It does not.

@@ -1,6 +1,6 @@
 //! What a RUN mounts and does not get: without `required` it runs, and fails by itself.
 
-use super::facts::{Facts, Given};
+use super::facts::{Facts, Supply};
 
 /// A hint for the first mount of `step` that is without what it asks for. A mount that says `required=false` can do
 /// without.
@@ -20,14 +20,14 @@ pub(super) fn hint(step: &str, facts: &dyn Facts) -> Option<String> {
                 let target = value(&["target", "dst", "destination"]);
                 let id = value(&["id"]).or_else(|| target?.rsplit('/').next())?;
                 match facts.secret(id) {
-                    Given::No => Some(format!(
+                    Supply::No => Some(format!(
                         "the step mounts secret `{id}`, which was not given: list it under build.secrets of \
                          the service, or give --secret id={id},src=FILE"
                     )),
-                    Given::Empty { variable } => Some(format!(
+                    Supply::Empty { variable } => Some(format!(
                         "secret `{id}` is empty: the variable {variable} is not set, or set to nothing"
                     )),
-                    Given::Yes => None,
+                    Supply::Yes => None,
                 }
             }
             "ssh" => {

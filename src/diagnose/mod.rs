@@ -16,7 +16,7 @@ mod rules;
 
 pub use disk::{FREE_SPACE, says_full};
 pub use explain::{Dockerfile, EngineFailure, FailureReport, explain};
-pub use facts::{Facts, Given, LongIgnoreFile};
+pub use facts::{Facts, LongIgnoreFile, Supply};
 pub use output::OutputHints;
 
 use crate::progress::FailureKind;

@@ -95,11 +95,11 @@ const LAST_RULES: &[Rule] = &[(
 /// What was heard, by the digest of the step.
 #[derive(Debug, Default)]
 pub struct OutputHints {
-    steps: BTreeMap<String, Heard>,
+    steps: BTreeMap<String, Clue>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Clue {
     /// The end of what came before.
     end: Vec<u8>,
     hint: Option<&'static str>,

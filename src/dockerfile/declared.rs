@@ -53,7 +53,7 @@ pub fn declared_mounts(
         None => stages.len().checked_sub(1),
     };
     let Some(last) = last else { return Vec::new() };
-    let given = Given { args, platform };
+    let given = ArgValue { args, platform };
     let global = given.global(&steps);
     let mut all = args.clone();
     all.extend(platform.clone());
@@ -86,12 +86,12 @@ fn of_step(step: &SourceStep, scope: &Scope) -> Vec<DeclaredMount> {
     flags(&step.text, "mount").into_iter().filter_map(mount).collect()
 }
 
-struct Given<'a> {
+struct ArgValue<'a> {
     args: &'a BTreeMap<String, String>,
     platform: &'a BTreeMap<String, String>,
 }
 
-impl Given<'_> {
+impl ArgValue<'_> {
     /// What stands before the first stage.
     fn global(&self, steps: &[SourceStep]) -> Scope {
         let mut scope = Scope { args: self.platform.clone(), ..Scope::default() };

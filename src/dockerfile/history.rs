@@ -53,7 +53,7 @@ fn without_shell(command: &str) -> &str {
 /// no instruction gets none.
 pub fn history_lines(source: &str, stage: Option<&str>, history: &[&str]) -> Vec<Option<usize>> {
     let all = steps(source);
-    let Some(chain) = Chain::of(&all, stage) else { return vec![None; history.len()] };
+    let Some(chain) = Chain::find(&all, stage) else { return vec![None; history.len()] };
     let entries: Vec<String> = history.iter().map(|entry| history_instruction(entry)).collect();
     let pairs = aligned(&entries, &chain.steps);
     // Each instruction has one entry, so what is left at the beginning is the base image's.
@@ -78,7 +78,7 @@ struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    fn of(all: &'a [SourceStep], stage: Option<&str>) -> Option<Self> {
+    fn find(all: &'a [SourceStep], stage: Option<&str>) -> Option<Self> {
         let stages = Stages::new(all);
         let mut wanted = match stage {
             None => stages.len().checked_sub(1)?,
@@ -379,7 +379,7 @@ CMD ["sh"]
         };
         let source: String = (0..10_000).map(stage).collect();
         let all = steps(&source);
-        let chain = Chain::of(&all, None).expect("there are stages");
+        let chain = Chain::find(&all, None).expect("there are stages");
         assert_eq!((chain.steps.len(), chain.base), (10_000, Some(1)));
         let entries: Vec<String> = (0..10_000).map(|number| format!("ENV N={number}")).collect();
         let history: Vec<&str> = entries.iter().map(String::as_str).collect();

@@ -121,7 +121,7 @@ pub(super) fn variables(steps: &[SourceStep], args: &BTreeMap<String, String>) -
     let definitions = words.filter_map(|word| word.split_once('='));
     let unquoted = definitions
         .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()));
-    Variables::of(unquoted, args)
+    Variables::resolve(unquoted, args)
 }
 
 #[cfg(test)]

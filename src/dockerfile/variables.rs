@@ -36,7 +36,7 @@ impl Variables {
     }
 
     /// Names and what they are set to, in order, then what is given.
-    pub(super) fn of(
+    pub(super) fn resolve(
         definitions: impl IntoIterator<Item = (String, String)>,
         args: &BTreeMap<String, String>,
     ) -> Self {

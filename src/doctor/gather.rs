@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
-use super::{BuildkitSeen, EngineSeen, REGISTRY_ANSWER, Trouble};
+use super::{BuildkitState, EngineState, REGISTRY_ANSWER, Trouble};
 use crate::buildkit::Control;
 use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, Engine, EngineError, registry_of};
@@ -42,7 +42,7 @@ impl Sources<'_> {
         &self,
         engine: &EngineFacts,
         records: &[CacheRecord],
-        buildkit: &Result<BuildkitSeen, String>,
+        buildkit: &Result<BuildkitState, String>,
         disk: Option<Disk>,
     ) -> Vec<(Loss, SignedDuration)> {
         let policies = buildkit.as_ref().ok().and_then(|it| it.policies.clone());
@@ -63,7 +63,7 @@ impl Sources<'_> {
 pub async fn gather(
     sources: &Sources<'_>,
     trouble: impl Fn(EngineError) -> Trouble,
-) -> (Result<EngineSeen, Trouble>, Vec<(String, Option<String>)>) {
+) -> (Result<EngineState, Trouble>, Vec<(String, Option<String>)>) {
     let engine = Engine::new(sources.connector);
     let silent = || Trouble {
         message: format!("the engine was silent for {} s", ANSWER.as_secs()),
@@ -87,7 +87,7 @@ pub async fn gather(
     let disk = measure::disk(sources.connector, &facts);
     let all = records.as_deref().unwrap_or_default();
     let losses = sources.losses(&facts, all, &buildkit, disk).await;
-    let seen = EngineSeen {
+    let seen = EngineState {
         clock_ahead: machine.time.map(|time| ahead(time, before, Timestamp::now())),
         disk,
         buildkit,
@@ -107,10 +107,10 @@ fn ahead(time: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration
     if time > after { time.duration_since(after) } else { SignedDuration::ZERO }
 }
 
-async fn buildkit(connector: &Connector) -> Result<BuildkitSeen, String> {
+async fn buildkit(connector: &Connector) -> Result<BuildkitState, String> {
     let control = Control::connect(connector).await.map_err(|error| error.to_string())?;
     let about = control.about().await.map_err(|error| error.message)?;
-    Ok(BuildkitSeen { version: about.version, policies: control.gc_policies().await })
+    Ok(BuildkitState { version: about.version, policies: control.gc_policies().await })
 }
 
 /// Bytes of all records, and of the cache mounts among them.

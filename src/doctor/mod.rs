@@ -26,7 +26,7 @@ pub struct Facts {
     /// How the engine is reached, in words.
     pub address: String,
     /// The engine, or why it cannot be asked.
-    pub engine: Option<Result<EngineSeen, Trouble>>,
+    pub engine: Option<Result<EngineState, Trouble>>,
     /// Builder that builds would go to, if that is not the engine: its description, or why it cannot be used.
     pub builder: Option<Result<String, Trouble>>,
     /// What of docker's configuration cannot be used.
@@ -50,7 +50,7 @@ pub struct Trouble {
 
 /// An engine that answers.
 #[derive(Debug, Clone)]
-pub struct EngineSeen {
+pub struct EngineState {
     /// What it says of itself.
     pub facts: EngineFacts,
     /// Its machine.
@@ -60,7 +60,7 @@ pub struct EngineSeen {
     /// Its disk, where that can be seen from here.
     pub disk: Option<Disk>,
     /// BuildKit's release and rules of its garbage collection, or why it cannot be asked.
-    pub buildkit: Result<BuildkitSeen, String>,
+    pub buildkit: Result<BuildkitState, String>,
     /// Bytes of its build cache, and of the cache mounts in it.
     pub cache: Option<(u64, u64)>,
     /// Cache mounts of the project here that garbage collection takes, and how long until then.
@@ -69,7 +69,7 @@ pub struct EngineSeen {
 
 /// BuildKit within an engine.
 #[derive(Debug, Clone, Default)]
-pub struct BuildkitSeen {
+pub struct BuildkitState {
     /// Its release; `None` where it does not tell.
     pub version: Option<String>,
     /// Rules of the garbage collection; `None` where it does not tell, empty where there is none.

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{BuildkitSeen, EngineSeen, Facts, Finding, Trouble, Verdict};
+use super::{BuildkitState, EngineState, Facts, Finding, Trouble, Verdict};
 use crate::buildkit::GcPolicy;
 use crate::inventory::Store;
 use crate::release;
@@ -57,7 +57,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn engine(facts: &Facts, seen: &EngineSeen, findings: &mut Vec<Finding>) {
+fn engine(facts: &Facts, seen: &EngineState, findings: &mut Vec<Finding>) {
     let release = &seen.facts.version;
     let rootless = if seen.machine.is_rootless { ", rootless" } else { "" };
     let (address, api) = (&facts.address, seen.facts.api_version);
@@ -90,7 +90,7 @@ fn engine(facts: &Facts, seen: &EngineSeen, findings: &mut Vec<Finding>) {
     }
 }
 
-fn store(seen: &EngineSeen) -> Finding {
+fn store(seen: &EngineState) -> Finding {
     let driver = &seen.facts.driver;
     match seen.facts.store {
         Store::Containerd => {
@@ -106,10 +106,10 @@ fn store(seen: &EngineSeen) -> Finding {
     }
 }
 
-fn buildkit(seen: &EngineSeen, findings: &mut Vec<Finding>) {
+fn buildkit(seen: &EngineState, findings: &mut Vec<Finding>) {
     findings.push(match &seen.buildkit {
         // Distributions build engines without saying which BuildKit is in them.
-        Ok(BuildkitSeen { version: Some(version), .. }) if !version.starts_with("v0.0.0") => {
+        Ok(BuildkitState { version: Some(version), .. }) if !version.starts_with("v0.0.0") => {
             fine("buildkit", format!("BuildKit {version} answers"))
         }
         Ok(_) => fine("buildkit", "BuildKit answers".to_owned()),
@@ -121,7 +121,7 @@ fn buildkit(seen: &EngineSeen, findings: &mut Vec<Finding>) {
     });
 }
 
-fn disk(seen: &EngineSeen, findings: &mut Vec<Finding>) {
+fn disk(seen: &EngineState, findings: &mut Vec<Finding>) {
     let Some(disk) = &seen.disk else {
         let message = "the engine's disk is not on this machine, or cannot be seen from here";
         let advice = "`doc2md-docker stats` looks at it from within a build";
@@ -138,8 +138,8 @@ fn disk(seen: &EngineSeen, findings: &mut Vec<Finding>) {
     });
 }
 
-fn garbage_collection(seen: &EngineSeen, findings: &mut Vec<Finding>) {
-    let Ok(BuildkitSeen { policies: Some(policies), .. }) = &seen.buildkit else { return };
+fn garbage_collection(seen: &EngineState, findings: &mut Vec<Finding>) {
+    let Ok(BuildkitState { policies: Some(policies), .. }) = &seen.buildkit else { return };
     let used = seen.cache.map_or(0, |(all, _)| all);
     // The last rule is the one that lets anything go.
     let Some(last) = policies.last() else {
@@ -177,7 +177,7 @@ const MOUNTS_LAST: &str = "`doc2md-docker stats` says when each is due; in daemo
     takes layers first";
 
 /// The rule that takes cache mounts first, where there is one.
-fn mounts(seen: &EngineSeen, policies: &[GcPolicy]) -> Option<Finding> {
+fn mounts(seen: &EngineState, policies: &[GcPolicy]) -> Option<Finding> {
     let is_it = |policy: &&GcPolicy| policy.filters.iter().any(|it| it.contains("exec.cachemount"));
     let policy = policies.iter().find(is_it)?;
     let hours = policy.keep_for.as_secs() / 3600;
@@ -217,7 +217,7 @@ fn loss((loss, left): &(Loss, SignedDuration)) -> Option<Finding> {
     ))
 }
 
-fn clock(seen: &EngineSeen) -> Option<Finding> {
+fn clock(seen: &EngineState) -> Option<Finding> {
     let ahead = seen.clock_ahead?;
     let apart = ahead.abs();
     let word = if ahead.is_negative() { "behind" } else { "ahead of" };
@@ -300,12 +300,12 @@ mod tests {
             cgroup_version: "2".to_owned(),
         };
         let policy = GcPolicy { all: true, max_used_bytes: 100 * GB, ..GcPolicy::default() };
-        let seen = EngineSeen {
+        let seen = EngineState {
             facts,
             machine: Machine::default(),
             clock_ahead: Some(SignedDuration::ZERO),
             disk: Some(disk(200, 120)),
-            buildkit: Ok(BuildkitSeen {
+            buildkit: Ok(BuildkitState {
                 version: Some("v0.25.1".to_owned()),
                 policies: Some(vec![policy]),
             }),
@@ -326,7 +326,7 @@ mod tests {
         Disk { size_bytes: size * GB, free_bytes: free * GB, available_bytes: free * GB }
     }
 
-    fn seen(facts: &mut Facts) -> &mut EngineSeen {
+    fn seen(facts: &mut Facts) -> &mut EngineState {
         facts.engine.as_mut().unwrap().as_mut().unwrap()
     }
 

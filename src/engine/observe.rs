@@ -17,15 +17,6 @@ use super::patience::{About, settled};
 use super::{ConnectError, Engine, EngineError, containers, images, info, networks, volumes};
 use crate::inventory::{EngineFacts, Gap, Image, Inventory, Lost, Network, Part};
 
-/// How much is asked of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Images {
-    /// What they share, too.
-    Measured,
-    /// Their own sizes.
-    Listed,
-}
-
 /// Until when to wait for measured answers, and until when for anything.
 #[derive(Debug, Clone, Copy)]
 struct TimeBox {
@@ -37,6 +28,9 @@ struct TimeBox {
 impl Engine {
     /// Returns what the engine holds now. It takes no longer than about `limit`: parts that are late by
     /// then are empty or without sizes, and [`Inventory::gaps`] names them.
+    ///
+    /// Engines from API 1.42 on are not asked what images share, which is most of their work where there are many: the
+    /// layers of the images tell it.
     ///
     /// # Errors
     /// The engine cannot be reached, or tells nothing at all within `limit`.
@@ -54,28 +48,6 @@ impl Engine {
         limit: Duration,
         meanwhile: impl AsyncFnOnce(&[Image]) -> T,
     ) -> Result<(Inventory, T), EngineError> {
-        self.observe(limit, Images::Measured, meanwhile).await
-    }
-
-    /// [`Self::inventory_with`] without what images share and take together, which is most of an engine's work where
-    /// it has many; [`Self::image_chains`] tells it of single ones. Engines before API 1.42 measure all.
-    ///
-    /// # Errors
-    /// Those of [`Self::inventory`].
-    pub async fn glance<T>(
-        &self,
-        limit: Duration,
-        meanwhile: impl AsyncFnOnce(&[Image]) -> T,
-    ) -> Result<(Inventory, T), EngineError> {
-        self.observe(limit, Images::Listed, meanwhile).await
-    }
-
-    async fn observe<T>(
-        &self,
-        limit: Duration,
-        images: Images,
-        meanwhile: impl AsyncFnOnce(&[Image]) -> T,
-    ) -> Result<(Inventory, T), EngineError> {
         let start = Instant::now();
         // The plain lists answer fast even where measuring does not: they get the last fifth.
         let time = TimeBox { limit, measured: start + limit * 4 / 5, end: start + limit };
@@ -83,10 +55,7 @@ impl Engine {
             Ok(ping) => ping.map_err(failed("ask the engine's version"))?,
             Err(_) => return Err(timed_out("ask the engine's version", limit)),
         };
-        let mut questions = disk_usage::questions(ping.api_version);
-        if images == Images::Listed {
-            questions.retain(|(_, parts)| *parts != [Part::Images]);
-        }
+        let questions = disk_usage::questions(ping.api_version);
         let listed = async {
             let listed =
                 within(time.end, limit, settled(About::All, || images::list(self.docker()))).await;
@@ -199,7 +168,6 @@ impl Answers {
     }
 
     fn add(&mut self, (usage, missing): (DiskUsage, Vec<Gap>)) {
-        self.all.layers_bytes = self.all.layers_bytes.or(usage.layers_bytes);
         self.all.images.extend(usage.images);
         self.all.containers.extend(usage.containers);
         self.all.volumes.extend(usage.volumes);
@@ -223,7 +191,7 @@ impl Answers {
             let why = self.gaps.swap_remove(0).why;
             return Err(EngineError::Silent { operation: "ask what the engine holds".into(), why });
         }
-        let DiskUsage { layers_bytes, mut images, containers, mut volumes, cache } = self.all;
+        let DiskUsage { mut images, containers, mut volumes, cache } = self.all;
         for container in &containers {
             for image in images.iter_mut().filter(|image| image.id == container.image_id) {
                 image.containers.push(container.id.clone());
@@ -240,6 +208,6 @@ impl Answers {
             }
         }
         let gaps = self.gaps;
-        Ok(Inventory { engine, images, containers, volumes, networks, cache, layers_bytes, gaps })
+        Ok(Inventory { engine, images, containers, volumes, networks, cache, gaps })
     }
 }

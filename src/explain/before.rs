@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::graph::parents;
-use super::same::Given;
+use super::same::StepContext;
 use crate::history::record::fetched_image;
 use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
@@ -45,11 +45,11 @@ impl<'a> Before<'a> {
         })
     }
 
-    pub(super) fn given<'s>(&self, step: &'s StepEntry) -> Given<'s>
+    pub(super) fn given<'s>(&self, step: &'s StepEntry) -> StepContext<'s>
     where
         'a: 's,
     {
-        Given { step, inputs: &self.target.inputs }
+        StepContext { step, inputs: &self.target.inputs }
     }
 
     /// Whether `step` had the digest of `old` there.

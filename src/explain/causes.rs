@@ -9,7 +9,7 @@ use super::given::{
     renamed_bases, replaced_argument,
 };
 use super::ignored;
-use super::same::Given;
+use super::same::StepContext;
 use crate::history::record::base_of;
 use crate::history::{Inputs, StepEntry, StepResult};
 use crate::progress::StepName;
@@ -186,8 +186,8 @@ impl<'a> Chain<'a> {
         old: &StepEntry,
         step: &StepEntry,
     ) -> Option<Reason> {
-        let was = Given { step: old, inputs: &before.target.inputs }.settings()?;
-        let is = Given { step, inputs: &self.target.inputs }.settings()?;
+        let was = StepContext { step: old, inputs: &before.target.inputs }.settings()?;
+        let is = StepContext { step, inputs: &self.target.inputs }.settings()?;
         changed_setting(&was, &is)
     }
 

@@ -11,7 +11,7 @@ use super::files::{changed_paths, files_are_known, same_files};
 use super::given::{moved, moved_bases};
 use super::graph::{in_order, parents};
 use super::images::Images;
-use super::same::{self, Given};
+use super::same::{self, StepContext};
 use crate::history::record::base_of;
 use crate::history::{BaseImage, Entry, StepEntry, StepResult, TargetEntry};
 
@@ -259,8 +259,8 @@ impl<'a> Chain<'a> {
             && same::is_same(before.given(old), self.given(index))
     }
 
-    fn given(&self, index: usize) -> Given<'_> {
-        Given { step: self.steps[index], inputs: &self.target.inputs }
+    fn given(&self, index: usize) -> StepContext<'_> {
+        StepContext { step: self.steps[index], inputs: &self.target.inputs }
     }
 
     /// Whether what a step copies of another stage was the same there, though that stage was another one: it differs in

@@ -19,7 +19,8 @@ pub(super) fn files_are_known(step: &StepEntry) -> bool {
 pub(super) fn same_files(old: &StepEntry, new: &StepEntry) -> bool {
     match (&old.files, &new.files) {
         (Some(old), Some(new)) => {
-            (old.count, old.bytes) == (new.count, new.bytes) && Differences::of(old, new).is_empty()
+            (old.count, old.bytes) == (new.count, new.bytes)
+                && Differences::between(old, new).is_empty()
         }
         (None, None) => true,
         _ => false,
@@ -30,7 +31,7 @@ pub(super) fn same_files(old: &StepEntry, new: &StepEntry) -> bool {
 pub(super) fn changed_paths(old: &StepEntry, new: &StepEntry) -> Option<Vec<String>> {
     match (&old.files, &new.files) {
         (Some(old), Some(new)) => {
-            let Differences { changed, new, removed, .. } = Differences::of(old, new);
+            let Differences { changed, new, removed, .. } = Differences::between(old, new);
             Some([changed, new, removed].concat())
         }
         (None, None) => files_are_known(new).then(Vec::new),
@@ -41,7 +42,7 @@ pub(super) fn changed_paths(old: &StepEntry, new: &StepEntry) -> Option<Vec<Stri
 /// The files in which a step differs from what it was, as a cause; certain where no time alone says so.
 pub(super) fn changed_files(old: &StepEntry, new: &StepEntry) -> Option<Cause> {
     let (old, new) = (old.files.as_ref()?, new.files.as_ref()?);
-    let differences = Differences::of(old, new);
+    let differences = Differences::between(old, new);
     if differences.is_empty() && (old.count, old.bytes) == (new.count, new.bytes) {
         return None;
     }

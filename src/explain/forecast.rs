@@ -16,7 +16,7 @@ use crate::progress::StepName;
 const BUILDS_OF_OTHERS: usize = 10;
 
 /// What is known of a build that has not been made, besides its steps.
-pub struct Known<'a> {
+pub struct Premises<'a> {
     /// By the digest of a step those that it had in the sessions of an earlier build.
     pub digests: &'a dyn Fn(&Entry) -> Digests,
     /// Digests of steps that are not to come from the cache.
@@ -28,7 +28,7 @@ pub struct Known<'a> {
 }
 
 /// What of `build` would run, and why. None of its steps has.
-pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Known<'_>) -> Explanation {
+pub fn forecast(mut build: Entry, mut others: Vec<Entry>, known: &Premises<'_>) -> Explanation {
     recall(&mut build, &mut others);
     let earlier = Earlier::new(&build, &others);
     let mut ran = BTreeSet::new();
@@ -92,7 +92,7 @@ fn pasts_of_others<'a>(chain: &Chain<'a>) -> impl Iterator<Item = Chain<'a>> + u
 }
 
 /// Why each step would run; `None` for one that would come from the cache.
-fn causes(chain: &mut Chain<'_>, known: &Known<'_>) -> Vec<Option<Cause>> {
+fn causes(chain: &mut Chain<'_>, known: &Premises<'_>) -> Vec<Option<Cause>> {
     let pasts = pasts_of_others(chain);
     let pasts = LazyCell::new(|| pasts.collect::<Vec<_>>());
     let is_made_by_others = |index: usize| {
@@ -142,7 +142,7 @@ fn doubted(
     causes: &[Option<Cause>],
     chain: &Chain<'_>,
     index: usize,
-    known: &Known<'_>,
+    known: &Premises<'_>,
 ) -> Cause {
     let certain = cause.certain
         && match cause.reason.because_of_step() {
@@ -154,7 +154,7 @@ fn doubted(
 
 /// Whether the result of a step is no longer in the cache of the engine: runs that made it are remembered, and what they made
 /// is gone.
-fn is_lost(chain: &Chain<'_>, index: usize, known: &Known<'_>) -> bool {
+fn is_lost(chain: &Chain<'_>, index: usize, known: &Premises<'_>) -> bool {
     // Engines describe the record of a here document in other words than its step.
     if chain.steps[index].instruction.contains("<<") {
         return false;
@@ -214,7 +214,7 @@ mod tests {
     fn foreseen(next: Entry, others: &[Entry], kept: &[&str]) -> Vec<Option<(Reason, bool)>> {
         let is_kept = |run: &StepEntry| kept.contains(&run.instruction.as_str());
         let uncached = HashSet::new();
-        let known = Known {
+        let known = Premises {
             digests: &|_| Digests::new(),
             uncached,
             is_kept: &is_kept,
@@ -296,7 +296,7 @@ mod tests {
         cached.targets[0].steps[1].seconds = 0.0;
         let others = [cached, steps(1, StepResult::Ran)];
         let uncached = [next.targets[0].steps[1].digest.clone()].into();
-        let known = Known {
+        let known = Premises {
             digests: &|_| Digests::new(),
             uncached,
             is_kept: &|_| true,

@@ -32,7 +32,7 @@ use earlier::Earlier;
 pub use advice::{Advice, Habit};
 pub use before::Digests;
 pub use cause::{Cause, Change, Elsewhere, Loss, PathChange, Reason, Since};
-pub use forecast::{Known, forecast};
+pub use forecast::{Premises, forecast};
 pub use recorded::by_engine;
 
 /// Explains `build` by `others`, the newest first, and by what each of them knows of the others' files.

@@ -11,15 +11,15 @@ use super::earlier::Earlier;
 use super::given::{changed_arguments, changes, replaced_argument};
 use super::{Explanation, Step, Target, explained};
 use crate::history::{Inputs, StepEntry, TargetEntry};
-use crate::recorded::{Exec, Kinship, Operation, Recorded};
+use crate::recorded::{BuildRecord, Exec, Kinship, Operation};
 
 /// Explains `build` by those before it, the newest first, of which `kinship` says whether they are of the same target.
-pub fn by_engine(build: &Recorded, before: &[Recorded], kinship: Kinship) -> Explanation {
+pub fn by_engine(build: &BuildRecord, before: &[BuildRecord], kinship: Kinship) -> Explanation {
     let entry = &build.entry;
     let targets = entry.targets.iter().map(|target| {
         let chain = Chain::new(target, entry, Earlier::default(), &|_| HashMap::new());
         let before = before.iter().filter_map(Before::new).collect();
-        let this = Explained { chain, build, target, before };
+        let this = TargetCase { chain, build, target, before };
         let cause = |index: usize| match (this.cause(index), kinship) {
             (cause, Kinship::Same) => cause,
             // Whoever is held against another target is told of differences that are none.
@@ -41,16 +41,16 @@ pub fn by_engine(build: &Recorded, before: &[Recorded], kinship: Kinship) -> Exp
 }
 
 /// A target of a build among the builds before it.
-struct Explained<'a> {
+struct TargetCase<'a> {
     chain: Chain<'a>,
-    build: &'a Recorded,
+    build: &'a BuildRecord,
     target: &'a TargetEntry,
     before: Vec<Before<'a>>,
 }
 
 /// The target in an earlier build.
 struct Before<'a> {
-    build: &'a Recorded,
+    build: &'a BuildRecord,
     target: &'a TargetEntry,
     steps: Vec<&'a StepEntry>,
 }
@@ -64,14 +64,14 @@ struct Pair<'a> {
 }
 
 impl<'a> Before<'a> {
-    fn new(build: &'a Recorded) -> Option<Self> {
+    fn new(build: &'a BuildRecord) -> Option<Self> {
         let target = build.target()?;
         let steps = instructions(target);
         (!steps.is_empty()).then_some(Self { build, target, steps })
     }
 }
 
-impl<'a> Explained<'a> {
+impl<'a> TargetCase<'a> {
     fn cause(&self, index: usize) -> Cause {
         let step = self.chain.steps[index];
         if self.chain.nothing_was_to_be_cached() {
@@ -180,7 +180,8 @@ impl<'a> Explained<'a> {
 
     /// Whether a step was asked to do the same, with everything below it.
     fn is_same(&self, Pair { before, old, step }: Pair<'_>) -> bool {
-        let whole = |build: &Recorded, step| build.operation(step).and_then(|it| it.whole.clone());
+        let whole =
+            |build: &BuildRecord, step| build.operation(step).and_then(|it| it.whole.clone());
         let (was, is) = (whole(before.build, old), whole(self.build, step));
         old.digest == step.digest || (was.is_some() && was == is)
     }
@@ -325,17 +326,17 @@ mod tests {
     }
 
     /// A build with one step that ran, and what that did.
-    fn recorded(number: u32, name: &str, operation: Operation) -> Recorded {
+    fn recorded(number: u32, name: &str, operation: Operation) -> BuildRecord {
         let mut entry = build(number, Outcome::Succeeded, vec![step(name, StepResult::Ran, 1.0)]);
         entry.targets[0].steps[0].digest = format!("of session {number}");
         entry.targets[0].inputs.dockerfile_digest = Some("same".to_owned());
         let digest = entry.targets[0].steps[0].digest.clone();
-        Recorded { entry, operations: [(digest, operation)].into() }
+        BuildRecord { entry, operations: [(digest, operation)].into() }
     }
 
     const RUN: &str = "[2/2] RUN make";
 
-    fn cause(build: &Recorded, before: &[Recorded], kinship: Kinship) -> Cause {
+    fn cause(build: &BuildRecord, before: &[BuildRecord], kinship: Kinship) -> Cause {
         by_engine(build, before, kinship).targets[0].steps[0].cause.clone().unwrap()
     }
 

@@ -10,12 +10,12 @@ use crate::history::{Inputs, StepEntry};
 
 /// A step and what its target was given.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
+pub(super) struct StepContext<'a> {
     pub(super) step: &'a StepEntry,
     pub(super) inputs: &'a Inputs,
 }
 
-impl<'a> Given<'a> {
+impl<'a> StepContext<'a> {
     fn is_run(self) -> bool {
         self.step.instruction.starts_with("RUN ")
     }
@@ -68,7 +68,7 @@ fn cache_mount(options: &str) -> String {
 }
 
 /// Whether both are asked for the same by themselves. Where it is not known, they are not.
-pub(super) fn is_same(old: Given<'_>, new: Given<'_>) -> bool {
+pub(super) fn is_same(old: StepContext<'_>, new: StepContext<'_>) -> bool {
     let (Some(was), Some(is)) = (old.values(), new.values()) else { return false };
     let is_written_so = new.step.is_told_whole() || old.step.written == new.step.written;
     old.text() == new.text()
@@ -86,11 +86,14 @@ fn others<'a>(was: &'a [String], is: &'a [String]) -> BTreeSet<&'a str> {
 }
 
 /// In what they differ: names of files, settings and images, and the text.
-pub(super) fn differences(old: Option<Given<'_>>, new: Option<Given<'_>>) -> BTreeSet<String> {
+pub(super) fn differences(
+    old: Option<StepContext<'_>>,
+    new: Option<StepContext<'_>>,
+) -> BTreeSet<String> {
     let (Some(old), Some(new)) = (old, new) else { return ["a step".to_owned()].into() };
     let mut found = BTreeSet::new();
     if let (Some(was), Some(is)) = (&old.step.files, &new.step.files) {
-        let Differences { changed, new: added, removed, folders } = Differences::of(was, is);
+        let Differences { changed, new: added, removed, folders } = Differences::between(was, is);
         let is_another = (was.count, was.bytes) != (is.count, is.bytes);
         let paths = [changed, added, removed].concat();
         if folders || (paths.is_empty() && is_another) {
@@ -134,7 +137,10 @@ mod tests {
     fn same(old: &str, new: &str) -> bool {
         let inputs = Inputs::default();
         let (old, new) = (known(old), known(new));
-        is_same(Given { step: &old, inputs: &inputs }, Given { step: &new, inputs: &inputs })
+        is_same(
+            StepContext { step: &old, inputs: &inputs },
+            StepContext { step: &new, inputs: &inputs },
+        )
     }
 
     #[test]
@@ -144,7 +150,8 @@ mod tests {
             let step =
                 |written: &str| StepEntry { written: Some(written.to_owned()), ..known(name) };
             let (one, other) = (step("0"), step("1"));
-            let [old, same, new] = [&one, &one, &other].map(|step| Given { step, inputs: &inputs });
+            let [old, same, new] =
+                [&one, &one, &other].map(|step| StepContext { step, inputs: &inputs });
             assert!(is_same(old, same) && !is_same(old, new), "{name}");
             assert_eq!(differences(Some(old), Some(same)).len(), 0, "{name}");
             assert_eq!(differences(Some(old), Some(new)).len(), 1, "{name}");
@@ -177,7 +184,7 @@ mod tests {
         let (one, two) = (with("ENV A=1"), with("ENV A=2"));
         for (name, is_it) in [("[1/2] RUN make", false), ("[1/2] COPY a b", true)] {
             let step = StepEntry { settings: vec![0], ..known(name) };
-            let [old, new] = [&one, &two].map(|inputs| Given { step: &step, inputs });
+            let [old, new] = [&one, &two].map(|inputs| StepContext { step: &step, inputs });
             assert_eq!(is_same(old, new), is_it, "{name}");
             let names: Vec<String> = differences(Some(old), Some(new)).into_iter().collect();
             assert_eq!(names, if is_it { vec![] } else { vec!["setting ENV A".to_owned()] });
@@ -194,7 +201,7 @@ mod tests {
         let step = StepEntry { settings: vec![0], ..known("[1/2] RUN make") };
         for (was, is, same) in [("1", "1", true), ("1", "2", false), ("***", "***", false)] {
             let (was, is) = (with(was), with(is));
-            let [old, new] = [&was, &is].map(|inputs| Given { step: &step, inputs });
+            let [old, new] = [&was, &is].map(|inputs| StepContext { step: &step, inputs });
             assert_eq!(is_same(old, new), same);
             assert_eq!(differences(Some(old), Some(new)).is_empty(), same);
         }
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_another_thing() {
         let (step, inputs) = (step("[1/2] RUN make", StepResult::Ran, 1.0), Inputs::default());
-        let given = Given { step: &step, inputs: &inputs };
+        let given = StepContext { step: &step, inputs: &inputs };
         assert!(!is_same(given, given));
         assert!(!differences(Some(given), Some(given)).is_empty());
         assert!(!differences(None, Some(given)).is_empty());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::history::copied::{Collector, Covered};
+use crate::history::copied::{Collector, CopyEntry};
 use crate::history::testing::{build, step};
 use crate::history::{BaseImage, CacheMount, CopiedFiles, Outcome, StepEntry};
 
@@ -16,7 +16,7 @@ fn files(files: &[(&str, u8)]) -> CopiedFiles {
     for (path, content) in files {
         let digest = Some([*content; 32]);
         let mtime = i64::from(*content);
-        collector.add(Covered {
+        collector.add(CopyEntry {
             mtime,
             path: path.as_bytes().into(),
             mode: 0o644,

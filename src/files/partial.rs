@@ -27,16 +27,16 @@ pub fn are_unfinished() -> bool {
 
 /// Counts one of them for as long as it exists.
 #[derive(Debug)]
-struct Unfinished;
+struct Counter;
 
-impl Unfinished {
+impl Counter {
     fn new() -> Self {
         UNFINISHED.fetch_add(1, Ordering::SeqCst);
         Self
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for Counter {
     fn drop(&mut self) {
         UNFINISHED.fetch_sub(1, Ordering::SeqCst);
     }
@@ -47,7 +47,7 @@ impl Drop for Unfinished {
 pub struct PartialFile {
     file: NamedTempFile,
     /// Dropped after it.
-    _unfinished: Unfinished,
+    _unfinished: Counter,
 }
 
 impl PartialFile {
@@ -96,7 +96,7 @@ pub struct PartialFolder {
     folder: TempDir,
     /// Held until the folder has gone.
     _lock: File,
-    _unfinished: Unfinished,
+    _unfinished: Counter,
 }
 
 impl PartialFolder {
@@ -120,7 +120,7 @@ impl PartialFolder {
 /// The folder cannot be written to.
 pub fn file(folder: &Path, mode: u32) -> io::Result<PartialFile> {
     loop {
-        let unfinished = Unfinished::new();
+        let unfinished = Counter::new();
         let file = named().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
         // Another run may have swept it before it was locked.
         if lock(file.as_file()) {
@@ -135,7 +135,7 @@ pub fn file(folder: &Path, mode: u32) -> io::Result<PartialFile> {
 /// The folder cannot be written to.
 pub fn folder_in(folder: &Path) -> io::Result<PartialFolder> {
     loop {
-        let unfinished = Unfinished::new();
+        let unfinished = Counter::new();
         let made = named().tempdir_in(folder)?;
         let Ok(lock_file) = File::open(made.path()) else { continue };
         if lock(&lock_file) {

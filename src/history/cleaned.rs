@@ -17,7 +17,7 @@ const ENGINES: usize = 100;
 const MOUNTS: usize = 100;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Cleaned {
+struct RemovalMemory {
     /// When results of steps went, by id of the engine.
     engines: BTreeMap<String, Timestamp>,
     /// Which cache mounts went, by id of the engine.
@@ -76,7 +76,7 @@ pub fn mark(path: &Path, engine: &str, removed: Removals) -> io::Result<()> {
     if engine.is_empty() || removed.last().is_none() {
         return Ok(());
     }
-    let mut cleaned: Cleaned = memory::recall(path, SCHEMA, LIMIT).unwrap_or_default();
+    let mut cleaned: RemovalMemory = memory::recall(path, SCHEMA, LIMIT).unwrap_or_default();
     if let Some(at) = removed.results {
         cleaned.engines.insert(engine.to_owned(), at);
     }
@@ -96,15 +96,15 @@ pub fn mark(path: &Path, engine: &str, removed: Removals) -> io::Result<()> {
 
 /// What was removed of it, as the file at `path` says.
 pub fn of_engine(path: &Path, engine: &str) -> Removals {
-    let cleaned: Cleaned = memory::recall(path, SCHEMA, LIMIT).unwrap_or_default();
-    let Cleaned { engines, mut mounts } = cleaned;
+    let cleaned: RemovalMemory = memory::recall(path, SCHEMA, LIMIT).unwrap_or_default();
+    let RemovalMemory { engines, mut mounts } = cleaned;
     Removals {
         results: engines.get(engine).copied(),
         mounts: mounts.remove(engine).unwrap_or_default(),
     }
 }
 
-impl Cleaned {
+impl RemovalMemory {
     fn forget_oldest(&mut self) {
         while self.engines.len() > ENGINES {
             let oldest = self.engines.iter().min_by_key(|(_, at)| **at);

@@ -18,7 +18,7 @@ const DIRECTORY: u32 = 1 << 31;
 /// An entry that an instruction covers, as it was sent to the engine. The order is the one in which
 /// entries are kept: by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Covered {
+pub struct CopyEntry {
     /// Modification time, nanoseconds since the epoch.
     pub mtime: i64,
     /// Path from the top of the directory.
@@ -40,12 +40,12 @@ pub struct Collector {
     count: u64,
     bytes: u64,
     /// The files written last, the oldest of them on top.
-    newest: BinaryHeap<Reverse<Covered>>,
+    newest: BinaryHeap<Reverse<CopyEntry>>,
 }
 
 impl Collector {
     /// One more.
-    pub fn add(&mut self, entry: Covered) {
+    pub fn add(&mut self, entry: CopyEntry) {
         let directory = entry.mode & DIRECTORY != 0;
         // The time of a directory changes with files in it that are not covered.
         let mtime = if directory { 0 } else { entry.mtime };
@@ -112,7 +112,7 @@ impl Differences {
     /// Between `a` and the later `b`. Where not all files are listed, those that are tell what was
     /// written since; whether a file that is listed once was new or changed is then not known,
     /// and it counts as changed.
-    pub fn of(a: &CopiedFiles, b: &CopiedFiles) -> Self {
+    pub fn between(a: &CopiedFiles, b: &CopiedFiles) -> Self {
         let mut found = Self::default();
         if a.digest == b.digest {
             return found;
@@ -211,12 +211,12 @@ mod tests {
     use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
 
-    fn file(path: &str, mtime: i64, size: u64, content: Option<u8>) -> Covered {
+    fn file(path: &str, mtime: i64, size: u64, content: Option<u8>) -> CopyEntry {
         let digest = content.map(|byte| [byte; 32]);
-        Covered { mtime, path: path.into(), mode: 0o644, size, digest }
+        CopyEntry { mtime, path: path.into(), mode: 0o644, size, digest }
     }
 
-    fn collect(files: impl IntoIterator<Item = Covered>) -> CopiedFiles {
+    fn collect(files: impl IntoIterator<Item = CopyEntry>) -> CopiedFiles {
         let mut collector = Collector::default();
         for file in files {
             collector.add(file);
@@ -225,13 +225,13 @@ mod tests {
     }
 
     fn differences(a: &CopiedFiles, b: &CopiedFiles) -> [Vec<String>; 3] {
-        let it = Differences::of(a, b);
+        let it = Differences::between(a, b);
         [it.changed, it.new, it.removed]
     }
 
     #[test]
     fn files_are_counted_and_listed_by_path() {
-        let dir = Covered { mode: DIRECTORY | 0o755, ..file("api", 7, 0, None) };
+        let dir = CopyEntry { mode: DIRECTORY | 0o755, ..file("api", 7, 0, None) };
         let all = [dir.clone(), file("api/b", 2, 10, None), file("api/a", 1, 5, Some(1))];
         let files = collect(all.clone());
         assert_eq!((files.count, files.bytes, files.is_complete()), (2, 15, true));
@@ -240,15 +240,15 @@ mod tests {
         assert_eq!(files.entries[0].digest.as_deref().map(str::len), Some("sha256:".len() + 64));
         // The time of a directory does not count, its mode does.
         let [_, b, a] = all;
-        let touched = Covered { mtime: 9, ..dir.clone() };
+        let touched = CopyEntry { mtime: 9, ..dir.clone() };
         assert_eq!(collect([touched, b.clone(), a.clone()]).digest, files.digest);
-        let closed = Covered { mode: DIRECTORY | 0o700, ..dir.clone() };
+        let closed = CopyEntry { mode: DIRECTORY | 0o700, ..dir.clone() };
         let closed = collect([closed, b.clone(), a.clone()]);
         assert_ne!(closed.digest, files.digest);
-        assert!(Differences::of(&closed, &files).is_empty());
-        let more = Covered { path: "api/more".into(), ..dir.clone() };
+        assert!(Differences::between(&closed, &files).is_empty());
+        let more = CopyEntry { path: "api/more".into(), ..dir.clone() };
         let folders = Differences { folders: true, ..Differences::default() };
-        assert_eq!(Differences::of(&collect([dir, more, b, a]), &files), folders);
+        assert_eq!(Differences::between(&collect([dir, more, b, a]), &files), folders);
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         ]);
         let expected = [vec!["grown", "rewritten", "touched-or-not"], vec!["new"], vec!["gone"]];
         assert_eq!(differences(&a, &b), expected);
-        assert!(Differences::of(&b, &b).is_empty());
+        assert!(Differences::between(&b, &b).is_empty());
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
             let path = format!("f{number:04}");
             assert_eq!(differences(&before, &many(Some(number))), [vec![path], vec![], vec![]]);
         }
-        assert!(Differences::of(&before, &many(None)).is_empty());
+        assert!(Differences::between(&before, &many(None)).is_empty());
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
             let files = collect(times.iter().enumerate().map(|(n, time)| file(&format!("{n}"), *time, 1, None)));
             proptest::prop_assert!(files.entries.len() <= LISTED);
             proptest::prop_assert_eq!(files.count, times.len() as u64);
-            proptest::prop_assert!(Differences::of(&files, &files).is_empty());
+            proptest::prop_assert!(Differences::between(&files, &files).is_empty());
         }
     }
 }

@@ -28,4 +28,4 @@ pub use id::BuildId;
 pub use output::LastOutput;
 pub use resources::Resources;
 pub use select::{SelectError, select};
-pub use store::{Limits, ReadError, Store, StoreError, Stored};
+pub use store::{BuildFile, Limits, ReadError, Store, StoreError};

@@ -22,7 +22,7 @@ pub struct LastOutput {
 
 impl LastOutput {
     /// The end of `tail`, as far as there is `room` for it, which it takes. `None` where nothing was written.
-    pub fn of(tail: &LogTail, redactor: &Redactor, room: &mut usize) -> Option<Self> {
+    pub fn read(tail: &LogTail, redactor: &Redactor, room: &mut usize) -> Option<Self> {
         let mut lines = Vec::new();
         let mut left = MOST_BYTES.min(*room);
         for line in tail.lines().rev().take(MOST_LINES) {
@@ -94,7 +94,7 @@ mod tests {
     fn kept(tail: &LogTail, room: &mut usize) -> Option<LastOutput> {
         let mut secrets = Secrets::default();
         secrets.add(b"hunter2-of-the-test");
-        LastOutput::of(tail, &Redactor::new(&secrets), room)
+        LastOutput::read(tail, &Redactor::new(&secrets), room)
     }
 
     #[test]

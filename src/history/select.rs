@@ -1,7 +1,7 @@
 //! From what a user writes to the build that is meant: `latest`, `latest~2`, or the beginning of an id.
 
 use crate::counted::counted;
-use crate::history::Stored;
+use crate::history::BuildFile;
 
 /// A build that is not clear.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum SelectError {
 ///
 /// # Errors
 /// None or several are meant.
-pub fn select<'a>(builds: &'a [Stored], spec: &str) -> Result<&'a Stored, SelectError> {
+pub fn select<'a>(builds: &'a [BuildFile], spec: &str) -> Result<&'a BuildFile, SelectError> {
     let not_found = || SelectError::NotFound(spec.to_owned());
     if let Some(rest) = spec.strip_prefix("latest") {
         let back = match rest.strip_prefix('~') {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::history::{Outcome, Store, testing::build};
 
-    fn stored(ids: &[&str]) -> Vec<Stored> {
+    fn stored(ids: &[&str]) -> Vec<BuildFile> {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path());
         for id in ids {

@@ -95,10 +95,10 @@ struct Function {
     class: usize,
 }
 
-type Known = [(String, usize)];
+type KnownApps = [(String, usize)];
 
 /// The class that an expression calls, by its own name or by the one it is imported under.
-fn called(source: &Source, value: &str, known: &Known) -> Option<usize> {
+fn called(source: &Source, value: &str, known: &KnownApps) -> Option<usize> {
     let (callee, _) = value.split_once('(')?;
     let callee = callee.trim();
     if !callee.split('.').all(is_identifier) {
@@ -111,7 +111,7 @@ fn called(source: &Source, value: &str, known: &Known) -> Option<usize> {
     known.iter().find(|(name, _)| name == last).map(|(_, class)| *class)
 }
 
-fn subclasses(source: &Source, known: &Known) -> Vec<(String, usize)> {
+fn subclasses(source: &Source, known: &KnownApps) -> Vec<(String, usize)> {
     let classes = source.statements.iter().filter_map(|statement| {
         let (name, bases) = statement.text.strip_prefix("class ")?.split_once('(')?;
         let bases = bases.rsplit_once(')')?.0;
@@ -160,7 +160,7 @@ fn walk<'a>(source: &'a Source, mut see: impl FnMut(&'a Statement, &[Block])) {
 }
 
 /// The variable of a module that holds an app.
-fn variable(source: &Source, made: &Known) -> Option<(String, usize)> {
+fn variable(source: &Source, made: &KnownApps) -> Option<(String, usize)> {
     let mut found = None;
     walk(source, |statement, around| {
         if found.is_none()
@@ -174,7 +174,7 @@ fn variable(source: &Source, made: &Known) -> Option<(String, usize)> {
     found
 }
 
-fn functions(source: &Source, known: &Known) -> Vec<Function> {
+fn functions(source: &Source, known: &KnownApps) -> Vec<Function> {
     let mut functions: Vec<Function> = Vec::new();
     let mut current: Option<(String, bool)> = None;
     let mut locals: Vec<(String, usize)> = Vec::new();
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     fn made(text: &str) -> Option<(String, bool)> {
-        let tree = Tree::of(&[("main.py", text)]);
+        let tree = Tree::from_files(&[("main.py", text)]);
         let classes: Vec<&str> = WEB.iter().map(|(class, _)| *class).collect();
         makers(&tree, &classes, &[]).into_iter().next().map(|made| (made.name, made.is_factory))
     }
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn an_app_made_by_another_modules_factory_is_found() {
-        let tree = Tree::of(&[
+        let tree = Tree::from_files(&[
             ("shop/__init__.py", "def create_app():\n    return Flask('shop')"),
             ("wsgi.py", "from shop import create_app\napp = create_app()"),
             ("examples/main.py", "app = Flask('x')"),

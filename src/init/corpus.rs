@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::init::detect::{Broker, Service, Wanted, detect};
+use crate::init::detect::{Broker, Service, UserNames, detect};
 use crate::init::files::files;
 use crate::init::requirements::Requirements;
 use crate::init::tree::Tree;
@@ -40,7 +40,7 @@ fn decision(name: &str, service: &Service, dockerfile: &str) -> String {
 }
 
 fn decisions(tree: &Tree) -> String {
-    let found = match detect(tree, &Wanted::default()) {
+    let found = match detect(tree, &UserNames::default()) {
         Ok(found) => found.unwrap(),
         Err(error) => return format!("refused: {error}\n"),
     };
@@ -68,7 +68,7 @@ fn every_layout_gets_what_it_needs_or_a_reason() {
         let path = entry.unwrap().path();
         let text = fs_err::read_to_string(&path).unwrap();
         let (wanted, _) = text.split_once("=== ").unwrap();
-        let decided = decisions(&Tree::of(&project(&text)));
+        let decided = decisions(&Tree::from_files(&project(&text)));
         if decided != wanted {
             let _ = writeln!(wrong, "## {}\n{decided}", path.file_name().unwrap().display());
         }

@@ -348,11 +348,11 @@ fn command(words: &[String]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::init::detect::{Wanted, detect};
+    use crate::init::detect::{UserNames, detect};
 
     fn render(name: &str, files: &[(&str, &str)]) -> String {
-        let tree = Tree::of(files);
-        let found = detect(&tree, &Wanted::default()).unwrap().unwrap();
+        let tree = Tree::from_files(files);
+        let found = detect(&tree, &UserNames::default()).unwrap().unwrap();
         let service = found.services().find(|(known, _)| *known == name).unwrap().1.clone();
         dockerfile(&service, &tree, "shop")
     }
@@ -470,7 +470,7 @@ mod tests {
     fn doc2mds_values_give_doc2mds_dockerfiles() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/doc2md");
         let tree = Tree::read(std::path::Path::new(example)).unwrap();
-        let found = detect(&tree, &Wanted::default()).unwrap().unwrap();
+        let found = detect(&tree, &UserNames::default()).unwrap().unwrap();
         let own = |service: &Service| {
             values(service, &tree, "doc2md").value("user", "doc2md").condition("watcher", false)
         };

@@ -207,15 +207,15 @@ fn env_example(tree: &Tree) -> Option<File> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::init::detect::{Wanted, detect};
+    use crate::init::detect::{UserNames, detect};
 
     fn text<'a>(files: &'a [File], path: &str) -> &'a str {
         &files.iter().find(|file| file.path == path).unwrap().text
     }
 
     fn made(sources: &[(&str, &str)]) -> Vec<File> {
-        let tree = Tree::of(sources);
-        let found = detect(&tree, &Wanted::default()).unwrap();
+        let tree = Tree::from_files(sources);
+        let found = detect(&tree, &UserNames::default()).unwrap();
         files(found.as_ref(), &tree, "shop", None)
     }
 

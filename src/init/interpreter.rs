@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_nearest_file_chooses_within_what_is_demanded() {
-        let minor = |files: &[(&str, &str)]| minor(&Tree::of(files), "backend");
+        let minor = |files: &[(&str, &str)]| minor(&Tree::from_files(files), "backend");
         let project = |demand: &str| format!("[project]\nrequires-python = '{demand}'");
         assert_eq!(minor(&[]).unwrap(), 12);
         assert_eq!(minor(&[("backend/pyproject.toml", &project(">=3.13"))]).unwrap(), 13);

@@ -36,7 +36,7 @@ impl File {
 
 /// What is already at the path of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Existing {
+pub enum Occupant {
     /// Nothing.
     Absent,
     /// A file with this content.
@@ -96,25 +96,25 @@ pub struct Plan {
 
 impl Plan {
     /// Decides for each file by what is there; `force` allows overwriting files.
-    pub fn new(files: Vec<(File, Existing)>, force: bool) -> Self {
-        let step = |(file, existing): (File, Existing)| {
-            let is_replaceable = matches!(existing, Existing::File(_));
+    pub fn new(files: Vec<(File, Occupant)>, force: bool) -> Self {
+        let step = |(file, existing): (File, Occupant)| {
+            let is_replaceable = matches!(existing, Occupant::File(_));
             let old = match &existing {
-                Existing::File(content) => String::from_utf8_lossy(content).into_owned(),
+                Occupant::File(content) => String::from_utf8_lossy(content).into_owned(),
                 _ => String::new(),
             };
             let (action, why) = match existing {
-                Existing::Absent => (Action::Create, String::new()),
-                Existing::File(content) if content == file.text.as_bytes() => {
+                Occupant::Absent => (Action::Create, String::new()),
+                Occupant::File(content) if content == file.text.as_bytes() => {
                     (Action::Keep, String::new())
                 }
-                Existing::File(_) if file.rival == Rival::Stays => {
+                Occupant::File(_) if file.rival == Rival::Stays => {
                     (Action::Leave, "is there with other content".to_owned())
                 }
-                Existing::Obstacle(what) if file.rival == Rival::Stays => (Action::Leave, what),
-                Existing::File(_) if force => (Action::Overwrite, String::new()),
-                Existing::File(_) => (Action::Refuse, "is there with other content".to_owned()),
-                Existing::Obstacle(what) => (Action::Refuse, what),
+                Occupant::Obstacle(what) if file.rival == Rival::Stays => (Action::Leave, what),
+                Occupant::File(_) if force => (Action::Overwrite, String::new()),
+                Occupant::File(_) => (Action::Refuse, "is there with other content".to_owned()),
+                Occupant::Obstacle(what) => (Action::Refuse, what),
             };
             PlannedFile { action, file, why, is_replaceable, old }
         };
@@ -207,10 +207,10 @@ mod tests {
         let files = || {
             let file = |path: &str| File::new(path, "new");
             vec![
-                (file("a"), Existing::Absent),
-                (file("b"), Existing::File(b"new".to_vec())),
-                (file("c"), Existing::File(b"old".to_vec())),
-                (file("d"), Existing::Obstacle("is a folder".to_owned())),
+                (file("a"), Occupant::Absent),
+                (file("b"), Occupant::File(b"new".to_vec())),
+                (file("c"), Occupant::File(b"old".to_vec())),
+                (file("d"), Occupant::Obstacle("is a folder".to_owned())),
             ]
         };
         insta::assert_snapshot!(Plan::new(files(), false).text(), @r"
@@ -237,9 +237,9 @@ mod tests {
     fn what_a_project_has_of_its_own_stays_and_hinders_nothing() {
         let file = |path: &str| File::optional(path, "new");
         let files = vec![
-            (file("a"), Existing::File(b"old".to_vec())),
-            (file("b"), Existing::Obstacle("leads out of the folder".to_owned())),
-            (file("c"), Existing::Absent),
+            (file("a"), Occupant::File(b"old".to_vec())),
+            (file("b"), Occupant::Obstacle("leads out of the folder".to_owned())),
+            (file("c"), Occupant::Absent),
         ];
         insta::assert_snapshot!(Plan::new(files, true).text(), @r"
         left       a: is there with other content

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_import_root_follows_packages_and_imports() {
-        let root = |files: &[(&str, &str)], file| import_root(&Tree::of(files), file);
+        let root = |files: &[(&str, &str)], file| import_root(&Tree::from_files(files), file);
         assert_eq!(root(&[("api/__init__.py", ""), ("api/main.py", "")], "api/main.py"), "");
         assert_eq!(root(&[("api/main.py", "")], "api/main.py"), "");
         assert_eq!(root(&[("main.py", "import utils"), ("utils.py", "")], "main.py"), "");

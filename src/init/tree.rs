@@ -132,7 +132,7 @@ impl Tree {
     }
 
     /// A tree of these files, for callers that have no folder.
-    pub fn of(files: &[(&str, &str)]) -> Self {
+    pub fn from_files(files: &[(&str, &str)]) -> Self {
         let mut tree = Self::default();
         for (path, text) in files {
             tree.has_content = true;
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn folders_are_prefixes_of_paths() {
-        let tree = Tree::of(&[("api/a.py", ""), ("api2/b.py", ""), ("c.py", "")]);
+        let tree = Tree::from_files(&[("api/a.py", ""), ("api2/b.py", ""), ("c.py", "")]);
         assert_eq!(tree.below("api").collect::<Vec<_>>(), ["api/a.py"]);
         assert_eq!(tree.below("").count(), 3);
         assert!(tree.has_folder("api2") && !tree.has_folder("ap"));

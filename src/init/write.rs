@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::files::partial::{self, PartialFile};
 use crate::files::write;
-use crate::init::plan::{Existing, File, Plan};
+use crate::init::plan::{File, Occupant, Plan};
 
 /// What is already at `path` below `folder`.
 ///
 /// # Errors
 /// A file is there that cannot be read.
-pub fn look(folder: &Path, path: &str) -> io::Result<Existing> {
+pub fn look(folder: &Path, path: &str) -> io::Result<Occupant> {
     let mut place = folder.to_owned();
     let mut parts = path.split('/').peekable();
     while let Some(part) = parts.next() {
@@ -19,13 +19,13 @@ pub fn look(folder: &Path, path: &str) -> io::Result<Existing> {
         let is_last = parts.peek().is_none();
         let found = match fs_err::symlink_metadata(&place) {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Existing::Absent),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Absent),
             Err(error) => return Err(error),
         };
         let shown = place.strip_prefix(folder).unwrap_or(&place).display();
-        let obstacle = |what: String| Ok(Existing::Obstacle(what));
+        let obstacle = |what: String| Ok(Occupant::Obstacle(what));
         match (is_last, found.file_type()) {
-            (true, kind) if kind.is_file() => return fs_err::read(&place).map(Existing::File),
+            (true, kind) if kind.is_file() => return fs_err::read(&place).map(Occupant::File),
             (true, kind) if kind.is_dir() => return obstacle("is a folder".to_owned()),
             // Replacing a link would not change the file behind it, writing through it would.
             (true, kind) if kind.is_symlink() => return obstacle("is a symbolic link".to_owned()),
@@ -37,7 +37,7 @@ pub fn look(folder: &Path, path: &str) -> io::Result<Existing> {
             (false, _) => return obstacle(format!("{shown} is not a folder")),
         }
     }
-    Ok(Existing::Absent)
+    Ok(Occupant::Absent)
 }
 
 /// Whether a link to a folder ends somewhere else than below `folder`.
@@ -109,18 +109,18 @@ mod tests {
         let at = |path: &str| look(folder.path(), path).unwrap();
         fs_err::write(folder.path().join("file"), "x").unwrap();
         fs_err::create_dir(folder.path().join("folder")).unwrap();
-        assert_eq!(at("new/file"), Existing::Absent);
-        assert_eq!(at("file"), Existing::File(b"x".to_vec()));
-        assert_eq!(at("folder"), Existing::Obstacle("is a folder".to_owned()));
-        assert_eq!(at("file/below"), Existing::Obstacle("file is not a folder".to_owned()));
+        assert_eq!(at("new/file"), Occupant::Absent);
+        assert_eq!(at("file"), Occupant::File(b"x".to_vec()));
+        assert_eq!(at("folder"), Occupant::Obstacle("is a folder".to_owned()));
+        assert_eq!(at("file/below"), Occupant::Obstacle("file is not a folder".to_owned()));
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
-        assert_eq!(at("link"), Existing::Obstacle("is a symbolic link".to_owned()));
-        assert_eq!(at("link/below"), Existing::Obstacle("link is not a folder".to_owned()));
+        assert_eq!(at("link"), Occupant::Obstacle("is a symbolic link".to_owned()));
+        assert_eq!(at("link/below"), Occupant::Obstacle("link is not a folder".to_owned()));
         std::os::unix::fs::symlink("folder", folder.path().join("inside")).unwrap();
-        assert_eq!(at("inside/new"), Existing::Absent);
+        assert_eq!(at("inside/new"), Occupant::Absent);
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("out")).unwrap();
-        assert_eq!(at("out/new"), Existing::Obstacle("out leads out of the folder".to_owned()));
+        assert_eq!(at("out/new"), Occupant::Obstacle("out leads out of the folder".to_owned()));
     }
 
     #[test]
@@ -128,13 +128,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join("file"), "x").unwrap();
         let files =
-            ["a/b/new", "file/below"].map(|path| (File::new(path, "text"), Existing::Absent));
+            ["a/b/new", "file/below"].map(|path| (File::new(path, "text"), Occupant::Absent));
         let plan = Plan::new(files.to_vec(), false);
         write(folder.path(), &plan).unwrap_err();
         let left: Vec<_> = fs_err::read_dir(folder.path()).unwrap().flatten().collect();
         assert_eq!(left.len(), 1, "{left:?}");
 
-        let plan = Plan::new(vec![(File::new("a/b/new", "text"), Existing::Absent)], false);
+        let plan = Plan::new(vec![(File::new("a/b/new", "text"), Occupant::Absent)], false);
         write(&folder.path().join("below"), &plan).unwrap();
         assert_eq!(fs_err::read_to_string(folder.path().join("below/a/b/new")).unwrap(), "text");
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::job::Chosen;
-use super::{JobError, Lock, Named, Selection, find};
+use super::job::Choice;
+use super::{JobError, Lock, Selection, Subject, find};
 use crate::targets::target::Target;
 
 /// Reads the locks of `requirements`, else of what is found in the build contexts of `targets`. Paths are relative to
@@ -17,17 +17,17 @@ pub fn choose(
     selection: &Selection,
     targets: &[Target],
     working_dir: &Path,
-) -> Result<Vec<Chosen>, JobError> {
-    let named: BTreeSet<Named> = if requirements.is_empty() {
+) -> Result<Vec<Choice>, JobError> {
+    let named: BTreeSet<Subject> = if requirements.is_empty() {
         let named = find(targets.iter().map(|target| Path::new(&target.context))).into_iter();
-        let selected = |named: Named| match selection.is_empty() {
+        let selected = |named: Subject| match selection.is_empty() {
             true => named,
-            false => Named { selection: selection.clone(), ..named },
+            false => Subject { selection: selection.clone(), ..named },
         };
         named.map(selected).collect()
     } else {
         let named =
-            |path: &PathBuf| Named { path: working_dir.join(path), selection: selection.clone() };
+            |path: &PathBuf| Subject { path: working_dir.join(path), selection: selection.clone() };
         requirements.iter().map(named).collect()
     };
     if named.is_empty() {
@@ -36,7 +36,7 @@ pub fn choose(
     named.iter().map(|named| read(named, working_dir)).collect()
 }
 
-fn read(named: &Named, working_dir: &Path) -> Result<Chosen, JobError> {
+fn read(named: &Subject, working_dir: &Path) -> Result<Choice, JobError> {
     let path = &named.path;
     let mut shown = path.strip_prefix(working_dir).unwrap_or(path).display().to_string();
     if !named.selection.is_empty() {
@@ -44,7 +44,7 @@ fn read(named: &Named, working_dir: &Path) -> Result<Chosen, JobError> {
         shown = format!("{shown} with {}", names.join(", "));
     }
     match Lock::read(named) {
-        Ok(lock) => Ok(Chosen { shown, lock }),
+        Ok(lock) => Ok(Choice { shown, lock }),
         Err(source) => Err(JobError::Source { shown, source }),
     }
 }

@@ -9,7 +9,7 @@ use crate::lock::project::{Selection, can_be_locked};
 
 /// Something to lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Named {
+pub struct Subject {
     /// A requirement file or a pyproject.toml.
     pub path: PathBuf,
     /// What of a project is locked.
@@ -18,7 +18,7 @@ pub struct Named {
 
 /// Every requirements*.in in the folders `contexts` and in the folders right below them, and every pyproject.toml there
 /// that was locked before; where there is none of them, every pyproject.toml that can be.
-pub fn find<'a>(contexts: impl IntoIterator<Item = &'a Path>) -> Vec<Named> {
+pub fn find<'a>(contexts: impl IntoIterator<Item = &'a Path>) -> Vec<Subject> {
     let mut files = BTreeSet::new();
     let mut projects = BTreeSet::new();
     for context in contexts {
@@ -31,21 +31,21 @@ pub fn find<'a>(contexts: impl IntoIterator<Item = &'a Path>) -> Vec<Named> {
                 let name = name(path);
                 name.starts_with("requirements") && name.ends_with(".in") && path.is_file()
             };
-            files.extend(entries.iter().filter(is_source).cloned().map(Named::whole));
+            files.extend(entries.iter().filter(is_source).cloned().map(Subject::whole));
             let path = folder.join("pyproject.toml");
             files.extend(entries.iter().filter_map(|lock| {
                 let selection = locked_selection(lock)?;
-                Some(Named { path: path.clone(), selection })
+                Some(Subject { path: path.clone(), selection })
             }));
             if can_be_locked(&path) {
-                projects.insert(Named::whole(path));
+                projects.insert(Subject::whole(path));
             }
         }
     }
     if files.is_empty() { projects } else { files }.into_iter().collect()
 }
 
-impl Named {
+impl Subject {
     fn whole(path: PathBuf) -> Self {
         Self { path, selection: Selection::default() }
     }
@@ -97,7 +97,7 @@ mod tests {
         let remote = Path::new("https://example.org/repository.git");
         let found = find([folder.path(), folder.path(), remote]);
         let wanted = ["api/requirements-dev.in", "requirements.in"];
-        let whole = |path: &str| Named::whole(folder.path().join(path));
+        let whole = |path: &str| Subject::whole(folder.path().join(path));
         assert_eq!(found, wanted.map(whole));
 
         // A project that nobody locked is not looked for where there are requirement files.
@@ -108,7 +108,7 @@ mod tests {
         let mark = "# lock: python=3.11 threshold=1 inputs=a pins=b extras=web\n";
         fs_err::write(&lock, mark).unwrap();
         let selection = Selection::new(&["web".to_owned()], &[]);
-        let project = Named { path: folder.path().join("pyproject.toml"), selection };
+        let project = Subject { path: folder.path().join("pyproject.toml"), selection };
         assert!(find([folder.path()]).contains(&project));
         fs_err::remove_file(lock).unwrap();
         for path in wanted {

@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::recipe::{self, Upgrade};
-use super::{Lock, LockError, LockOptions, Written};
+use super::{Lock, LockError, LockOptions, LockResult};
 use crate::error::{CommandError, ExitKind};
-use crate::targets::spec::Typed;
+use crate::targets::spec::Spec;
 use crate::targets::target::Target;
 
 /// Something to lock.
 #[derive(Debug, Clone)]
-pub struct Chosen {
+pub struct Choice {
     /// As the user would name it.
     pub shown: String,
     /// Its locks.
@@ -20,7 +20,7 @@ pub struct Chosen {
 
 /// A build that locks.
 pub struct Job<'a> {
-    chosen: &'a [Chosen],
+    chosen: &'a [Choice],
     options: &'a LockOptions,
     upgrade: &'a Upgrade,
     /// The build context, with a folder for each.
@@ -34,7 +34,7 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// A build whose files stand below `scratch`.
     pub fn new(
-        chosen: &'a [Chosen],
+        chosen: &'a [Choice],
         options: &'a LockOptions,
         upgrade: &'a Upgrade,
         scratch: &Path,
@@ -48,7 +48,7 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Something cannot be locked, or the context cannot be written.
     pub fn target(&self, base: Target) -> Result<Target, JobError> {
-        for (number, Chosen { shown, lock }) in self.chosen.iter().enumerate() {
+        for (number, Choice { shown, lock }) in self.chosen.iter().enumerate() {
             let Upgrade { all, packages } = self.upgrade;
             let is_fresh = *all || !packages.is_empty() || !lock.is_locked();
             let folder = self.context.join(number.to_string());
@@ -56,7 +56,7 @@ impl<'a> Job<'a> {
             lock.write_context(self.options, &folder, nonce)
                 .map_err(|source| JobError::Copy { shown: shown.clone(), source })?;
         }
-        let input = |Chosen { shown, lock }: &Chosen| {
+        let input = |Choice { shown, lock }: &Choice| {
             let input = lock.input(self.options);
             input.map_err(|source| JobError::Source { shown: shown.clone(), source })
         };
@@ -65,14 +65,14 @@ impl<'a> Job<'a> {
             name: "lock".to_owned(),
             context: self.context.display().to_string(),
             dockerfile_inline: Some(recipe::dockerfile(&inputs, self.upgrade)),
-            outputs: vec![Typed::plain("local").with("dest", &self.out.to_string_lossy())],
+            outputs: vec![Spec::plain("local").with("dest", &self.out.to_string_lossy())],
             ..base
         })
     }
 
     /// Writes the locks that the build made, in their order.
-    pub fn write(&self) -> impl Iterator<Item = Result<(&str, Written), JobError>> {
-        self.chosen.iter().enumerate().map(|(number, Chosen { shown, lock })| {
+    pub fn write(&self) -> impl Iterator<Item = Result<(&str, LockResult), JobError>> {
+        self.chosen.iter().enumerate().map(|(number, Choice { shown, lock })| {
             let written = lock.write(self.options, &self.out.join(number.to_string()));
             match written {
                 Ok(written) => Ok((shown.as_str(), written)),

@@ -22,9 +22,9 @@ pub mod torch;
 
 pub use choose::{base_target, choose};
 pub use error::SourceError;
-pub use find::{Named, find};
-pub use job::{Chosen, Job, JobError};
-pub use locked::{Lock, LockError, LockOptions, Stale, Written};
+pub use find::{Subject, find};
+pub use job::{Choice, Job, JobError};
+pub use locked::{Lock, LockError, LockOptions, LockResult, Stale};
 pub use paths::LockPaths;
 pub use project::Selection;
 pub use torch::{Torch, TorchChoice};

@@ -14,7 +14,7 @@ pub struct LockPaths {
 
 impl LockPaths {
     /// Names the locks of `source` beside it.
-    pub fn of(source: &Path) -> Self {
+    pub fn beside(source: &Path) -> Self {
         let stem = source.file_stem().unwrap_or_default().to_string_lossy();
         Self {
             light: source.with_file_name(format!("{stem}.lock")),

@@ -74,8 +74,8 @@ impl Source {
     /// Its locks.
     pub fn locks(&self) -> LockPaths {
         match self {
-            Self::Requirements(it) => LockPaths::of(&it.path),
-            Self::Project(it) => LockPaths::of(
+            Self::Requirements(it) => LockPaths::beside(&it.path),
+            Self::Project(it) => LockPaths::beside(
                 &it.path.with_file_name(format!("requirements{}.in", it.selection.suffix())),
             ),
         }

@@ -84,7 +84,7 @@ pub fn downloads(text: &str) -> Result<BTreeMap<String, Download>, toml::de::Err
 /// A resolution in two parts, each in the order of uv. The light part has its comments, too; in the heavy part they
 /// would change with every light package that needs a heavy one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Split {
+pub struct Division {
     /// Text of the light part.
     pub light: String,
     /// Text of the heavy part.
@@ -110,8 +110,9 @@ pub fn split(
     downloads: &BTreeMap<String, Download>,
     threshold: u64,
     before: &str,
-) -> Split {
-    let mut split = Split { is_light_on_pypi: true, is_heavy_on_pypi: true, ..Split::default() };
+) -> Division {
+    let mut split =
+        Division { is_light_on_pypi: true, is_heavy_on_pypi: true, ..Division::default() };
     let was_heavy: BTreeSet<String> = blocks(before).into_iter().map(name).collect();
     let mut heavy_names = BTreeSet::new();
     let mut light_names = BTreeSet::new();

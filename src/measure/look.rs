@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Asked, Effort, Memory, Plan, SCHEMA, Sizes, has_settled, is_counted, is_told_empty, plan,
+    Effort, Memory, MountRequest, Plan, SCHEMA, Sizes, has_settled, is_counted, is_told_empty, plan,
 };
 use crate::buildkit::{Control, measure as helper, new_ref};
 use crate::dockerfile::CacheMountSpec;
@@ -72,8 +72,8 @@ pub async fn sizes(
     let file = file(wish, &inventory.engine.id);
     let known = file.as_deref().and_then(|file| files::memory::recall(file, SCHEMA, MEMORY_LIMIT));
     let mut memory: Memory = known.unwrap_or_default();
-    let asked = |record| Asked { record, ways: ways(record) };
-    let asked: Vec<Asked> = inventory.cache.iter().map(asked).collect();
+    let asked = |record| MountRequest { record, ways: ways(record) };
+    let asked: Vec<MountRequest> = inventory.cache.iter().map(asked).collect();
     let mut plan = plan(&asked, &inventory.cache, &memory, wish.effort);
     let for_disk = wish.for_disk && wish.effort != Effort::None;
     if !for_disk && plan.looks.is_empty() {

@@ -18,12 +18,12 @@ pub const SCHEMA: &str = "doc2md-docker/measured/v1";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// By the id of the record.
-    pub mounts: BTreeMap<String, Remembered>,
+    pub mounts: BTreeMap<String, MemoryEntry>,
 }
 
 /// A mount that was looked into.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct MemoryEntry {
     /// What it took.
     pub bytes: u64,
     /// When it was measured.
@@ -36,7 +36,7 @@ pub struct Remembered {
     pub last_used: Option<Timestamp>,
 }
 
-impl Remembered {
+impl MemoryEntry {
     /// Whether nothing has used the mount since: what was measured is what is there.
     pub fn is_current(&self, engine: &CacheRecord) -> bool {
         self.measured.is_some() && engine.usage_count == self.settled_uses
@@ -113,7 +113,7 @@ impl Memory {
             if known.is_current(before) { known.last_used } else { before.last_used_at };
         let uses = after.usage_count.saturating_sub(before.usage_count);
         let undisturbed = uses <= USES_OF_A_STEP && !after.in_use;
-        *known = Remembered {
+        *known = MemoryEntry {
             bytes: bytes.unwrap_or(known.bytes),
             measured: bytes.map_or(known.measured, |_| Some(now)),
             own_uses: known.own_uses + uses.min(USES_OF_A_STEP),

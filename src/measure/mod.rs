@@ -19,8 +19,8 @@ use jiff::Timestamp;
 
 pub use disk::{disk, is_near};
 pub use look::{Ways, Wish, sizes};
-pub use memory::{Memory, Remembered, SCHEMA, has_settled, is_counted, is_told_empty};
-pub use plan::{Asked, Effort, Plan, plan};
+pub use memory::{Memory, MemoryEntry, SCHEMA, has_settled, is_counted, is_told_empty};
+pub use plan::{Effort, MountRequest, Plan, plan};
 
 use crate::inventory::CacheRecord;
 use crate::sight::Disk;

@@ -23,7 +23,7 @@ pub enum Effort {
 
 /// A mount of the project.
 #[derive(Debug, Clone)]
-pub struct Asked<'a> {
+pub struct MountRequest<'a> {
     /// The engine's record of it.
     pub record: &'a CacheRecord,
     /// How its services ask for it, each with `NAMESPACE/ID`.
@@ -40,11 +40,16 @@ pub struct Plan {
 }
 
 /// Decides for each mount of the project.
-pub fn plan(asked: &[Asked], records: &[CacheRecord], memory: &Memory, effort: Effort) -> Plan {
+pub fn plan(
+    asked: &[MountRequest],
+    records: &[CacheRecord],
+    memory: &Memory,
+    effort: Effort,
+) -> Plan {
     let mut plan = Plan::default();
     let mut looks: BTreeMap<Mount, Vec<String>> = BTreeMap::new();
     let busy = records.iter().any(|record| record.in_use);
-    for Asked { record, ways } in asked {
+    for MountRequest { record, ways } in asked {
         if record.kind != CacheKind::CacheMount || ways.is_empty() {
             continue;
         }

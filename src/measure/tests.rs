@@ -26,7 +26,7 @@ fn spec(options: &str) -> CacheMountSpec {
 
 fn planned(record: &CacheRecord, options: &[&str], effort: Effort) -> Result<Mount, String> {
     let ways = options.iter().map(|it| spec(it)).map(|it| (format!("/{}", it.id), it)).collect();
-    let asked = [Asked { record, ways }];
+    let asked = [MountRequest { record, ways }];
     let mut plan = plan(&asked, std::slice::from_ref(record), &Memory::default(), effort);
     match plan.looks.pop() {
         Some((mount, _)) => Ok(mount),
@@ -72,7 +72,7 @@ fn a_build_at_work_is_left_alone() {
     }
     let free = record("free", 1);
     let ways = vec![("//c".to_owned(), spec(",sharing=private"))];
-    let asked = [Asked { record: &free, ways }];
+    let asked = [MountRequest { record: &free, ways }];
     let plan = plan(&asked, &[used, free.clone()], &Memory::default(), Effort::All);
     assert!(plan.looks.is_empty() && plan.why_not.contains_key("free"));
 }
@@ -90,7 +90,7 @@ fn our_looks_are_no_uses_and_a_strangers_use_stays_one() {
     assert_eq!(settled[0].usage_count, 3);
     assert_eq!(sizes.as_engine_sees(&settled), [record("r", 6)]);
     assert_eq!(sizes.mounts["r"].measured, Some(time(100)));
-    let asked = |record| vec![Asked { record, ways: vec![("//c".to_owned(), spec(""))] }];
+    let asked = |record| vec![MountRequest { record, ways: vec![("//c".to_owned(), spec(""))] }];
     let now = record("r", 6);
     let looks = |record, effort| plan(&asked(record), &[], &memory, effort).looks.len();
     assert_eq!((looks(&now, Effort::Changed), looks(&now, Effort::All)), (0, 1));

@@ -1,6 +1,7 @@
 //! Whose the records of the build cache are: what is known, put together for [`crate::ownership::records`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +9,7 @@ use super::model::{Answer, Question};
 use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
 use crate::labels;
 use crate::ownership::records::{
-    self, Build, BuildStep, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind,
+    self, Build, BuildStep, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind, Stack,
     StepEnd, Verdict,
 };
 use crate::release;
@@ -25,9 +26,9 @@ pub(super) struct Cache {
 /// Whose each cache record is, where it is known whose the images are. Where the project is `used_elsewhere`, too,
 /// builds that nobody recorded may be of that other directory.
 pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bool) -> Cache {
-    let Question { inventory, details, evidence, .. } = question;
-    let details: BTreeMap<&str, &ImageDetails> =
-        details.iter().map(|image| (image.id.as_str(), image)).collect();
+    let Question { inventory, stacks, histories, evidence, .. } = question;
+    let stacks: BTreeMap<&str, &Stack> =
+        stacks.iter().map(|stack| (stack.image.as_str(), stack)).collect();
     let mut builds = evidence.builds.clone();
     builds.extend(evidence.unplaced.iter().cloned().map(|build| Build {
         owner: if used_elsewhere { Owner::Unnamed } else { Owner::Ours },
@@ -35,12 +36,12 @@ pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bo
     }));
     let is_ours = |image: &&Image| answer.owns_image(&image.id);
     if !builds.iter().any(|build| build.owner == Owner::Ours) {
-        let of_project = inventory.images.iter().filter(is_ours);
-        let details = of_project.filter_map(|image| {
+        let of_project = histories.iter().filter_map(|details| {
+            let image = inventory.image(&details.id).filter(is_ours)?;
             let service = image.labels.get(labels::SERVICE).cloned().unwrap_or_default();
-            Some((service, details.get(image.id.as_str())?))
+            Some(from_history(service, details))
         });
-        builds.extend(details.map(|(service, details)| from_history(service, details)));
+        builds.extend(of_project);
     }
     mark_current(&mut builds, &inventory.images);
     let current = builds.iter().filter(|build| build.is_current);
@@ -48,9 +49,9 @@ pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bo
         current.flat_map(|build| &build.product.images).cloned().collect();
     let mut layers = Vec::new();
     for image in &inventory.images {
-        let Some(details) = details.get(image.id.as_str()) else { continue };
+        let Some(stack) = stacks.get(image.id.as_str()) else { continue };
         let is_current = !image.is_dangling() || current_images.contains(&image.id);
-        layers.extend(image_layers(image, details, is_ours(&image), is_current));
+        layers.extend(image_layers(image, stack, is_ours(&image), is_current));
     }
     let verdicts = records::attribute(&RecordEvidence {
         records: inventory.cache.iter().map(record).collect(),
@@ -86,24 +87,16 @@ fn mark_current(builds: &mut [Build], images: &[Image]) {
     }
 }
 
-fn image_layers(
-    image: &Image,
-    details: &ImageDetails,
-    ours: bool,
-    is_current: bool,
-) -> Vec<ImageLayer> {
-    let name = image.references.first().unwrap_or(&image.id);
-    let layers = details.layers.iter().map(|layer| {
-        let step = layer.step.and_then(|step| details.history.get(step));
-        ImageLayer {
-            image: name.clone(),
-            image_id: image.id.clone(),
-            is_current,
-            ours,
-            chain_id: layer.chain_id.clone(),
-            created: step.and_then(|step| step.created),
-            created_by: step.map(|step| step.created_by.clone()).unwrap_or_default(),
-        }
+fn image_layers(image: &Image, stack: &Stack, ours: bool, is_current: bool) -> Vec<ImageLayer> {
+    let name: Arc<str> = image.references.first().unwrap_or(&image.id).as_str().into();
+    let id: Arc<str> = image.id.as_str().into();
+    let layers = stack.layers.iter().map(|layer| ImageLayer {
+        image: name.clone(),
+        image_id: id.clone(),
+        is_current,
+        ours,
+        chain: layer.chain,
+        mark: layer.mark,
     });
     layers.collect()
 }

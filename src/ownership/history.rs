@@ -1,5 +1,7 @@
 //! Builds of the engine's own history, as attribution needs them.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::buildkit::PastBuild;
@@ -76,9 +78,12 @@ fn of_trace(step: &progress::Step, namespace: &str) -> BuildStep {
 
 /// The result of a build is an instruction that no other one reads; exports read nothing.
 pub(super) fn mark_result(steps: &mut [BuildStep]) {
-    let read: Vec<String> = steps.iter().flat_map(|step| step.inputs.clone()).collect();
-    for step in steps {
-        let is_instruction = progress::StepName::parse(&step.name).is_instruction();
-        step.is_result = is_instruction && !read.contains(&step.digest);
+    let read: HashSet<&String> = steps.iter().flat_map(|step| &step.inputs).collect();
+    let is_result = |step: &BuildStep| {
+        !read.contains(&step.digest) && progress::StepName::parse(&step.name).is_instruction()
+    };
+    let results: Vec<bool> = steps.iter().map(is_result).collect();
+    for (step, is_result) in steps.iter_mut().zip(results) {
+        step.is_result = is_result;
     }
 }

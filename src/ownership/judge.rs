@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::cache;
-use super::model::{Answer, Include, Made, Names, Project, Question, Reason, Whose};
+use super::model::{Answer, Include, Names, Origin, Project, Question, Reason, Whose};
 use crate::inventory::{Container, Image, Labels, Network, Volume};
 use crate::labels;
 
@@ -165,7 +165,7 @@ impl Judge<'_> {
         }
     }
 
-    fn made(&self, image: &Image) -> Option<&Made> {
+    fn made(&self, image: &Image) -> Option<&Origin> {
         self.question.evidence.made.get(&image.id)
     }
 

@@ -24,13 +24,13 @@ use crate::labels;
 pub use gather::{Depth, Memory, Recall, gather};
 pub use judge::judge;
 pub use model::{
-    Answer, Checkout, Evidence, Include, Made, Names, Project, Question, Reason, Whose,
+    Answer, Checkout, Evidence, Include, Names, Origin, Project, Question, Reason, Whose,
 };
 
 /// What an engine has in its build cache, to ask for what a remembered step made.
-pub struct Kept(Vec<records::Record>);
+pub struct CacheContent(Vec<records::Record>);
 
-impl Kept {
+impl CacheContent {
     /// What `cache` has.
     pub fn new(cache: &[CacheRecord]) -> Self {
         Self(cache.iter().map(cache::record).collect())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::inventory::{ImageDetails, Inventory, Labels};
-use crate::ownership::records::{Build, Verdict};
+use crate::ownership::records::{Build, Stack, Verdict};
 
 /// The project, as far as its files and the command line tell.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +59,7 @@ pub enum Include {
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// Images that recorded builds of the project made, by id.
-    pub made: BTreeMap<String, Made>,
+    pub made: BTreeMap<String, Origin>,
     /// Whether builds of the project are recorded from another directory.
     pub elsewhere: bool,
     /// Paths that labels name, each with its links resolved.
@@ -78,7 +78,7 @@ pub struct Evidence {
 
 /// What recorded builds say about an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct Origin {
     /// Directories that it was built from, with links resolved. Empty where only the engine recorded it.
     pub from: BTreeSet<PathBuf>,
     /// References that builds gave it.
@@ -92,8 +92,10 @@ pub struct Question<'a> {
     pub project: &'a Project,
     /// What the engine holds.
     pub inventory: &'a Inventory,
-    /// Layers and history of its images; needed for the build cache alone.
-    pub details: &'a [ImageDetails],
+    /// Layers of its images; needed for the build cache alone.
+    pub stacks: &'a [Stack],
+    /// Layers and history of the images that may be the project's, for a project whose builds nobody recorded.
+    pub histories: &'a [ImageDetails],
     /// What else is known.
     pub evidence: &'a Evidence,
     /// What counts as the project's, too.

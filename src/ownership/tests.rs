@@ -119,7 +119,6 @@ impl State {
             volumes,
             networks,
             cache: Vec::new(),
-            layers_bytes: None,
             gaps: Vec::new(),
         }
     }
@@ -154,7 +153,8 @@ fn ask(state: State, project: &Project, evidence: &Evidence, include: &[Include]
     let answer = judge(&Question {
         project,
         inventory: &inventory,
-        details: &[],
+        stacks: &[],
+        histories: &[],
         evidence,
         include: &include,
     });
@@ -349,7 +349,7 @@ fn a_name_is_the_projects_where_a_build_gave_it() {
     for id in ["6", "7"] {
         evidence.made.insert(
             id.into(),
-            Made { from: [PathBuf::from(HERE)].into(), names: names(&["recorded:1"]) },
+            Origin { from: [PathBuf::from(HERE)].into(), names: names(&["recorded:1"]) },
         );
     }
     let hand_made =
@@ -399,7 +399,7 @@ fn the_image_of_another_checkout_stays() {
     };
     let from = |directories: &[&str]| {
         let from = directories.iter().map(PathBuf::from).collect();
-        let made = [("1".to_owned(), Made { from, names: BTreeSet::new() })].into();
+        let made = [("1".to_owned(), Origin { from, names: BTreeSet::new() })].into();
         let elsewhere = directories.iter().any(|directory| *directory != HERE);
         Evidence { made, elsewhere, ..Evidence::default() }
     };

@@ -27,4 +27,4 @@ pub use status::{
 };
 pub use step::{Step, StepName, StepState, imported_cache};
 pub use trace::{Change, Counts, Trace};
-pub use transferred::Transferred;
+pub use transferred::TransferProgress;

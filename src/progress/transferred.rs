@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How far a transfer is.
 #[derive(Debug, Default)]
-pub struct Transferred {
+pub struct TransferProgress {
     done: AtomicU64,
     total: AtomicU64,
 }
 
-impl Transferred {
+impl TransferProgress {
     /// There will be `bytes` more.
     pub fn expect(&self, bytes: u64) {
         self.total.fetch_add(bytes, Relaxed);

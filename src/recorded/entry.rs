@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Recorded;
-use super::identity::{self, Known};
+use super::BuildRecord;
+use super::identity::{self, BuildIdentity};
 use super::provenance::Provenance;
 use super::resources::resources;
 use crate::buildkit::RecordedBuild;
@@ -26,7 +26,7 @@ const CONTEXT: &str = "context:";
 #[derive(Debug)]
 pub struct Record<'a> {
     /// As it is listed.
-    pub known: &'a Known,
+    pub known: &'a BuildIdentity,
     /// Its statuses, in order.
     pub statuses: Vec<SolveStatus>,
     /// Its provenances as JSON.
@@ -44,7 +44,7 @@ pub struct Record<'a> {
 }
 
 /// The build as this program would remember it; `None` where its name does not fit, or its times are not known.
-pub fn entry(record: Record<'_>) -> Option<Recorded> {
+pub fn entry(record: Record<'_>) -> Option<BuildRecord> {
     let Record { known, redactor, .. } = record;
     let listed = &known.build;
     let id = BuildId::of_engine(&listed.build_ref)?;
@@ -77,7 +77,7 @@ pub fn entry(record: Record<'_>) -> Option<Recorded> {
         redactor,
         fingerprint_key: record.fingerprint_key,
     });
-    Some(Recorded { entry, operations: provenance.operations })
+    Some(BuildRecord { entry, operations: provenance.operations })
 }
 
 /// The vertexes of each progress group.

@@ -6,9 +6,9 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::Recorded;
+use super::BuildRecord;
 use super::entry::{Record, entry};
-use super::identity::{Kinship, Known, kinship};
+use super::identity::{BuildIdentity, Kinship, kinship};
 use crate::builders::Store;
 use crate::buildkit::Control;
 use crate::engine::{Connector, Engine};
@@ -36,7 +36,7 @@ pub struct History<'a> {
     pruned: Option<Timestamp>,
     redactor: Redactor,
     fingerprint_key: Option<FingerprintKey>,
-    builds: Vec<Known>,
+    builds: Vec<BuildIdentity>,
 }
 
 impl<'a> History<'a> {
@@ -71,7 +71,7 @@ impl<'a> History<'a> {
         let builds = builds.ok_or_else(|| none_kept(connector))?;
         let known = builds.into_iter().map(|build| {
             let origin = buildx.origin(&build.build_ref);
-            Known { build, origin }
+            BuildIdentity { build, origin }
         });
         let builds = known.collect();
         let (engine, pruned) = match told {
@@ -96,7 +96,7 @@ impl<'a> History<'a> {
     }
 
     /// The builds, the newest first.
-    pub fn builds(&self) -> &[Known] {
+    pub fn builds(&self) -> &[BuildIdentity] {
         &self.builds
     }
 
@@ -104,13 +104,13 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// None or several are meant.
-    pub fn find(&self, spec: &str) -> Result<&Known, CommandError> {
+    pub fn find(&self, spec: &str) -> Result<&BuildIdentity, CommandError> {
         let name = spec.rsplit('/').next().unwrap_or(spec);
-        let begins = |known: &&Known| known.build.build_ref.starts_with(name);
+        let begins = |known: &&BuildIdentity| known.build.build_ref.starts_with(name);
         if let Some(build) = self.builds.iter().find(|known| known.build.build_ref == name) {
             return Ok(build);
         }
-        let meant: Vec<&Known> = match name.len() >= LEAST {
+        let meant: Vec<&BuildIdentity> = match name.len() >= LEAST {
             true => self.builds.iter().filter(begins).collect(),
             false => Vec::new(),
         };
@@ -136,7 +136,7 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// It still runs, or the engine cannot be reached.
-    pub async fn read(&self, known: &Known) -> Result<Recorded, CommandError> {
+    pub async fn read(&self, known: &BuildIdentity) -> Result<BuildRecord, CommandError> {
         let name = &known.build.build_ref;
         if known.build.completed.is_none() {
             let message = format!("build {name} still runs, or the engine lost sight of it");
@@ -156,15 +156,18 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// The engine cannot be reached.
-    pub async fn before(&self, known: &Known) -> Result<(Vec<Recorded>, Kinship), CommandError> {
+    pub async fn before(
+        &self,
+        known: &BuildIdentity,
+    ) -> Result<(Vec<BuildRecord>, Kinship), CommandError> {
         let build = &known.build;
-        let is_before = |other: &&Known| {
+        let is_before = |other: &&BuildIdentity| {
             let other = &other.build;
             other.build_ref != build.build_ref
                 && other.completed.is_some()
                 && other.started < build.started
         };
-        let of_kind = |kind: Kinship| -> Vec<&Known> {
+        let of_kind = |kind: Kinship| -> Vec<&BuildIdentity> {
             let before = self.builds.iter().filter(is_before);
             before.filter(|other| kinship(known, other) == kind).take(MOST_BEFORE).collect()
         };
@@ -174,13 +177,13 @@ impl<'a> History<'a> {
             false => (same, Kinship::Same),
         };
         let reads = builds.into_iter().map(|known| self.ask(known));
-        let read: Vec<Result<Option<Recorded>, CommandError>> =
+        let read: Vec<Result<Option<BuildRecord>, CommandError>> =
             stream::iter(reads).buffered(AT_ONCE).collect().await;
-        let read: Result<Vec<Option<Recorded>>, CommandError> = read.into_iter().collect();
+        let read: Result<Vec<Option<BuildRecord>>, CommandError> = read.into_iter().collect();
         Ok((read?.into_iter().flatten().collect(), kind))
     }
 
-    async fn ask(&self, known: &Known) -> Result<Option<Recorded>, CommandError> {
+    async fn ask(&self, known: &BuildIdentity) -> Result<Option<BuildRecord>, CommandError> {
         let build = &known.build;
         let (to, mut from) = mpsc::channel(WAITING);
         let told = async {

@@ -31,7 +31,7 @@ pub enum Kinship {
 
 /// A build, and what buildx on this machine knows of it.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct BuildIdentity {
     /// As the engine lists it.
     pub build: RecordedBuild,
     /// Where it was of, if it was asked for on this machine.
@@ -39,8 +39,8 @@ pub struct Known {
 }
 
 /// How `one` has to do with `other`.
-pub fn kinship(one: &Known, other: &Known) -> Kinship {
-    let option = |known: &Known, name: &str| {
+pub fn kinship(one: &BuildIdentity, other: &BuildIdentity) -> Kinship {
+    let option = |known: &BuildIdentity, name: &str| {
         known.build.frontend_attrs.get(name).filter(|value| !value.is_empty()).cloned()
     };
     let decided = |is_same: bool| if is_same { Kinship::Same } else { Kinship::Other };
@@ -63,7 +63,8 @@ pub fn kinship(one: &Known, other: &Known) -> Kinship {
         );
     }
     let has_same_options = OF_A_TARGET.iter().all(|name| option(one, name) == option(other, name));
-    let is_named = |known: &Known| service_of(&known.build).is_some() || known.origin.is_some();
+    let is_named =
+        |known: &BuildIdentity| service_of(&known.build).is_some() || known.origin.is_some();
     match has_same_options && !is_named(one) && !is_named(other) && names == others {
         true => Kinship::Possible,
         false => Kinship::Other,
@@ -91,8 +92,8 @@ pub fn names(build: &RecordedBuild) -> Vec<String> {
 }
 
 /// What to call the target of a build: its service, else its image, else its directory, else its Dockerfile.
-pub fn title(known: &Known) -> String {
-    let Known { build, origin } = known;
+pub fn title(known: &BuildIdentity) -> String {
+    let BuildIdentity { build, origin } = known;
     let service = label(build, labels::SERVICE).map(str::to_owned);
     let image = || build.names.first().map(|name| image_reference::familiar(name));
     let place = || {
@@ -112,19 +113,19 @@ pub fn title(known: &Known) -> String {
 mod tests {
     use super::*;
 
-    fn build(names: &[&str], attrs: &[(&str, &str)]) -> Known {
+    fn build(names: &[&str], attrs: &[(&str, &str)]) -> BuildIdentity {
         let build = RecordedBuild {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             frontend_attrs: attrs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             ..RecordedBuild::default()
         };
-        Known { build, origin: None }
+        BuildIdentity { build, origin: None }
     }
 
-    fn at(target: &str, context: &str, dockerfile: &str) -> Known {
+    fn at(target: &str, context: &str, dockerfile: &str) -> BuildIdentity {
         let [target, context, dockerfile] = [target, context, dockerfile].map(str::to_owned);
         let origin = Some(Origin { target, context, dockerfile });
-        Known { origin, ..build(&[], &[]) }
+        BuildIdentity { origin, ..build(&[], &[]) }
     }
 
     const PROJECT: &str = "label:com.docker.compose.project";

@@ -3,19 +3,19 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::identity::{self, Known};
+use super::identity::{self, BuildIdentity};
 use crate::history::BuildId;
 use crate::image_reference;
 
 /// A build as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Listed {
+pub struct BuildRow {
     /// What the engine calls it.
     pub id: String,
     /// When it was asked for, by the engine's clock.
     pub started: Option<Timestamp>,
     /// How it ended.
-    pub outcome: Ending,
+    pub outcome: BuildEnd,
     /// How long it took.
     pub seconds: Option<f64>,
     /// Steps that came from the cache, those among them that are no instruction.
@@ -35,7 +35,7 @@ pub struct Listed {
 /// How a build ended, as far as the engine tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub enum BuildEnd {
     /// It made a result.
     Succeeded,
     /// It failed, or was cancelled.
@@ -61,8 +61,12 @@ pub enum Of<'a> {
 }
 
 /// Those of `builds` that are meant; `own` tells which are this program's.
-pub fn list(builds: &[Known], of: Of<'_>, own: &dyn Fn(&str) -> Option<BuildId>) -> Vec<Listed> {
-    let is_meant = |known: &&Known| match of {
+pub fn list(
+    builds: &[BuildIdentity],
+    of: Of<'_>,
+    own: &dyn Fn(&str) -> Option<BuildId>,
+) -> Vec<BuildRow> {
+    let is_meant = |known: &&BuildIdentity| match of {
         Of::Everybody => true,
         Of::Project { name, images, contexts } => match identity::project_of(&known.build) {
             Some(project) => project == name,
@@ -76,17 +80,17 @@ pub fn list(builds: &[Known], of: Of<'_>, own: &dyn Fn(&str) -> Option<BuildId>)
     builds.iter().filter(is_meant).map(|known| listed(known, own)).collect()
 }
 
-fn listed(known: &Known, own: &dyn Fn(&str) -> Option<BuildId>) -> Listed {
+fn listed(known: &BuildIdentity, own: &dyn Fn(&str) -> Option<BuildId>) -> BuildRow {
     let build = &known.build;
     let took = build.started.zip(build.completed);
     let took = took.map(|(from, to)| to.duration_since(from).max(SignedDuration::ZERO));
-    Listed {
+    BuildRow {
         id: build.build_ref.clone(),
         started: build.started,
         outcome: match (build.completed, &build.error) {
-            (None, _) => Ending::Unfinished,
-            (Some(_), Some(_)) => Ending::Failed,
-            (Some(_), None) => Ending::Succeeded,
+            (None, _) => BuildEnd::Unfinished,
+            (Some(_), Some(_)) => BuildEnd::Failed,
+            (Some(_), None) => BuildEnd::Succeeded,
         },
         seconds: took.map(|took| took.as_secs_f64()),
         cached: build.cached_steps,

@@ -20,20 +20,20 @@ use crate::history::{Entry, StepEntry, TargetEntry};
 
 pub use entry::{Record, entry};
 pub use gather::History;
-pub use identity::{Kinship, Known};
+pub use identity::{BuildIdentity, Kinship};
 pub use provenance::{Exec, Operation, Provenance};
 pub use resources::resources;
 
 /// A build of the engine's history, with everything that is known of it.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct BuildRecord {
     /// The build, of one target.
     pub entry: Entry,
     /// What its steps did, by digest; empty of a build that failed.
     pub operations: HashMap<String, Operation>,
 }
 
-impl Recorded {
+impl BuildRecord {
     /// Its target.
     pub fn target(&self) -> Option<&TargetEntry> {
         self.entry.targets.first()

@@ -87,7 +87,7 @@ pub(super) struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     /// Those of `document`; what is missing is null.
-    pub(super) fn of(document: &'a Value) -> Self {
+    pub(super) fn read(document: &'a Value) -> Self {
         // A statement of in-toto may be around it.
         let document = document.get("predicate").unwrap_or(document);
         match document.get("buildDefinition") {
@@ -148,7 +148,7 @@ impl Provenance {
     /// Takes what one document says; of a build for several platforms there is one of each.
     pub fn add(&mut self, document: &[u8]) {
         let Ok(document) = serde_json::from_slice::<Value>(document) else { return };
-        let Sections { config, materials, metadata } = Sections::of(&document);
+        let Sections { config, materials, metadata } = Sections::read(&document);
         self.add_operations(config, &digests(materials));
         if self.dockerfile.is_none() {
             self.dockerfile = dockerfile(&metadata["source"]["infos"]);

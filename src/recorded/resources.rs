@@ -10,7 +10,7 @@ use crate::history::Resources;
 /// What steps used, by the digests of their vertexes, as one provenance has it; nothing where the engine took no samples.
 pub fn resources(document: &[u8]) -> BTreeMap<String, Resources> {
     let Ok(document) = serde_json::from_slice::<Value>(document) else { return BTreeMap::new() };
-    let config = Sections::of(&document).config;
+    let config = Sections::read(&document).config;
     let none = Vec::new();
     let definition = config["llbDefinition"].as_array().unwrap_or(&none);
     let used: BTreeMap<&str, Resources> = definition

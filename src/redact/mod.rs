@@ -75,10 +75,10 @@ fn is_secret(name: &str, value: &str) -> bool {
 
 /// Leaves out what must not be written down. Clones share what they know.
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Known>);
+pub struct Redactor(Arc<Secret>);
 
 #[derive(Default)]
-struct Known {
+struct Secret {
     /// Left out wherever they stand.
     anywhere: Option<AhoCorasick>,
     /// Left out as words of their own.
@@ -108,7 +108,7 @@ impl Redactor {
         let reach = anywhere.iter().map(Vec::len).max().unwrap_or_default();
         let values = secrets.values.iter().filter(|value| !value.is_empty()).cloned().collect();
         let words: BTreeSet<Vec<u8>> = short.into_iter().cloned().collect();
-        Self(Arc::new(Known {
+        Self(Arc::new(Secret {
             anywhere: matcher(&anywhere),
             words: matcher(&words),
             values,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::memory::Told;
+use super::memory::Answers;
 use crate::engine::Engine;
 use crate::history::record::TargetFacts;
 use crate::inventory::Store;
@@ -25,7 +25,7 @@ pub(super) type Ids = BTreeMap<String, String>;
 pub(super) async fn add(
     run: &RunTrace,
     engine: Option<&Engine>,
-    told: &Told,
+    told: &Answers,
     facts: &mut BTreeMap<String, TargetFacts>,
 ) -> Ids {
     let (ids, layers) = tokio::join!(of_run(run, engine), layers(run, engine, told));
@@ -44,7 +44,7 @@ async fn of_run(run: &RunTrace, engine: Option<&Engine>) -> Ids {
 
 /// The chains of layers of the images that the stages of `run` begin with, by the digest of their manifests: of those that
 /// the containerd store of `engine` has. There each build of an image has a manifest of its own, with when it was built.
-async fn layers(run: &RunTrace, engine: Option<&Engine>, told: &Told) -> Ids {
+async fn layers(run: &RunTrace, engine: Option<&Engine>, told: &Answers) -> Ids {
     let Some(engine) = engine.filter(|_| told.engine.store == Store::Containerd.name("")) else {
         return Ids::new();
     };

@@ -10,7 +10,7 @@ use crate::build_context::root::Root;
 use crate::buildkit::session::file_sync::{SentList, SyncReport};
 use crate::dockerfile::{self, CopySources};
 use crate::history::CopiedFiles;
-use crate::history::copied::{Collector, Covered};
+use crate::history::copied::{Collector, CopyEntry};
 use crate::history::record::TargetFacts;
 use crate::progress::RunTrace;
 use crate::solve::job::Job;
@@ -34,7 +34,7 @@ pub(super) trait Listing {
     /// Patterns of what is not wanted of it.
     fn ignored(&self) -> &[Vec<u8>];
     /// What was sent of it, or would be.
-    fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_>;
+    fn entries(&self) -> Box<dyn Iterator<Item = CopyEntry> + '_>;
 }
 
 impl Listing for SentList {
@@ -50,8 +50,8 @@ impl Listing for SentList {
         &self.request.exclude
     }
 
-    fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {
-        Box::new(SentList::entries(self).map(|entry| Covered {
+    fn entries(&self) -> Box<dyn Iterator<Item = CopyEntry> + '_> {
+        Box::new(SentList::entries(self).map(|entry| CopyEntry {
             mtime: entry.mtime,
             path: entry.path,
             mode: entry.mode,
@@ -93,7 +93,7 @@ pub(super) fn origins(jobs: &[Job]) -> BTreeMap<String, Origin> {
 }
 
 /// What was read, so that targets with the same sources read it once.
-type AlreadyRead<L> = HashMap<(*const L, CopySources), CopiedFiles>;
+type ReadCache<L> = HashMap<(*const L, CopySources), CopiedFiles>;
 
 /// Puts the files of every COPY and ADD of `run` into `targets`. `listings` are those of a target.
 pub(super) fn add<L: Listing>(
@@ -102,7 +102,7 @@ pub(super) fn add<L: Listing>(
     targets: &mut BTreeMap<String, TargetFacts>,
     listings: impl Fn(&str, &Origin) -> Vec<Arc<L>>,
 ) {
-    let mut known = AlreadyRead::new();
+    let mut known = ReadCache::new();
     for target in run.targets() {
         let name = &target.info.name;
         let (Some(origin), Some(facts)) = (origins.get(name), targets.get_mut(name)) else {
@@ -134,7 +134,7 @@ fn files<L: Listing>(
     origin: &Origin,
     lists: &[(&Arc<L>, Option<Paths>)],
     sources: CopySources,
-    known: &mut AlreadyRead<L>,
+    known: &mut ReadCache<L>,
 ) -> Option<CopiedFiles> {
     let directory = origin.directories.get(&sources.from)?;
     let root = origin.directory(directory)?;

@@ -10,17 +10,17 @@ use jiff::Timestamp;
 use super::{Memory, Ready, bases, builder_told, copied, listed, memory};
 use crate::buildkit::{self, Definition, Linked, LocalSource};
 use crate::error::{CommandError, ExitKind};
-use crate::explain::{self, Digests, Explanation, Known};
+use crate::explain::{self, Digests, Explanation, Premises};
 use crate::history::record::TargetFacts;
 use crate::history::{Entry, StepEntry};
-use crate::ownership::Kept;
+use crate::ownership::CacheContent;
 use crate::progress::outcome::{BuildFailure, TargetOutcome};
 use crate::progress::{Event, Redaction, RunTrace, SolveStatus};
 use crate::redact::Redactor;
 use crate::solve::facts;
 use crate::solve::graphs::graphs;
 use crate::solve::job::Job;
-use crate::solve::prepare::Prepared;
+use crate::solve::prepare::Preparation;
 use crate::solve::site::Site;
 use crate::view;
 
@@ -53,7 +53,7 @@ impl Ready<'_> {
         Explanation { build: None, targets: targets.collect(), advice: Vec::new() }
     }
 
-    async fn look_ahead(&self, prepared: &Prepared) -> Result<Explanation, CommandError> {
+    async fn look_ahead(&self, prepared: &Preparation) -> Result<Explanation, CommandError> {
         let Self { redactor, site, .. } = self;
         let (graphs, (told, cache)) =
             tokio::join!(graphs(&prepared.control, &prepared.jobs), cache_of(site, prepared));
@@ -71,7 +71,7 @@ impl Ready<'_> {
             listings.get(name).cloned().unwrap_or_default()
         });
         bases::add(&trace, prepared.surroundings.engine.as_ref(), &told, &mut facts).await;
-        let ended = memory::Ended {
+        let ended = memory::PastRun {
             redactor,
             started: Timestamp::now(),
             told,
@@ -92,7 +92,7 @@ impl Ready<'_> {
         let is_made_elsewhere = |step: &StepEntry, runs: &[&StepEntry]| {
             cache.as_ref().is_none_or(|cache| cache.has_of_another_run(step, runs))
         };
-        let known = Known {
+        let known = Premises {
             digests: &digests,
             uncached,
             is_kept: &is_kept,
@@ -136,13 +136,13 @@ fn failed(
 }
 
 /// What the engine says of itself, and what is in its build cache where it tells that.
-async fn cache_of(site: &Site, prepared: &Prepared) -> (memory::Told, Option<Kept>) {
+async fn cache_of(site: &Site, prepared: &Preparation) -> (memory::Answers, Option<CacheContent>) {
     let Site::Engine(engine) = site else {
         return (builder_told(prepared.about.clone().unwrap_or_default(), site), None);
     };
     let (told, records) =
-        tokio::join!(memory::Told::by(&engine.engine), engine.engine.cache_records());
-    (told, records.ok().map(|it| Kept::new(&it)))
+        tokio::join!(memory::Answers::by(&engine.engine), engine.engine.cache_records());
+    (told, records.ok().map(|it| CacheContent::new(&it)))
 }
 
 /// Has `trace` know the steps of each target, without those that belong to another one.

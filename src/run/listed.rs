@@ -14,7 +14,7 @@ use crate::build_context::root::Root;
 use crate::build_context::stat::go_mode;
 use crate::build_context::walk::walk;
 use crate::buildkit::LocalSource;
-use crate::history::copied::{self, Covered};
+use crate::history::copied::{self, CopyEntry};
 use crate::history::{CopiedFile, Entry};
 
 /// Larger files are not read: nor does a build keep their digests.
@@ -23,14 +23,14 @@ const LARGEST: u64 = 1 << 20;
 const MOST: u64 = 64 << 20;
 
 /// The entries of a directory that a build would read.
-pub(super) struct Walked {
+pub(super) struct DirectoryEntries {
     directory: String,
     wanted: Vec<Vec<u8>>,
     ignored: Vec<Vec<u8>>,
-    entries: Vec<Covered>,
+    entries: Vec<CopyEntry>,
 }
 
-impl Listing for Walked {
+impl Listing for DirectoryEntries {
     fn directory(&self) -> &str {
         &self.directory
     }
@@ -43,7 +43,7 @@ impl Listing for Walked {
         &self.ignored
     }
 
-    fn entries(&self) -> Box<dyn Iterator<Item = Covered> + '_> {
+    fn entries(&self) -> Box<dyn Iterator<Item = CopyEntry> + '_> {
         Box::new(self.entries.iter().cloned())
     }
 }
@@ -52,8 +52,8 @@ impl Listing for Walked {
 pub(super) fn all(
     origins: &BTreeMap<String, Origin>,
     sources: &BTreeMap<String, Vec<LocalSource>>,
-) -> BTreeMap<String, Vec<Arc<Walked>>> {
-    let mut known: Vec<(PathBuf, &LocalSource, Arc<Walked>)> = Vec::new();
+) -> BTreeMap<String, Vec<Arc<DirectoryEntries>>> {
+    let mut known: Vec<(PathBuf, &LocalSource, Arc<DirectoryEntries>)> = Vec::new();
     let mut all = BTreeMap::new();
     for (target, sources) in sources {
         let Some(origin) = origins.get(target) else { continue };
@@ -80,12 +80,12 @@ pub(super) fn all(
     all
 }
 
-fn walked(path: &Path, source: &LocalSource) -> Option<Walked> {
+fn walked(path: &Path, source: &LocalSource) -> Option<DirectoryEntries> {
     let root = Root::open(path).ok()?;
     let filter = Filter::new(&root, &source.request).ok()?;
     let mut entries = Vec::new();
     walk(&root, &filter, &mut |entry| {
-        entries.push(Covered {
+        entries.push(CopyEntry {
             mtime: entry.stat.mtime,
             path: entry.path.to_vec(),
             mode: entry.stat.mode,
@@ -97,7 +97,7 @@ fn walked(path: &Path, source: &LocalSource) -> Option<Walked> {
     .ok()?;
     let wanted = source.request.wanted().to_vec();
     let ignored = source.request.exclude.clone();
-    Some(Walked { directory: source.name.clone(), wanted, ignored, entries })
+    Some(DirectoryEntries { directory: source.name.clone(), wanted, ignored, entries })
 }
 
 /// Reads those files whose content neither a remembered build knows nor their time tells.

@@ -98,7 +98,7 @@ impl Memory {
     ///
     /// # Errors
     /// The state directory cannot be written.
-    pub(super) fn keep(&self, run: &Ended<'_>) -> Result<Entry, StoreError> {
+    pub(super) fn keep(&self, run: &PastRun<'_>) -> Result<Entry, StoreError> {
         let entry = entry(Some(self), run);
         self.store.append(&entry)?;
         if run.started.as_millisecond() % RETAIN_EVERY == 0 {
@@ -112,13 +112,13 @@ impl Memory {
 }
 
 /// A run that has ended, as it is remembered.
-pub(super) struct Ended<'a> {
+pub(super) struct PastRun<'a> {
     /// What is secret in it.
     pub(super) redactor: &'a Redactor,
     /// When it started.
     pub(super) started: Timestamp,
     /// What the engine said, as far as it answered.
-    pub(super) told: Told,
+    pub(super) told: Answers,
     /// What happened.
     pub(super) trace: &'a RunTrace,
     /// How it ended.
@@ -128,7 +128,7 @@ pub(super) struct Ended<'a> {
 }
 
 /// A run as it is kept in `memory`; in none it has no project.
-pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
+pub(super) fn entry(memory: Option<&Memory>, run: &PastRun<'_>) -> Entry {
     let file = memory.and_then(|it| it.cleaned.as_deref());
     let removals = file.map(|file| cleaned::of_engine(file, &run.told.engine.id));
     let removals = removals.unwrap_or_default().before(run.started);
@@ -154,7 +154,7 @@ pub(super) fn entry(memory: Option<&Memory>, run: &Ended<'_>) -> Entry {
 
 /// What an engine says of itself and of its past.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub(super) struct Answers {
     /// What it is.
     pub(super) engine: EngineInfo,
     /// When anybody last pruned its build cache.
@@ -165,7 +165,7 @@ pub(super) struct Told {
     pub(super) samples_resources: bool,
 }
 
-impl Told {
+impl Answers {
     /// Asks `engine`, however long it takes to say what it is.
     pub(super) async fn by(engine: &Engine) -> Self {
         let mut asked = ask(engine);
@@ -176,34 +176,34 @@ impl Told {
 }
 
 /// Questions that an engine answers while it builds.
-pub(super) struct Asked {
+pub(super) struct Inquiry {
     /// What it has said so far.
-    told: watch::Receiver<Told>,
+    told: watch::Receiver<Answers>,
     asking: JoinHandle<()>,
 }
 
 /// Asks the engine while it builds.
-pub(super) fn ask(engine: &Engine) -> Asked {
+pub(super) fn ask(engine: &Engine) -> Inquiry {
     let engine = engine.clone();
-    let (said, told) = watch::channel(Told::default());
+    let (said, told) = watch::channel(Answers::default());
     let asking = tokio::spawn(async move {
         let Ok((facts, time)) = engine.facts_and_time().await else { return };
         let samples_resources = facts.cgroup_version == "2";
-        let known = Told { engine: info(facts), samples_resources, ..Told::default() };
+        let known = Answers { engine: info(facts), samples_resources, ..Answers::default() };
         said.send_replace(known.clone());
         let Some(now) = time else { return };
         if let Ok(pruned) = engine.last_prune(now).await {
-            said.send_replace(Told { pruned, ..known });
+            said.send_replace(Answers { pruned, ..known });
         }
     });
-    Asked { told, asking }
+    Inquiry { told, asking }
 }
 
 /// What it said; what it still has not answered some time after the end of the build is not known.
 ///
 /// It is worth a moment: only with the engine's id is it proven later whose the images are that
 /// this build made. A busy engine can build from its cache before it has answered.
-pub(super) async fn told(mut asked: Asked) -> Told {
+pub(super) async fn told(mut asked: Inquiry) -> Answers {
     // An end in time or not: what was said counts.
     let _ = timeout(PATIENCE, &mut asked.asking).await;
     asked.asking.abort();
@@ -221,15 +221,15 @@ mod tests {
     use super::*;
 
     /// An engine that says what it is after `facts`, and when it was pruned so much later.
-    fn answer(facts: Duration, pruned: Duration) -> Asked {
-        let (said, told) = watch::channel(Told::default());
+    fn answer(facts: Duration, pruned: Duration) -> Inquiry {
+        let (said, told) = watch::channel(Answers::default());
         let asking = tokio::spawn(async move {
             tokio::time::sleep(facts).await;
             said.send_modify(|told| told.engine.id = "GHK2".to_owned());
             tokio::time::sleep(pruned).await;
             said.send_modify(|told| told.pruned = Some(Timestamp::UNIX_EPOCH));
         });
-        Asked { told, asking }
+        Inquiry { told, asking }
     }
 
     const NEVER: Duration = Duration::from_secs(3600);

@@ -79,7 +79,7 @@ pub enum Place {
 }
 
 /// A run that came to its end, whether or not its targets were built.
-pub struct Finished {
+pub struct RunResult {
     /// What became of each target.
     pub outcome: RunOutcome,
     /// The same as it was shown.
@@ -104,7 +104,7 @@ impl Run<'_> {
     /// # Errors
     /// The engine cannot be reached or cannot do what a target asks, or Ctrl-C came before the
     /// first solve. A target that fails is not an error here: the outcome tells.
-    pub async fn carry_out(self) -> Result<Finished, CommandError> {
+    pub async fn carry_out(self) -> Result<RunResult, CommandError> {
         self.make_ready().await?.carry_out().await
     }
 
@@ -153,7 +153,7 @@ impl Run<'_> {
 }
 
 /// BuildKit by itself, as it is remembered: by its worker, which keeps its id and its cache.
-fn builder_told(about: About, site: &Site) -> memory::Told {
+fn builder_told(about: About, site: &Site) -> memory::Answers {
     let version = about.version.unwrap_or_default();
     let builder = match site {
         Site::Node(node) => node.name.split('/').next().unwrap_or_default().to_owned(),
@@ -161,7 +161,7 @@ fn builder_told(about: About, site: &Site) -> memory::Told {
     };
     let store = "buildkit".to_owned();
     let engine = EngineInfo { id: about.worker, version, store, builder };
-    memory::Told { engine, samples_resources: true, ..memory::Told::default() }
+    memory::Answers { engine, samples_resources: true, ..memory::Answers::default() }
 }
 
 /// An error and its causes in one line.
@@ -176,7 +176,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Who is shown a run, and through which door.
-struct Shown<'a> {
+struct Audience<'a> {
     reporter: &'a mut Reporter,
     door: Redaction,
     start: Instant,
@@ -186,7 +186,7 @@ struct Shown<'a> {
     places: Option<JoinHandle<HashMap<String, Places>>>,
 }
 
-impl Shown<'_> {
+impl Audience<'_> {
     /// Hands every event to the reporter, through the door, and lets it redraw, until the last sender has gone. Tells it
     /// of earlier builds as soon as they are read.
     async fn until_the_end(mut self, mut incoming: mpsc::Receiver<Event>) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Finished, Ready, Run};
+use super::{Ready, Run, RunResult};
 use crate::app::App;
 use crate::builders::{ChosenPod, Pods};
 use crate::buildkit::{About, Control, TransportError};
@@ -70,7 +70,7 @@ impl Ready<'_> {
     ///
     /// # Errors
     /// Those of [`Run::carry_out`].
-    pub async fn carry_out(self) -> Result<Finished, CommandError> {
+    pub async fn carry_out(self) -> Result<RunResult, CommandError> {
         let Some(pod) = self.pod.clone().filter(|_| self.may_repeat()) else {
             return self.carry_out_once().await;
         };
@@ -93,7 +93,7 @@ impl Ready<'_> {
 }
 
 /// That the builder was lost, where it was.
-fn loss(finished: &Finished) -> Option<&str> {
+fn loss(finished: &RunResult) -> Option<&str> {
     finished.outcome.targets.values().find_map(|target| match target {
         TargetOutcome::Failed(failure) if failure.kind == FailureKind::EngineLost => {
             Some(failure.message.as_str())

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{Finished, Run, Shown, WAITING};
+use super::{Audience, Run, RunResult, WAITING};
 use super::{bases, builder_told, chain, collection, copied, largest, memory, places, resources};
 use crate::app::App;
 use crate::error::CommandError;
@@ -18,7 +18,7 @@ use crate::progress::{self, Event, Redaction};
 use crate::redact::Redactor;
 use crate::signal::Cause;
 use crate::solve::executor::{self, RunOutcome};
-use crate::solve::prepare::{self, Prepared, Sources};
+use crate::solve::prepare::{self, Preparation, Sources};
 use crate::solve::request::SolveRequest;
 use crate::solve::sessions::SecretFiles;
 use crate::solve::site::Site;
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
 
 impl Ready<'_> {
     /// Carries it out, once.
-    pub(super) async fn carry_out_once(mut self) -> Result<Finished, CommandError> {
+    pub(super) async fn carry_out_once(mut self) -> Result<RunResult, CommandError> {
         let App { interrupt, ui, .. } = self.run.app;
         let mut reporter = Reporter::new(self.run.progress, ui.clone(), self.run.app.ci())?;
         if self.run.app.is_verbose() {
@@ -115,7 +115,7 @@ impl Ready<'_> {
         let directory = self.run.memory.as_ref().map_or("", memory::Memory::directory);
         let places = Some(places::of_targets(&facts, directory));
         let start = self.start.clock;
-        let shown = Shown { reporter: &mut reporter, door, start, expected, places };
+        let shown = Audience { reporter: &mut reporter, door, start, expected, places };
         let (mut outcome, sent_bytes) = self.execute(prepared, shown).await;
         for target in outcome.targets.values_mut() {
             progress::redaction::outcome_out(&self.redactor, target);
@@ -124,7 +124,7 @@ impl Ready<'_> {
         reporter.finish(&summary);
         let github_files = reporter.github_files(&summary);
         let trace = reporter.into_run();
-        let mut finished = Finished {
+        let mut finished = RunResult {
             outcome,
             summary,
             started: self.start.time,
@@ -168,7 +168,7 @@ impl Ready<'_> {
     /// Makes everything ready for the executor, and looks at base images before they are used.
     pub(super) async fn prepare_and_look(
         &mut self,
-    ) -> Result<(Prepared, bases::Ids), CommandError> {
+    ) -> Result<(Preparation, bases::Ids), CommandError> {
         let requests = std::mem::take(&mut self.requests);
         let secret_files = std::mem::take(&mut self.secret_files);
         let both = async { tokio::join!(self.prepare(requests, secret_files), self.bases_now()) };
@@ -182,7 +182,7 @@ impl Ready<'_> {
         &self,
         requests: Vec<SolveRequest>,
         secret_files: SecretFiles,
-    ) -> Result<Prepared, CommandError> {
+    ) -> Result<Preparation, CommandError> {
         let App { environment, ui, .. } = self.run.app;
         let warn = |warning: &str| ui.warn(warning);
         let sources = Sources {
@@ -214,8 +214,8 @@ impl Ready<'_> {
     }
 
     /// Runs the jobs while they are shown. Returns how they ended and how many bytes of build contexts were sent.
-    async fn execute(&self, prepared: Prepared, shown: Shown<'_>) -> (RunOutcome, u64) {
-        let Prepared { control, surroundings, jobs, sessions, .. } = prepared;
+    async fn execute(&self, prepared: Preparation, shown: Audience<'_>) -> (RunOutcome, u64) {
+        let Preparation { control, surroundings, jobs, sessions, .. } = prepared;
         let token = self.run.app.interrupt.token().clone();
         let (events, incoming) = mpsc::channel::<Event>(WAITING);
         let _ = events.send(Event::Planned { targets: self.run.plan.targets() }).await;
@@ -233,13 +233,13 @@ impl Ready<'_> {
     /// Keeps the run in the history; that it cannot be kept is a warning.
     fn remember(
         &self,
-        finished: &Finished,
+        finished: &RunResult,
         mut facts: BTreeMap<String, TargetFacts>,
         origins: &BTreeMap<String, copied::Origin>,
-        told: memory::Told,
+        told: memory::Answers,
     ) -> Option<Entry> {
         copied::add(origins, &finished.trace, &mut facts, |_, origin| origin.sent());
-        let ended = memory::Ended {
+        let ended = memory::PastRun {
             redactor: &finished.redactor,
             started: finished.started,
             told,

@@ -48,7 +48,7 @@ pub async fn replay(
     ui.hide(redactor.clone());
     let mut reporter = Reporter::new(Progress::Plain, ui, Ci::None)?;
     reporter.locate(places::of_entry(entry));
-    let mut shown = Shown { connector, reporter, door: Redaction::new(redactor) };
+    let mut shown = Audience { connector, reporter, door: Redaction::new(redactor) };
     shown
         .tell(Event::Planned { targets: targets.iter().map(|(target, _)| info(target)).collect() });
     let mut missing = Vec::new();
@@ -76,13 +76,13 @@ pub async fn replay(
 }
 
 /// Who is shown the log.
-struct Shown<'a> {
+struct Audience<'a> {
     connector: &'a Connector,
     reporter: Reporter,
     door: Redaction,
 }
 
-impl Shown<'_> {
+impl Audience<'_> {
     fn tell(&mut self, event: Event) {
         for event in self.door.pass(event) {
             self.reporter.handle(&event, Duration::ZERO);

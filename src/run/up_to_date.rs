@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Finished, Memory, Ready, bases, chain};
+use super::{Memory, Ready, RunResult, bases, chain};
 use crate::build_context::seal::SealedWalk;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::error::CommandError;
 use crate::progress::outcome::TargetOutcome;
 use crate::solve::site::{DockerEngine, Site};
-use crate::up_to_date::{self, Proof, Proven, Question};
+use crate::up_to_date::{self, Proof, Question, TargetProof};
 
 /// What is there already.
 pub struct UpToDate {
@@ -77,7 +77,7 @@ impl Ready<'_> {
     /// these times.
     pub(super) async fn prove(
         &self,
-        finished: &Finished,
+        finished: &RunResult,
         reports: &[Arc<SyncReport>],
         before: &bases::Ids,
         after: &bases::Ids,
@@ -132,14 +132,15 @@ async fn images_are_the_same(engine: &DockerEngine, proof: &Proof, question: &Qu
 }
 
 /// What became of each target; `None` where one is not an image.
-fn proven(question: &Question, finished: &Finished) -> Option<BTreeMap<String, Proven>> {
+fn proven(question: &Question, finished: &RunResult) -> Option<BTreeMap<String, TargetProof>> {
     let proven = |(name, request): (&str, &str)| {
         let TargetOutcome::Built(image) = finished.outcome.targets.get(name)? else { return None };
         if image.id.is_empty() || image.references.is_empty() {
             return None;
         }
         let references = image.references.clone();
-        let proven = Proven { request: request.to_owned(), image: image.id.clone(), references };
+        let proven =
+            TargetProof { request: request.to_owned(), image: image.id.clone(), references };
         Some((name.to_owned(), proven))
     };
     question.requests().map(proven).collect()

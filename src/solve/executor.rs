@@ -23,8 +23,8 @@ use crate::solve::job::Job;
 use crate::solve::layer_cache;
 use crate::solve::site::Surroundings;
 use crate::solve::solving::Solve;
-use crate::solve::starting::Starting;
-use crate::solve::telling::{Clock, Telling};
+use crate::solve::starting::NextSteps;
+use crate::solve::telling::{Clock, Listeners};
 
 /// How long statuses of an ended solve may still come in, and the engine may take to let go of its results.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -246,9 +246,9 @@ async fn build(
         let refused = refused.clone();
         tokio::spawn(async move { control.follow(build_ref, sender, refused).await })
     };
-    let steps = Arc::new(Mutex::new(Starting::new(Instant::now())));
+    let steps = Arc::new(Mutex::new(NextSteps::new(Instant::now())));
     let telling =
-        Telling { events: events.clone(), target: job.name.clone(), clock: Clock::default() };
+        Listeners { events: events.clone(), target: job.name.clone(), clock: Clock::default() };
     let mut forwarder = tokio::spawn(forward(
         statuses,
         telling.clone(),
@@ -296,7 +296,7 @@ async fn build(
 }
 
 /// Tells of what the solve sends blob by blob, where the image is loaded by its layers.
-async fn received<T>(telling: &Telling, job: &Job, solve: impl Future<Output = T>) -> T {
+async fn received<T>(telling: &Listeners, job: &Job, solve: impl Future<Output = T>) -> T {
     match job.kept {
         Some(_) => telling.during("receiving layers", &job.received, solve, |_| None).await,
         None => solve.await,
@@ -307,9 +307,9 @@ async fn received<T>(telling: &Telling, job: &Job, solve: impl Future<Output = T
 /// digest and name, what the output of the steps hints at, and what became of caches.
 async fn forward(
     mut statuses: mpsc::Receiver<SolveStatus>,
-    telling: Telling,
+    telling: Listeners,
     job: Job,
-    steps: Arc<Mutex<Starting>>,
+    steps: Arc<Mutex<NextSteps>>,
     others: BTreeSet<String>,
 ) -> (Option<(String, String)>, OutputHints, layer_cache::Facts) {
     let mut failed = None;
@@ -343,7 +343,7 @@ async fn forward(
 }
 
 /// Ends when the run is cancelled and the engine can be trusted to end every step of the solve.
-async fn cancelled(cancel: &CancellationToken, around: &Surroundings, steps: &Mutex<Starting>) {
+async fn cancelled(cancel: &CancellationToken, around: &Surroundings, steps: &Mutex<NextSteps>) {
     cancel.cancelled().await;
     // Until the engine has said which release it is, it is one that loses cancels.
     tokio::select! {
@@ -353,7 +353,7 @@ async fn cancelled(cancel: &CancellationToken, around: &Surroundings, steps: &Mu
 }
 
 /// Ends when no step of the solve is starting, or has been waited for long enough.
-async fn nothing_starts(steps: &Mutex<Starting>) {
+async fn nothing_starts(steps: &Mutex<NextSteps>) {
     let wanted = Instant::now();
     loop {
         let at = steps.lock().unwrap_or_else(PoisonError::into_inner).cancel_at(wanted);

@@ -6,7 +6,9 @@ use std::path::Path;
 use crate::build_context::ignore_file;
 use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::{HEADER_LIMIT, SolveError};
-use crate::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile, OutputHints};
+use crate::diagnose::{
+    self, Dockerfile, EngineFailure, Facts, LongIgnoreFile, OutputHints, Supply,
+};
 use crate::progress::FailureKind;
 use crate::progress::outcome::{BuildFailure, DockerfilePlace};
 use crate::solve::job::Job;
@@ -101,11 +103,11 @@ impl Facts for Job {
         })
     }
 
-    fn secret(&self, id: &str) -> Given {
+    fn secret(&self, id: &str) -> Supply {
         match self.secrets.get(id) {
-            None => Given::No,
-            Some(None) => Given::Yes,
-            Some(Some(variable)) => Given::Empty { variable: variable.clone() },
+            None => Supply::No,
+            Some(None) => Supply::Yes,
+            Some(Some(variable)) => Supply::Empty { variable: variable.clone() },
         }
     }
 
@@ -148,7 +150,7 @@ mod tests {
 
     use super::*;
     use crate::buildkit::session::file_sync::{FileSync, LocalDir};
-    use crate::solve::stores::{Added, IndexUpdate};
+    use crate::solve::stores::{Addition, IndexUpdate};
 
     fn job(context: &Path) -> Job {
         let dir = LocalDir { name: CONTEXT.into(), path: context.to_owned() };
@@ -238,7 +240,7 @@ mod tests {
             location: None,
         };
         let mut job = job(Path::new("/"));
-        let added = Added::Cache { tag: "latest".into() };
+        let added = Addition::Cache { tag: "latest".into() };
         job.index_updates = vec![IndexUpdate { path: "cache".into(), added }];
         let failure = explain(&job, &error, None, &OutputHints::default());
         assert_eq!(failure.kind, FailureKind::Engine);

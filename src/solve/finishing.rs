@@ -7,15 +7,15 @@ use std::sync::Arc;
 use crate::diagnose::{self, OutputHints};
 use crate::engine::{Engine, ImageFacts, RegistryCredentials, registry_of};
 use crate::progress::outcome::{BuildFailure, BuiltImage, TargetOutcome};
-use crate::progress::{FailureKind, Transferred};
+use crate::progress::{FailureKind, TransferProgress};
 use crate::registry::logins::CredentialStore;
 use crate::solve::failure;
 use crate::solve::job::Job;
 use crate::solve::loading::{self, Trouble};
 use crate::solve::site::Surroundings;
-use crate::solve::solving::{Solve, Solved};
+use crate::solve::solving::{Solution, Solve};
 use crate::solve::stores;
-use crate::solve::telling::Telling;
+use crate::solve::telling::Listeners;
 
 /// What the way into the engine is called among the steps.
 const LOADING: &str = "loading into the engine";
@@ -24,8 +24,8 @@ const LOADING: &str = "loading into the engine";
 pub(super) async fn finish(
     solve: &Solve<'_>,
     around: &Surroundings,
-    mut solved: Solved,
-    telling: &Telling,
+    mut solved: Solution,
+    telling: &Listeners,
 ) -> TargetOutcome {
     let job = solve.job;
     let finished = async {
@@ -50,12 +50,12 @@ pub(super) async fn finish(
 async fn load(
     solve: &Solve<'_>,
     around: &Surroundings,
-    solved: &mut Solved,
-    telling: &Telling,
+    solved: &mut Solution,
+    telling: &Listeners,
 ) -> Result<Option<ImageFacts>, BuildFailure> {
     let job = solve.job;
     let Some(engine) = &around.engine else { return Ok(None) };
-    let bytes = Arc::<Transferred>::default();
+    let bytes = Arc::<TransferProgress>::default();
     if let (Some(way), Some(names), false) = (&around.by_layers, job.by_layers(), solved.is_whole) {
         let loading = way.load(&solved.response, &names, &bytes);
         let failed = |loaded: &Result<ImageFacts, Trouble>| match loaded {
@@ -82,7 +82,7 @@ async fn load(
 async fn export_whole(
     solve: &Solve<'_>,
     around: &Surroundings,
-    solved: &mut Solved,
+    solved: &mut Solution,
 ) -> Result<(), BuildFailure> {
     let whole = solve.export_whole().await.map_err(|error| {
         let failure = failure::explain(solve.job, &error, None, &OutputHints::default());
@@ -97,10 +97,10 @@ async fn export_whole(
 async fn image(
     job: &Job,
     around: &Surroundings,
-    solved: Solved,
+    solved: Solution,
     loaded: Option<ImageFacts>,
 ) -> Result<BuiltImage, BuildFailure> {
-    let Solved { build_ref, response, .. } = solved;
+    let Solution { build_ref, response, .. } = solved;
     let mut image = BuiltImage {
         references: job.references.clone(),
         id: response

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::targets::spec::Typed;
+use crate::targets::spec::Spec;
 use crate::targets::target::Target;
 
 /// The type of such a cache.
@@ -54,7 +54,7 @@ pub fn is_missing(names: &str) -> String {
 }
 
 /// Caches of `target` that need the attributes.
-pub fn specs(target: &Target) -> impl Iterator<Item = &Typed> {
+pub fn specs(target: &Target) -> impl Iterator<Item = &Spec> {
     let policy = target.layer_cache.as_ref();
     let from = target.cache_from.iter().chain(policy.into_iter().flat_map(|it| &it.from));
     let to = target.cache_to.iter().chain(policy.and_then(|it| it.to.as_ref().ok()));
@@ -62,7 +62,7 @@ pub fn specs(target: &Target) -> impl Iterator<Item = &Typed> {
 }
 
 /// Whether a cache says itself how it is reached.
-pub fn is_whole(spec: &Typed) -> bool {
+pub fn is_whole(spec: &Spec) -> bool {
     spec.attrs.contains_key("token")
         && (spec.attrs.contains_key("url") || spec.attrs.contains_key("url_v2"))
 }

@@ -9,7 +9,7 @@ use crate::buildkit::session::content::cannot_write;
 use crate::buildkit::session::file_send::ExportReport;
 use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 use crate::registry::logins::CredentialStore;
 use crate::solve::node_fit::NAME;
 use crate::solve::request::LayerCacheRequest;
@@ -50,7 +50,7 @@ pub struct Job {
     /// What its exporters write on this machine, if they do.
     pub exports: Option<Arc<ExportReport>>,
     /// What comes from the builder blob by blob.
-    pub received: Arc<Transferred>,
+    pub received: Arc<TransferProgress>,
     /// What to enter into the indexes of directories it wrote to.
     pub index_updates: Vec<IndexUpdate>,
     /// What `--caches` means for it.

@@ -123,11 +123,11 @@ fn leave(
     let mut images = Images::Loaded;
     request.push.clear();
     request.loads_image = false;
-    let mut settled: Vec<Settled> = Vec::new();
+    let mut settled: Vec<NodeExporter> = Vec::new();
     for (was, mut spec) in std::mem::take(&mut request.options.exporters).into_iter().enumerate() {
         if spec.kind != IN_ENGINE {
             let export = exports.remove(&was.to_string());
-            settled.push(Settled { spec, export, loads: false });
+            settled.push(NodeExporter { spec, export, loads: false });
             continue;
         }
         // These exporters take names as they are.
@@ -140,12 +140,12 @@ fn leave(
         if pushes {
             let mut pushed = ExporterSpec { kind: IMAGE.to_owned(), ..spec.clone() };
             pushed.attrs.insert(PUSH.to_owned(), "true".to_owned());
-            settled.push(Settled { spec: pushed, export: None, loads: false });
+            settled.push(NodeExporter { spec: pushed, export: None, loads: false });
         }
         if loads && node.archives.is_some() {
             one_platform(target, request, node)?;
             ARCHIVE.clone_into(&mut spec.kind);
-            settled.push(Settled { spec, export: None, loads: true });
+            settled.push(NodeExporter { spec, export: None, loads: true });
         } else if loads {
             images = Images::InCache;
         }
@@ -165,7 +165,7 @@ fn leave(
         request.kept = Some(layers.to_owned());
     }
     // Exporters are numbered in the order of the request, and files are known by that number.
-    for (number, Settled { spec, export, loads }) in settled.into_iter().enumerate() {
+    for (number, NodeExporter { spec, export, loads }) in settled.into_iter().enumerate() {
         let loaded = node.archives.filter(|_| loads).map(|folder| archive(folder, index, number));
         request.archives.extend(loaded.clone());
         request.loads_image |= loads;
@@ -177,7 +177,7 @@ fn leave(
 }
 
 /// An exporter that the node has.
-struct Settled {
+struct NodeExporter {
     spec: ExporterSpec,
     /// What it writes on this machine.
     export: Option<Export>,
@@ -186,11 +186,12 @@ struct Settled {
 }
 
 /// Whether there is one image to load, with a name, and the one store that exporters write to is free for it.
-fn has_one_to_load(settled: &[Settled], request: &SolveRequest) -> bool {
+fn has_one_to_load(settled: &[NodeExporter], request: &SolveRequest) -> bool {
     let mut loaded = settled.iter().filter(|exporter| exporter.loads);
     let (first, second) = (loaded.next(), loaded.next());
-    let has_name = |it: &Settled| it.spec.attrs.get(NAME).is_some_and(|names| !names.is_empty());
-    let is_plain = |it: &Settled| has_name(it) && !it.spec.attrs.contains_key(TAR);
+    let has_name =
+        |it: &NodeExporter| it.spec.attrs.get(NAME).is_some_and(|names| !names.is_empty());
+    let is_plain = |it: &NodeExporter| has_name(it) && !it.spec.attrs.contains_key(TAR);
     second.is_none() && first.is_some_and(is_plain) && !request.stores.contains_key(EXPORT_STORE)
 }
 

@@ -24,7 +24,7 @@ use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::gha;
 use crate::solve::job::Job;
-use crate::solve::loading::Kept;
+use crate::solve::loading::BlobLease;
 use crate::solve::names;
 use crate::solve::node_fit::{self, Images};
 use crate::solve::plan::{BuildPlan, PlannedBuild};
@@ -122,7 +122,7 @@ pub struct Sources<'a> {
 }
 
 /// A run that can begin. The sessions stay open until it is dropped.
-pub struct Prepared {
+pub struct Preparation {
     /// The connection that solves go over.
     pub control: Control,
     /// What is around it.
@@ -146,7 +146,7 @@ pub async fn prepare(
     mut requests: Vec<SolveRequest>,
     site: &Site,
     sources: Sources<'_>,
-) -> Result<Prepared, CommandError> {
+) -> Result<Preparation, CommandError> {
     let variables = &sources.environment.variables;
     let logins = Arc::new(CredentialStore::new(sources.docker_config.clone(), variables.clone()));
     let providers = Providers {
@@ -166,7 +166,7 @@ pub async fn prepare(
                 FitError::Unsupported(error) => error.into(),
             })?;
             let surroundings = Surroundings::of_engine(engine.engine.clone());
-            Opened { control, sessions, surroundings, about: None }
+            OpenEngine { control, sessions, surroundings, about: None }
         }
         Site::Node(node) => {
             let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
@@ -177,20 +177,20 @@ pub async fn prepare(
             let sessions = sessions.map_err(|error| refused(&node.connector, error))?;
             let loads = requests.iter().any(|request| !request.archives.is_empty());
             let surroundings = Surroundings::of_node(node, &about, loads, kept);
-            Opened { control, sessions, surroundings, about: Some(about) }
+            OpenEngine { control, sessions, surroundings, about: Some(about) }
         }
     };
     for (step, request) in plan.steps.iter().zip(&requests) {
         stores::prepare(&step.target, &request.stores)
             .map_err(|error| store_error(ExitKind::Failed, error))?;
     }
-    let Opened { control, sessions, surroundings, about } = opened;
+    let OpenEngine { control, sessions, surroundings, about } = opened;
     let jobs = jobs(plan, requests, &sessions, &logins);
-    Ok(Prepared { control, surroundings, about, jobs, sessions })
+    Ok(Preparation { control, surroundings, about, jobs, sessions })
 }
 
 /// What was opened, and what is known of it.
-struct Opened {
+struct OpenEngine {
     control: Control,
     sessions: Sessions,
     surroundings: Surroundings,
@@ -232,7 +232,7 @@ async fn introduce(
     pairs: &mut [(&Target, &mut SolveRequest)],
     places: &Places<'_>,
     warn: &dyn Fn(&str),
-) -> Result<(Control, About, Option<Arc<Kept>>), CommandError> {
+) -> Result<(Control, About, Option<Arc<BlobLease>>), CommandError> {
     let is_wanted = pairs.iter().any(|(_, request)| {
         request.loads_image && (node.load == Load::Asked || request.push.is_empty())
     });
@@ -256,7 +256,7 @@ async fn introduce(
     let archives = places.scratch.filter(|_| absent.is_none());
     let loads = is_wanted && archives.is_some() && !about.is_bound_to_engine;
     let kept = places.layers.filter(|_| loads && !about.worker.is_empty());
-    let kept = kept.and_then(|folder| match Kept::open(folder, &about.worker) {
+    let kept = kept.and_then(|folder| match BlobLease::open(folder, &about.worker) {
         Ok(kept) => Some(Arc::new(kept)),
         Err(error) => {
             let folder = folder.display();

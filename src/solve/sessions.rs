@@ -25,7 +25,7 @@ use crate::buildkit::session::ssh::{self, AgentError, AgentSource, AgentStore};
 use crate::buildkit::session::{Opening, Services, Session};
 use crate::buildkit::{SolveOptions, TransportError};
 use crate::engine::docker_config::DockerConfig;
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 use crate::registry::logins::CredentialStore;
 use crate::solve::request::{Export, SolveRequest};
 use crate::solve::stores::EXPORT_STORE;
@@ -66,18 +66,18 @@ pub enum SessionsError {
 }
 
 /// The session of solves that declare the same.
-struct Solving {
+struct OpenSession {
     session: Session,
     sync: Arc<SyncReport>,
     exports: Arc<ExportReport>,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
     /// Directories that another session serves, too, by its place in [`Sessions::common`].
     common: BTreeMap<String, usize>,
 }
 
 /// The open sessions of a run.
 pub struct Sessions {
-    solving: Vec<Solving>,
+    solving: Vec<OpenSession>,
     common: Vec<Session>,
     of_request: Vec<usize>,
 }
@@ -118,7 +118,7 @@ impl Sessions {
         let mut sessions = try_join_all(open).await?;
         let common_sessions = sessions.split_off(firsts.len());
         let solving = sessions.into_iter().zip(written).enumerate();
-        let solving = solving.map(|(index, (session, (exports, received)))| Solving {
+        let solving = solving.map(|(index, (session, (exports, received)))| OpenSession {
             session,
             sync: reports[&firsts[index].shared_key].clone(),
             exports,
@@ -149,7 +149,7 @@ impl Sessions {
     }
 
     /// What the engine sends for request `index` blob by blob.
-    pub fn received(&self, index: usize) -> Arc<Transferred> {
+    pub fn received(&self, index: usize) -> Arc<TransferProgress> {
         self.solving[self.of_request[index]].received.clone()
     }
 
@@ -171,10 +171,10 @@ pub(super) fn of_directories(options: &SolveOptions) -> BTreeMap<String, String>
 }
 
 /// What a session serves, and what will have been written to this machine.
-struct Served {
+struct SessionContent {
     services: Services,
     exports: Arc<ExportReport>,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
 }
 
 /// What the session of `request` serves.
@@ -182,7 +182,7 @@ fn serve(
     request: &SolveRequest,
     report: &Arc<SyncReport>,
     providers: &mut Providers,
-) -> Result<Served, SessionsError> {
+) -> Result<SessionContent, SessionsError> {
     let logins =
         CredentialStore::new(providers.docker_config.clone(), providers.environment.clone());
     let mut services = Services::default()
@@ -208,7 +208,7 @@ fn serve(
     if !stores.is_empty() {
         services = services.with(stores.into_service(), content::METHODS);
     }
-    Ok(Served { services, exports, received })
+    Ok(SessionContent { services, exports, received })
 }
 
 fn files(directories: &BTreeMap<String, PathBuf>, report: &Arc<SyncReport>) -> FileSync {
@@ -292,11 +292,11 @@ fn destinations(
 
 /// Which session each request belongs to: the first one that serves exactly what it declares.
 fn group(requests: &[SolveRequest]) -> Vec<usize> {
-    let mut groups: Vec<Option<Declared<'_>>> = Vec::new();
+    let mut groups: Vec<Option<Declaration<'_>>> = Vec::new();
     requests
         .iter()
         .map(|request| {
-            let declared = Declared::by(request);
+            let declared = Declaration::by(request);
             let same = groups.iter().position(|group| group.is_some() && *group == declared);
             same.unwrap_or_else(|| {
                 groups.push(declared);
@@ -308,7 +308,7 @@ fn group(requests: &[SolveRequest]) -> Vec<usize> {
 
 /// Everything that a session serves for a request.
 #[derive(PartialEq)]
-struct Declared<'a> {
+struct Declaration<'a> {
     shared_key: &'a str,
     directories: &'a BTreeMap<String, PathBuf>,
     secrets: BTreeSet<(&'a str, &'a SecretLocation)>,
@@ -317,7 +317,7 @@ struct Declared<'a> {
     stores: &'a BTreeMap<String, Directory>,
 }
 
-impl<'a> Declared<'a> {
+impl<'a> Declaration<'a> {
     /// What `request` declares; `None` where it cannot share a session, because it exports.
     fn by(request: &'a SolveRequest) -> Option<Self> {
         let exports = !request.exports.is_empty() || request.stores.contains_key(EXPORT_STORE);

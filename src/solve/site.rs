@@ -8,7 +8,7 @@ use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::progress::FailureKind;
 use crate::progress::outcome::BuildFailure;
-use crate::solve::loading::{ByLayers, Kept};
+use crate::solve::loading::{BlobLease, ByLayers};
 use crate::solve::starting;
 use crate::unreachable::unreachable;
 
@@ -125,7 +125,7 @@ impl Surroundings {
         site: &NodeSite,
         about: &About,
         loads: bool,
-        kept: Option<Arc<Kept>>,
+        kept: Option<Arc<BlobLease>>,
     ) -> Self {
         let node = SolvingNode {
             name: site.name.clone(),

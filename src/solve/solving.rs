@@ -22,7 +22,7 @@ pub(super) struct Solve<'a> {
 }
 
 /// A solve that succeeded.
-pub(super) struct Solved {
+pub(super) struct Solution {
     pub(super) build_ref: String,
     /// What the exporters answered.
     pub(super) response: BTreeMap<String, String>,
@@ -35,7 +35,7 @@ pub(super) struct Solved {
 impl Solve<'_> {
     /// Solves, and exports again where something else on the engine came between, or layers cannot be kept here: everything
     /// else is cached then.
-    pub(super) async fn carry_out(&self) -> Result<Solved, SolveError> {
+    pub(super) async fn carry_out(&self) -> Result<Solution, SolveError> {
         let mut tries = EXPORT_TRIES;
         let mut build_ref = self.job.options.build_ref.clone();
         loop {
@@ -55,7 +55,7 @@ impl Solve<'_> {
         }
     }
 
-    async fn sent(&self, options: SolveOptions) -> Result<Solved, SolveError> {
+    async fn sent(&self, options: SolveOptions) -> Result<Solution, SolveError> {
         let build_ref = options.build_ref.clone();
         let (response, result) = match self.is_needed || self.job.writes_cache() {
             true => {
@@ -64,7 +64,7 @@ impl Solve<'_> {
             }
             false => (self.control.solve(options).await?, None),
         };
-        Ok(Solved { build_ref, response, result, is_whole: false })
+        Ok(Solution { build_ref, response, result, is_whole: false })
     }
 
     /// The solve as it is sent.
@@ -78,17 +78,17 @@ impl Solve<'_> {
     }
 
     /// Solves once more for the image as an archive, instead of its layers. Nothing else is exported again.
-    pub(super) async fn export_whole(&self) -> Result<Solved, SolveError> {
+    pub(super) async fn export_whole(&self) -> Result<Solution, SolveError> {
         let mut exporters = self.job.options.exporters.clone();
         exporters.truncate(1);
         exporters.iter_mut().for_each(node_fit::make_archive);
         self.export(exporters).await
     }
 
-    async fn export(&self, exporters: Vec<ExporterSpec>) -> Result<Solved, SolveError> {
+    async fn export(&self, exporters: Vec<ExporterSpec>) -> Result<Solution, SolveError> {
         let mut options = self.options(buildkit::new_ref());
         options.exporters = exporters;
-        Ok(Solved { is_whole: true, ..self.sent(options).await? })
+        Ok(Solution { is_whole: true, ..self.sent(options).await? })
     }
 
     /// Digests of the steps that made what it builds on: they are shown with the target they belong to.

@@ -42,14 +42,14 @@ pub(super) fn buildkit_loses_cancels(release: &str) -> bool {
 
 /// The steps of a solve that may be about to start.
 #[derive(Debug)]
-pub(super) struct Starting {
+pub(super) struct NextSteps {
     /// When a vertex last started or ended.
     changed: Instant,
     /// RUN steps that have started and not been heard of since, by digest.
     since: HashMap<String, Instant>,
 }
 
-impl Starting {
+impl NextSteps {
     /// Of a solve that is sent now.
     pub(super) fn new(now: Instant) -> Self {
         Self { changed: now, since: HashMap::new() }
@@ -135,7 +135,7 @@ mod tests {
     fn a_cancel_waits_for_what_has_just_started() {
         let start = Instant::now();
         let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
-        let mut steps = Starting::new(start);
+        let mut steps = NextSteps::new(start);
         assert_eq!(steps.cancel_at(start), start + QUIET, "a step may follow at once");
         steps.note(&vertex("a", "[1/2] RUN a", false), start);
         steps.note(&vertex("b", "[2/2] COPY b /", false), after(0.5));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_step_with_an_output_is_up() {
         let now = Instant::now();
-        let mut steps = Starting::new(now);
+        let mut steps = NextSteps::new(now);
         steps.note(&vertex("a", "[1/2] RUN a", false), now);
         let log = VertexLog { vertex: "a".to_owned(), ..VertexLog::default() };
         steps.note(&SolveStatus { logs: vec![log], ..SolveStatus::default() }, now);

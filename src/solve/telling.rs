@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval};
 
-use crate::progress::{Event, SolveStatus, Transferred, Vertex, VertexStatus};
+use crate::progress::{Event, SolveStatus, TransferProgress, Vertex, VertexStatus};
 
 /// How often is told how far it is.
 const TELL: Duration = Duration::from_millis(200);
@@ -46,19 +46,19 @@ impl Clock {
 
 /// Who is told of a target's steps.
 #[derive(Debug, Clone)]
-pub(super) struct Telling {
+pub(super) struct Listeners {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) target: String,
     pub(super) clock: Clock,
 }
 
-impl Telling {
+impl Listeners {
     /// Does `work` as a step called `name`, which begins with the first of `bytes`; where there are none, nobody hears of it.
     /// `failure` says of a result why the step failed, if it did.
     pub(super) async fn during<T>(
         &self,
         name: &str,
-        bytes: &Transferred,
+        bytes: &TransferProgress,
         work: impl Future<Output = T>,
         failure: impl Fn(&T) -> Option<String>,
     ) -> T {
@@ -122,9 +122,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn telling() -> (Telling, mpsc::Receiver<Event>) {
+    fn telling() -> (Listeners, mpsc::Receiver<Event>) {
         let (events, told) = mpsc::channel(100);
-        (Telling { events, target: "app".to_owned(), clock: Clock::default() }, told)
+        (Listeners { events, target: "app".to_owned(), clock: Clock::default() }, told)
     }
 
     fn statuses(mut told: mpsc::Receiver<Event>) -> Vec<SolveStatus> {
@@ -142,7 +142,7 @@ mod tests {
         let vertex = Vertex { completed: Some(at), ..Vertex::default() };
         let status = SolveStatus { vertexes: vec![vertex], ..SolveStatus::default() };
         telling.clock.note(&status, Instant::now());
-        let bytes = Transferred::default();
+        let bytes = TransferProgress::default();
         let work = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             bytes.expect(40);
@@ -168,7 +168,7 @@ mod tests {
     async fn what_moves_nothing_is_no_step() {
         let (telling, told) = telling();
         let work = tokio::time::sleep(Duration::from_secs(3));
-        telling.during("loading", &Transferred::default(), work, |()| None).await;
+        telling.during("loading", &TransferProgress::default(), work, |()| None).await;
         assert!(statuses(told).is_empty());
     }
 }

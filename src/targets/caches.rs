@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use crate::size;
-use crate::targets::spec::{SpecError, Typed};
+use crate::targets::spec::{Spec, SpecError};
 use crate::targets::target::{CacheValue, LayerCache, Target};
 
 /// The longest tag of a registry (OCI distribution specification, "Pulling manifests").
@@ -132,25 +132,25 @@ impl CacheSetting {
         LayerCache { place: self.place().to_owned(), from, to, value }
     }
 
-    fn import(&self, name: &str) -> Typed {
+    fn import(&self, name: &str) -> Spec {
         match &self.home {
             Home::Registry(place) => {
-                Typed::plain("registry").with("ref", &format!("{place}:{name}"))
+                Spec::plain("registry").with("ref", &format!("{place}:{name}"))
             }
-            Home::Folder(path) => Typed::plain("local").with("src", path).with("tag", name),
-            Home::GitHub => Typed::plain("gha").with("scope", name),
+            Home::Folder(path) => Spec::plain("local").with("src", path).with("tag", name),
+            Home::GitHub => Spec::plain("gha").with("scope", name),
         }
     }
 
-    fn export(&self, name: &str, mode: &str) -> Typed {
+    fn export(&self, name: &str, mode: &str) -> Spec {
         let spec = match &self.home {
             // An image's manifest instead of an index: some registries take no index of layers.
-            Home::Registry(place) => Typed::plain("registry")
+            Home::Registry(place) => Spec::plain("registry")
                 .with("ref", &format!("{place}:{name}"))
                 .with("image-manifest", "true"),
-            Home::Folder(path) => Typed::plain("local").with("dest", path).with("tag", name),
+            Home::Folder(path) => Spec::plain("local").with("dest", path).with("tag", name),
             Home::GitHub => {
-                return Typed::plain("gha")
+                return Spec::plain("gha")
                     .with("scope", name)
                     .with("mode", mode)
                     .with("ignore-error", "true");

@@ -9,7 +9,7 @@ use crate::remote::is_no_path;
 use crate::targets::overrides;
 use crate::targets::reference;
 use crate::targets::select::select;
-use crate::targets::spec::{Secret, SecretLocation, SpecError, SshKey, Typed};
+use crate::targets::spec::{Secret, SecretLocation, Spec, SpecError, SshKey};
 use crate::targets::target::{Places, Target, TargetSet};
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
@@ -133,13 +133,13 @@ fn target(
     let mut caches = |key: &str, own: &[String], further: &[String]| {
         let mut specs = Vec::new();
         for text in own {
-            match Typed::cache(text) {
+            match Spec::cache(text) {
                 Ok(spec) => specs.push(spec),
                 Err(error) => faults.push(misspelt(service, build, key, &error)),
             }
         }
         for text in further {
-            specs.push(Typed::cache(text).map_err(|error| ComposeError::usage(error.to_string()))?);
+            specs.push(Spec::cache(text).map_err(|error| ComposeError::usage(error.to_string()))?);
         }
         Ok::<_, ComposeError>(specs)
     };
@@ -186,14 +186,14 @@ fn result(
     service: &Service,
     options: &TargetOptions,
     platforms: &[String],
-) -> (Vec<Typed>, Option<String>) {
+) -> (Vec<Spec>, Option<String>) {
     let push = options.push && service.image.is_some();
     if options.check {
         (Vec::new(), Some("lint".to_owned()))
     } else if platforms.len() > 1 {
-        (vec![Typed::plain("image").with("push", &push.to_string())], None)
+        (vec![Spec::plain("image").with("push", &push.to_string())], None)
     } else {
-        (vec![Typed::plain(if push { "registry" } else { "docker" })], None)
+        (vec![Spec::plain(if push { "registry" } else { "docker" })], None)
     }
 }
 
@@ -231,7 +231,7 @@ fn attestations(
     build: &BuildSection,
     options: &TargetOptions,
     faults: &mut Vec<ComposeError>,
-) -> Result<Vec<Typed>, ComposeError> {
+) -> Result<Vec<Spec>, ComposeError> {
     let mut attestations = Vec::new();
     for (kind, given, own) in [
         ("provenance", &options.provenance, &build.provenance),
@@ -239,8 +239,8 @@ fn attestations(
     ] {
         let read = match given.as_ref().or(own.as_ref()).map(String::as_str) {
             None | Some("false") => continue,
-            Some("true") => Ok(Typed::plain(kind)),
-            Some(parameters) => Typed::attestation(&format!("type={kind},{parameters}")),
+            Some("true") => Ok(Spec::plain(kind)),
+            Some(parameters) => Spec::attestation(&format!("type={kind},{parameters}")),
         };
         match read {
             Ok(attestation) => attestations.push(attestation),
@@ -305,7 +305,7 @@ fn is_set(project: &Project, name: &str) -> bool {
 
 /// A name that the image of `target` cannot get: the engine would only say so at the end.
 fn name_fault(project: &Project, target: &Target) -> Option<ComposeError> {
-    let named = |output: &Typed| matches!(&*output.kind, "docker" | "image" | "registry" | "oci");
+    let named = |output: &Spec| matches!(&*output.kind, "docker" | "image" | "registry" | "oci");
     if target.call.is_some() || !target.outputs.iter().any(named) {
         return None;
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::build_context::glob::match_name;
 use crate::compose::{ComposeError, parse_bool};
 use crate::nearest::{did_you_mean, nearest};
-use crate::targets::spec::{Secret, SpecError, SshKey, Typed};
+use crate::targets::spec::{Secret, Spec, SpecError, SshKey};
 use crate::targets::target::{Target, TargetSet};
 
 /// Finds the value of a variable, if it is set.
@@ -102,7 +102,7 @@ impl Override<'_> {
             }
             "load" => {
                 if self.flag()? {
-                    target.outputs = vec![Typed::plain("docker")];
+                    target.outputs = vec![Spec::plain("docker")];
                 }
             }
             "args" => self.entry(&mut target.args)?,
@@ -114,16 +114,16 @@ impl Override<'_> {
             "extra-hosts" => self.entry(&mut target.extra_hosts)?,
             "tags" => self.texts(&mut target.tags),
             "platform" => self.texts(&mut target.platforms),
-            "cache-from" => self.list(&mut target.cache_from, Typed::cache)?,
-            "cache-to" => self.list(&mut target.cache_to, Typed::cache)?,
+            "cache-from" => self.list(&mut target.cache_from, Spec::cache)?,
+            "cache-to" => self.list(&mut target.cache_to, Spec::cache)?,
             "secrets" => self.list(&mut target.secrets, |text| Secret::read(text, is_set))?,
             "ssh" => self.list(&mut target.ssh, |text| Ok(SshKey::read(text)))?,
-            "output" => self.list(&mut target.outputs, Typed::output)?,
+            "output" => self.list(&mut target.outputs, Spec::output)?,
             "no-cache-filter" => self.texts(&mut target.no_cache_filter),
             "ulimits" => self.texts(&mut target.ulimits),
             "entitlements" => target.entitlements.push(self.value),
             "attest" => {
-                let own = Typed::attestation(&self.value).map_err(|error| error.reason)?;
+                let own = Spec::attestation(&self.value).map_err(|error| error.reason)?;
                 target.attest.retain(|known| known.kind != own.kind);
                 target.attest.push(own);
             }
@@ -217,24 +217,24 @@ fn unknown_key(key: &str) -> String {
 }
 
 /// `push=true` on image exporters; a docker export turns into a registry one.
-fn pushed(outputs: &[Typed], push: bool) -> Vec<Typed> {
-    let is_plain = |output: &Typed, kind: &str| *output == Typed::plain(kind);
+fn pushed(outputs: &[Spec], push: bool) -> Vec<Spec> {
+    let is_plain = |output: &Spec, kind: &str| *output == Spec::plain(kind);
     if !push {
         let kept = outputs.iter().filter(|output| !is_plain(output, "registry"));
-        let unpushed = |output: &Typed| match output.attrs.get("push") {
+        let unpushed = |output: &Spec| match output.attrs.get("push") {
             Some(push) if push == "true" => output.clone().with("push", "false"),
             _ => output.clone(),
         };
         return kept.map(unpushed).collect();
     }
-    let pushed = |output: &Typed| match &*output.kind {
+    let pushed = |output: &Spec| match &*output.kind {
         "image" => output.clone().with("push", "true"),
-        _ if is_plain(output, "docker") => Typed::plain("registry"),
+        _ if is_plain(output, "docker") => Spec::plain("registry"),
         _ => output.clone(),
     };
-    let mut changed: Vec<Typed> = outputs.iter().map(pushed).collect();
+    let mut changed: Vec<Spec> = outputs.iter().map(pushed).collect();
     if changed.is_empty() {
-        changed.push(Typed::plain("registry"));
+        changed.push(Spec::plain("registry"));
     }
     changed
 }
@@ -249,7 +249,7 @@ mod tests {
             name: name.into(),
             tags: vec![format!("{name}:1")],
             args: BTreeMap::from([("A".into(), "1".into())]),
-            outputs: vec![Typed::plain("docker")],
+            outputs: vec![Spec::plain("docker")],
             ..Target::default()
         };
         let targets = vec![target("api"), target("worker")];
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(set.targets[0].args["SET"], "env");
         assert!(!set.targets[0].args.contains_key("UNSET"));
         assert!(set.targets[0].no_cache);
-        assert_eq!(set.targets[1].outputs, [Typed::plain("registry")]);
+        assert_eq!(set.targets[1].outputs, [Spec::plain("registry")]);
         assert_eq!(run(&["api.labels.a.b=c"]).unwrap().targets[0].labels["a.b"], "c");
     }
 

@@ -19,7 +19,7 @@ pub struct SpecError {
 
 /// An exporter, a cache or an attestation: `type=TYPE,KEY=VALUE,...`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Typed {
+pub struct Spec {
     /// The type.
     pub kind: String,
     /// The other fields.
@@ -27,13 +27,13 @@ pub struct Typed {
     text: String,
 }
 
-impl fmt::Display for Typed {
+impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl Typed {
+impl Spec {
     /// `type=KIND` and nothing else.
     pub fn plain(kind: &str) -> Self {
         Self { kind: kind.to_owned(), attrs: BTreeMap::new(), text: format!("type={kind}") }
@@ -229,13 +229,13 @@ mod tests {
 
     #[test]
     fn outputs() {
-        let spec = Typed::output(r#"type=local,"dest=a,b""#).unwrap();
+        let spec = Spec::output(r#"type=local,"dest=a,b""#).unwrap();
         assert_eq!((spec.kind.as_str(), spec.attrs["dest"].as_str()), ("local", "a,b"));
-        assert_eq!(Typed::output("-").unwrap().kind, "tar");
-        assert_eq!(Typed::output("out").unwrap().attrs["dest"], "out");
-        assert_eq!(Typed::output("a=b").unwrap().attrs["dest"], "a=b");
-        assert!(Typed::output("dest=x,a=b").unwrap_err().to_string().contains("no type"));
-        assert!(Typed::output("x,y").unwrap_err().to_string().contains("must be KEY=VALUE"));
+        assert_eq!(Spec::output("-").unwrap().kind, "tar");
+        assert_eq!(Spec::output("out").unwrap().attrs["dest"], "out");
+        assert_eq!(Spec::output("a=b").unwrap().attrs["dest"], "a=b");
+        assert!(Spec::output("dest=x,a=b").unwrap_err().to_string().contains("no type"));
+        assert!(Spec::output("x,y").unwrap_err().to_string().contains("must be KEY=VALUE"));
     }
 
     #[test]
@@ -255,21 +255,21 @@ mod tests {
 
     #[test]
     fn caches() {
-        assert_eq!(Typed::cache("user/app:cache").unwrap().attrs["ref"], "user/app:cache");
-        assert_eq!(Typed::cache("type=local,src=/c").unwrap().kind, "local");
+        assert_eq!(Spec::cache("user/app:cache").unwrap().attrs["ref"], "user/app:cache");
+        assert_eq!(Spec::cache("type=local,src=/c").unwrap().kind, "local");
     }
 
     #[test]
     fn what_was_read_is_printed_as_it_was_written() {
         for text in ["-", "out", r#"type=local,"dest=a,b""#, "Type=tar, dest=x"] {
-            assert_eq!(Typed::output(text).unwrap().to_string(), text);
+            assert_eq!(Spec::output(text).unwrap().to_string(), text);
         }
         let secret = Secret::of_variable("a", "B");
         assert_eq!(Secret::read(&secret.to_string(), |_| false).unwrap(), secret);
         let secret = Secret::of_file("a", "/x");
         assert_eq!(Secret::read(&secret.to_string(), |_| false).unwrap(), secret);
         assert_eq!(SshKey::read("default").to_string(), "default=");
-        let image = Typed::plain("image").with("push", "false").with("push", "true");
-        assert_eq!(image, Typed::output("type=image,push=true").unwrap());
+        let image = Spec::plain("image").with("push", "false").with("push", "true");
+        assert_eq!(image, Spec::output("type=image,push=true").unwrap());
     }
 }

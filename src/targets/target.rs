@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use crate::compose::{ComposeError, Place};
-use crate::targets::spec::{Secret, SshKey, Typed};
+use crate::targets::spec::{Secret, Spec, SshKey};
 
 /// The layer cache that `--caches` means for a target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,9 +14,9 @@ pub struct LayerCache {
     /// Where it is, as messages call it.
     pub place: String,
     /// What is read.
-    pub from: Vec<Typed>,
+    pub from: Vec<Spec>,
     /// What is written, or why nothing is.
-    pub to: Result<Typed, String>,
+    pub to: Result<Spec, String>,
     /// What decides whether `mode=max` is worth it, where its user does not.
     pub value: Option<CacheValue>,
 }
@@ -54,9 +54,9 @@ pub struct Target {
     /// References the image gets; the service's image comes last.
     pub tags: Vec<String>,
     /// Cache imports.
-    pub cache_from: Vec<Typed>,
+    pub cache_from: Vec<Spec>,
     /// Cache exports.
-    pub cache_to: Vec<Typed>,
+    pub cache_to: Vec<Spec>,
     /// The layer cache that `--caches` means.
     pub layer_cache: Option<LayerCache>,
     /// Stage of the Dockerfile to stop at.
@@ -86,9 +86,9 @@ pub struct Target {
     /// Extra lines of /etc/hosts: name to comma-separated addresses.
     pub extra_hosts: BTreeMap<String, String>,
     /// Exporters, such as `type=docker`.
-    pub outputs: Vec<Typed>,
+    pub outputs: Vec<Spec>,
     /// Attestations: `type=provenance,mode=max`, `type=sbom`.
-    pub attest: Vec<Typed>,
+    pub attest: Vec<Spec>,
     /// Values of the environment variables that `secrets` of `type=env` name. Never printed.
     pub secret_env: BTreeMap<String, String>,
     /// Where the files say what the target reads.

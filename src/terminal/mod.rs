@@ -377,15 +377,15 @@ pub(crate) mod testing {
 
     /// A stream that remembers what was written.
     #[derive(Clone, Default)]
-    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Capture(Arc<Mutex<Vec<u8>>>);
 
-    impl Captured {
+    impl Capture {
         pub(crate) fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).expect("only text is written")
         }
     }
 
-    impl Write for Captured {
+    impl Write for Capture {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             lock(&self.0).extend_from_slice(bytes);
             Ok(bytes.len())
@@ -397,8 +397,8 @@ pub(crate) mod testing {
     }
 
     /// A terminal of so many columns, without colours: a Ui and its stderr.
-    pub(crate) fn on_terminal(columns: u16) -> (Ui, Captured) {
-        let err = Captured::default();
+    pub(crate) fn on_terminal(columns: u16) -> (Ui, Capture) {
+        let err = Capture::default();
         let stream = |terminal| Stream::new(Box::new(err.clone()), terminal, Colours::Drop);
         let size = Size::Given(Arc::new(Mutex::new((columns, 10))));
         let env = UiEnv { unicode: true, ..UiEnv::default() };
@@ -406,9 +406,9 @@ pub(crate) mod testing {
     }
 
     /// Streams that are not terminals: a Ui, its stdout and its stderr.
-    pub(crate) fn piped(colours: Colours) -> (Ui, Captured, Captured) {
-        let (out, err) = (Captured::default(), Captured::default());
-        let stream = |to: &Captured| Stream::new(Box::new(to.clone()), false, colours);
+    pub(crate) fn piped(colours: Colours) -> (Ui, Capture, Capture) {
+        let (out, err) = (Capture::default(), Capture::default());
+        let stream = |to: &Capture| Stream::new(Box::new(to.clone()), false, colours);
         let size = Size::Given(Arc::new(Mutex::new((80, 24))));
         let env = UiEnv { unicode: true, ..UiEnv::default() };
         (Ui::new(stream(&out), stream(&err), size, &env), out, err)

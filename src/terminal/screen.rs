@@ -213,14 +213,14 @@ mod tests {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
     use super::*;
-    use crate::terminal::testing::Captured;
+    use crate::terminal::testing::Capture;
     use crate::terminal::{Colours, Size, Stream, UiEnv};
 
     /// A block on a screen, what is written, and the flag of its resumption.
-    fn block() -> (ProgressBar, Captured, Arc<AtomicBool>) {
-        let written = Captured::default();
+    fn block() -> (ProgressBar, Capture, Arc<AtomicBool>) {
+        let written = Capture::default();
         let err = Stream::new(Box::new(written.clone()), true, Colours::Drop);
-        let out = Stream::new(Box::new(Captured::default()), false, Colours::Drop);
+        let out = Stream::new(Box::new(Capture::default()), false, Colours::Drop);
         let size = Size::Given(Arc::new(Mutex::new((20, 10))));
         let ui = Ui::new(out, err, size, &UiEnv::default());
         let resumption = Resumption::default();

@@ -12,6 +12,6 @@ mod question;
 mod tests;
 mod trace;
 
-pub use proof::{Bases, Proof, Proofs, Proven};
+pub use proof::{Bases, Proof, Proofs, TargetProof};
 pub use question::Question;
 pub use trace::{bases, unnamed_bases};

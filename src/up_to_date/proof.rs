@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::question::{Asked, Question};
+use super::question::{Question, TargetQuestion};
 use crate::build_context::seal::SealedWalk;
 use crate::files::memory;
 
@@ -35,7 +35,7 @@ pub struct Proof {
     /// When it was solved.
     pub solved: Timestamp,
     /// By name of the target.
-    pub targets: BTreeMap<String, Proven>,
+    pub targets: BTreeMap<String, TargetProof>,
     /// Base images, by reference in full.
     pub bases: Bases,
     /// Directories it read.
@@ -44,7 +44,7 @@ pub struct Proof {
 
 /// One target of a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proven {
+pub struct TargetProof {
     /// Digest of what was asked for.
     pub request: String,
     /// Its image.
@@ -56,7 +56,7 @@ pub struct Proven {
 impl Proof {
     /// Whether it answers `question`, as far as that can be told without looking at files and images.
     pub fn answers(&self, question: &Question, engine: &str, now: Timestamp) -> bool {
-        let is_proven = |(name, asked): (&String, &Asked)| {
+        let is_proven = |(name, asked): (&String, &TargetQuestion)| {
             self.targets.get(name).is_some_and(|target| target.request == asked.request)
         };
         self.engine == engine
@@ -71,13 +71,13 @@ impl Proof {
     }
 
     /// The targets of `question`, in the order of their names.
-    fn of<'a>(&'a self, question: &'a Question) -> impl Iterator<Item = &'a Proven> {
+    fn targets_in<'a>(&'a self, question: &'a Question) -> impl Iterator<Item = &'a TargetProof> {
         question.targets.keys().filter_map(|name| self.targets.get(name))
     }
 
     /// Every image that has to be there, by reference: what the targets of `question` are called, and bases.
     pub fn images<'a>(&'a self, question: &'a Question) -> BTreeMap<&'a str, &'a str> {
-        let named = self.of(question).flat_map(|target| {
+        let named = self.targets_in(question).flat_map(|target| {
             target.references.iter().map(|name| (name.as_str(), target.image.as_str()))
         });
         let bases = self.bases.iter().map(|(name, id)| (name.as_str(), id.as_str()));
@@ -98,7 +98,7 @@ pub struct Proofs {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct ProofFile {
     proofs: Vec<Proof>,
 }
 
@@ -107,7 +107,7 @@ impl Proofs {
     pub fn read(folder: &Path, project: &str, directory: &str) -> Self {
         let place = hex::encode(&Sha256::digest(directory)[..8]);
         let path = folder.join(format!("{project}-{place}.json"));
-        let kept: Option<Kept> = memory::recall(&path, SCHEMA, LIMIT);
+        let kept: Option<ProofFile> = memory::recall(&path, SCHEMA, LIMIT);
         Self { path, proofs: kept.map(|kept| kept.proofs).unwrap_or_default() }
     }
 
@@ -138,6 +138,6 @@ impl Proofs {
             .retain(|other| other.engine != proof.engine || !other.requests().eq(proof.requests()));
         self.proofs.insert(0, proof);
         self.proofs.truncate(KEPT);
-        memory::keep(&self.path, SCHEMA, &Kept { proofs: self.proofs })
+        memory::keep(&self.path, SCHEMA, &ProofFile { proofs: self.proofs })
     }
 }

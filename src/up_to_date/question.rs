@@ -18,14 +18,14 @@ use crate::targets::target::Target;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// By name.
-    pub(super) targets: BTreeMap<String, Asked>,
+    pub(super) targets: BTreeMap<String, TargetQuestion>,
     /// Base images that the Dockerfiles name, in full.
     bases: BTreeSet<String>,
 }
 
 /// One target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct TargetQuestion {
     /// Digest of all that is asked of the engine.
     pub(super) request: String,
     /// Text of the Dockerfile.
@@ -53,7 +53,7 @@ impl Question {
             let names_platform = request.options.frontend_attrs.contains_key("platform")
                 || dockerfile.contains("--platform");
             let request = digest(request, scratch);
-            let asked = Asked { request, dockerfile, names_platform };
+            let asked = TargetQuestion { request, dockerfile, names_platform };
             question.targets.insert(target.name.clone(), asked);
         }
         Some(question)

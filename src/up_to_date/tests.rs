@@ -9,7 +9,7 @@ use crate::progress::{Event, RunTrace, SolveStatus, Vertex};
 use crate::solve::plan::BuildPlan;
 use crate::solve::request::{RequestContext, SolveRequest, solve_request};
 use crate::solve::stores::TargetStores;
-use crate::targets::spec::Typed;
+use crate::targets::spec::Spec;
 use crate::targets::target::Target;
 
 const DOCKERFILE: &str =
@@ -85,7 +85,7 @@ type Change = Box<dyn Fn(&mut Target)>;
 
 #[test]
 fn who_asks_for_work_asks_no_question() {
-    let typed = |text: &str| Typed::output(text).unwrap();
+    let typed = |text: &str| Spec::output(text).unwrap();
     let changes: [(&str, Change); 10] = [
         ("no cache", Box::new(|it| it.no_cache = true)),
         ("a part without cache", Box::new(|it| it.no_cache_filter = vec!["one".into()])),
@@ -111,7 +111,7 @@ fn who_asks_for_work_asks_no_question() {
         assert!(question(target).is_none(), "{what}");
     }
     let mut attested = api();
-    attested.attest = vec![Typed::attestation("type=provenance,mode=max").unwrap()];
+    attested.attest = vec![Spec::attestation("type=provenance,mode=max").unwrap()];
     assert!(question(attested).is_none());
 }
 

@@ -10,6 +10,7 @@ use crate::image_reference::familiar;
 use crate::inventory::{ImageDetails, Inventory};
 use crate::measure::Sizes;
 use crate::ownership::Answer;
+use crate::ownership::records::Stack;
 use crate::sight::Disk;
 
 /// Everything that is known.
@@ -25,8 +26,8 @@ pub struct Facts<'a> {
     pub whose: &'a Answer,
     /// Layers and history of the images that [`super::wanted`] names, as far as they came in time.
     pub details: &'a [ImageDetails],
-    /// The same of all images of the engine, where they were asked for.
-    pub all_details: Option<&'a [ImageDetails]>,
+    /// The layers of all images of the engine, where they were asked for.
+    pub stacks: Option<&'a [Stack]>,
     /// The engine's disk, where it can be seen.
     pub disk: Option<Disk>,
     /// What frees space of the project; `None` where it was not asked.

@@ -11,14 +11,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::facts::{Facts, PastImage, ServiceFacts};
 use super::model::RemedyStats;
 use super::mounts::DeclaredMounts;
-use super::{Chains, OwnMounts, Worths, chains, gc, past};
+use super::{OwnMounts, Worths, gc, past, stacks};
 use crate::buildkit::{Control, GcPolicy};
-use crate::clean;
+use crate::clean::{self, space::Space};
 use crate::counted::{agreed, counted};
 use crate::engine::{Connector, Engine, EngineError, TOO_SLOW, in_time};
 use crate::inventory::{Gap, Image, ImageDetails, Inventory, Lost, Part};
 use crate::measure::{self, Sizes, Wish};
-use crate::ownership::records::Verdict;
+use crate::ownership::records::{self, Stack, Verdict};
 use crate::ownership::{self, Answer, Depth, Evidence, Memory, Project, Question, Recall};
 use crate::sight::Disk;
 
@@ -27,7 +27,7 @@ const LAYERS_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// What is looked at, and how closely.
 #[derive(Clone, Copy)]
-pub struct Gathering<'a> {
+pub struct Inquiry<'a> {
     /// The engine.
     pub connector: &'a Connector,
     /// The project.
@@ -48,7 +48,7 @@ pub struct Gathering<'a> {
 }
 
 /// What came from the engine and the ledger in time.
-pub struct Gathered {
+pub struct Findings {
     /// What the engine holds.
     pub inventory: Inventory,
     /// The engine's disk, where it can be seen.
@@ -59,18 +59,18 @@ pub struct Gathered {
     past: Vec<PastImage>,
     answer: Answer,
     own_records: Option<BTreeSet<String>>,
-    every_layer: Option<Vec<ImageDetails>>,
+    every_layer: Option<Vec<Stack>>,
     remedies: Option<Vec<RemedyStats>>,
     sizes: Sizes,
     gc: Option<gc::Rules>,
     worths: Worths,
 }
 
-impl Gathered {
+impl Findings {
     /// The same as facts to calculate with. `with_records` lists every cache record.
     pub fn facts<'a>(
         &'a self,
-        gathering: &Gathering<'a>,
+        gathering: &Inquiry<'a>,
         with_records: bool,
         now: Timestamp,
     ) -> Facts<'a> {
@@ -80,7 +80,7 @@ impl Gathered {
             inventory: &self.inventory,
             whose: &self.answer,
             details: &self.details,
-            all_details: self.all_details(),
+            stacks: self.all_layers(),
             disk: self.disk,
             remedies: self.remedies.as_deref(),
             past: &self.past,
@@ -97,14 +97,14 @@ impl Gathered {
     /// What `clean` would free, without options and with those that narrow it, as its `--dry-run` says; `None` where it
     /// would refuse to plan anything, or where the layers of all images were not asked for.
     pub fn clean_choices(&self) -> Option<Vec<RemedyStats>> {
-        let details = self.every_layer.as_deref()?;
+        let space = Space::new(&self.inventory, self.every_layer.as_deref()?);
         planned(&self.inventory, || {
-            clean::choices(|request| clean::plan(&self.inventory, details, &self.answer, request))
+            clean::choices(|request| clean::frees(&self.inventory, &space, &self.answer, request))
         })
     }
 
     /// The layers of all images, where they tell whose the cache records are.
-    fn all_details(&self) -> Option<&[ImageDetails]> {
+    fn all_layers(&self) -> Option<&[Stack]> {
         self.every_layer.as_deref().filter(|_| !self.inventory.cache.is_empty())
     }
 }
@@ -117,7 +117,7 @@ struct First {
     policies: Option<Vec<GcPolicy>>,
 }
 
-impl Gathering<'_> {
+impl Inquiry<'_> {
     /// Asks. `unknown` says what deserves a note of an engine with this inventory.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Gathering<'_> {
     pub async fn gather(
         &self,
         unknown: impl Fn(&Inventory) -> Option<String>,
-    ) -> Result<Gathered, EngineError> {
+    ) -> Result<Findings, EngineError> {
         let end = Instant::now() + self.limit.max(LAYERS_AT_LEAST);
         let engine = &Engine::new(self.connector);
         let mut notes = Vec::new();
@@ -144,12 +144,14 @@ impl Gathering<'_> {
         let end = end.max(Instant::now() + LAYERS_AT_LEAST);
         notes.extend(unknown(&inventory));
         let evidence = self.evidence(engine, &inventory, memory, end, &mut notes).await?;
-        let every_layer = self.all_layers(engine, &inventory, (&details, others), &mut notes).await;
+        let every_layer =
+            self.every_layer(engine, &inventory, (&details, others), &mut notes).await;
         let all = every_layer.as_deref().filter(|_| !inventory.cache.is_empty());
         let answer = ownership::judge(&Question {
             project: self.project,
             inventory: &inventory,
-            details: every_layer.as_deref().unwrap_or_default(),
+            stacks: every_layer.as_deref().unwrap_or_default(),
+            histories: &details,
             evidence: &evidence,
             include: &BTreeSet::new(),
         });
@@ -168,7 +170,7 @@ impl Gathering<'_> {
         let worths = own.worths(&taken.unwrap_or_default().into_keys().collect()).await;
         let past = past.await.unwrap_or_default();
         notes.extend(past.note);
-        Ok(Gathered {
+        Ok(Findings {
             inventory,
             disk,
             notes,
@@ -185,7 +187,7 @@ impl Gathering<'_> {
     }
 
     /// What every cache mount of the project is worth.
-    pub async fn worths(&self, gathered: &Gathered) -> Worths {
+    pub async fn worths(&self, gathered: &Findings) -> Worths {
         let all = gathered.inventory.cache.iter().map(|record| record.id.clone()).collect();
         self.own_mounts(&gathered.inventory).worths(&all).await
     }
@@ -209,12 +211,7 @@ impl Gathering<'_> {
         notes: &mut Vec<String>,
     ) -> Result<First, EngineError> {
         let layers = async |images: &[Image]| self.layers(engine, images, end).await;
-        let observed = async {
-            match self.depth {
-                Depth::Cache => engine.inventory_with(self.limit, layers).await,
-                Depth::Things => engine.glance(self.limit, layers).await,
-            }
-        };
+        let observed = engine.inventory_with(self.limit, layers);
         let mut unread = Vec::new();
         let remembered = async {
             let control = in_time(Some(end), Control::connect(self.connector)).await;
@@ -239,21 +236,11 @@ impl Gathering<'_> {
         let own = super::wanted(&self.project.name, self.services, images);
         let is_other = |image: &&Image| !own.is_empty() && !own.contains(&image.id);
         let others: Vec<&Image> = images.iter().filter(is_other).collect();
-        let of_others = async {
-            match self.depth {
-                Depth::Cache => {
-                    let ids: Vec<String> = others.iter().map(|image| image.id.clone()).collect();
-                    Others::Details(in_time(Some(end), engine.image_details(&ids)).await)
-                }
-                Depth::Things => {
-                    let ledger = self.ledger.map(PathBuf::as_path);
-                    let file = chains::file(ledger, &self.connector.address());
-                    let asked = chains::of_images(engine, file.as_deref(), &others);
-                    Others::Chains(in_time(Some(end), asked).await)
-                }
-            }
-        };
-        let (own, others) = tokio::join!(in_time(Some(end), engine.image_details(&own)), of_others);
+        let file = stacks::file(self.ledger.map(PathBuf::as_path), &self.connector.address());
+        let (own, others) = tokio::join!(
+            in_time(Some(end), engine.image_details(&own)),
+            in_time(Some(end), stacks::of_images(engine, file.as_deref(), &others))
+        );
         Layers { own, others }
     }
 
@@ -284,35 +271,36 @@ impl Gathering<'_> {
     }
 
     /// Layers of all images: they tell which cache records somebody else has.
-    async fn all_layers(
+    async fn every_layer(
         &self,
         engine: &Engine,
         inventory: &Inventory,
-        (own, others): (&[ImageDetails], Option<Result<Vec<ImageDetails>, String>>),
+        (own, others): (&[ImageDetails], Option<Vec<Stack>>),
         notes: &mut Vec<String>,
-    ) -> Option<Vec<ImageDetails>> {
-        let Some(others) = others else {
+    ) -> Option<Vec<Stack>> {
+        if self.depth == Depth::Things {
             let more = "-v also tells which part of the build cache is this project's, and what clean would free";
             notes.push(more.to_owned());
             return None;
-        };
+        }
         if own.is_empty() {
             return None;
         }
-        let all = async {
-            let mut all: Vec<ImageDetails> = own.iter().cloned().chain(others?).collect();
-            // An image can have come, or gone, since the list was made.
-            all.retain(|image| inventory.image(&image.id).is_some());
-            let ids = inventory.images.iter().map(|image| image.id.clone());
-            let new: Vec<String> = ids.filter(|id| !all.iter().any(|it| it.id == *id)).collect();
-            all.extend(
-                in_time(Some(Instant::now() + LAYERS_AT_LEAST), engine.image_details(&new)).await?,
-            );
-            Ok::<_, String>(all)
-        };
-        all.await
-            .map_err(|why| notes.push(format!("layers of other projects' images unknown: {why}")))
-            .ok()
+        let mut all = others?;
+        all.extend(records::stacks(own));
+        // An image can have come, or gone, since the list was made.
+        all.retain(|stack| inventory.image(&stack.image).is_some());
+        let ids = inventory.images.iter().map(|image| image.id.clone());
+        let new: Vec<String> = ids.filter(|id| !all.iter().any(|it| it.image == *id)).collect();
+        let end = Instant::now() + LAYERS_AT_LEAST;
+        match in_time(Some(end), engine.image_details(&new)).await {
+            Ok(new) => all.extend(records::stacks(&new)),
+            Err(why) => {
+                notes.push(format!("layers of other projects' images unknown: {why}"));
+                return None;
+            }
+        }
+        Some(all)
     }
 }
 
@@ -320,42 +308,27 @@ impl Gathering<'_> {
 struct Layers {
     /// Of the project's images.
     own: Result<Vec<ImageDetails>, String>,
-    others: Others,
-}
-
-/// What is asked of images of others.
-enum Others {
-    /// Everything: whose a cache record is depends on them.
-    Details(Result<Vec<ImageDetails>, String>),
-    /// Only their chains of layers: the engine has not said what images share.
-    Chains(Result<Chains, String>),
+    /// Of the others.
+    others: Result<Vec<Stack>, String>,
 }
 
 impl Layers {
     /// Adds what images share to the inventory. Returns the layers of the project's images, and of the others where they
-    /// were asked for.
+    /// are known.
     fn put_into(
         self,
         inventory: &mut Inventory,
         notes: &mut Vec<String>,
-    ) -> (Vec<ImageDetails>, Option<Result<Vec<ImageDetails>, String>>) {
+    ) -> (Vec<ImageDetails>, Option<Vec<Stack>>) {
         let own = self.own.unwrap_or_else(|why| {
             notes.push(format!("layers of images unknown: {why}"));
             Vec::new()
         });
-        let (chains, others) = match self.others {
-            Others::Chains(chains) => (chains, None),
-            Others::Details(details) => {
-                let layers = details.iter().flatten().flat_map(|image| &image.layers);
-                let chains = layers.map(|layer| layer.chain_id.as_str()).collect();
-                (Ok(chains), Some(details))
-            }
-        };
-        match chains {
-            Ok(chains) => super::add_shared(inventory, &own, &chains),
+        match &self.others {
+            Ok(others) => super::add_shared(inventory, &own, others),
             Err(why) => notes.push(format!("what images share is unknown: {why}")),
         }
-        (own, others)
+        (own, self.others.ok())
     }
 }
 
@@ -384,13 +357,10 @@ fn not_counted(things: usize) -> Option<String> {
 }
 
 /// What frees space, as `clean` would plan it; `None` where it would refuse to plan anything.
-fn remedies(
-    inventory: &Inventory,
-    details: &[ImageDetails],
-    answer: &Answer,
-) -> Option<Vec<RemedyStats>> {
+fn remedies(inventory: &Inventory, stacks: &[Stack], answer: &Answer) -> Option<Vec<RemedyStats>> {
     planned(inventory, || {
-        clean::remedies(|request| clean::plan(inventory, details, answer, request))
+        let space = Space::new(inventory, stacks);
+        clean::remedies(|request| clean::frees(inventory, &space, answer, request))
     })
 }
 

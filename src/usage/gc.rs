@@ -127,6 +127,11 @@ fn play<'a, 'r>(
         let left: Vec<&CacheRecord> =
             records.iter().filter(|it| !gone.contains_key(it.id.as_str())).collect();
         let mut total: u64 = left.iter().filter(|it| !it.shared).map(|it| it.size_bytes).sum();
+        // How much is to stay is settled before the first record goes.
+        let keep = rule.keep_bytes(total, rules.disk_free_bytes);
+        if !is_exceeded(total, keep) {
+            continue;
+        }
         let parents: BTreeSet<&str> =
             left.iter().flat_map(|it| &it.parents).map(String::as_str).collect();
         let mut candidates: Vec<&CacheRecord> = left
@@ -136,8 +141,6 @@ fn play<'a, 'r>(
             .filter(|record| !parents.contains(record.id.as_str()))
             .collect();
         sort_as_deleted(&mut candidates);
-        // How much is to stay is settled before the first record goes.
-        let keep = rule.keep_bytes(total, rules.disk_free_bytes);
         for record in candidates {
             if !is_exceeded(total, keep) {
                 break;

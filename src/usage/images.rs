@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chains::Chains;
 use super::facts::{CurrentImage, DockerfileFacts, Facts, ServiceFacts};
 use super::label;
 use super::model::{DanglingStats, ImageStats, LayerStats};
@@ -11,9 +10,10 @@ use crate::dockerfile;
 use crate::image_reference::familiar;
 use crate::inventory::{Image, ImageDetails, Inventory, Store};
 use crate::labels;
+use crate::ownership::records::{Chain, Stack};
 
 /// An image of a service, or the lack of one.
-struct Found<'a> {
+struct ServiceImage<'a> {
     service: String,
     reference: String,
     image: Option<&'a Image>,
@@ -21,7 +21,7 @@ struct Found<'a> {
     dockerfile: Option<&'a DockerfileFacts>,
 }
 
-impl Found<'_> {
+impl ServiceImage<'_> {
     /// `None` where there is no image, or another service's has the name.
     fn current(&self) -> Option<CurrentImage> {
         let made_for = label(&self.image?.labels, labels::SERVICE);
@@ -39,23 +39,24 @@ impl Found<'_> {
 
 /// Ids of the images whose layers the report may need: before it is known whose they are, by their labels.
 pub fn wanted(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec<String> {
-    let found = found(services, images, |image, _| has_label(project, image));
+    let found = service_images(services, images, |image, _| has_label(project, image));
     let named = found.iter().filter_map(|it| it.image);
-    let own = |image: &&Image| image.is_dangling() && has_label(project, image);
-    let unnamed = images.iter().filter(own);
-    let ids: BTreeSet<String> = named.chain(unnamed).map(|image| image.id.clone()).collect();
+    let labelled = images.iter().filter(|image| has_label(project, image));
+    let ids: BTreeSet<String> = named.chain(labelled).map(|image| image.id.clone()).collect();
     ids.into_iter().collect()
 }
 
 /// Images that services have; once for each image.
 pub fn current(project: &str, services: &[ServiceFacts], images: &[Image]) -> Vec<CurrentImage> {
-    let found = found(services, images, |image, _| has_label(project, image));
-    found.iter().filter_map(Found::current).collect()
+    let found = service_images(services, images, |image, _| has_label(project, image));
+    found.iter().filter_map(ServiceImage::current).collect()
 }
 
 /// Fills in what the project's images share, where the engine was not asked: the layers that stand in
 /// the chains of another image, of the project or of `others`.
-pub fn add_shared(inventory: &mut Inventory, details: &[ImageDetails], others: &Chains) {
+pub fn add_shared(inventory: &mut Inventory, details: &[ImageDetails], others: &[Stack]) {
+    let others: BTreeSet<Chain> =
+        others.iter().flat_map(|stack| &stack.layers).map(|layer| layer.chain).collect();
     for image in inventory.images.iter_mut().filter(|image| image.shared_bytes.is_none()) {
         let Some(own) = details.iter().find(|details| details.id == image.id) else { continue };
         let siblings: BTreeSet<&str> = details
@@ -63,7 +64,8 @@ pub fn add_shared(inventory: &mut Inventory, details: &[ImageDetails], others: &
             .filter(|details| details.id != image.id)
             .flat_map(|details| details.layers.iter().map(|layer| layer.chain_id.as_str()))
             .collect();
-        let is_shared = |chain: &str| others.contains(chain) || siblings.contains(chain);
+        let is_shared =
+            |chain: &str| siblings.contains(chain) || others.contains(&Chain::new(chain));
         let shared = own.layers.iter().filter(|layer| is_shared(&layer.chain_id));
         image.shared_bytes = shared.map(|layer| layer.size_bytes).sum();
     }
@@ -74,11 +76,11 @@ fn has_label(project: &str, image: &Image) -> bool {
 }
 
 /// What the project builds, then what else is its own under a name: other tags, services that are gone.
-fn found<'a>(
+fn service_images<'a>(
     services: &'a [ServiceFacts],
     images: &'a [Image],
     is_own: impl Fn(&Image, &str) -> bool,
-) -> Vec<Found<'a>> {
+) -> Vec<ServiceImage<'a>> {
     let mut rows = Vec::new();
     let mut taken = BTreeSet::new();
     for service in services {
@@ -86,7 +88,7 @@ fn found<'a>(
         let image = images.iter().find(|image| image.references.contains(&reference));
         taken.insert(reference);
         taken.extend(service.tags.iter().map(|tag| familiar(tag)));
-        rows.push(Found {
+        rows.push(ServiceImage {
             service: service.name.clone(),
             reference: service.reference.clone(),
             image,
@@ -94,14 +96,14 @@ fn found<'a>(
             dockerfile: service.dockerfile.as_ref(),
         });
     }
-    let mut others: Vec<Found> = images
+    let mut others: Vec<ServiceImage> = images
         .iter()
         .flat_map(|image| {
             // A name for each image is enough: more names take no space.
             let names = image.references.iter().chain(&image.digests);
             let of_a_service = image.references.iter().any(|name| taken.contains(name));
             let name = names.filter(|name| !of_a_service && is_own(image, name)).take(1);
-            name.map(|name| Found {
+            name.map(|name| ServiceImage {
                 service: label(&image.labels, labels::SERVICE).unwrap_or_default(),
                 reference: name.clone(),
                 image: Some(image),
@@ -119,7 +121,7 @@ fn found<'a>(
 /// A row per service and per other image of the project.
 pub(super) fn images(facts: &Facts) -> Vec<ImageStats> {
     let is_own = |image: &Image, name: &str| facts.whose.has_image(&image.id, Some(name));
-    let rows = found(facts.services, &facts.inventory.images, is_own);
+    let rows = service_images(facts.services, &facts.inventory.images, is_own);
     let mut images: Vec<ImageStats> = rows.iter().map(|row| image(facts, row)).collect();
     let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for image in &images {
@@ -136,7 +138,7 @@ pub(super) fn images(facts: &Facts) -> Vec<ImageStats> {
     images
 }
 
-fn image(facts: &Facts, found: &Found) -> ImageStats {
+fn image(facts: &Facts, found: &ServiceImage) -> ImageStats {
     let id = found.image.map(|image| image.id.clone());
     let details = facts.details.iter().find(|details| Some(&details.id) == id.as_ref());
     let previous = found.current().and_then(|now| facts.past.iter().find(|past| now.follows(past)));
@@ -199,7 +201,8 @@ pub(super) fn total(facts: &Facts, images: &[ImageStats], notes: &mut Vec<String
     for image in distinct.values() {
         unknown |= image.layers.iter().any(|layer| layer.size_bytes.is_none());
         unknown |= image.layers.is_empty() && distinct.len() > 1;
-        let layers = image.layers.iter().map(|layer| (layer.chain_id.as_str(), layer.size_bytes));
+        let layers =
+            image.layers.iter().map(|layer| (Chain::new(&layer.chain_id), layer.size_bytes));
         sum.add(image.size_bytes?, image.content_bytes, layers);
     }
     if unknown {

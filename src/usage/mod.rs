@@ -1,14 +1,13 @@
 //! What a project takes on disk: images, containers, volumes and build cache, measured by the engine
 //! and put in relation to the project.
 //!
-//! [`Gathering`] asks the engine and the ledger. [`aggregate`] is pure: the engine's
+//! [`Inquiry`] asks the engine and the ledger. [`aggregate`] is pure: the engine's
 //! [`Inventory`](crate::inventory::Inventory), the project and past builds come in as values, a [`StatsReport`] comes
 //! out. How it is shown is not known here.
 //! `docs/design/stats.md` says what each figure means and where engines are wrong.
 
 pub mod budget;
 mod cache;
-mod chains;
 mod facts;
 mod gather;
 pub mod gc;
@@ -19,12 +18,12 @@ mod mounts;
 mod past;
 mod projects;
 mod services;
+mod stacks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod worth;
-pub use chains::Chains;
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
-pub use gather::{Gathered, Gathering};
+pub use gather::{Findings, Inquiry};
 pub use growth::{SizeHistory, SizeLine, size_history};
 pub use images::{add_shared, current, wanted};
 pub use model::{
@@ -33,7 +32,7 @@ pub use model::{
     SCHEMA, StatsReport, Verdict, VolumeStats, Worths,
 };
 pub use mounts::DeclaredMounts;
-pub use projects::together;
+pub use projects::{by_image, together};
 pub use services::services;
 pub use worth::{Loss, OwnMounts};
 

@@ -6,7 +6,7 @@ use crate::inventory::{CacheKind, CacheRecord, MountDescription};
 
 /// What a description tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct MountNames {
     /// `id=` as in the Dockerfile; 20.10 does not tell it.
     pub(super) id: Option<String>,
     /// The same with the namespace before it.
@@ -25,10 +25,12 @@ pub(super) struct Services {
 }
 
 /// Reads the description of a record; nothing of one that is not a cache mount.
-pub(super) fn parse(description: &str) -> Named {
-    let Some(described) = MountDescription::parse(description) else { return Named::default() };
+pub(super) fn parse(description: &str) -> MountNames {
+    let Some(described) = MountDescription::parse(description) else {
+        return MountNames::default();
+    };
     let id = described.id.clone();
-    Named {
+    MountNames {
         full_id: id.clone(),
         id: id.map(|id| id.strip_prefix('/').map(str::to_owned).unwrap_or(id)),
         target: Some(described.target().to_owned()).filter(|target| !target.is_empty()),
@@ -44,10 +46,10 @@ pub(super) fn name(declared: &DeclaredMounts, record: &CacheRecord) -> String {
 }
 
 /// The cache mounts that the Dockerfiles of services declare, read once for all records.
-pub struct DeclaredMounts<'a>(Vec<(&'a ServiceFacts, Vec<Declared>)>);
+pub struct DeclaredMounts<'a>(Vec<(&'a ServiceFacts, Vec<Declaration>)>);
 
 /// An instruction that declares cache mounts.
-struct Declared {
+struct Declaration {
     instruction: String,
     specs: Vec<CacheMountSpec>,
 }
@@ -60,7 +62,7 @@ impl<'a> DeclaredMounts<'a> {
             let instructions = text.map(dockerfile::instructions).unwrap_or_default().into_iter();
             let declared = instructions.map(|instruction| {
                 let specs = dockerfile::cache_mounts(&instruction);
-                Declared { instruction, specs }
+                Declaration { instruction, specs }
             });
             declared.filter(|declared| !declared.specs.is_empty()).collect()
         };
@@ -69,7 +71,7 @@ impl<'a> DeclaredMounts<'a> {
 
     /// The services that name the mount: by its id, or where the engine does not tell that, by target and
     /// command.
-    pub(super) fn services(&self, named: &Named) -> Services {
+    pub(super) fn services(&self, named: &MountNames) -> Services {
         let mut found = Services::default();
         for (service, declared) in &self.0 {
             if let Some(spec) = specs(service, declared, named).next() {
@@ -103,8 +105,8 @@ impl<'a> DeclaredMounts<'a> {
 /// The mounts of a service that a description can mean.
 fn specs<'m>(
     service: &'m ServiceFacts,
-    declared: &'m [Declared],
-    named: &'m Named,
+    declared: &'m [Declaration],
+    named: &'m MountNames,
 ) -> impl Iterator<Item = &'m CacheMountSpec> {
     declared.iter().flat_map(move |declared| {
         declared.specs.iter().filter(move |spec| match &named.full_id {
@@ -149,8 +151,8 @@ mod tests {
     use super::*;
     use crate::usage::DockerfileFacts;
 
-    fn named(id: Option<&str>, target: &str, command: &str) -> Named {
-        Named {
+    fn named(id: Option<&str>, target: &str, command: &str) -> MountNames {
+        MountNames {
             id: id.map(str::to_owned),
             full_id: id.map(|id| format!("/{id}")),
             target: Some(target.to_owned()),
@@ -171,7 +173,7 @@ mod tests {
                 named(Some("a-1"), "/m", r#"/bin/sh -c echo "with id \"x\"""#),
             ),
             ("cached mount /m from exec make all", named(None, "/m", "make all")),
-            ("mount / from exec make", Named::default()),
+            ("mount / from exec make", MountNames::default()),
         ] {
             assert_eq!(parse(text), expected);
         }
@@ -203,7 +205,7 @@ mod tests {
             service("other", "FROM x\nRUN pip install c\n"),
         ];
         let declared = DeclaredMounts::new(&all);
-        let names = |named: &Named| declared.services(named).names;
+        let names = |named: &MountNames| declared.services(named).names;
         assert_eq!(names(&named(Some("/root/.cache/pip"), "/elsewhere", "x")), ["api"]);
         assert_eq!(names(&named(Some("pip-arm64"), "/c", "x")), ["worker"]);
         assert!(names(&named(Some("pip"), "/c", "/bin/sh -c pip install b")).is_empty());

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::Facts;
 use super::label;
 use super::model::ProjectStats;
-use crate::inventory::{Image, ImageDetails, Labels, Lost, Part, Store};
+use crate::inventory::{Image, Labels, Lost, Part, Store};
 use crate::labels;
+use crate::ownership::records::{Chain, Stack, stacks};
 
 /// Bytes of images together, layers that they share counted once.
 #[derive(Debug, Default)]
 pub(super) struct Together {
     bytes: u64,
-    seen: BTreeSet<String>,
+    seen: BTreeSet<Chain>,
     /// Whether a part of it is an estimate.
     pub(super) estimated: bool,
 }
@@ -21,16 +22,16 @@ impl Together {
     /// Adds an image of this size with its layers, each by its chain. The containerd store keeps compressed `content`
     /// besides the layers and tells it for whole images only: that of a shared layer is taken to be as large a part of
     /// it as the layer is of the image.
-    pub(super) fn add<'a>(
+    pub(super) fn add(
         &mut self,
         size: u64,
         content: Option<u64>,
-        layers: impl Iterator<Item = (&'a str, Option<u64>)> + Clone,
+        layers: impl Iterator<Item = (Chain, Option<u64>)> + Clone,
     ) {
         self.bytes += size;
         let unpacked: u64 = layers.clone().filter_map(|(_, size)| size).sum();
         for (chain, size) in layers {
-            if self.seen.insert(chain.to_owned()) {
+            if self.seen.insert(chain) {
                 continue;
             }
             let Some(size) = size else { continue };
@@ -50,9 +51,8 @@ impl Together {
 /// This project's sum; those of the others, too, where the layers of all images are known.
 pub(super) fn projects(facts: &Facts) -> Vec<ProjectStats> {
     let inventory = facts.inventory;
-    let details = facts.all_details.unwrap_or(facts.details);
-    let details: BTreeMap<&str, &ImageDetails> =
-        details.iter().map(|it| (it.id.as_str(), it)).collect();
+    let own_stacks = stacks(facts.details);
+    let stacks = by_image(facts.stacks.unwrap_or(&own_stacks));
     let own = Some(facts.project.to_owned());
     let others =
         |labels: &Labels| label(labels, labels::PROJECT).filter(|name| own.as_ref() != Some(name));
@@ -77,7 +77,7 @@ pub(super) fn projects(facts: &Facts) -> Vec<ProjectStats> {
         *volumes.entry(project).or_default() += volume.size_bytes.unwrap_or(0);
     }
     let mut names: BTreeSet<Option<String>> = [own.clone()].into();
-    if facts.all_details.is_some() {
+    if facts.stacks.is_some() {
         names.extend(images.keys().chain(containers.keys()).chain(volumes.keys()).cloned());
     }
     let known = |part: Part, sums: &BTreeMap<Option<String>, u64>, name: &Option<String>| {
@@ -88,7 +88,7 @@ pub(super) fn projects(facts: &Facts) -> Vec<ProjectStats> {
         .map(|name| {
             let of_project = images.get(&name).map_or(&[][..], Vec::as_slice);
             let images_bytes = match inventory.gap(Part::Images) {
-                None => together(of_project, &details),
+                None => together(of_project, &stacks),
                 Some(_) => None,
             };
             let containers_bytes = known(Part::Containers, &containers, &name);
@@ -112,15 +112,20 @@ pub(super) fn projects(facts: &Facts) -> Vec<ProjectStats> {
 }
 
 /// Bytes of images together, layers that they share counted once; `None` where the size of one is not known.
-pub fn together(images: &[&Image], details: &BTreeMap<&str, &ImageDetails>) -> Option<u64> {
+pub fn together(images: &[&Image], stacks: &BTreeMap<&str, &Stack>) -> Option<u64> {
     let mut sum = Together::default();
     for image in images {
-        let details = details.get(image.id.as_str());
-        let layers = details.map_or(&[][..], |it| it.layers.as_slice());
-        let layers = layers.iter().map(|layer| (layer.chain_id.as_str(), layer.size_bytes));
-        sum.add(image.size_bytes?, details.and_then(|it| it.content_bytes), layers);
+        let stack = stacks.get(image.id.as_str());
+        let layers = stack.map_or(&[][..], |it| it.layers.as_slice());
+        let layers = layers.iter().map(|layer| (layer.chain, layer.size_bytes));
+        sum.add(image.size_bytes?, stack.and_then(|it| it.content_bytes), layers);
     }
     Some(sum.bytes())
+}
+
+/// Stacks by the ids of their images.
+pub fn by_image(stacks: &[Stack]) -> BTreeMap<&str, &Stack> {
+    stacks.iter().map(|stack| (stack.image.as_str(), stack)).collect()
 }
 
 /// The project's records of the build cache that are not counted with its images.

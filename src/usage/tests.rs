@@ -10,6 +10,7 @@ use crate::inventory::{
     Mount, Store,
 };
 use crate::measure::Sizes;
+use crate::ownership::records::{Chain, stacks};
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
 use crate::sight::Disk;
 
@@ -42,7 +43,6 @@ fn inventory(store: Store) -> Inventory {
             record("m1", CacheKind::CacheMount, 900, false),
             record("m2", CacheKind::CacheMount, 1, false),
         ],
-        layers_bytes: Some(2000),
         gaps: Vec::new(),
     }
 }
@@ -127,7 +127,7 @@ fn record(id: &str, kind: CacheKind, size_bytes: u64, shared: bool) -> CacheReco
     }
 }
 
-fn details(id: &str, top: &str, size: u64, content: Option<u64>) -> ImageDetails {
+pub(super) fn details(id: &str, top: &str, size: u64, content: Option<u64>) -> ImageDetails {
     let steps = [("base", 100), ("COPY shared . # buildkit", 10), (top, size)];
     ImageDetails {
         id: id.into(),
@@ -201,6 +201,7 @@ pub(crate) fn plain_report() -> StatsReport {
 pub(crate) fn full_report() -> StatsReport {
     let inventory = inventory(Store::GraphDriver);
     let (services, details) = (services(), both_details());
+    let stacks = stacks(&details);
     let own: BTreeSet<String> = ["r2".to_owned()].into();
     let remedies = [RemedyStats { command: "doc2md-docker clean".into(), frees_bytes: 7 }];
     let past = [past("api", "x", 1)];
@@ -212,7 +213,7 @@ pub(crate) fn full_report() -> StatsReport {
     let worths = [("m1".to_owned(), worth)].into();
     aggregate(&Facts {
         own_records: Some(&own),
-        all_details: Some(&details),
+        stacks: Some(&stacks),
         disk: Some(Disk { size_bytes: 1000, free_bytes: 60, available_bytes: 50 }),
         remedies: Some(&remedies),
         past: &past,
@@ -231,7 +232,8 @@ fn whose(inventory: &Inventory) -> Answer {
     judge(&Question {
         project: &Project { name: "p".into(), built, ..Project::default() },
         inventory,
-        details: &[],
+        stacks: &[],
+        histories: &[],
         evidence: &evidence,
         include: &BTreeSet::new(),
     })
@@ -252,7 +254,7 @@ fn facts<'a>(
         inventory,
         whose,
         details,
-        all_details: None,
+        stacks: None,
         disk: None,
         remedies: None,
         past: &[],
@@ -315,7 +317,7 @@ fn every_project_has_a_sum_that_counts_what_its_images_share_once() {
         (Some("p".to_owned()), [Some(1170), Some(12), Some(14), cache, Some(total)])
     };
     assert_eq!(sums(&facts), [of_p(None)]);
-    let asked = Facts { all_details: Some(&all), own_records: Some(&own), ..facts };
+    let asked = Facts { stacks: Some(&stacks(&all)), own_records: Some(&own), ..facts };
     let other = (Some("other".to_owned()), [Some(500), Some(12), Some(0), None, Some(512)]);
     let q = (Some("q".to_owned()), [Some(0), Some(0), Some(7), None, Some(7)]);
     assert_eq!(sums(&asked), [of_p(Some(900)), other, q]);
@@ -476,9 +478,11 @@ fn what_is_shared_is_found_by_chains_where_the_engine_was_not_asked() {
         image.shared_bytes = None;
     }
     inventory.images[1].shared_bytes = Some(7);
-    let run = "chain of RUN |1 TOKEN=x /bin/sh -c pip install . # buildkit".to_owned();
-    let others = ["elsewhere", &run].into_iter().collect();
-    add_shared(&mut inventory, &details, &others);
+    let run = "chain of RUN |1 TOKEN=x /bin/sh -c pip install . # buildkit";
+    let mut other = stacks(&details).remove(0);
+    other.layers.truncate(2);
+    (other.layers[0].chain, other.layers[1].chain) = (Chain::new("elsewhere"), Chain::new(run));
+    add_shared(&mut inventory, &details, &[other]);
     let shared: Vec<_> = inventory.images.iter().map(|image| image.shared_bytes).collect();
     // The base and what is copied from `shared`; what the engine told stays; no layers, no answer.
     assert_eq!(shared, [Some(110), Some(7), None, None]);

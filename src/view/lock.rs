@@ -1,13 +1,13 @@
 //! What a run of `lock` did, in a line.
 
-use crate::lock::Written;
+use crate::lock::LockResult;
 use crate::terminal::format;
 
 /// How many changed packages are named per file.
 const SHOWN_CHANGES: usize = 8;
 
 /// What was locked of the file that the user knows as `shown`.
-pub fn summary(shown: &str, written: &Written) -> String {
+pub fn summary(shown: &str, written: &LockResult) -> String {
     let what = match written.changes.as_deref() {
         None => "new".to_owned(),
         Some([]) => "no version changed".to_owned(),

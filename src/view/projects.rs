@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::history::{ago, outcome};
 use super::table::{Column, Shape, cell, render};
-use crate::projects::Listed;
+use crate::projects::ProjectRow;
 use crate::terminal::format;
 
 /// Schema of the document.
@@ -22,12 +22,12 @@ const COLUMNS: [Column; 7] = [
 ];
 
 /// A line for each project.
-pub fn table(projects: &[Listed], now: Timestamp, width: usize) -> String {
+pub fn table(projects: &[ProjectRow], now: Timestamp, width: usize) -> String {
     let rows: Vec<Vec<String>> = projects.iter().map(|project| row(project, now)).collect();
     render(&COLUMNS, &rows, width)
 }
 
-fn row(project: &Listed, now: Timestamp) -> Vec<String> {
+fn row(project: &ProjectRow, now: Timestamp) -> Vec<String> {
     let bytes = |count: Option<usize>, bytes: Option<u64>| match (count, bytes) {
         (Some(0), _) => "-".to_owned(),
         (_, Some(bytes)) => format::bytes(bytes),
@@ -62,13 +62,13 @@ fn row(project: &Listed, now: Timestamp) -> Vec<String> {
 }
 
 /// One JSON document.
-pub fn document(projects: &[Listed]) -> String {
+pub fn document(projects: &[ProjectRow]) -> String {
     let projects: Vec<Value> = projects.iter().map(project).collect();
     let document = json!({"schema": SCHEMA, "projects": projects});
     format!("{document:#}\n")
 }
 
-fn project(project: &Listed) -> Value {
+fn project(project: &ProjectRow) -> Value {
     let build = project
         .last_build
         .as_ref()
@@ -95,14 +95,14 @@ mod tests {
     use crate::projects::LastBuild;
     use crate::view::schema_check;
 
-    fn projects() -> Vec<Listed> {
+    fn projects() -> Vec<ProjectRow> {
         let built = LastBuild {
             id: "mwup9c2nhuqa".into(),
             started: "2026-11-27T06:00:00Z".parse().unwrap(),
             outcome: Outcome::Failed,
             directory: "/srv/shop".into(),
         };
-        let shop = Listed {
+        let shop = ProjectRow {
             name: "shop".into(),
             directory: Some("/srv/\u{202e}customers/north/shop".into()),
             other_directories: vec!["/tmp/shop".into()],
@@ -113,7 +113,7 @@ mod tests {
             containers: Some((2, 1)),
             last_build: Some(built),
         };
-        let unknown = Listed {
+        let unknown = ProjectRow {
             name: "a-project-with-a-name-that-is-long".into(),
             directory: None,
             other_directories: Vec::new(),

@@ -505,7 +505,6 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: PURE,
     },
-    Room { place: "usage/chains.rs", may: &["engine", "files", "inventory"], never: SERVICE },
     Room {
         place: "usage/gather.rs",
         may: &[
@@ -530,6 +529,11 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { place: "usage/gc.rs", may: &["buildkit", "inventory"], never: PURE },
     Room { place: "usage/worth.rs", may: &["cache_mounts", "inventory"], never: SERVICE },
     Room { place: "usage/services.rs", may: &["compose", "solve", "targets"], never: PURE },
+    Room {
+        place: "usage/stacks.rs",
+        may: &["engine", "files", "inventory", "ownership"],
+        never: SERVICE,
+    },
     Room {
         place: "view",
         may: &[

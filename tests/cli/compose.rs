@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use doc2md_docker::compose::{ComposeError, LoadRequest, load};
-use doc2md_docker::targets::spec::Typed;
+use doc2md_docker::targets::spec::Spec;
 use doc2md_docker::targets::{TargetOptions, from_compose, print_json};
 use serde_json::Value;
 
@@ -155,7 +155,7 @@ fn options_of_the_command_line_reach_every_target() {
     assert_eq!(written(&target.cache_from), ["x"]);
 }
 
-fn written(specs: &[Typed]) -> Vec<String> {
+fn written(specs: &[Spec]) -> Vec<String> {
     specs.iter().map(ToString::to_string).collect()
 }
 

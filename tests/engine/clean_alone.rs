@@ -43,8 +43,6 @@ pub(crate) fn apart_from_looks(mut seen: Inventory) -> Inventory {
         text => text.ends_with("/doc2md-docker-measure"),
     };
     seen.cache.retain(|record| !is_program(record));
-    // On the containerd store the build cache counts among the layers.
-    seen.layers_bytes = None;
     for mount in seen.cache.iter_mut().filter(|it| it.kind == CacheKind::CacheMount) {
         (mount.usage_count, mount.last_used_at) = (0, None);
     }

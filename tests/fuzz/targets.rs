@@ -13,17 +13,17 @@ use doc2md_docker::builders::Catalog;
 use doc2md_docker::buildkit::SolveError;
 use doc2md_docker::check::{self, subject};
 use doc2md_docker::compose::{LoadRequest, load};
-use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, Given, LongIgnoreFile};
+use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, LongIgnoreFile, Supply};
 use doc2md_docker::dockerfile::{self as text_of, Outline, Place};
 use doc2md_docker::engine::docker_config::DockerConfig;
 use doc2md_docker::engine::{Connector, ConnectorSettings, DiskUsage, registry_of};
 use doc2md_docker::history::Entry;
 use doc2md_docker::image_reference::{self, familiar};
-use doc2md_docker::init::detect::{Wanted, detect};
+use doc2md_docker::init::detect::{UserNames, detect};
 use doc2md_docker::init::files::files;
 use doc2md_docker::init::tree::Tree;
 use doc2md_docker::lock::source::Source;
-use doc2md_docker::lock::{Lock, LockOptions, Named, Selection, header, split};
+use doc2md_docker::lock::{Lock, LockOptions, Selection, Subject, header, split};
 use doc2md_docker::progress::{Event, Redaction, SolveStatus, StatusBounds, TargetInfo};
 use doc2md_docker::recorded::Provenance;
 use doc2md_docker::redact::{self, Redactor, Secrets};
@@ -171,7 +171,7 @@ pub(crate) fn history_entry(input: &[u8]) {
     }
     let now = jiff::Timestamp::UNIX_EPOCH;
     drop(show(&entry, now, 80));
-    drop(comparison(&Comparison::of(&entry, &entry), 80));
+    drop(comparison(&Comparison::between(&entry, &entry), 80));
     drop(page::page(&Timeline::of_entry(&entry)));
     drop(list(&[entry.clone(), entry.clone()], now, 80, true));
     drop(serde_json::to_vec(&entry).unwrap());
@@ -239,8 +239,8 @@ impl Facts for Little {
         Some(LongIgnoreFile { path: ".dockerignore".to_owned(), patterns: 1 })
     }
 
-    fn secret(&self, _id: &str) -> Given {
-        Given::No
+    fn secret(&self, _id: &str) -> Supply {
+        Supply::No
     }
 
     fn has_ssh(&self, _id: &str) -> bool {
@@ -279,7 +279,7 @@ pub(crate) fn requirements(input: &[u8]) {
         let path = folder.path().join(source);
         std::fs::write(&path, input).unwrap();
         let names = if source == "pyproject.toml" { &["a".to_owned()][..] } else { &[] };
-        let named = Named { path, selection: Selection::new(names, &[]) };
+        let named = Subject { path, selection: Selection::new(names, &[]) };
         if let Ok(source) = Source::read(&named.path, &named.selection) {
             drop((source.digest(), source.root(), source.index_options().text()));
         }
@@ -298,7 +298,11 @@ pub(crate) fn lock(input: &[u8]) {
     let downloads = split::downloads(&text).unwrap_or_default();
     let parts = split::split(&text, &downloads, 10, &text);
     drop(split::changes(&parts.light, &text));
-    drop(Tree::of(&[("uv.lock", &text), ("pyproject.toml", &text), ("Pipfile.lock", &text)]));
+    drop(Tree::from_files(&[
+        ("uv.lock", &text),
+        ("pyproject.toml", &text),
+        ("Pipfile.lock", &text),
+    ]));
 }
 
 /// The files of a project, which stand one after the other behind lines of `=== NAME`.
@@ -306,8 +310,8 @@ pub(crate) fn init(input: &[u8]) {
     let text = text(input);
     let parts = text.split("=== ").skip(1);
     let project: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('\n')).collect();
-    let tree = Tree::of(&project);
-    if let Ok(found) = detect(&tree, &Wanted::default()) {
+    let tree = Tree::from_files(&project);
+    if let Ok(found) = detect(&tree, &UserNames::default()) {
         drop(files(found.as_ref(), &tree, "shop", None));
     }
 }

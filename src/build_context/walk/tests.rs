@@ -10,19 +10,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-struct Seen {
+struct Entry {
     path: Vec<u8>,
     stat: Stat,
     link: Vec<u8>,
 }
 
-fn seen(root: &Path, request: &FilterRequest) -> Vec<Seen> {
+fn seen(root: &Path, request: &FilterRequest) -> Vec<Entry> {
     let root = Root::open(root).unwrap();
     let filter = Filter::new(&root, request).unwrap();
     let mut out = Vec::new();
     walk(&root, &filter, &mut |entry| {
         let (path, link) = (entry.path.to_vec(), entry.link.to_vec());
-        out.push(Seen { path, stat: entry.stat.clone(), link });
+        out.push(Entry { path, stat: entry.stat.clone(), link });
         Ok(())
     })
     .unwrap();

@@ -70,7 +70,7 @@ fn of_install(case: &Case<'_>, index: usize, install: &Install<'_>) -> Option<Bu
 }
 
 /// A package of PyTorch that is asked for, and which build of it.
-struct Asked {
+struct TorchRequest {
     file: Option<String>,
     span: std::ops::Range<usize>,
     line: usize,
@@ -80,7 +80,7 @@ struct Asked {
 }
 
 /// Every package of PyTorch that installs name, in the Dockerfile or in a list.
-fn asked(case: &Case<'_>) -> Vec<Asked> {
+fn asked(case: &Case<'_>) -> Vec<TorchRequest> {
     let mut all = Vec::new();
     for (index, _, installed) in case.installing() {
         for install in installed.iter().filter(|install| install.tool.is_pip()) {
@@ -90,7 +90,7 @@ fn asked(case: &Case<'_>) -> Vec<Asked> {
                 if TORCH.contains(&name(&requirement).0.as_str()) {
                     let build = local(&requirement).or_else(|| said.clone());
                     let (span, line) = (word.span.clone(), 0);
-                    all.push(Asked { file: None, span, line, requirement, build, index });
+                    all.push(TorchRequest { file: None, span, line, requirement, build, index });
                 }
             }
             let Some(contents) = &case.service.contents else { continue };
@@ -98,13 +98,15 @@ fn asked(case: &Case<'_>) -> Vec<Asked> {
                 let path = join(&case.directory(index), &case.syntax.expand(file));
                 let path = origin(case, index, &path).trim_start_matches('/').to_owned();
                 let Some(text) = contents.texts.get(&path) else { continue };
-                all.extend(of_list(text, said.as_ref()).map(|(line, requirement, build)| Asked {
-                    file: Some(path.clone()),
-                    span: 0..0,
-                    line,
-                    requirement,
-                    build,
-                    index,
+                all.extend(of_list(text, said.as_ref()).map(|(line, requirement, build)| {
+                    TorchRequest {
+                        file: Some(path.clone()),
+                        span: 0..0,
+                        line,
+                        requirement,
+                        build,
+                        index,
+                    }
                 }));
             }
         }
@@ -164,7 +166,7 @@ pub(super) fn cuda_without_gpu(case: &Case<'_>) -> Vec<Finding> {
     // What PyPI has for Linux is built for CUDA.
     let mut asked = asked(case);
     asked.retain(|it| matches!(it.build, None | Some(Build::Cuda(_))));
-    let is_torch = |it: &Asked| name(&it.requirement).0 == "torch";
+    let is_torch = |it: &TorchRequest| name(&it.requirement).0 == "torch";
     if asked.iter().any(is_torch) {
         asked.retain(is_torch);
     }
@@ -179,7 +181,7 @@ pub(super) fn cuda_without_gpu(case: &Case<'_>) -> Vec<Finding> {
     findings
 }
 
-fn of_asked(case: &Case<'_>, it: &Asked) -> Finding {
+fn of_asked(case: &Case<'_>, it: &TorchRequest) -> Finding {
     let words = Words {
         message: format!(
             "{} comes with CUDA, gigabytes that a service without a GPU never uses, and no service asks for one",

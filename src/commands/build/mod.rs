@@ -13,7 +13,7 @@ use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Explanation};
 use crate::history::{Entry, StepResult};
 use crate::progress::RunSummary;
-use crate::run::{Finished, Memory, Place, Ready, Run, UpToDate};
+use crate::run::{Memory, Place, Ready, Run, RunResult, UpToDate};
 use crate::solve::site::Load;
 use crate::solve::{self, arguments, findings};
 use crate::targets::{TargetSet, print_json};
@@ -137,7 +137,7 @@ fn say_what_was_cached(ui: &Ui, summary: &RunSummary, github_branches: Option<us
 }
 
 /// Names what took most of it, where that was much.
-fn say_what_was_sent(app: &App, finished: &Finished) {
+fn say_what_was_sent(app: &App, finished: &RunResult) {
     let here = &app.environment.working_dir;
     if let Some(lines) = view::context::largest(finished.sent_bytes, &finished.largest_sent, here) {
         app.ui.say(&wrap::lines(&lines, app.ui.said_columns()));

@@ -8,14 +8,14 @@ use crate::cache_mounts::storage::{Place, Storage, StorageError};
 use crate::error::{CommandError, ExitKind};
 use crate::registry::logins::CredentialStore;
 use crate::signal::Cause;
-use crate::targets::spec::Typed;
+use crate::targets::spec::Spec;
 
 /// Reads `DIR`, `type=local,KEY=DIR` or `type=registry,ref=REF`.
 fn parse(text: &str, key: &str) -> Result<Place, String> {
     if !text.split(',').any(|field| field.starts_with("type=")) {
         return folder(text);
     }
-    let mut typed = Typed::cache(text).map_err(|error| error.to_string())?;
+    let mut typed = Spec::cache(text).map_err(|error| error.to_string())?;
     let place = match typed.kind.as_str() {
         "local" => folder(&typed.attrs.remove(key).unwrap_or_default())?,
         "registry" => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clean::{Kind, Offer, Request, SpaceGoal};
-use crate::cli::clean::{CacheChoice, Choice, CleanArgs, Included, OnlyKind};
+use crate::cli::clean::{CacheChoice, Choice, CleanArgs, IncludeKind, OnlyKind};
 use crate::error::{CommandError, ExitKind};
 use crate::ownership::Include;
 use crate::sight::Disk;
@@ -50,9 +50,9 @@ pub(super) fn see_disk(request: &mut Request, disk: Option<Disk>) -> Result<(), 
 /// What is taken in on request.
 pub(super) fn include(args: &CleanArgs) -> BTreeSet<Include> {
     let included = args.include.iter().map(|what| match what {
-        Included::OtherDirectories => Include::OtherDirectories,
-        Included::Undeclared => Include::Undeclared,
-        Included::Unrecorded => Include::Unrecorded,
+        IncludeKind::OtherDirectories => Include::OtherDirectories,
+        IncludeKind::Undeclared => Include::Undeclared,
+        IncludeKind::Unrecorded => Include::Unrecorded,
     });
     included.collect()
 }

@@ -16,7 +16,7 @@ use crate::ownership::Depth;
 use crate::scope;
 use crate::unreachable::unreachable;
 use crate::usage::budget::{self, Budget, BudgetError, Budgets, Growth};
-use crate::usage::{self, Gathering, StatsReport};
+use crate::usage::{self, Inquiry, StatsReport};
 use crate::view::ci::Ci;
 use crate::view::stats::{self as report, Extent};
 
@@ -39,7 +39,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
     };
     let at_once = args.format == StatsFormat::Table && !app.is_verbose();
     let is_glance = at_once && page.is_none() && !budgets.need_project_cache();
-    let gathering = Gathering {
+    let gathering = Inquiry {
         connector,
         project: &scope.project,
         directory,
@@ -54,7 +54,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
     let mut gathered = gathering.gather(unknown).await.map_err(failed)?;
     if is_glance && gathered.disk.is_some_and(|disk| disk.is_short()) {
         // Where space is short, it is worth the time to find out what would free some.
-        let closer = Gathering { depth: Depth::Cache, ..gathering };
+        let closer = Inquiry { depth: Depth::Cache, ..gathering };
         let disk = gathered.disk;
         gathered = closer.gather(unknown).await.map_err(failed)?;
         gathered.disk = gathered.disk.or(disk);

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli::stats::{StatsArgs, StatsFormat};
 use crate::commands::results;
 use crate::error::{CommandError, ExitKind};
-use crate::usage::{self, Gathered, Gathering, StatsReport};
+use crate::usage::{self, Findings, Inquiry, StatsReport};
 use crate::view::stats::page::{Extras, page};
 
 /// The page that is asked for.
@@ -33,8 +33,8 @@ impl<'a> Page<'a> {
     pub(super) async fn write(
         &self,
         app: &App,
-        gathering: &Gathering<'_>,
-        gathered: &Gathered,
+        gathering: &Inquiry<'_>,
+        gathered: &Findings,
         report: &StatsReport,
     ) -> Result<(), CommandError> {
         let history = usage::size_history(

@@ -57,7 +57,7 @@ impl Config {
             }
             kept.insert(name, service);
         }
-        let used = Used::by(&kept);
+        let used = Uses::by(&kept);
         let mut whole = Map::new();
         let name = root.text(project.name.as_str());
         whole.insert("name".into(), name);
@@ -329,9 +329,9 @@ fn implied(service: &mut Node) {
 }
 
 /// Top-level resources that services use, by section and name.
-struct Used(BTreeSet<(&'static str, String)>);
+struct Uses(BTreeSet<(&'static str, String)>);
 
-impl Used {
+impl Uses {
     fn by(services: &Map) -> Self {
         let mut used = BTreeSet::new();
         for service in services.values() {
@@ -385,9 +385,9 @@ impl Used {
 }
 
 /// A tree as it is written: values without their places.
-struct Written<'a>(&'a Node);
+struct Tree<'a>(&'a Node);
 
-impl Serialize for Written<'_> {
+impl Serialize for Tree<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0.value {
             Value::Null => serializer.serialize_unit(),
@@ -396,9 +396,9 @@ impl Serialize for Written<'_> {
             Value::Uint(number) => serializer.serialize_u64(*number),
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Str(text) | Value::Timestamp(text) => serializer.serialize_str(text),
-            Value::List(items) => serializer.collect_seq(items.iter().map(Written)),
+            Value::List(items) => serializer.collect_seq(items.iter().map(Tree)),
             Value::Map(map) => {
-                serializer.collect_map(map.iter().map(|(key, node)| (key, Written(node))))
+                serializer.collect_map(map.iter().map(|(key, node)| (key, Tree(node))))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A tree to YAML and JSON text that compose reads as the same tree.
 
-use super::Written;
+use super::Tree;
 use crate::compose::error::ComposeError;
 use crate::compose::node::{Map, Node, Value, matches};
 use crate::compose::scalar::resolve_plain;
@@ -10,14 +10,14 @@ use crate::compose::scalar::resolve_plain;
 pub(super) fn yaml(root: &Node) -> Result<String, ComposeError> {
     let mark = ('\u{e000}'..='\u{f8ff}').find(|mark| !holds(root, *mark));
     let marked = mark.map_or_else(|| root.clone(), |mark| marked(root, mark));
-    let text = serde_yaml::to_string(&Written(&marked)).map_err(failed)?;
+    let text = serde_yaml::to_string(&Tree(&marked)).map_err(failed)?;
     Ok(doubled(&mark.map_or(text.clone(), |mark| text.replace(mark, "'"))))
 }
 
 /// Writes JSON with sorted keys, and what Go writes of structures that are empty.
 pub(super) fn json(root: &Node) -> Result<String, ComposeError> {
     let root = with_empty(root, &mut Vec::new());
-    let text = serde_json::to_string_pretty(&Written(&root)).map_err(failed)?;
+    let text = serde_json::to_string_pretty(&Tree(&root)).map_err(failed)?;
     Ok(doubled(&(text + "\n")))
 }
 

@@ -65,7 +65,7 @@ impl Syntax {
         let text = source.trim_start_matches('\u{feff}').to_owned();
         let (mut instructions, lines) = read(&text, true);
         let definitions = instructions.iter().flat_map(Instruction::definitions);
-        let variables = Variables::of(definitions, args);
+        let variables = Variables::resolve(definitions, args);
         let stages = stages::stages(&mut instructions, &variables);
         Self { instructions, stages, text, lines, variables }
     }

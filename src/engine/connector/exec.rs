@@ -76,13 +76,13 @@ struct Place<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Prepared {
+struct ExecId {
     id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Ended {
+struct ExecEnd {
     exit_code: Option<i64>,
 }
 
@@ -95,7 +95,7 @@ impl Place<'_> {
         let path = format!("/containers/{}/exec", encoded(self.container));
         let answer = self.ask(Method::POST, &path, &options).await?;
         match answer.status() {
-            StatusCode::CREATED => self.read::<Prepared>(answer).await.map(|it| Some(it.id)),
+            StatusCode::CREATED => self.read::<ExecId>(answer).await.map(|it| Some(it.id)),
             StatusCode::CONFLICT => Ok(None),
             StatusCode::NOT_FOUND => Err(self
                 .failed(format!("there is no container `{}`", self.container))
@@ -123,7 +123,7 @@ impl Place<'_> {
                 let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
             }
             let answer = self.ask(Method::GET, &format!("/exec/{id}/json"), &Value::Null).await?;
-            if self.read::<Ended>(answer).await?.exit_code == Some(0) {
+            if self.read::<ExecEnd>(answer).await?.exit_code == Some(0) {
                 return Ok(());
             }
             tokio::time::sleep(STEP * tried).await;

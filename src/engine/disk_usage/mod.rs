@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use super::build_cache::CacheRow;
 use super::containers::{ContainerRow, container};
-use super::values::bytes;
 use super::volumes::VolumeRow;
 use crate::inventory::ApiVersion;
 use crate::inventory::{CacheRecord, Container, Image, Part, Volume};
@@ -23,7 +22,6 @@ const USAGE_OBJECTS: ApiVersion = ApiVersion::v1(52);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Answer {
-    layers_size: Option<i64>,
     images: Option<Vec<ImageSummary>>,
     containers: Option<Vec<ContainerRow>>,
     volumes: Option<Vec<VolumeRow>>,
@@ -37,9 +35,6 @@ struct Answer {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "T: Deserialize<'de>"))]
 struct Usage<T> {
-    /// The engine leaves a sum of 0 out.
-    #[serde(default)]
-    total_size: i64,
     #[serde(default = "Option::default")]
     items: Option<Vec<T>>,
 }
@@ -47,8 +42,6 @@ struct Usage<T> {
 /// What the answer says about the parts that were asked for.
 #[derive(Debug, Default)]
 pub struct DiskUsage {
-    /// Bytes of all layers, each counted once.
-    pub layers_bytes: Option<u64>,
     /// The images, with what they share.
     pub images: Vec<Image>,
     /// The containers, with the sizes of their writable layers.
@@ -62,6 +55,8 @@ pub struct DiskUsage {
 /// The questions to ask an engine of this version: one for each part at once, or one for all.
 /// Engines before API 1.42 do not know the parameter and answer everything to each.
 ///
+/// Images are in none of the first kind: their list has their sizes, and comes at once.
+///
 /// Containers are asked of their own list: a disk usage answer goes to all who ask while it is worked out, and may lack
 /// a container that was there when the last of them asked, and whose volumes then look unused.
 pub(super) fn questions(version: ApiVersion) -> Vec<(String, Vec<Part>)> {
@@ -72,7 +67,6 @@ pub(super) fn questions(version: ApiVersion) -> Vec<(String, Vec<Part>)> {
     let verbose = if version >= USAGE_OBJECTS { "&verbose=1" } else { "" };
     let measured = |word| format!("/system/df?type={word}{verbose}");
     vec![
-        (measured("image"), vec![Part::Images]),
         ("/containers/json?all=true&size=true".to_owned(), vec![Part::Containers]),
         (measured("volume"), vec![Part::Volumes]),
         (measured("build-cache"), vec![Part::Cache]),
@@ -99,10 +93,8 @@ impl DiskUsage {
     /// It is not what the API describes.
     pub fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
         let answer: Answer = serde_json::from_slice(body)?;
-        let total = answer.image_usage.as_ref().map(|usage| usage.total_size);
         let cache = items(answer.build_cache_usage, answer.build_cache);
         Ok(Self {
-            layers_bytes: total.or(answer.layers_size).and_then(bytes),
             images: items(answer.image_usage, answer.images).map(Image::from).collect(),
             containers: items(answer.container_usage, answer.containers)
                 .map(|row| container(row, true))

@@ -48,7 +48,6 @@ fn every_release_tells_the_same_things() {
             parent.description
         );
         assert!(made(CacheKind::CacheMount).last_used_at.is_some(), "{engine}");
-        assert!(usage.layers_bytes.unwrap() > app.size_bytes.unwrap(), "{engine}");
     }
 }
 
@@ -114,8 +113,9 @@ fn each_version_is_asked_in_its_own_way() {
     };
     assert_eq!(asked(41), ["/system/df"]);
     assert_eq!(questions(ApiVersion::v1(41))[0].1.len(), 4);
-    assert_eq!(asked(45)[1], "/containers/json?all=true&size=true");
-    assert_eq!(asked(45)[3], "/system/df?type=build-cache");
-    assert_eq!(asked(52)[3], "/system/df?type=build-cache&verbose=1");
-    assert_eq!(questions(ApiVersion::v1(55))[0].1, [Part::Images]);
+    assert_eq!(asked(45)[0], "/containers/json?all=true&size=true");
+    assert_eq!(asked(45)[2], "/system/df?type=build-cache");
+    assert_eq!(asked(52)[2], "/system/df?type=build-cache&verbose=1");
+    let parts = questions(ApiVersion::v1(55)).into_iter().flat_map(|(_, parts)| parts);
+    assert_eq!(parts.collect::<Vec<_>>(), [Part::Containers, Part::Volumes, Part::Cache]);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::history::copied::{Collector, Covered};
+use crate::history::copied::{Collector, CopyEntry};
 use crate::history::testing::{build, step};
 use crate::history::{BaseImage, CopiedFiles, Outcome, StepResult};
 
@@ -13,7 +13,7 @@ fn files(files: &[(&str, u8)]) -> Option<CopiedFiles> {
     for (path, content) in files {
         let (mtime, digest) = (i64::from(*content), Some([*content; 32]));
         let path = path.as_bytes().into();
-        collector.add(Covered { mtime, path, mode: 0o644, size: 9, digest });
+        collector.add(CopyEntry { mtime, path, mode: 0o644, size: 9, digest });
     }
     Some(collector.finish())
 }

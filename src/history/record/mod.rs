@@ -18,7 +18,7 @@ use crate::history::{
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{CancelReason, RunSummary, RunTrace, Step, StepName, StepState, TargetTrace};
 use crate::redact::Redactor;
-use written::Writing;
+use written::DockerfileRecord;
 
 pub use written::options;
 
@@ -185,7 +185,7 @@ fn target(run: &Run<'_>, trace: &TargetTrace) -> TargetEntry {
         ),
         inputs: inputs(run, trace, facts),
     };
-    if let Some(mut writing) = Writing::new(facts, run) {
+    if let Some(mut writing) = DockerfileRecord::new(facts, run) {
         entry.steps.iter_mut().for_each(|step| writing.add_to(step));
         entry.inputs.settings = writing.settings();
     }
@@ -219,7 +219,7 @@ fn add_output(run: &Run<'_>, targets: &mut [TargetEntry]) {
         let failed = run.trace.target(&target.name).and_then(TargetTrace::failed_step);
         let Some((_, failed)) = failed else { continue };
         if let Some(step) = target.steps.iter_mut().find(|step| step.digest == failed.id) {
-            step.output = LastOutput::of(&failed.tail, run.redactor, &mut room);
+            step.output = LastOutput::read(&failed.tail, run.redactor, &mut room);
         }
     }
 }

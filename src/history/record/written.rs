@@ -12,14 +12,14 @@ const MOST: usize = 100;
 const LONGEST: usize = 200;
 
 /// A Dockerfile, and what of it has been kept.
-pub(super) struct Writing<'a> {
+pub(super) struct DockerfileRecord<'a> {
     syntax: Syntax,
     facts: &'a TargetFacts,
     run: &'a Run<'a>,
     settings: Vec<String>,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> DockerfileRecord<'a> {
     pub(super) fn new(facts: &'a TargetFacts, run: &'a Run<'a>) -> Option<Self> {
         let (_, text) = facts.dockerfile.as_ref()?;
         let syntax = Syntax::new(text, &facts.args);

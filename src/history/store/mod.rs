@@ -43,7 +43,7 @@ pub struct Store {
 
 /// A build in the ledger, not read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct BuildFile {
     /// Its project.
     pub project: String,
     /// Its id.
@@ -102,7 +102,7 @@ struct Header {
     schema: String,
 }
 
-impl Stored {
+impl BuildFile {
     /// Reads the build.
     ///
     /// # Errors
@@ -174,13 +174,13 @@ impl Store {
     ///
     /// # Errors
     /// The directory cannot be read. A project without builds is not an error.
-    pub fn entries(&self, project: &str) -> Result<Vec<Stored>, StoreError> {
+    pub fn entries(&self, project: &str) -> Result<Vec<BuildFile>, StoreError> {
         let folder = self.folder(project)?;
-        let mut found: Vec<Stored> = names(&folder)?
+        let mut found: Vec<BuildFile> = names(&folder)?
             .into_iter()
             .filter_map(|name| {
                 let id = BuildId::parse(name.strip_suffix(".json")?)?;
-                Some(Stored { project: project.to_owned(), id, path: folder.join(&name) })
+                Some(BuildFile { project: project.to_owned(), id, path: folder.join(&name) })
             })
             .collect();
         found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
@@ -202,7 +202,7 @@ impl Store {
     ///
     /// # Errors
     /// A directory cannot be read.
-    pub fn all_entries(&self) -> Result<Vec<Stored>, StoreError> {
+    pub fn all_entries(&self) -> Result<Vec<BuildFile>, StoreError> {
         let mut found = Vec::new();
         for project in self.all_projects()? {
             found.append(&mut self.entries(&project)?);
@@ -247,7 +247,7 @@ impl Store {
     ///
     /// # Errors
     /// The file system refused.
-    pub fn remove(&self, build: &Stored) -> Result<bool, StoreError> {
+    pub fn remove(&self, build: &BuildFile) -> Result<bool, StoreError> {
         let existed = match std::fs::remove_file(&build.path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -317,7 +317,7 @@ fn steps_that_ran(entry: &Entry) -> Vec<(String, String)> {
 
 /// Reads builds in order until `most` were read; also answers what could not be read. What was
 /// removed meanwhile is neither.
-pub fn read_all(builds: &[Stored], most: usize) -> (Vec<Entry>, Vec<ReadError>) {
+pub fn read_all(builds: &[BuildFile], most: usize) -> (Vec<Entry>, Vec<ReadError>) {
     let (mut entries, mut skipped) = (Vec::new(), Vec::new());
     for build in builds {
         if entries.len() == most {

@@ -97,7 +97,7 @@ pub struct Service {
 
 /// Names the user gave.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct UserNames {
     /// `module:variable` of the API.
     pub api: Option<String>,
     /// `module` of the worker.
@@ -145,7 +145,7 @@ pub enum DetectError {
 ///
 /// # Errors
 /// There is code, but no app in it, or not the one that was named, or its packages cannot be installed.
-pub fn detect(tree: &Tree, wanted: &Wanted) -> Result<Option<Detection>, DetectError> {
+pub fn detect(tree: &Tree, wanted: &UserNames) -> Result<Option<Detection>, DetectError> {
     let is_named = wanted.api.is_some() || wanted.worker.is_some();
     let sources = tree.python().count();
     if sources == 0 && !is_named {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn found(files: &[(&str, &str)]) -> Detection {
-    detect(&Tree::of(files), &Wanted::default()).unwrap().unwrap()
+    detect(&Tree::from_files(files), &UserNames::default()).unwrap().unwrap()
 }
 
 fn celery(include: &[&str]) -> Runner {
@@ -116,19 +116,19 @@ fn several_apps_are_told() {
 
 #[test]
 fn code_without_an_app_is_told_and_names_help() {
-    let tree = Tree::of(&[
+    let tree = Tree::from_files(&[
         ("site/settings.py", "DEBUG = 1"),
         ("config/asgi.py", "application = get()"),
         ("requirements.txt", "uvicorn"),
     ]);
-    let error = detect(&tree, &Wanted::default()).unwrap_err();
+    let error = detect(&tree, &UserNames::default()).unwrap_err();
     assert_eq!(error, DetectError::NoApp { sources: 2 });
     let api = |name: &str| {
-        detect(&tree, &Wanted { api: Some(name.to_owned()), worker: None })
+        detect(&tree, &UserNames { api: Some(name.to_owned()), worker: None })
             .map(|found| found.unwrap().api.unwrap())
     };
     assert_eq!(api("config.asgi:application").unwrap().items, ["config"]);
     assert_eq!(api("none:app").unwrap_err(), DetectError::NoModule { module: "none".to_owned() });
     assert!(matches!(api("config.asgi").unwrap_err(), DetectError::NoVariable { .. }));
-    assert_eq!(detect(&Tree::of(&[("README.md", "")]), &Wanted::default()), Ok(None));
+    assert_eq!(detect(&Tree::from_files(&[("README.md", "")]), &UserNames::default()), Ok(None));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn find(files: &[(&str, &str)], module: &str) -> Option<Requirements> {
-    Requirements::find(&Tree::of(files), module, &["api", "web"]).unwrap()
+    Requirements::find(&Tree::from_files(files), module, &["api", "web"]).unwrap()
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn files_that_include_each_other_take_no_stack() {
         files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     files.push(("15000.txt", "-r 00000.txt\nfastapi"));
     let mut seen = BTreeSet::new();
-    included(&Tree::of(&files), "00000.txt", &mut seen);
+    included(&Tree::from_files(&files), "00000.txt", &mut seen);
     assert_eq!(seen.len(), 15_001);
 }
 
@@ -58,7 +58,7 @@ fn locks_includes_and_projects_are_told_apart() {
         found.files(),
         ["requirements.txt", "limits.txt", "requirements/base.txt", "requirements/more.txt"]
     );
-    let tree = Tree::of(&files);
+    let tree = Tree::from_files(&files);
     assert!(found.name(&tree, "FastAPI") && !found.name(&tree, "celery"));
 }
 
@@ -93,7 +93,7 @@ fn a_tools_lock_is_its_own() {
 #[test]
 fn what_cannot_be_installed_is_refused_with_the_command_that_helps() {
     let refused = |files: &[(&str, &str)]| {
-        let refusal = Requirements::find(&Tree::of(files), "main.py", &[]).unwrap_err();
+        let refusal = Requirements::find(&Tree::from_files(files), "main.py", &[]).unwrap_err();
         format!("{refusal}: {}", refusal.command)
     };
     let poetry = "  [tool.poetry.dependencies]\n  fastapi = '*'";

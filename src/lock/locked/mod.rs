@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::files::{read, write};
 use crate::lock::DEFAULT_THRESHOLD;
 use crate::lock::error::SourceError;
-use crate::lock::find::Named;
+use crate::lock::find::Subject;
 use crate::lock::header::{self, Header};
 use crate::lock::indexes::IndexOptions;
 use crate::lock::paths::LockPaths;
@@ -15,7 +15,7 @@ use crate::lock::project::{Selection, Uv};
 use crate::lock::recipe::RecipeInput;
 use crate::lock::recipe::Resolution;
 use crate::lock::source::Source;
-use crate::lock::split::{self, Split};
+use crate::lock::split::{self, Division};
 use crate::lock::torch::{self, Torch, TorchChoice};
 
 /// What the user asks of a lock; what is not given is as it was locked.
@@ -91,9 +91,9 @@ impl fmt::Display for Stale {
 
 /// What a run wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct LockResult {
     /// The resolution in its two parts.
-    pub split: Split,
+    pub split: Division,
     /// How versions changed; `None` for a new lock.
     pub changes: Option<Vec<String>>,
 }
@@ -126,7 +126,7 @@ impl Lock {
     ///
     /// # Errors
     /// It cannot be locked, or a file cannot be read.
-    pub fn read(named: &Named) -> Result<Self, LockError> {
+    pub fn read(named: &Subject) -> Result<Self, LockError> {
         let source = Source::read(&named.path, &named.selection)?;
         let paths = source.locks();
         let old = match text(&paths.light)? {
@@ -273,7 +273,7 @@ impl Lock {
     ///
     /// # Errors
     /// The answer cannot be read, or a lock cannot be written.
-    pub fn write(&self, options: &LockOptions, answer: &Path) -> Result<Written, LockError> {
+    pub fn write(&self, options: &LockOptions, answer: &Path) -> Result<LockResult, LockError> {
         let pins = read::text(&answer.join("pins.txt"), read::TEXT)?;
         let downloads =
             split::downloads(&read::text(&answer.join("pylock.toml"), read::DOCUMENT)?)?;
@@ -317,7 +317,7 @@ impl Lock {
         replace(&self.paths.light, &(introduction + &light))?;
         let before = self.old.as_ref().map(|old| format!("{}{}", old.light, old.heavy()));
         let changes = before.map(|before| split::changes(&before, &pins));
-        Ok(Written { split: parts, changes })
+        Ok(LockResult { split: parts, changes })
     }
 
     /// The source as the resolution left it: uv.lock may be another, and is written.

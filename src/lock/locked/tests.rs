@@ -33,7 +33,7 @@ impl Folder {
     }
 
     /// Runs `lock` where uv answers these packages: name, version, size, what needs it.
-    fn run(&self, packages: &[(&str, u32, u64, &str)]) -> Written {
+    fn run(&self, packages: &[(&str, u32, u64, &str)]) -> LockResult {
         let answer = tempfile::tempdir().unwrap();
         let mut pins = String::new();
         let mut sizes = String::new();
@@ -53,8 +53,8 @@ impl Folder {
     }
 }
 
-fn named(path: &Path) -> Named {
-    Named { path: path.to_owned(), selection: Selection::default() }
+fn named(path: &Path) -> Subject {
+    Subject { path: path.to_owned(), selection: Selection::default() }
 }
 
 const HEAVY: &str = "requirements.heavy.lock";
@@ -209,7 +209,7 @@ fn a_project_of_uv_is_locked_by_its_own_lock_and_stale_with_it() {
         [project.optional-dependencies]\nweb = ['sniffio']\n";
     folder.write("pyproject.toml", project);
     folder.write("uv.lock", "version = 1\n");
-    let named = Named {
+    let named = Subject {
         path: folder.0.path().join("pyproject.toml"),
         selection: Selection::new(&["web".to_owned()], &[]),
     };

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::input::{Build, BuildStep, ImageLayer, Record, RecordEvidence, RecordKind, StepEnd};
+use super::evidence::{ImageLayer, RecordEvidence};
+use super::input::{Build, BuildStep, Record, RecordKind, StepEnd};
 use super::mark::{Likeness, Mark};
 use super::matching::{Maker, describes};
 use super::within;
@@ -28,7 +29,7 @@ pub(super) fn needed<'a>(
         .collect();
     let mut needed = BTreeSet::new();
     let of_current = evidence.layers.iter().filter(|layer| layer.ours && layer.is_current);
-    for layer in of_current.filter_map(ImageLayer::mark) {
+    for layer in of_current.filter_map(|layer| layer.mark) {
         let (exact, others): (Vec<_>, Vec<_>) = own
             .iter()
             .filter_map(|own| Some((own.record, own.likeness(&layer)?)))
@@ -101,9 +102,9 @@ fn cached<'a>(
     if same > 1 {
         return all.iter().map(|it| it.record).collect();
     }
-    let of_image = |layer: &&ImageLayer| build.product.images.contains(&layer.image_id);
+    let of_image = |layer: &&ImageLayer| build.product.images.contains(&*layer.image_id);
     let layers: Vec<Mark> =
-        evidence.layers.iter().filter(of_image).filter_map(ImageLayer::mark).collect();
+        evidence.layers.iter().filter(of_image).filter_map(|layer| layer.mark).collect();
     let is_certain = |it: &&&OwnRecord<'_>| {
         layers.iter().any(|layer| it.likeness(layer) == Some(Likeness::SameWords))
     };

@@ -1,28 +1,8 @@
-//! What attribution is told, as plain values.
+//! Records, builds and their steps, as plain values.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-
-/// Everything that is known at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct RecordEvidence {
-    /// Records of the build cache.
-    pub records: Vec<Record>,
-    /// Builds on this engine, of the project and of others: from the ledger, and from the engine's
-    /// own history where it has one.
-    pub builds: Vec<Build>,
-    /// Layers of all images of the engine.
-    pub layers: Vec<ImageLayer>,
-    /// Since when [`Self::builds`] holds every build of the engine; `None` where it cannot (20.10 has no
-    /// history).
-    pub complete_since: Option<Timestamp>,
-    /// Whether a cached build counts as a use of every record of its chain (20.10) instead of the last.
-    pub counts_whole_chain: bool,
-    /// Whether the project's builds have cache keys that nobody else's have: then any of them may have used any
-    /// of its records, however the engine counts.
-    pub own_keys: bool,
-}
 
 /// A record of the build cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,25 +116,6 @@ pub struct MountName {
     pub id: String,
     /// Where it is mounted.
     pub target: String,
-}
-
-/// A layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageLayer {
-    /// A reference of the image, or its id.
-    pub image: String,
-    /// Its id.
-    pub image_id: String,
-    /// Whether the image has a name, or a current build made it.
-    pub is_current: bool,
-    /// Whether the image is the project's.
-    pub ours: bool,
-    /// Identity of the layer on its parents.
-    pub chain_id: String,
-    /// When its step ran: the record's creation, in whole seconds.
-    pub created: Option<Timestamp>,
-    /// The instruction, as in `docker history`.
-    pub created_by: String,
 }
 
 impl Build {

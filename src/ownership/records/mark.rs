@@ -5,23 +5,33 @@
 //! everybody: for whose a record is, for what a current build needs, and for the space that a removal frees.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::input::{BuildStep, ImageLayer, Record, RecordKind};
+use super::input::{BuildStep, Record, RecordKind};
 use super::words;
 
-/// Instructions that make layers.
-const INSTRUCTIONS: [&str; 4] = ["RUN", "COPY", "ADD", "WORKDIR"];
-/// What 20.10 says of the records of each of them but RUN.
+/// An instruction that makes layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Keyword {
+    Run,
+    Copy,
+    Add,
+    Workdir,
+}
+
+/// What 20.10 says of the records of each of these instructions but RUN.
 const FILES_OF_20_10: &str = "fileop target";
 
 /// When a layer or a record was made, by which instruction, and in which words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mark {
     second: i64,
-    /// The instructions it may be of.
-    instructions: Vec<&'static str>,
-    /// Without keyword, flags and shell; `None` where they are not told.
-    words: Option<String>,
+    /// `None` is one of those but RUN.
+    keyword: Option<Keyword>,
+    /// A digest of them without keyword, flags and shell; `None` where they are not told.
+    words: Option<u64>,
 }
 
 /// How much a record and a layer of one second and one kind of instruction have in common.
@@ -39,8 +49,8 @@ impl Mark {
         let keyword = created_by.split(' ').next()?;
         Some(Self {
             second: created.as_second(),
-            instructions: instructions(keyword)?,
-            words: Some(words::plain(created_by)),
+            keyword: Some(Keyword::read(keyword)?),
+            words: Some(digest(&words::plain(created_by))),
         })
     }
 
@@ -48,14 +58,14 @@ impl Mark {
     pub fn of_record(created: Timestamp, description: &str) -> Option<Self> {
         let second = created.as_second();
         if description == FILES_OF_20_10 {
-            return Some(Self { second, instructions: INSTRUCTIONS[1..].to_vec(), words: None });
+            return Some(Self { second, keyword: None, words: None });
         }
         let instruction = words::written(description);
         let keyword = instruction.split(' ').next()?;
         Some(Self {
             second,
-            instructions: instructions(keyword)?,
-            words: Some(words::plain(&instruction)),
+            keyword: Some(Keyword::read(keyword)?),
+            words: Some(digest(&words::plain(&instruction))),
         })
     }
 
@@ -66,15 +76,19 @@ impl Mark {
         }
         Some(Self {
             second: record.created_at?.as_second(),
-            instructions: instructions(step.keyword())?,
-            words: Some(words::of_record(record, step)),
+            keyword: Some(Keyword::read(step.keyword())?),
+            words: Some(digest(&words::of_record(record, step))),
         })
     }
 
     /// What a record and a layer have in common; `None` where the one cannot be the other.
     pub fn likeness(&self, layer: &Self) -> Option<Likeness> {
-        let is_candidate = self.second == layer.second
-            && self.instructions.iter().any(|it| layer.instructions.contains(it));
+        let is_same_keyword = match (self.keyword, layer.keyword) {
+            (Some(own), Some(other)) => own == other,
+            (Some(keyword), None) | (None, Some(keyword)) => keyword != Keyword::Run,
+            (None, None) => true,
+        };
+        let is_candidate = self.second == layer.second && is_same_keyword;
         is_candidate.then(|| match self.words.is_some() && self.words == layer.words {
             true => Likeness::SameWords,
             false => Likeness::OtherWords,
@@ -82,13 +96,13 @@ impl Mark {
     }
 
     /// What groups records whose step is known with the layers that they may be.
-    pub(super) fn group(&self) -> (i64, &'static str) {
-        (self.second, self.instructions[0])
+    pub(super) fn group(&self) -> impl Ord + use<> {
+        (self.second, self.keyword)
     }
 
-    /// What it says, where that is told.
-    pub fn words(&self) -> Option<&str> {
-        self.words.as_deref()
+    /// Stands for what it says, where that is told.
+    pub fn words(&self) -> Option<u64> {
+        self.words
     }
 
     /// When it was made, in seconds.
@@ -97,14 +111,22 @@ impl Mark {
     }
 }
 
-impl ImageLayer {
-    pub(super) fn mark(&self) -> Option<Mark> {
-        Mark::of_layer(self.created?, &self.created_by)
+impl Keyword {
+    fn read(word: &str) -> Option<Self> {
+        match word {
+            "RUN" => Some(Self::Run),
+            "COPY" => Some(Self::Copy),
+            "ADD" => Some(Self::Add),
+            "WORKDIR" => Some(Self::Workdir),
+            _ => None,
+        }
     }
 }
 
-fn instructions(keyword: &str) -> Option<Vec<&'static str>> {
-    INSTRUCTIONS.iter().find(|it| **it == keyword).map(|it| vec![*it])
+/// Stands for a text: short, and not the same for two texts by chance.
+pub(super) fn digest(text: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    digest.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

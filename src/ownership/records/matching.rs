@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::input::{
-    Build, BuildStep, ImageLayer, Owner, Record, RecordEvidence, RecordKind, StepEnd,
-};
+use super::evidence::{ImageLayer, RecordEvidence};
+use super::input::{Build, BuildStep, Owner, Record, RecordKind, StepEnd};
 use super::mark::{Likeness, Mark};
+use super::stack::Chain;
 use super::{Reason, within, words};
 use crate::inventory::MountDescription;
 
@@ -141,15 +141,15 @@ pub(super) fn foreign_images<'a>(
     for group in groups(evidence, made) {
         for (id, mark) in &group.records {
             let candidates = group.layers_it_may_be(mark);
-            let foreign: BTreeMap<&str, &str> = candidates
+            let foreign: BTreeMap<Chain, &str> = candidates
                 .iter()
                 .filter(|layer| !layer.ours)
-                .map(|layer| (layer.chain_id.as_str(), layer.image.as_str()))
+                .map(|layer| (layer.chain, &*layer.image))
                 .collect();
-            let ours_alone: BTreeSet<&str> = candidates
+            let ours_alone: BTreeSet<Chain> = candidates
                 .iter()
-                .filter(|layer| layer.ours && !foreign.contains_key(layer.chain_id.as_str()))
-                .map(|layer| layer.chain_id.as_str())
+                .filter(|layer| layer.ours && !foreign.contains_key(&layer.chain))
+                .map(|layer| layer.chain)
                 .collect();
             if let Some(image) = foreign.values().next()
                 && ours_alone.len() < group.records_with_the_same_choice(mark)
@@ -206,7 +206,7 @@ fn groups<'a>(
     evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, Maker<'a>>,
 ) -> impl Iterator<Item = Group<'a>> + use<'a> {
-    let mut groups: BTreeMap<(i64, &str), Group<'a>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Group<'a>> = BTreeMap::new();
     for record in &evidence.records {
         if let Some(Maker::Step(step)) = made.get(record.id.as_str())
             && let Some(mark) = Mark::of_result(record, step)
@@ -215,7 +215,7 @@ fn groups<'a>(
         }
     }
     for layer in &evidence.layers {
-        if let Some(mark) = layer.mark()
+        if let Some(mark) = layer.mark
             && let Some(group) = groups.get_mut(&mark.group())
         {
             group.layers.push((layer, mark));

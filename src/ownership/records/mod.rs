@@ -6,9 +6,11 @@
 //! reason. Knows no engine, no clock, no files. `docs/design/clean.md` has the measurements behind it.
 
 mod current;
+mod evidence;
 mod input;
 mod mark;
 mod matching;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -18,12 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub use input::{
-    Build, BuildStep, ImageLayer, MountName, Owner, Product, Record, RecordEvidence, RecordKind,
-    StepEnd,
-};
+pub use evidence::{ImageLayer, RecordEvidence};
+pub use input::{Build, BuildStep, MountName, Owner, Product, Record, RecordKind, StepEnd};
 pub use mark::{Likeness, Mark};
 pub use matching::{have_result, have_result_of_another, is_result_of};
+pub use stack::{Chain, Stack, StackLayer, stacks};
 pub use words::{came_as_blob, instruction, is_base_layer};
 
 /// Whose a record is.
@@ -84,6 +85,7 @@ pub fn attribute(evidence: &RecordEvidence) -> BTreeMap<String, Verdict> {
     let exported = exported(evidence, &made);
     let services = services(evidence);
     let needed = current::needed(evidence, &made);
+    let uses = uses::Uses::new(evidence, &made);
     let mut verdicts: BTreeMap<String, Verdict> = evidence
         .records
         .iter()
@@ -99,13 +101,7 @@ pub fn attribute(evidence: &RecordEvidence) -> BTreeMap<String, Verdict> {
                         .map(|image| Reason::ForeignImage { image: (*image).to_owned() })
                         .or_else(|| matching::foreign_mount(evidence, record, step))
                         .or_else(|| {
-                            uses::unexplained(
-                                evidence,
-                                &made,
-                                record,
-                                step,
-                                exported.contains(record.id.as_str()),
-                            )
+                            uses.unexplained(record, step, exported.contains(record.id.as_str()))
                         });
                     other.map_or_else(
                         || Verdict::Ours {

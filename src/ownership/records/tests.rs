@@ -92,9 +92,8 @@ fn layer(image: &str, ours: bool, chain: &str) -> ImageLayer {
         image_id: image.into(),
         is_current: true,
         ours,
-        chain_id: chain.into(),
-        created: Some(at(2)),
-        created_by: "RUN /bin/sh -c make # buildkit".into(),
+        chain: Chain::new(chain),
+        mark: Mark::of_layer(at(2), "RUN /bin/sh -c make # buildkit"),
     }
 }
 
@@ -184,7 +183,7 @@ fn a_layer_of_somebody_elses_image_stays() {
     evidence.layers = vec![layer("a:1", true, "x"), layer("b:1", false, "x")];
     assert_eq!(reason(&evidence, "run"), Reason::ForeignImage { image: "b:1".into() });
     // A layer of the same second and instruction that is another one.
-    evidence.layers[1].chain_id = "y".into();
+    evidence.layers[1].chain = Chain::new("y");
     assert_eq!(ours(&evidence), ["copy", "run"]);
 }
 
@@ -192,11 +191,11 @@ fn a_layer_of_somebody_elses_image_stays() {
 fn another_instruction_of_the_same_second_is_another_layer() {
     let mut evidence = one_build();
     evidence.layers = vec![layer("b:1", false, "x")];
-    evidence.layers[0].created_by = "RUN |1 A=b /bin/sh -c make  # buildkit".into();
+    evidence.layers[0].mark = Mark::of_layer(at(2), "RUN |1 A=b /bin/sh -c make  # buildkit");
     assert_eq!(reason(&evidence, "run"), Reason::ForeignImage { image: "b:1".into() });
     evidence.layers.push(layer("b:1", false, "y"));
-    evidence.layers[0].created_by = "RUN /bin/sh -c test # buildkit".into();
-    evidence.layers[1].created_by = "RUN /bin/sh -c make # buildkit".into();
+    evidence.layers[0].mark = Mark::of_layer(at(2), "RUN /bin/sh -c test # buildkit");
+    evidence.layers[1].mark = Mark::of_layer(at(2), "RUN /bin/sh -c make # buildkit");
     evidence.layers[1].ours = true;
     assert_eq!(ours(&evidence), ["copy", "run"], "ours has the words, theirs has not");
     // Words that nobody has may be ours in another spelling.
@@ -323,8 +322,7 @@ fn of_a_step_that_was_cached_all_that_it_may_have_been_is_current() {
     assert_eq!(current(&evidence), ["copy", "copy2", "run", "run2"]);
     // The image that it made has the layers of the first build.
     let of_image = |second: i64, created_by: &str| ImageLayer {
-        created: Some(at(second)),
-        created_by: created_by.into(),
+        mark: Mark::of_layer(at(second), created_by),
         is_current: true,
         ..layer("img", true, created_by)
     };

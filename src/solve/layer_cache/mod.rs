@@ -19,7 +19,7 @@ use crate::progress::{Event, SolveStatus, StepName, Vertex, imported_cache};
 use crate::solve::request::LayerCacheRequest;
 use crate::solve::solving::Solve;
 use crate::solve::stores;
-use crate::solve::telling::Telling;
+use crate::solve::telling::Listeners;
 
 /// Statuses that may wait to be shown.
 const WAITING: usize = 16;
@@ -76,7 +76,7 @@ pub(super) async fn write(
     solve: &Solve<'_>,
     result: Option<&Linked>,
     facts: &Facts,
-    telling: &Telling,
+    telling: &Listeners,
     cancel: &CancellationToken,
 ) -> Option<CacheUse> {
     let cache = solve.job.layer_cache.as_ref()?;
@@ -125,7 +125,7 @@ async fn export(
     cache: &LayerCacheRequest,
     entry: &CacheEntry,
     result: &Linked,
-    telling: &Telling,
+    telling: &Listeners,
 ) -> Result<usize, String> {
     let build_ref = buildkit::new_ref();
     let (sender, statuses) = mpsc::channel::<SolveStatus>(WAITING);
@@ -149,7 +149,7 @@ async fn export(
 }
 
 /// Tells of the steps that write, and of no others: those have been shown. Returns how many layers there are.
-async fn tell(mut statuses: mpsc::Receiver<SolveStatus>, telling: &Telling) -> usize {
+async fn tell(mut statuses: mpsc::Receiver<SolveStatus>, telling: &Listeners) -> usize {
     let mut shown: BTreeSet<String> = BTreeSet::new();
     let mut layers: BTreeSet<String> = BTreeSet::new();
     while let Some(mut status) = statuses.recv().await {

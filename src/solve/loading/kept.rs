@@ -21,13 +21,13 @@ const MOST_BYTES: u64 = 8 << 30;
 
 /// The blobs of one builder. They are not removed by others while this exists.
 #[derive(Debug)]
-pub(in crate::solve) struct Kept {
+pub(in crate::solve) struct BlobLease {
     path: PathBuf,
     lock: File,
     most_bytes: u64,
 }
 
-impl Kept {
+impl BlobLease {
     /// The directory below `folder` for the builder whose worker is called `worker`. It is made where it is missing, and what
     /// is too much in it goes.
     ///
@@ -104,7 +104,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for BlobLease {
     fn drop(&mut self) {
         self.tidy();
     }
@@ -134,7 +134,7 @@ mod tests {
         Digest::parse(&format!("sha256:{}", String::from(digit).repeat(64))).unwrap()
     }
 
-    fn put(kept: &Kept, digit: char, bytes: usize, age: u64) {
+    fn put(kept: &BlobLease, digit: char, bytes: usize, age: u64) {
         let path = blob(digit).path_in(kept.path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, vec![0; bytes]).unwrap();
@@ -151,27 +151,27 @@ mod tests {
     fn what_was_not_used_for_the_longest_time_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        let kept = Kept::at(path.clone(), 100).unwrap();
+        let kept = BlobLease::at(path.clone(), 100).unwrap();
         put(&kept, 'a', 60, 30);
         put(&kept, 'b', 30, 20);
         put(&kept, 'c', 30, 10);
         kept.note_use([blob('a'), blob('0')].iter());
         std::fs::write(path.join(".doc2md-docker-dead01.partial"), "").unwrap();
         // Somebody else has it open.
-        let other = Kept::at(path.clone(), 100).unwrap();
+        let other = BlobLease::at(path.clone(), 100).unwrap();
         drop(kept);
         assert_eq!(left(&path), "abc");
         drop(other);
         assert_eq!(left(&path), "ac");
         assert!(!path.join(".doc2md-docker-dead01.partial").exists());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
-        let kept = Kept::at(path.clone(), 10).unwrap();
+        let kept = BlobLease::at(path.clone(), 10).unwrap();
         assert_eq!(left(&path), "");
         kept.forget(&blob('a'));
         std::fs::create_dir_all(blob('b').path_in(&path).join("sub")).unwrap();
         drop(kept);
         assert!(!blob('b').path_in(&path).exists());
-        let kept = Kept::at(path.clone(), 10).unwrap();
+        let kept = BlobLease::at(path.clone(), 10).unwrap();
         std::fs::remove_dir_all(&path).unwrap();
         kept.note_use([blob('a')].iter());
     }
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn each_builder_has_its_own_and_a_file_in_its_place_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let one = Kept::open(folder.path(), "one").unwrap();
-        assert_ne!(one.path(), Kept::open(folder.path(), "two").unwrap().path());
+        let one = BlobLease::open(folder.path(), "one").unwrap();
+        assert_ne!(one.path(), BlobLease::open(folder.path(), "two").unwrap().path());
         let taken = folder.path().join("file");
         std::fs::write(&taken, "").unwrap();
-        assert!(Kept::open(&taken, "one").is_err());
+        assert!(BlobLease::open(&taken, "one").is_err());
     }
 }

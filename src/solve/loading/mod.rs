@@ -24,9 +24,9 @@ use crate::buildkit::session::content::Digest;
 use crate::diagnose;
 use crate::engine::{Connector, Engine, EngineError, ImageFacts, ImageLayers};
 use crate::progress::outcome::BuildFailure;
-use crate::progress::{FailureKind, Transferred};
+use crate::progress::{FailureKind, TransferProgress};
 
-pub(super) use kept::Kept;
+pub(super) use kept::BlobLease;
 
 /// Bytes of an archive read at a time.
 const PIECE: usize = 256 << 10;
@@ -35,7 +35,7 @@ const PIECE: usize = 256 << 10;
 pub(super) async fn load(
     engine: &Engine,
     archive: &Path,
-    bytes: &Arc<Transferred>,
+    bytes: &Arc<TransferProgress>,
 ) -> Result<(), BuildFailure> {
     let opened = async {
         let file = tokio::fs::File::open(archive).await?;
@@ -88,7 +88,7 @@ pub(super) struct ByLayers {
     /// Its API.
     pub(super) engine: Engine,
     /// What came from the builder.
-    pub(super) kept: Arc<Kept>,
+    pub(super) kept: Arc<BlobLease>,
 }
 
 /// Why an image could not be loaded by its layers.
@@ -112,7 +112,7 @@ impl ByLayers {
         &self,
         response: &BTreeMap<String, String>,
         names: &[String],
-        bytes: &Arc<Transferred>,
+        bytes: &Arc<TransferProgress>,
     ) -> Result<ImageFacts, Trouble> {
         let image = StoredImage::read(self.kept.path(), response).map_err(|_| Trouble::Kept)?;
         self.kept.note_use(image.digests());
@@ -157,7 +157,7 @@ impl ByLayers {
         image: &StoredImage,
         names: &[String],
         layers: &BTreeSet<Digest>,
-        bytes: &Arc<Transferred>,
+        bytes: &Arc<TransferProgress>,
     ) -> (Pieces, Fault) {
         let archive = Archive::new(image, names, layers);
         bytes.expect(archive.bytes());

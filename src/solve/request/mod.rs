@@ -14,8 +14,8 @@ use crate::remote::is_fetched_by_engine;
 use crate::solve::gha;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
-use crate::solve::stores::{self, Added, EXPORT_STORE, IndexUpdate, TargetStores};
-use crate::targets::spec::{Secret, SshKey, Typed};
+use crate::solve::stores::{self, Addition, EXPORT_STORE, IndexUpdate, TargetStores};
+use crate::targets::spec::{Secret, Spec, SshKey};
 use crate::targets::target::Target;
 
 mod layer_cache;
@@ -256,7 +256,7 @@ impl Writer<'_> {
         if !platforms.is_empty() {
             self.attr("platform", platforms);
         }
-        for Typed { kind, attrs, .. } in &target.attest {
+        for Spec { kind, attrs, .. } in &target.attest {
             let value: Vec<_> = attrs.iter().map(|(key, value)| format!("{key}={value}")).collect();
             self.attr(format!("attest:{kind}"), value.join(","));
         }
@@ -360,7 +360,7 @@ impl Writer<'_> {
     }
 
     /// A cache as BuildKit wants it; `None` where nothing says how GitHub's is reached, which has been warned of.
-    fn cache_entry(&self, spec: &Typed) -> Option<CacheEntry> {
+    fn cache_entry(&self, spec: &Spec) -> Option<CacheEntry> {
         let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
         if spec.kind == gha::KIND && !gha::is_whole(spec) {
             for (key, value) in self.context.github? {
@@ -370,7 +370,7 @@ impl Writer<'_> {
         Some(entry)
     }
 
-    fn cache_import(&mut self, spec: &Typed) -> Result<Option<CacheEntry>, RequestError> {
+    fn cache_import(&mut self, spec: &Spec) -> Result<Option<CacheEntry>, RequestError> {
         let Some(mut entry) = self.cache_entry(spec) else { return Ok(None) };
         if spec.kind == "local" {
             let path = self.cache_path("cache_from", spec, "src")?;
@@ -385,7 +385,7 @@ impl Writer<'_> {
     /// The cache, and what to enter into an index once it is written.
     fn cache_export(
         &mut self,
-        spec: &Typed,
+        spec: &Spec,
     ) -> Result<Option<(CacheEntry, Option<IndexUpdate>)>, RequestError> {
         let Some(mut entry) = self.cache_entry(spec) else { return Ok(None) };
         if spec.kind != "local" {
@@ -397,7 +397,7 @@ impl Writer<'_> {
             return Err(self.unsupported("cache_to", why));
         }
         let tag = spec.attrs.get("tag").map_or(LATEST, String::as_str).to_owned();
-        let update = IndexUpdate { path: path.clone(), added: Added::Cache { tag } };
+        let update = IndexUpdate { path: path.clone(), added: Addition::Cache { tag } };
         entry.attrs.insert("dest".to_owned(), self.serve_cache(path, Access::Write));
         Ok(Some((entry, Some(update))))
     }
@@ -406,7 +406,7 @@ impl Writer<'_> {
     fn cache_path(
         &self,
         key: &'static str,
-        spec: &Typed,
+        spec: &Spec,
         attr: &str,
     ) -> Result<PathBuf, RequestError> {
         let path = spec.attrs.get(attr).filter(|path| !path.is_empty());
@@ -435,7 +435,7 @@ impl Writer<'_> {
         if target.call.is_some() {
             return Ok(());
         }
-        let default = [Typed::plain("docker")];
+        let default = [Spec::plain("docker")];
         let outputs = if target.outputs.is_empty() { &default[..] } else { &target.outputs };
         for output in outputs {
             let mut spec = ExporterSpec { kind: output.kind.clone(), attrs: output.attrs.clone() };
@@ -503,7 +503,7 @@ impl Writer<'_> {
             let why = "a build can write one unpacked layout (tar=false) only";
             return Err(self.unsupported("output", why));
         }
-        self.request.index_updates.push(IndexUpdate { path, added: Added::Image });
+        self.request.index_updates.push(IndexUpdate { path, added: Addition::Image });
         Ok(())
     }
 }

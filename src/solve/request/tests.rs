@@ -14,8 +14,8 @@ fn request(target: &Target) -> Result<SolveRequest, RequestError> {
     solve_request(target, context)
 }
 
-fn output(text: &str) -> Typed {
-    Typed::output(text).unwrap()
+fn output(text: &str) -> Spec {
+    Spec::output(text).unwrap()
 }
 
 fn api() -> Target {
@@ -74,8 +74,8 @@ fn contexts_of_every_kind() {
 fn what_cannot_be_done_is_named() {
     let cases: [(&str, Target); 3] = [
         ("network", Target { network: Some("mynet".into()), ..api() }),
-        ("cache_to", Target { cache_to: vec![Typed::plain("local")], ..api() }),
-        ("output", Target { outputs: vec![Typed::plain("tar")], ..api() }),
+        ("cache_to", Target { cache_to: vec![Spec::plain("local")], ..api() }),
+        ("output", Target { outputs: vec![Spec::plain("tar")], ..api() }),
     ];
     for (key, target) in cases {
         let error = request(&target).unwrap_err().to_string();
@@ -85,14 +85,14 @@ fn what_cannot_be_done_is_named() {
 
 #[test]
 fn exports_are_numbered() {
-    let outputs = vec![Typed::plain("docker"), output("type=tar,dest=out.tar")];
+    let outputs = vec![Spec::plain("docker"), output("type=tar,dest=out.tar")];
     let request = request(&Target { outputs, ..api() }).unwrap();
     assert_eq!(request.exports["1"], Export::File("out.tar".into()));
 }
 
 #[test]
 fn caches_to_export_are_served_and_entered() {
-    let cache = |text| vec![Typed::cache(text).unwrap()];
+    let cache = |text| vec![Spec::cache(text).unwrap()];
     let cache_to = cache("type=local,dest=/c,tag=main,mode=max");
     let target = Target { cache_to, cache_from: cache("type=local,src=/c"), ..api() };
     let with_cache = request(&target).unwrap();
@@ -102,7 +102,7 @@ fn caches_to_export_are_served_and_entered() {
     let store = &with_cache.stores[&format!("local:{}", export.attrs["dest"])];
     assert_eq!(*store, Directory { path: "/c".into(), access: Access::Write });
     assert_eq!(export.attrs["mode"], "max");
-    let added = Added::Cache { tag: "main".into() };
+    let added = Addition::Cache { tag: "main".into() };
     assert_eq!(with_cache.index_updates, [IndexUpdate { path: "/c".into(), added }]);
     let check = request(&Target { call: Some("lint".into()), ..target }).unwrap();
     assert_eq!((check.options.cache_exports, check.index_updates), (vec![], vec![]));

@@ -21,7 +21,7 @@ use crate::buildkit::session::content::{Access, Digest, Directory, cannot_write}
 use crate::files::write::{self, NEW_FILE};
 use crate::files::{partial, read};
 use crate::solve::oci_layout::{Index, LATEST, LayoutRef, Name, SCHEME};
-use crate::targets::spec::Typed;
+use crate::targets::spec::Spec;
 use crate::targets::target::Target;
 
 /// Id of the one store an exporter writes to (BuildKit `exporter/oci`).
@@ -47,7 +47,7 @@ struct Layout {
 
 impl TargetStores {
     /// Digest of the cache that an entry of `cache_from` names, if it is there.
-    pub fn cache(&self, entry: &Typed) -> Option<&Digest> {
+    pub fn cache(&self, entry: &Spec) -> Option<&Digest> {
         self.caches.get(&entry.to_string())
     }
 
@@ -80,12 +80,12 @@ pub struct IndexUpdate {
     /// The directory.
     pub path: PathBuf,
     /// What was added to it.
-    pub added: Added,
+    pub added: Addition,
 }
 
 /// What a solve adds to a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Added {
+pub enum Addition {
     /// A cache, under this tag.
     Cache {
         /// The tag.
@@ -142,7 +142,7 @@ pub fn look(target: &Target) -> Result<TargetStores, StoreError> {
     Ok(found)
 }
 
-fn find_cache(path: &Path, cache: &Typed) -> Result<Digest, String> {
+fn find_cache(path: &Path, cache: &Spec) -> Result<Digest, String> {
     let shown = path.display();
     let digest = match cache.attrs.get("digest") {
         Some(digest) => Digest::parse(digest).ok_or_else(|| format!("{digest:?} is no digest"))?,
@@ -234,11 +234,11 @@ pub fn record(updates: &[IndexUpdate], response: &BTreeMap<String, String>) -> R
             |why: String| format!("cannot update {}: {why}", path.join("index.json").display());
         let silent = || failed("the engine did not say what it wrote".to_owned());
         let (descriptor, names) = match added {
-            Added::Cache { tag } => {
+            Addition::Cache { tag } => {
                 let answer = response.get("cache.manifest");
                 (answer.and_then(|text| object(text.as_bytes())), vec![Name::Tag(tag.clone())])
             }
-            Added::Image => {
+            Addition::Image => {
                 let answer = response.get("containerimage.descriptor");
                 let bytes = answer.and_then(|text| STANDARD.decode(text).ok());
                 let names = response.get("image.name").filter(|names| !names.is_empty());

@@ -26,7 +26,7 @@ fn tag(tag: &str) -> Name {
 fn with_cache(text: String) -> Target {
     Target {
         name: "api".into(),
-        cache_from: vec![Typed::cache(&text).unwrap()],
+        cache_from: vec![Spec::cache(&text).unwrap()],
         ..Target::default()
     }
 }
@@ -49,7 +49,7 @@ fn caches_are_found_by_tag_or_digest() {
         (",digest=sha256:x".to_owned(), Some("\"sha256:x\" is no digest")),
     ] {
         let text = format!("type=local,src={path}{attrs}");
-        let entry = Typed::cache(&text).unwrap();
+        let entry = Spec::cache(&text).unwrap();
         let found = look(&with_cache(text.clone())).unwrap();
         match warning {
             None => assert_eq!(found.cache(&entry), Some(&digest('a')), "{text}"),
@@ -125,7 +125,7 @@ fn what_a_solve_added_is_entered_under_its_names() {
         ("containerimage.descriptor".to_owned(), STANDARD.encode(image)),
         ("cache.manifest".to_owned(), cache),
     ]);
-    let updates = [Added::Cache { tag: "main".into() }, Added::Image]
+    let updates = [Addition::Cache { tag: "main".into() }, Addition::Image]
         .map(|added| IndexUpdate { path: dir.path().to_owned(), added });
     record(&updates, &response).unwrap();
     response.insert("image.name".to_owned(), "docker.io/l/a:v1,docker.io/l/b:v2".to_owned());

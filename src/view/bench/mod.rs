@@ -67,7 +67,7 @@ pub fn json(report: &BenchReport) -> String {
 
 /// What the benchmark could not remove.
 pub fn left(report: &BenchReport) -> Vec<String> {
-    let line = |left: &crate::bench::model::Left| {
+    let line = |left: &crate::bench::model::Leftover| {
         let (count, kind, why) = (left.count, &left.kind, &left.why);
         let bytes = format::bytes(left.bytes);
         match kind.as_str() {

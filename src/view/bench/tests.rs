@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::bench::Case;
-use crate::bench::model::{Change, EngineReport, Left, ProjectReport, Sample, TargetSample};
+use crate::bench::model::{Change, EngineReport, Leftover, ProjectReport, Sample, TargetSample};
 use crate::view::schema_check::faults;
 
 fn result(project: &str, file: Option<&str>, seconds: [f64; 3]) -> ResultReport {
@@ -62,7 +62,7 @@ fn report(projects: &[&str]) -> BenchReport {
         CaseReport::new(Case::Requirement, without.collect()),
     ];
     report.notes = vec!["code change, doc2md: no step ran".into()];
-    let left = Left { kind: "cache".into(), count: 5, bytes: 11_800_000, why: "in use".into() };
+    let left = Leftover { kind: "cache".into(), count: 5, bytes: 11_800_000, why: "in use".into() };
     report.left = vec![left];
     report
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub use lines::table;
 
 use crate::clean::survey::OthersHit;
-use crate::clean::{Item, Kind, Offer, Plan, Remaining};
+use crate::clean::{Item, Kind, Offer, Plan, Remainder};
 use crate::counted::{agreed, counted};
 use crate::terminal::format;
 
@@ -22,7 +22,7 @@ const SCHEMA: &str = "doc2md-docker/clean/v1";
 #[derive(Debug, Default)]
 pub struct CleanResult<'a> {
     /// What remains of it.
-    pub remains: &'a [Remaining],
+    pub remains: &'a [Remainder],
     /// Bytes the engine holds less than before.
     pub freed_bytes: u64,
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::clean::{Action, Shown, Sort};
+use crate::clean::{Action, Presentation, Sort};
 use crate::view::schema_check::faults;
 
 fn item<A>(action: A, kind: Kind, bytes: Option<u64>) -> Item<A> {
-    let shown = Shown {
+    let shown = Presentation {
         name: "name".into(),
         sort: Sort::Named,
         services: BTreeSet::new(),
@@ -33,7 +33,7 @@ fn several<A: Clone>(
         id: format!("sha256:{index:064}"),
         name: (*name).to_owned(),
         reason: format!("{why}: {name}"),
-        shown: Shown {
+        shown: Presentation {
             name: (*name).to_owned(),
             sort,
             services: services.clone(),
@@ -176,7 +176,7 @@ fn documents_are_what_their_schema_says() {
         ],
         keep: vec![item((), Kind::Cache, Some(1)), item((), Kind::Container, None)],
     };
-    let remains = [Remaining { item: network, why: "in use".into() }];
+    let remains = [Remainder { item: network, why: "in use".into() }];
     let result = CleanResult { remains: &remains, freed_bytes: 7 };
     for result in [None, Some(&result)] {
         let text = json("p", &plan, result, &["note".to_owned()]);

@@ -84,7 +84,7 @@ struct Side {
 
 impl Comparison {
     /// Of `a` with `b`, which is usually later.
-    pub fn of(a: &Entry, b: &Entry) -> Self {
+    pub fn between(a: &Entry, b: &Entry) -> Self {
         let mut services: Vec<&str> = b.targets.iter().map(|it| it.service.as_str()).collect();
         for target in &a.targets {
             if !services.contains(&target.service.as_str()) {
@@ -184,10 +184,10 @@ fn changes(a: &TargetEntry, b: &TargetEntry) -> Vec<String> {
 
 /// Steps of both in the order of `b`, those that only `a` has at the end.
 fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<StepPair> {
-    fn of(target: Option<&TargetEntry>) -> impl Iterator<Item = &StepEntry> {
+    fn steps_in(target: Option<&TargetEntry>) -> impl Iterator<Item = &StepEntry> {
         target.into_iter().flat_map(|target| &target.steps)
     }
-    let mut before: Vec<&StepEntry> = of(a).collect();
+    let mut before: Vec<&StepEntry> = steps_in(a).collect();
     let mut taken = |same: &dyn Fn(&StepEntry) -> bool| {
         before.iter().position(|step| same(step)).map(|place| before.remove(place))
     };
@@ -196,7 +196,7 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<StepPair> {
     // The same digest is the same step, whichever target of the build named it; then the same instruction; then
     // what stands in its place.
     let mut pairs: Vec<(Option<&StepEntry>, &StepEntry)> =
-        of(b).map(|step| (taken(&|other| other.digest == step.digest), step)).collect();
+        steps_in(b).map(|step| (taken(&|other| other.digest == step.digest), step)).collect();
     for (old, step) in pairs.iter_mut().filter(|(old, _)| old.is_none()) {
         *old = taken(&|other| key(other) == key(step));
     }
@@ -227,7 +227,7 @@ fn steps(a: Option<&TargetEntry>, b: Option<&TargetEntry>) -> Vec<StepPair> {
 
 /// How what an instruction covered differs. Files that were only touched are not a difference.
 fn files(a: &CopiedFiles, b: &CopiedFiles) -> Option<Files> {
-    let differences = Differences::of(a, b);
+    let differences = Differences::between(a, b);
     let told = !differences.is_empty() || (a.count, a.bytes) != (b.count, b.bytes);
     told.then_some(Files {
         differences,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{ago, document, hits, or_dash};
-use crate::recorded::listed::{Ending, Listed};
+use crate::recorded::listed::{BuildEnd, BuildRow};
 use crate::terminal::format;
 use crate::view::table::{self, Column, Shape};
 
@@ -23,19 +23,19 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// A table of `builds`, in their order.
-pub fn engine(builds: &[Listed], now: Timestamp, columns: usize) -> String {
+pub fn engine(builds: &[BuildRow], now: Timestamp, columns: usize) -> String {
     let rows: Vec<Vec<String>> = builds.iter().map(|build| row(build, now)).collect();
     table::render(&COLUMNS, &rows, columns)
 }
 
-fn row(build: &Listed, now: Timestamp) -> Vec<String> {
+fn row(build: &BuildRow, now: Timestamp) -> Vec<String> {
     vec![
         table::cell(&build.id),
         or_dash(build.started.map(|started| ago(started, now))),
         match build.outcome {
-            Ending::Succeeded => "succeeded",
-            Ending::Failed => "failed",
-            Ending::Unfinished => "unfinished",
+            BuildEnd::Succeeded => "succeeded",
+            BuildEnd::Failed => "failed",
+            BuildEnd::Unfinished => "unfinished",
         }
         .to_owned(),
         or_dash(build.seconds.map(format::seconds)),
@@ -47,7 +47,7 @@ fn row(build: &Listed, now: Timestamp) -> Vec<String> {
 }
 
 /// The same as a document; `project` is whose builds they are, `None` for everybody's.
-pub fn engine_json(project: Option<&str>, builds: &[Listed]) -> String {
+pub fn engine_json(project: Option<&str>, builds: &[BuildRow]) -> String {
     document(&json!({"schema": SCHEMA, "project": project, "builds": builds}))
 }
 
@@ -58,9 +58,9 @@ mod tests {
     use crate::history::BuildId;
     use crate::view::schema_check::faults;
 
-    fn builds() -> Vec<Listed> {
+    fn builds() -> Vec<BuildRow> {
         let now: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
-        let build = |id: &str, outcome| Listed {
+        let build = |id: &str, outcome| BuildRow {
             id: id.to_owned(),
             started: Some(now),
             outcome,
@@ -73,22 +73,22 @@ mod tests {
             own: None,
         };
         vec![
-            Listed {
+            BuildRow {
                 own: BuildId::parse("mhx3k2p9a7f2"),
-                ..build("pgx9xg0mz1sq34dxf3raaw8p1", Ending::Succeeded)
+                ..build("pgx9xg0mz1sq34dxf3raaw8p1", BuildEnd::Succeeded)
             },
-            Listed {
+            BuildRow {
                 target: "tool\u{1b}[2J:1".to_owned(),
                 project: None,
-                ..build("nmadaizugyho30ke9kv3j3enl", Ending::Failed)
+                ..build("nmadaizugyho30ke9kv3j3enl", BuildEnd::Failed)
             },
-            Listed {
+            BuildRow {
                 started: None,
                 seconds: None,
                 cached: 0,
                 steps: 0,
                 images: Vec::new(),
-                ..build("lhsrh3kojzgqh80d8z57muj9y", Ending::Unfinished)
+                ..build("lhsrh3kojzgqh80d8z57muj9y", BuildEnd::Unfinished)
             },
         ]
     }

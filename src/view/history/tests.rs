@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::explain::explain;
-use crate::history::copied::{Collector, Covered};
+use crate::history::copied::{Collector, CopyEntry};
 use crate::history::testing::{build, epoch, step};
 use crate::history::{
     BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, Resources, StopReason,
@@ -129,7 +129,7 @@ fn a_build_is_shown_with_its_steps() {
 #[test]
 fn two_builds_stand_side_by_side() {
     let entries = entries();
-    let both = Comparison::of(&entries[3], &entries[0]);
+    let both = Comparison::between(&entries[3], &entries[0]);
     insta::assert_snapshot!(plain(&comparison(&both, 80)));
     for columns in [40, 60, 200] {
         let text = plain(&comparison(&both, columns));
@@ -139,7 +139,7 @@ fn two_builds_stand_side_by_side() {
     assert_eq!(document["targets"][0]["steps"][1]["a"]["result"], "ran");
     assert_eq!(document["targets"][0]["steps"][1]["b"]["seconds"], 12.25);
     // Why steps ran in the later one, each by its place among those that are compared.
-    let explained = Comparison::of(&entries[3], &entries[0])
+    let explained = Comparison::between(&entries[3], &entries[0])
         .explained(explain(&entries[0], &[entries[1].clone(), entries[3].clone()]));
     let text = plain(&comparison(&explained, 220));
     let why = text.lines().last().unwrap();
@@ -158,7 +158,7 @@ fn two_builds_stand_side_by_side() {
     // A target that only one of them has.
     let mut other = entries[0].clone();
     other.targets[0].service = "worker".to_owned();
-    let both = Comparison::of(&entries[3], &other);
+    let both = Comparison::between(&entries[3], &other);
     let text = plain(&comparison(&both, 80));
     assert!(text.contains("\nworker  ") && text.contains("\napi  "), "{text}");
 }
@@ -183,7 +183,7 @@ fn documents_are_what_their_schemas_say() {
     other.targets[0].service = "worker".to_owned();
     let schema = include_str!("../../../docs/history-compare.schema.json");
     for later in [&all[0], &other] {
-        let both = Comparison::of(&all[3], later);
+        let both = Comparison::between(&all[3], later);
         assert_eq!(faults(schema, &document(&both)), None);
         let explained = both.explained(explain(later, &all[1..]));
         assert_eq!(faults(schema, &document(&explained)), None);
@@ -194,7 +194,7 @@ fn documents_are_what_their_schemas_say() {
 fn copied(files: impl IntoIterator<Item = (String, u64)>) -> Option<CopiedFiles> {
     let mut collector = Collector::default();
     for (path, size) in files {
-        let covered = Covered { mtime: 1, path: path.into(), mode: 0o644, size, digest: None };
+        let covered = CopyEntry { mtime: 1, path: path.into(), mode: 0o644, size, digest: None };
         collector.add(covered);
     }
     Some(collector.finish())
@@ -209,7 +209,7 @@ fn files_of_a_copy_that_differ_are_named() {
     a.targets[0].steps[2].files = of(&[("api/main.py", 10), ("api/old.py", 3), ("api/same.py", 1)]);
     b.targets[0].steps[2].files =
         of(&[("api/main.py", 12), ("api/n\u{1b}[2Jew.py", 3), ("api/same.py", 1)]);
-    let both = Comparison::of(&a, &b);
+    let both = Comparison::between(&a, &b);
     let text = plain(&comparison(&both, 80));
     for line in ["changed: api/main.py\n", "new: api/new.py\n", "removed: api/old.py\n"] {
         assert!(text.contains(line), "{text}");
@@ -222,12 +222,12 @@ fn files_of_a_copy_that_differ_are_named() {
     assert!(document["targets"][0]["steps"][1]["files"].is_null());
     // Many are counted; what is not listed is told by its sum.
     b.targets[0].steps[2].files = copied((0..30).map(|n| (format!("api/{n:02}.py"), 1)));
-    let text = plain(&comparison(&Comparison::of(&a, &b), 80));
+    let text = plain(&comparison(&Comparison::between(&a, &b), 80));
     assert!(text.contains("new: api/07.py\nand 25 more\n"), "{text}");
     let many =
         |size: u64| copied((0..900).map(|n| (format!("{n:04}.py"), if n == 0 { size } else { 1 })));
     (a.targets[0].steps[2].files, b.targets[0].steps[2].files) = (many(1), many(2));
-    let text = plain(&comparison(&Comparison::of(&a, &b), 80));
+    let text = plain(&comparison(&Comparison::between(&a, &b), 80));
     assert!(text.contains("changed: 900 files of 900 B to 900 files of 901 B (COPY"), "{text}");
 }
 
@@ -240,7 +240,7 @@ fn what_drives_a_terminal_does_nothing() {
     let texts = [
         list(&[entry.clone()], now, 80, true),
         show(&entry, now, 80),
-        comparison(&Comparison::of(&entry, &entry), 80),
+        comparison(&Comparison::between(&entry, &entry), 80),
     ];
     for text in texts {
         for hostile in ["\u{1b}[2J", "\u{1b}]0", "\u{1b}[31m", "\r"] {

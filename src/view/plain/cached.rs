@@ -8,7 +8,7 @@ use crate::progress::Step;
 
 /// Cached steps of one target that were not told yet.
 #[derive(Debug, Default)]
-pub(super) struct Cached {
+pub(super) struct CachedSteps {
     pub(super) steps: Vec<CachedStep>,
     /// When the first of them came.
     pub(super) since: Duration,
@@ -22,7 +22,7 @@ pub(super) struct CachedStep {
     position: (u32, u32),
 }
 
-impl Cached {
+impl CachedSteps {
     pub(super) fn add(&mut self, step: &Step, at: Duration) {
         if self.steps.is_empty() {
             self.since = at;

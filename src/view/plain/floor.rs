@@ -30,7 +30,7 @@ pub(super) struct Chunk {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Contender {
     lines: Vec<String>,
     since: Duration,
     ending: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct Floor {
     holder: Option<String>,
     /// When the holder last said something.
     heard: Duration,
-    waiting: IndexMap<String, Waiting>,
+    waiting: IndexMap<String, Contender>,
     bytes: usize,
     /// Everything is written as it comes.
     hurry: bool,
@@ -116,7 +116,7 @@ impl Floor {
     /// Writes everything that waits, failed targets last, and what comes from now on at once.
     pub(super) fn hurry(&mut self) -> Vec<Chunk> {
         self.hurry = true;
-        let mut waiting: Vec<(String, Waiting)> = self.waiting.drain(..).collect();
+        let mut waiting: Vec<(String, Contender)> = self.waiting.drain(..).collect();
         waiting.sort_by_key(|(_, waiting)| waiting.failed);
         self.bytes = 0;
         let chunks: Vec<Chunk> = waiting.into_iter().map(chunk).collect();
@@ -130,7 +130,7 @@ impl Floor {
     fn wait(&mut self, target: &str, at: Duration) -> usize {
         let entry = self.waiting.entry(target.to_owned());
         let place = entry.index();
-        entry.or_insert_with(|| Waiting { since: at, ..Waiting::default() });
+        entry.or_insert_with(|| Contender { since: at, ..Contender::default() });
         place
     }
 
@@ -141,7 +141,7 @@ impl Floor {
         let mut chunks = Vec::new();
         let mut kept = IndexMap::new();
         let mut holder = None;
-        let mut waiting: Vec<(String, Waiting)> = self.waiting.drain(..).collect();
+        let mut waiting: Vec<(String, Contender)> = self.waiting.drain(..).collect();
         // Those that are over first: who goes on is to be the last written.
         waiting.sort_by_key(|(_, w)| (w.failed, w.ending.is_none(), w.since));
         for (target, waiting) in waiting {
@@ -170,7 +170,7 @@ impl Floor {
     }
 }
 
-fn chunk((target, waiting): (String, Waiting)) -> Chunk {
+fn chunk((target, waiting): (String, Contender)) -> Chunk {
     Chunk { target, lines: waiting.lines, ending: waiting.ending }
 }
 

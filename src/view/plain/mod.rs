@@ -17,7 +17,7 @@ use crate::progress::{Change, Event, RunSummary, RunTrace, Step, StepState, Targ
 use crate::terminal::{SHADES, Ui, format};
 use crate::view::ci::{Ci, Groups};
 use crate::view::{failure, line, summary};
-use cached::Cached;
+use cached::CachedSteps;
 use floor::{Chunk, Floor, Rules};
 
 /// Below this, a step that is not an instruction is not worth a line.
@@ -48,7 +48,7 @@ pub struct Plain {
     floor: Floor,
     groups: Groups,
     /// Cached steps that were not told yet, by target.
-    cached: BTreeMap<String, Cached>,
+    cached: BTreeMap<String, CachedSteps>,
     run: RunTrace,
     name_width: usize,
     /// When something last happened.
@@ -238,7 +238,7 @@ impl Plain {
                             cached.add(step, at);
                         } else {
                             lines.extend(self.cached_line(target, &cached));
-                            cached = Cached::default();
+                            cached = CachedSteps::default();
                             lines.push(self.ending(target, step, told.is_none()));
                         }
                         self.told.insert(key(target, step), (step.state(), step.duration()));
@@ -250,7 +250,7 @@ impl Plain {
                         continue;
                     }
                     lines.extend(self.cached_line(target, &cached));
-                    cached = Cached::default();
+                    cached = CachedSteps::default();
                     if self.announced.insert(key(target, step)) {
                         lines.push(self.announcement(target, step));
                     }
@@ -274,7 +274,7 @@ impl Plain {
     }
 
     /// `CACHED 5 steps: [build 2-4/4] [stage-1 2/4]`; one step alone is told by its instruction.
-    fn cached_line(&self, target: &TargetTrace, cached: &Cached) -> Option<String> {
+    fn cached_line(&self, target: &TargetTrace, cached: &CachedSteps) -> Option<String> {
         let faint = SHADES.faint;
         let prefix = self.prefix(target);
         match cached.steps.as_slice() {

@@ -14,7 +14,7 @@ fn places() -> HashMap<String, Places> {
 
 /// What a run writes whose places are known from the event `from` on.
 fn shown(progress: Progress, columns: u16, from: usize) -> String {
-    let written = crate::terminal::testing::Captured::default();
+    let written = crate::terminal::testing::Capture::default();
     let err = Stream::new(Box::new(written.clone()), progress == Progress::Tty, Colours::Drop);
     let out = Stream::new(Box::new(std::io::sink()), false, Colours::Drop);
     let size = Size::Given(std::sync::Arc::new(std::sync::Mutex::new((columns, 24))));

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::terminal::testing::Captured;
+use crate::terminal::testing::Capture;
 use crate::terminal::{Size, Stream, UiEnv};
 
 /// A terminal that understands what the reporter writes.
 struct Terminal {
-    written: Captured,
+    written: Capture,
     seen: usize,
     size: Arc<Mutex<(u16, u16)>>,
     parser: vt100::Parser,
@@ -20,10 +20,10 @@ impl Terminal {
     }
 
     fn with_colours(columns: u16, rows: u16, colours: Colours) -> (Ui, Self) {
-        let written = Captured::default();
+        let written = Capture::default();
         let size = Arc::new(Mutex::new((columns, rows)));
         let err = Stream::new(Box::new(written.clone()), true, colours);
-        let out = Stream::new(Box::new(Captured::default()), false, Colours::Drop);
+        let out = Stream::new(Box::new(Capture::default()), false, Colours::Drop);
         let env = UiEnv { unicode: true, ..UiEnv::default() };
         let ui = Ui::new(out, err, Size::Given(size.clone()), &env);
         let parser = vt100::Parser::new(rows, columns, 1000);

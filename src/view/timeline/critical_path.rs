@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{Ending, Fate, Lane, StepIndex, Timeline};
+use super::{Fate, Lane, StepIndex, TargetEnd, Timeline};
 
 /// Ends and starts this close are taken as one moment, in seconds: the engine reads its clock
 /// more than once between them.
@@ -52,10 +52,10 @@ pub fn critical_path(timeline: &Timeline) -> Vec<Leg> {
 fn last(timeline: &Timeline) -> Option<StepIndex> {
     let ending = |place: &StepIndex| timeline.lanes[place.lane].ending;
     let failed = timeline.places().filter(|place| {
-        ending(place) == Ending::Failed && timeline.step(*place).fate == Fate::Failed
+        ending(place) == TargetEnd::Failed && timeline.step(*place).fate == Fate::Failed
     });
-    let of_failed = timeline.places().filter(|place| ending(place) == Ending::Failed);
-    let ended = timeline.places().filter(|place| ending(place) != Ending::Cancelled);
+    let of_failed = timeline.places().filter(|place| ending(place) == TargetEnd::Failed);
+    let ended = timeline.places().filter(|place| ending(place) != TargetEnd::Cancelled);
     latest(timeline, failed)
         .or_else(|| latest(timeline, of_failed))
         .or_else(|| latest(timeline, ended))

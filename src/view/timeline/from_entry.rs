@@ -1,6 +1,6 @@
 //! From a remembered build to its timeline.
 
-use super::{Bar, Ending, Fate, Lane, Timeline};
+use super::{Bar, Fate, Lane, TargetEnd, Timeline};
 use crate::history::{Entry, Outcome, StepEntry, StepResult, TargetEntry};
 use crate::progress::StepName;
 
@@ -58,9 +58,9 @@ fn lane(entry: &Entry, target: &TargetEntry) -> Lane {
         image: target.image.clone(),
         same_as: target.same_as.clone(),
         ending: match target.outcome {
-            Outcome::Succeeded => Ending::Built,
-            Outcome::Failed => Ending::Failed,
-            Outcome::Cancelled => Ending::Cancelled,
+            Outcome::Succeeded => TargetEnd::Built,
+            Outcome::Failed => TargetEnd::Failed,
+            Outcome::Cancelled => TargetEnd::Cancelled,
         },
         error: target.error.clone(),
         span: span.map(|(start, end)| (since(start), since(end))),

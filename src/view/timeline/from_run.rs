@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Bar, Ending, Fate, Lane, Timeline};
+use super::{Bar, Fate, Lane, TargetEnd, Timeline};
 use crate::dockerfile::Outline;
 use crate::progress::outcome::TargetOutcome;
 use crate::progress::{RunSummary, RunTrace, Step, StepState, TargetTrace};
@@ -37,9 +37,9 @@ impl Timeline {
 
 fn lane(target: &TargetTrace, seconds: f64, started: Timestamp, source: Option<&Source>) -> Lane {
     let (ending, error) = match &target.outcome {
-        Some(TargetOutcome::Built(_)) => (Ending::Built, None),
-        Some(TargetOutcome::Failed(failure)) => (Ending::Failed, Some(failure.message.clone())),
-        Some(TargetOutcome::Cancelled) | None => (Ending::Cancelled, None),
+        Some(TargetOutcome::Built(_)) => (TargetEnd::Built, None),
+        Some(TargetOutcome::Failed(failure)) => (TargetEnd::Failed, Some(failure.message.clone())),
+        Some(TargetOutcome::Cancelled) | None => (TargetEnd::Cancelled, None),
     };
     let span = target.started.filter(|_| target.info.same_as.is_none()).map(|start| {
         (start.as_secs_f64(), target.finished.map_or(seconds, |end| end.as_secs_f64()))

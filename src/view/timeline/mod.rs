@@ -40,7 +40,7 @@ pub struct Timeline {
 
 /// How a target ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum TargetEnd {
     /// Its image was built.
     Built,
     /// It failed.
@@ -59,7 +59,7 @@ pub struct Lane {
     /// Target whose build also made this one's image; such a target has no steps of its own.
     pub same_as: Option<String>,
     /// How it ended.
-    pub ending: Ending,
+    pub ending: TargetEnd,
     /// The error where it failed.
     pub error: Option<String>,
     /// From its solve to its end; `None` if it was never sent.

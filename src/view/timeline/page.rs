@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{Bar, Ending, Fate, Lane, Leg, StepIndex, Timeline, axis, critical_path, on_path};
+use super::{Bar, Fate, Lane, Leg, StepIndex, TargetEnd, Timeline, axis, critical_path, on_path};
 use crate::counted::counted;
 use crate::dockerfile::without_options;
 use crate::terminal::format;
@@ -42,9 +42,9 @@ fn summary(timeline: &Timeline) -> Markup {
     let totals = timeline.totals();
     html! {
         h1 {
-            (text(&timeline.project)) ": " (count(Ending::Built)) " of " (counted(all, "target")) " built in "
+            (text(&timeline.project)) ": " (count(TargetEnd::Built)) " of " (counted(all, "target")) " built in "
             (cost(timeline.seconds))
-            @for (ending, word) in [(Ending::Failed, "failed"), (Ending::Cancelled, "cancelled")] {
+            @for (ending, word) in [(TargetEnd::Failed, "failed"), (TargetEnd::Cancelled, "cancelled")] {
                 @if count(ending) > 0 { ", " (count(ending)) " " (word) }
             }
         }
@@ -201,9 +201,9 @@ fn ending(lane: &Lane) -> String {
         all.filter(|step| wanted.contains(&step.fate)).count()
     };
     let word = match lane.ending {
-        Ending::Built => "built",
-        Ending::Failed => "failed",
-        Ending::Cancelled => "cancelled",
+        TargetEnd::Built => "built",
+        TargetEnd::Failed => "failed",
+        TargetEnd::Cancelled => "cancelled",
     };
     let Some((start, end)) = lane.span else { return format!("{word}, never started") };
     let (cached, run) = (count(&[Fate::Cached]), count(&[Fate::Ran, Fate::Failed]));

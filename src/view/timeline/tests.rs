@@ -24,7 +24,7 @@ fn lane(name: &str, span: (f64, f64), steps: Vec<Bar>) -> Lane {
         name: name.to_owned(),
         image: format!("p-{name}"),
         same_as: None,
-        ending: Ending::Built,
+        ending: TargetEnd::Built,
         error: None,
         span: Some(span),
         dockerfile: Some("Dockerfile".to_owned()),
@@ -111,13 +111,13 @@ fn what_a_failure_stopped_is_not_on_the_path() {
     stopped.fate = Fate::Cancelled;
     let mut lanes =
         vec![lane("api", (0.0, 2.0), vec![failed]), lane("worker", (0.0, 2.1), vec![stopped])];
-    (lanes[0].ending, lanes[1].ending) = (Ending::Failed, Ending::Cancelled);
+    (lanes[0].ending, lanes[1].ending) = (TargetEnd::Failed, TargetEnd::Cancelled);
     assert_eq!(names(&timeline(2.1, lanes.clone())), ["api [1/2] RUN false"]);
     // A step that came to its end before its target was stopped determined nothing, either.
     lanes[1].steps[0].fate = Fate::Ran;
     assert_eq!(names(&timeline(2.1, lanes.clone())), ["api [1/2] RUN false"]);
     // With --keep-going others go on, which takes nothing from why it failed.
-    lanes[1].ending = Ending::Built;
+    lanes[1].ending = TargetEnd::Built;
     lanes[1].steps[0].intervals = vec![(0.0, 9.0)];
     assert_eq!(names(&timeline(9.0, lanes.clone())), ["api [1/2] RUN false"]);
     // Where no step failed (the engine could not export), what the target did last is nearest to it.

@@ -1,7 +1,7 @@
 //! What `-v` shows of a target that runs: its steps that are over, all of those that run, and what the current one wrote last.
 
 use super::block::{Frame, current};
-use super::layout::{BLOCK, Doing};
+use super::layout::{Activity, BLOCK};
 use crate::progress::{Step, StepState, TargetTrace};
 use crate::terminal::{SHADES, format};
 
@@ -12,8 +12,8 @@ const MOST_ROWS: usize = 10;
 const OUTPUT: usize = 3;
 
 /// Rows for each target that runs, when all of them share what the lines of the others leave.
-pub(super) fn block_rows(targets: &[Doing], rows: usize) -> usize {
-    let running = targets.iter().filter(|doing| **doing == Doing::Runs).count();
+pub(super) fn block_rows(targets: &[Activity], rows: usize) -> usize {
+    let running = targets.iter().filter(|doing| **doing == Activity::Runs).count();
     let spare = rows.saturating_sub(targets.len()).checked_div(running).unwrap_or(0);
     (spare + 1).clamp(BLOCK, MOST_ROWS)
 }
@@ -67,7 +67,7 @@ fn last_lines(step: &Step, count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Doing::{Over, Runs, Waits};
+    use Activity::{Over, Runs, Waits};
 
     #[test]
     fn targets_that_run_share_what_the_others_leave() {

@@ -2,7 +2,7 @@
 
 /// What a target is doing, as far as room is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Activity {
     Runs,
     Failed,
     Waits,
@@ -26,13 +26,13 @@ pub(super) const BLOCK: usize = 3;
 /// Shares `rows` among targets, blocks of so many rows. Where not all have a line, one row is left for the count of the
 /// others. A target that runs has a block as long as there is room, the first ones first, so that
 /// lines only move when a target starts or ends.
-pub(super) fn share(targets: &[Doing], rows: usize, block: usize) -> Vec<Share> {
+pub(super) fn share(targets: &[Activity], rows: usize, block: usize) -> Vec<Share> {
     if targets.len() <= rows {
         let mut spare = rows - targets.len();
         return targets
             .iter()
             .map(|doing| {
-                if *doing == Doing::Runs && spare >= block - 1 {
+                if *doing == Activity::Runs && spare >= block - 1 {
                     spare -= block - 1;
                     Share::Block
                 } else {
@@ -42,11 +42,11 @@ pub(super) fn share(targets: &[Doing], rows: usize, block: usize) -> Vec<Share> 
             .collect();
     }
     // Those that run matter most, then those that failed, then those that wait.
-    let rank = |doing: Doing| match doing {
-        Doing::Runs => 0,
-        Doing::Failed => 1,
-        Doing::Waits => 2,
-        Doing::Over => 3,
+    let rank = |doing: Activity| match doing {
+        Activity::Runs => 0,
+        Activity::Failed => 1,
+        Activity::Waits => 2,
+        Activity::Over => 3,
     };
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_by_key(|&place| rank(targets[place]));
@@ -60,7 +60,7 @@ pub(super) fn share(targets: &[Doing], rows: usize, block: usize) -> Vec<Share> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Doing::{Failed, Over, Runs, Waits};
+    use Activity::{Failed, Over, Runs, Waits};
     use Share::{Block, Counted, Line};
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn rows_always_suffice(doing in proptest::collection::vec(0u8..4, 0..40), rows in 1usize..60, block in 3usize..11) {
-            let targets: Vec<Doing> = doing
+            let targets: Vec<Activity> = doing
                 .iter()
                 .map(|n| [Runs, Failed, Waits, Over][usize::from(*n)])
                 .collect();

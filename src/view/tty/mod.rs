@@ -16,7 +16,7 @@ use crate::terminal::screen::Screen;
 use crate::terminal::{SHADES, Ui, format};
 use crate::view::{failure, line, summary};
 use block::{ASCII, Frame, UNICODE};
-use layout::{BLOCK, Doing, Share, share};
+use layout::{Activity, BLOCK, Share, share};
 
 /// Time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
@@ -136,7 +136,7 @@ impl Tty {
         let columns = columns.saturating_sub(1).max(1);
         let room = rows.saturating_sub(2).max(1);
         let names = self.run.targets().map(|target| target.info.name.as_str());
-        let doing: Vec<Doing> = self.run.targets().map(doing).collect();
+        let doing: Vec<Activity> = self.run.targets().map(doing).collect();
         let left = |target: &TargetTrace| {
             self.left(self.estimate.0.targets.get(&target.info.name).copied().flatten(), at)
         };
@@ -203,22 +203,22 @@ impl Drop for Tty {
     }
 }
 
-fn doing(target: &TargetTrace) -> Doing {
+fn doing(target: &TargetTrace) -> Activity {
     match &target.outcome {
-        None if target.started.is_some() => Doing::Runs,
-        Some(TargetOutcome::Failed(_)) => Doing::Failed,
-        None => Doing::Waits,
-        Some(_) => Doing::Over,
+        None if target.started.is_some() => Activity::Runs,
+        Some(TargetOutcome::Failed(_)) => Activity::Failed,
+        None => Activity::Waits,
+        Some(_) => Activity::Over,
     }
 }
 
 /// `  ... 5 more: 2 running, 3 waiting`.
-fn count(counted: &[Doing]) -> String {
+fn count(counted: &[Activity]) -> String {
     let kinds = [
-        (Doing::Runs, "running"),
-        (Doing::Failed, "failed"),
-        (Doing::Waits, "waiting"),
-        (Doing::Over, "over"),
+        (Activity::Runs, "running"),
+        (Activity::Failed, "failed"),
+        (Activity::Waits, "waiting"),
+        (Activity::Over, "over"),
     ];
     let parts = kinds.iter().filter_map(|(kind, word)| {
         let many = counted.iter().filter(|doing| *doing == kind).count();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use doc2md_docker::clean::space::Space;
 use doc2md_docker::clean::{self, Kind, Request, execute};
 use doc2md_docker::engine::{Connector, Engine as Client};
 use doc2md_docker::ownership::{self, Question};
@@ -521,13 +522,14 @@ fn what_somebody_took_into_use_since_the_plan_stays() {
             let answer = ownership::judge(&Question {
                 project: &project,
                 inventory: &inventory,
-                details: &[],
+                stacks: &[],
+                histories: &[],
                 evidence: &ownership::Evidence::default(),
                 include: &Default::default(),
             });
             let plan = clean::plan(
                 &inventory,
-                &[],
+                &Space::new(&inventory, &[]),
                 &answer,
                 &Request {
                     kinds: [Kind::Container, Kind::Network, Kind::Image, Kind::Volume].into(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doc2md_docker::engine::Connector;
 use doc2md_docker::inventory::Image;
+use doc2md_docker::ownership::records::stacks;
 use doc2md_docker::usage::{add_shared, wanted};
 use serde_json::Value;
 
@@ -188,27 +189,27 @@ fn sizes_are_those_of_inspect_history_and_df() {
             (&true.into(), &name.into()),
             "{at}"
         );
-        a_glance_finds_the_same(engine, name, &df);
+        the_layers_tell_the_same(engine, name, &df);
         engine.docker_ok(&["rm", "-v", name]);
         cache_is_that_of_df(at, &told["cache"], &df, name);
     });
 }
 
-/// What the plain table does on many engines: sizes without the engine's sums over all images.
-fn a_glance_finds_the_same(engine: &Engine, name: &str, df: &Value) {
+/// Sizes without the engine's sums over all images.
+fn the_layers_tell_the_same(engine: &Engine, name: &str, df: &Value) {
     let client = doc2md_docker::engine::Engine::new(&Connector::unix(engine.socket()));
     let layers = async |images: &[Image]| {
         let own = wanted(name, &[], images);
         let ids = images.iter().map(|image| image.id.clone());
         let others: Vec<String> = ids.filter(|id| !own.contains(id)).collect();
         let details = client.image_details(&own).await.unwrap();
-        let chains = client.image_chains(&others).await.unwrap();
-        (own, details, chains.iter().flat_map(|it| &it.1).map(String::as_str).collect())
+        let others = client.image_details(&others).await.unwrap();
+        (own, details, stacks(&others))
     };
     let work = async {
-        let (mut seen, (own, details, chains)) =
-            client.glance(Duration::from_secs(60), layers).await.unwrap();
-        add_shared(&mut seen, &details, &chains);
+        let (mut seen, (own, details, others)) =
+            client.inventory_with(Duration::from_secs(60), layers).await.unwrap();
+        add_shared(&mut seen, &details, &others);
         (seen, own)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

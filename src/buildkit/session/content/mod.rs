@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 
 pub use self::digest::{Digest, Hasher};
 pub use self::service::{ContentService, METHODS};
@@ -48,7 +48,7 @@ pub enum Access {
 #[derive(Debug, Clone, Default)]
 pub struct ContentStores {
     directories: BTreeMap<String, Directory>,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
 }
 
 impl ContentStores {
@@ -60,7 +60,7 @@ impl ContentStores {
     }
 
     /// What the engine sends: blobs that are here do not count.
-    pub fn received(&self) -> Arc<Transferred> {
+    pub fn received(&self) -> Arc<TransferProgress> {
         self.received.clone()
     }
 

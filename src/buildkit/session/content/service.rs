@@ -20,7 +20,7 @@ use super::messages::{InfoRequest, InfoResponse, ReadContentRequest, ReadContent
 use super::messages::{WriteContentRequest, WriteContentResponse};
 use super::{Access, Directory, reading, writing};
 use crate::buildkit::transport::MESSAGE_LIMIT;
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 
 /// Methods of the service to announce. The engine uses no other: nothing is deleted, listed or
 /// labelled in a directory of the user's, and no write outlives its call.
@@ -33,13 +33,13 @@ const STORE_ID: &str = "buildkit-attachable-store-id";
 #[derive(Clone)]
 pub struct ContentService {
     directories: Arc<BTreeMap<String, Directory>>,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
 }
 
 impl ContentService {
     pub(super) fn new(
         directories: Arc<BTreeMap<String, Directory>>,
-        received: Arc<Transferred>,
+        received: Arc<TransferProgress>,
     ) -> Self {
         Self { directories, received }
     }

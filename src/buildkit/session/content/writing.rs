@@ -16,7 +16,7 @@ use super::digest::Hasher;
 use super::messages::{WriteAction, WriteContentRequest, WriteContentResponse};
 use super::{Access, Digest, Directory, reading};
 use crate::files::partial::{self, PartialFile};
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 
 /// How many messages of up to 8 MiB may wait to be written.
 const WAITING_MESSAGES: usize = 2;
@@ -26,7 +26,7 @@ pub(super) type Answers = ReceiverStream<Result<WriteContentResponse, Status>>;
 /// Serves one call: one blob.
 pub(super) fn write(
     directory: Directory,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
     mut incoming: Streaming<WriteContentRequest>,
 ) -> Answers {
     let (forward, messages) = mpsc::channel(WAITING_MESSAGES);
@@ -45,7 +45,7 @@ pub(super) fn write(
 
 fn receive(
     directory: &Directory,
-    received: &Arc<Transferred>,
+    received: &Arc<TransferProgress>,
     mut messages: mpsc::Receiver<WriteContentRequest>,
     out: &mpsc::Sender<Result<WriteContentResponse, Status>>,
 ) {
@@ -82,13 +82,13 @@ struct Ingest {
     /// Bytes of it that others know to come.
     announced: u64,
     expected: Option<Digest>,
-    received: Arc<Transferred>,
+    received: Arc<TransferProgress>,
 }
 
 impl Ingest {
     fn begin(
         Directory { path: layout, access }: &Directory,
-        received: &Arc<Transferred>,
+        received: &Arc<TransferProgress>,
         first: &WriteContentRequest,
     ) -> Result<Self, Status> {
         if first.reference.is_empty() {

@@ -49,7 +49,7 @@ impl SendError {
         Self { path: None, reason: reason.into() }
     }
 
-    fn of(path: &[u8], what: impl std::fmt::Display) -> Self {
+    fn about(path: &[u8], what: impl std::fmt::Display) -> Self {
         let path = String::from_utf8_lossy(path).into_owned();
         let reason = format!("\"{path}\" {what}");
         Self { path: Some(path), reason }
@@ -158,13 +158,13 @@ async fn finished(walking: &mut Option<JoinHandle<Ended>>) -> Result<Ended, Join
 /// What the threads of one transfer share.
 struct Transfer {
     counters: Arc<Counters>,
-    sent: Mutex<Sent>,
+    sent: Mutex<StatLog>,
     out: Out,
 }
 
 /// The STATs sent so far.
 #[derive(Default)]
-struct Sent {
+struct StatLog {
     batches: Vec<Bytes>,
     /// By id; `None` for what has no content and for what was asked for already.
     entries: Vec<Option<Offset>>,
@@ -189,7 +189,7 @@ struct Listed {
     socket: bool,
 }
 
-impl Sent {
+impl StatLog {
     fn take(&mut self, id: u32) -> Option<Listed> {
         let (batch, at) = self.entries.get_mut(id as usize)?.take()?;
         let message = self.batches.get(batch as usize)?.slice(at as usize..);
@@ -210,7 +210,7 @@ impl Transfer {
     /// What was listed, once it is complete.
     fn kept(&self, dir_name: String, request: FilterRequest) -> SentList {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let Sent { batches, digests, asked, seal, .. } = std::mem::take(&mut *sent);
+        let StatLog { batches, digests, asked, seal, .. } = std::mem::take(&mut *sent);
         SentList { dir_name, request, seal, batches, digests, asked }
     }
 
@@ -253,9 +253,10 @@ impl Transfer {
         match walked {
             Ok(()) => Ended::Done,
             Err(WalkError::Stopped) => Ended::HungUp,
-            Err(WalkError::Read { path, source }) => {
-                Ended::Failed(SendError::of(path.as_bytes(), format!("cannot be read: {source}")))
-            }
+            Err(WalkError::Read { path, source }) => Ended::Failed(SendError::about(
+                path.as_bytes(),
+                format!("cannot be read: {source}"),
+            )),
         }
     }
 
@@ -267,13 +268,19 @@ impl Transfer {
                 Ok(()) => {}
                 Err(ReadError::Stop) => return Ended::HungUp,
                 Err(ReadError::Changed) => {
-                    return Ended::Failed(SendError::of(path, "changed while it was being sent"));
+                    return Ended::Failed(SendError::about(
+                        path,
+                        "changed while it was being sent",
+                    ));
                 }
                 Err(ReadError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
-                    return Ended::Failed(SendError::of(path, "vanished while it was being sent"));
+                    return Ended::Failed(SendError::about(
+                        path,
+                        "vanished while it was being sent",
+                    ));
                 }
                 Err(ReadError::Io(e)) => {
-                    return Ended::Failed(SendError::of(path, format!("cannot be read: {e}")));
+                    return Ended::Failed(SendError::about(path, format!("cannot be read: {e}")));
                 }
             }
         }

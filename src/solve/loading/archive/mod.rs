@@ -19,7 +19,7 @@ use super::image::{Blob, StoredImage};
 use crate::buildkit::session::content::Digest;
 use crate::files::read;
 use crate::image_reference::familiar;
-use crate::progress::Transferred;
+use crate::progress::TransferProgress;
 use crate::solve::oci_layout::{Index, Name};
 
 /// Bytes of a block of a tar.
@@ -90,7 +90,7 @@ impl Archive {
     }
 
     /// Its pieces, read from `layout` as they are taken.
-    pub(super) fn pieces(self, layout: &Path, sent: Arc<Transferred>) -> (Pieces, Fault) {
+    pub(super) fn pieces(self, layout: &Path, sent: Arc<TransferProgress>) -> (Pieces, Fault) {
         let (out, pieces) = mpsc::channel(WAITING);
         let (layout, fault) = (layout.to_owned(), Fault::default());
         let noted = fault.clone();
@@ -103,7 +103,7 @@ impl Archive {
         &self,
         layout: &Path,
         out: &mpsc::Sender<io::Result<Bytes>>,
-        sent: &Transferred,
+        sent: &TransferProgress,
         fault: &Fault,
     ) {
         let send = |piece: Vec<u8>| out.blocking_send(Ok(piece.into())).is_ok();

@@ -100,7 +100,7 @@ fn table(section: &Section, number: usize) -> Markup {
                     @for row in &section.rows {
                         tr {
                             @for (column, cell) in section.columns.iter().zip(row) {
-                                td.(class(column.shape)) { (told(cell, column.shape)) }
+                                td.(class(column.shape)) { (cell_text(cell, column.shape)) }
                             }
                         }
                     }
@@ -112,7 +112,7 @@ fn table(section: &Section, number: usize) -> Markup {
 }
 
 /// A cell; a figure that is not there in words.
-fn told(cell: &str, shape: Shape) -> String {
+fn cell_text(cell: &str, shape: Shape) -> String {
     match cell {
         "-" if shape == Shape::Right => "not known".to_owned(),
         cell => text(cell),
