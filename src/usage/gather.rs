@@ -290,8 +290,9 @@ impl Inquiry<'_> {
         all.extend(records::stacks(own));
         // An image can have come, or gone, since the list was made.
         all.retain(|stack| inventory.image(&stack.image).is_some());
-        let ids = inventory.images.iter().map(|image| image.id.clone());
-        let new: Vec<String> = ids.filter(|id| !all.iter().any(|it| it.image == *id)).collect();
+        let known: BTreeSet<&str> = all.iter().map(|stack| stack.image.as_str()).collect();
+        let ids = inventory.images.iter().map(|image| &image.id);
+        let new: Vec<String> = ids.filter(|id| !known.contains(id.as_str())).cloned().collect();
         let end = Instant::now() + LAYERS_AT_LEAST;
         match in_time(Some(end), engine.image_details(&new)).await {
             Ok(new) => all.extend(records::stacks(&new)),

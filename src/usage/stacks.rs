@@ -1,7 +1,7 @@
 //! The layers of other people's images, which tell what the project's images share and whose the build cache is. An
 //! image's id is the digest of what it consists of: each is asked for once, and remembered beside the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -49,11 +49,11 @@ pub(super) async fn of_images(
     let memory = file.and_then(|file| memory::recall(file, SCHEMA, MEMORY_LIMIT));
     let Memory { images: mut known } = memory.unwrap_or_default();
     known.retain(|it| sizes.get(it.stack.image.as_str()) == Some(&it.size_bytes));
-    let unknown: Vec<String> = sizes
-        .keys()
-        .filter(|id| known.iter().all(|it| it.stack.image != **id))
-        .map(|id| (*id).to_owned())
-        .collect();
+    let mut unknown: BTreeSet<&str> = sizes.keys().copied().collect();
+    for it in &known {
+        unknown.remove(it.stack.image.as_str());
+    }
+    let unknown: Vec<String> = unknown.into_iter().map(str::to_owned).collect();
     let asked = stacks(&engine.image_details(&unknown).await?);
     let is_new = !asked.is_empty();
     known.extend(asked.into_iter().map(|stack| MemoryEntry {

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// The engine's own answer.
-fn get(engine: &Engine, path: &str) -> Value {
+pub(super) fn get(engine: &Engine, path: &str) -> Value {
     let mut stream = UnixStream::connect(engine.socket()).unwrap();
     // HTTP/1.0: the answer ends with the connection.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").unwrap();
