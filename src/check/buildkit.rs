@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::model::{Cost, Finding, Severity, Source, Spot};
+use super::case::{self, Words};
+use super::model::{Finding, Severity, Source, Spot};
 
 /// The part of `result.json` that findings are made of.
 #[derive(Deserialize)]
@@ -66,21 +67,15 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
 /// The findings in `result.json`, for a service whose Dockerfile the user knows as `file`; `None` where it is none.
 pub fn of_lint(json: &str, service: &str, file: &str) -> Option<Vec<Finding>> {
     let Answer { warnings, build_error } = serde_json::from_str(json).ok()?;
-    let finding =
-        |severity, rule: String, location: Option<Location>, message: String, change: String| {
-            Finding {
-                rule,
-                severity,
-                source: Source::BuildKit,
-                spot: spot(file, &location.unwrap_or_default()),
-                services: vec![service.to_owned()],
-                message,
-                change,
-                cost: Cost::default(),
-                fix: None,
-                url: None,
-            }
-        };
+    let finding = |severity,
+                   rule: String,
+                   location: Option<Location>,
+                   message: String,
+                   change: String| {
+        let spot = spot(file, &location.unwrap_or_default());
+        let words = Words { message, change };
+        Finding { source: Source::BuildKit, ..case::finding(&rule, severity, spot, service, words) }
+    };
     let of_warning = |it: Warning| {
         let message = if it.detail.is_empty() { it.description.clone() } else { it.detail };
         let url = Some(it.url).filter(|url| !url.is_empty());

@@ -72,8 +72,11 @@ pub(super) struct Install<'a> {
     pub(super) reads_files: bool,
 }
 
-/// Options of pip and uv that take the next word.
-const WITH_VALUE: [&str; 43] = [
+/// Options of pip and uv that name an index.
+pub(super) const INDEXES: [&str; 7] =
+    ["-i", "--index-url", "--extra-index-url", "--index", "--default-index", "-f", "--find-links"];
+/// Further options of pip and uv that take the next word.
+const WITH_VALUE: [&str; 36] = [
     "-r",
     "--requirement",
     "--requirements",
@@ -84,13 +87,6 @@ const WITH_VALUE: [&str; 43] = [
     "--editable",
     "-t",
     "--target",
-    "-i",
-    "--index-url",
-    "--extra-index-url",
-    "--index",
-    "--default-index",
-    "-f",
-    "--find-links",
     "--prefix",
     "--root",
     "--platform",
@@ -225,7 +221,8 @@ impl<'a> Install<'a> {
                 continue;
             }
             if value.starts_with('-') {
-                is_value = self.tool.is_pip() && WITH_VALUE.contains(&value);
+                let takes_value = WITH_VALUE.contains(&value) || INDEXES.contains(&value);
+                is_value = takes_value && self.tool.is_pip();
             } else if value.contains(['>', '<']) && !value.starts_with(char::is_alphanumeric) {
                 is_value = value.ends_with(['>', '<']);
             } else {

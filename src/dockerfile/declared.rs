@@ -48,11 +48,7 @@ pub fn declared_mounts(
 ) -> Vec<DeclaredMount> {
     let steps = steps(source);
     let stages = Stages::new(&steps);
-    let last = match stage {
-        Some(name) => stages.find(name, stages.len()),
-        None => stages.len().checked_sub(1),
-    };
-    let Some(last) = last else { return Vec::new() };
+    let Some(last) = stages.target(stage) else { return Vec::new() };
     let given = ArgValue { args, platform };
     let global = given.global(&steps);
     let mut all = args.clone();

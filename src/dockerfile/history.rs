@@ -80,10 +80,7 @@ struct Chain<'a> {
 impl<'a> Chain<'a> {
     fn find(all: &'a [SourceStep], stage: Option<&str>) -> Option<Self> {
         let stages = Stages::new(all);
-        let mut wanted = match stage {
-            None => stages.len().checked_sub(1)?,
-            Some(name) => stages.find(name, stages.len())?,
-        };
+        let mut wanted = stages.target(stage)?;
         let mut groups = Vec::new();
         loop {
             groups.push(wanted);
@@ -135,6 +132,14 @@ impl<'a> Stages<'a> {
     pub(super) fn steps(&self, stage: usize) -> &'a [SourceStep] {
         let end = self.froms.get(stage + 1).copied().unwrap_or(self.all.len());
         &self.all[self.froms[stage] + 1..end]
+    }
+
+    /// Index of the stage that is built: `stage`, or the last one.
+    pub(super) fn target(&self, stage: Option<&str>) -> Option<usize> {
+        match stage {
+            Some(name) => self.find(name, self.len()),
+            None => self.len().checked_sub(1),
+        }
     }
 
     /// Index of the last stage `name` among those before `before`.

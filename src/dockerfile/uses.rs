@@ -41,11 +41,7 @@ pub fn file_uses(
 ) -> Vec<FileUse> {
     let steps = steps(source);
     let stages = Stages::new(&steps);
-    let last = match stage {
-        Some(name) => stages.find(name, stages.len()),
-        None => stages.len().checked_sub(1),
-    };
-    let Some(last) = last else { return Vec::new() };
+    let Some(last) = stages.target(stage) else { return Vec::new() };
     let variables = variables(&steps, args);
     let is_stage = |name: &String| stages.find(name, stages.len()).is_some();
     let mut uses = Vec::new();

@@ -124,7 +124,7 @@ fn from_history(service: String, details: &ImageDetails) -> Build {
     }
     let images = BTreeSet::from([details.id.clone()]);
     let product = Product { service, stage: None, images, is_complete: true };
-    Build { build_ref: None, owner: Owner::Ours, product, is_current: false, steps }
+    Build { build_ref: None, owner: Owner::Ours, product, is_current: false, steps: steps.into() }
 }
 
 pub(super) fn record(record: &CacheRecord) -> Record {

@@ -42,7 +42,7 @@ pub(super) fn build(build: &PastBuild, project: &str) -> Build {
         is_complete: !build.trace.steps().any(failed),
     };
     let build_ref = Some(build.build_ref.clone());
-    Build { build_ref, owner, product, is_current: false, steps }
+    Build { build_ref, owner, product, is_current: false, steps: steps.into() }
 }
 
 fn of_trace(step: &progress::Step, namespace: &str) -> BuildStep {

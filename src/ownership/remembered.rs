@@ -55,7 +55,13 @@ fn of_target(target: &TargetEntry, owner: Owner) -> Build {
         images: target.image_id.iter().cloned().collect(),
         is_complete: target.outcome == Outcome::Succeeded,
     };
-    Build { build_ref: target.build_ref.clone(), owner, product, is_current: false, steps }
+    Build {
+        build_ref: target.build_ref.clone(),
+        owner,
+        product,
+        is_current: false,
+        steps: steps.into(),
+    }
 }
 
 pub(super) fn step(step: &StepEntry) -> BuildStep {

@@ -22,7 +22,7 @@ struct Memory {
     images: Vec<MemoryEntry>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct MemoryEntry {
     /// Its size when it was asked for: an image for several platforms grows when the engine pulls another one.
     size_bytes: Option<u64>,
@@ -60,11 +60,12 @@ pub(super) async fn of_images(
         size_bytes: sizes.get(stack.image.as_str()).copied().flatten(),
         stack,
     }));
+    let memory = Memory { images: known };
     if let Some(file) = file.filter(|_| is_new) {
         // Without a memory the next one asks again.
-        let _ = memory::keep(file, SCHEMA, &Memory { images: known.clone() });
+        let _ = memory::keep(file, SCHEMA, &memory);
     }
-    Ok(known.into_iter().map(|it| it.stack).collect())
+    Ok(memory.images.into_iter().map(|it| it.stack).collect())
 }
 
 #[cfg(test)]

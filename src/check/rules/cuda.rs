@@ -1,7 +1,7 @@
 //! PyTorch: gigabytes of CUDA where nobody has a GPU, and builds that an index does not have.
 
 use crate::check::case::{Case, Words, finding, join};
-use crate::check::install::{Install, name};
+use crate::check::install::{INDEXES, Install, name};
 use crate::check::model::{Finding, Severity, Spot};
 use crate::check::rules::order::origin;
 
@@ -35,17 +35,8 @@ fn of_index(url: &str) -> Option<Build> {
 
 /// What an install says of indexes: a build, `None` where it says nothing.
 fn of_install(case: &Case<'_>, index: usize, install: &Install<'_>) -> Option<Build> {
-    let options = [
-        "-i",
-        "--index-url",
-        "--extra-index-url",
-        "--index",
-        "--default-index",
-        "-f",
-        "--find-links",
-    ];
     let mut urls: Vec<String> =
-        install.values(&options).into_iter().map(|url| case.syntax.expand(url)).collect();
+        install.values(&INDEXES).into_iter().map(|url| case.syntax.expand(url)).collect();
     for variable in [
         "PIP_INDEX_URL",
         "PIP_EXTRA_INDEX_URL",

@@ -38,7 +38,7 @@ pub(super) fn needed<'a>(
         needed.extend(records.into_iter().map(|(record, _)| record.id.as_str()));
     }
     for build in evidence.builds.iter().filter(|build| build.is_ours() && build.is_current) {
-        for step in &build.steps {
+        for step in build.steps.iter() {
             let records = match step.end {
                 StepEnd::Ran => ran(&own, step),
                 // A step that was not needed, or not reached, may have a result from before.

@@ -1,6 +1,7 @@
 //! Records, builds and their steps, as plain values.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -62,8 +63,8 @@ pub struct Build {
     pub product: Product,
     /// Whether its product is one of those that the project has now.
     pub is_current: bool,
-    /// Its steps.
-    pub steps: Vec<BuildStep>,
+    /// Its steps, thousands perhaps: a build that is judged anew shares them.
+    pub steps: Arc<Vec<BuildStep>>,
 }
 
 /// What a build made.

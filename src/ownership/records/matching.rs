@@ -87,7 +87,7 @@ fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();
     let builds = evidence.builds.iter().filter(|build| build.is_ours() == ours);
     builds
-        .flat_map(|build| &build.steps)
+        .flat_map(|build| build.steps.iter())
         .filter(|step| step.end == StepEnd::Ran && !step.intervals.is_empty())
         .filter(|step| seen.insert((step.digest.as_str(), step.intervals[0].0)))
         .collect()

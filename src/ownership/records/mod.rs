@@ -128,7 +128,7 @@ fn services(evidence: &RecordEvidence) -> BTreeMap<&str, BTreeSet<String>> {
     let mut services: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let own = evidence.builds.iter().filter(|build| build.is_ours());
     for build in own.filter(|build| !build.product.service.is_empty()) {
-        for step in &build.steps {
+        for step in build.steps.iter() {
             services.entry(&step.digest).or_default().insert(build.product.service.clone());
         }
     }

@@ -1,6 +1,8 @@
 //! Records and steps as 20.10 and 28.5 report them; what others may use must stay.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use super::*;
 
 fn at(second: i64) -> Timestamp {
@@ -52,7 +54,11 @@ fn build(owner: Owner, end: StepEnd, start: i64) -> Build {
     let (copy, mut run) = (step(COPY, end, start, start + 1), step(RUN, end, start + 2, start + 4));
     run.inputs.push(copy.digest.clone());
     let product = Product { service: "api".into(), is_complete: true, ..Product::default() };
-    Build { build_ref: None, owner, product, is_current: false, steps: vec![copy, run] }
+    Build { build_ref: None, owner, product, is_current: false, steps: vec![copy, run].into() }
+}
+
+fn steps_of(build: &mut Build) -> &mut Vec<BuildStep> {
+    Arc::make_mut(&mut build.steps)
 }
 
 /// A build of ours at 0 and what it left: a base, a COPY, a RUN.
@@ -120,7 +126,7 @@ fn a_named_context_is_loaded_by_a_step_of_its_name() {
     evidence.records.push(Record { kind: RecordKind::LocalSource, ..source });
     assert_eq!(reason(&evidence, "source"), Reason::NotRecorded);
     let load = step("[context docs] load from client", StepEnd::Ran, 0, 0);
-    evidence.builds[0].steps.push(load);
+    steps_of(&mut evidence.builds[0]).push(load);
     assert_eq!(ours(&evidence), ["copy", "run", "source"]);
 }
 
@@ -241,7 +247,7 @@ fn a_build_of_others_with_the_same_instruction_makes_counts_matter() {
     evidence.records[2].usage_count = 2;
     assert_eq!(ours(&evidence), ["copy", "run"], "the history names no one else");
     let mut other = build(Owner::Unnamed, StepEnd::Cached, 30);
-    other.steps[1].name = "[builder 7/9] RUN make".into();
+    steps_of(&mut other)[1].name = "[builder 7/9] RUN make".into();
     evidence.builds.push(other);
     assert_eq!(reason(&evidence, "run"), Reason::Unexplained { uses: 2, explained: 1 });
 }
@@ -262,15 +268,15 @@ fn a_cache_mount_that_others_name_stays() {
     let mount = |id: &str| MountName { id: id.into(), target: "/c".into() };
     let description = "cached mount /c from exec /bin/sh -c make with id \"//c\"";
     let mut evidence = one_build();
-    evidence.builds[0].steps[1].mounts.push(mount("//c"));
+    steps_of(&mut evidence.builds[0])[1].mounts.push(mount("//c"));
     evidence.records.push(record("mount", &[], description, 2, 4, 1));
     assert_eq!(ours(&evidence), ["copy", "mount", "run"]);
     let mut other = build(Owner::Project("b".into()), StepEnd::Ran, 30);
-    other.steps[1].mounts.push(mount("/other"));
+    steps_of(&mut other)[1].mounts.push(mount("/other"));
     evidence.builds.push(other);
     // Same target, another id: another mount. 20.10 shows no id, the ledgers still do.
     assert!(ours(&evidence).contains(&"mount".to_owned()));
-    evidence.builds[1].steps[1].mounts.push(mount("//c"));
+    steps_of(&mut evidence.builds[1])[1].mounts.push(mount("//c"));
     assert_eq!(reason(&evidence, "mount"), Reason::SharedMount { project: Some("b".into()) });
     evidence.records[3].description = "cached mount /c from exec /bin/sh -c make".into();
     assert_eq!(reason(&evidence, "mount"), Reason::SharedMount { project: Some("b".into()) });
@@ -303,7 +309,7 @@ fn what_an_earlier_build_made_is_not_current() {
     assert_eq!(current(&two_builds()), ["copy2", "run2"]);
     // A build that failed in its RUN needs what it had made.
     let mut evidence = two_builds();
-    evidence.builds[1].steps[1].end = StepEnd::Unfinished;
+    steps_of(&mut evidence.builds[1])[1].end = StepEnd::Unfinished;
     evidence.builds[1].product.is_complete = false;
     evidence.records.pop();
     assert_eq!(current(&evidence), ["copy2", "run"], "the RUN may be the earlier one");
@@ -317,7 +323,7 @@ fn of_a_step_that_was_cached_all_that_it_may_have_been_is_current() {
     third.is_current = true;
     third.product.images.insert("img".into());
     // Another number, and another stage.
-    third.steps[0].name = "[late 3/4] COPY f /f".into();
+    steps_of(&mut third)[0].name = "[late 3/4] COPY f /f".into();
     evidence.builds.push(third);
     assert_eq!(current(&evidence), ["copy", "copy2", "run", "run2"]);
     // The image that it made has the layers of the first build.
@@ -331,7 +337,8 @@ fn of_a_step_that_was_cached_all_that_it_may_have_been_is_current() {
     assert_eq!(current(&evidence), ["copy", "run"]);
     // Where the Dockerfile says it twice, the layer may be of the other place.
     let twice = evidence.builds[2].steps[0].clone();
-    evidence.builds[2].steps.push(BuildStep { name: "[other 1/1] COPY f /f".into(), ..twice });
+    steps_of(&mut evidence.builds[2])
+        .push(BuildStep { name: "[other 1/1] COPY f /f".into(), ..twice });
     assert_eq!(current(&evidence), ["copy", "copy2", "run"]);
 }
 
@@ -341,10 +348,10 @@ fn a_cached_step_that_nobody_can_find_makes_all_of_its_kind_current() {
     evidence.builds[1].is_current = false;
     let mut third = build(Owner::Ours, StepEnd::Cached, 20);
     third.is_current = true;
-    third.steps[1].name = "[3/3] RUN make  --with another-text".into();
+    steps_of(&mut third)[1].name = "[3/3] RUN make  --with another-text".into();
     evidence.builds.push(third);
     evidence.records.push(record("other", &["base"], "[2/3] COPY g /g", 3, 4, 1));
-    evidence.builds[0].steps.push(step("[2/3] COPY g /g", StepEnd::Ran, 2, 4));
+    steps_of(&mut evidence.builds[0]).push(step("[2/3] COPY g /g", StepEnd::Ran, 2, 4));
     assert_eq!(current(&evidence), ["copy", "copy2", "run", "run2"]);
     // It is somebody else's.
     let theirs = "mount / from exec /bin/sh -c make --with another-text";

@@ -33,7 +33,7 @@ impl<'a> Uses<'a> {
                 own.push((build, span));
                 continue;
             }
-            for step in &build.steps {
+            for step in build.steps.iter() {
                 let last = others.entry(step.instruction()).or_insert(span.1);
                 *last = span.1.max(*last);
             }
