@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A file that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edited {
+pub struct Edit {
     /// Its new content.
     pub content: Vec<u8>,
     /// What was done, as in `a comment line was added`.
@@ -14,7 +14,7 @@ pub struct Edited {
 
 /// `original` changed for the `number`th time; every number gives another content. `lines` are added before
 /// the mark.
-pub fn edited(path: &Path, original: &[u8], mark: &str, number: usize, lines: &[String]) -> Edited {
+pub fn edited(path: &Path, original: &[u8], mark: &str, number: usize, lines: &[String]) -> Edit {
     let mut content = original.to_vec();
     if content.last().is_some_and(|last| *last != b'\n') {
         content.push(b'\n');
@@ -35,7 +35,7 @@ pub fn edited(path: &Path, original: &[u8], mark: &str, number: usize, lines: &[
             done.push("blank lines".to_owned());
         }
     }
-    Edited { content, what: format!("{} at its end", done.join(" and ")) }
+    Edit { content, what: format!("{} at its end", done.join(" and ")) }
 }
 
 /// How a comment starts and ends in a file of this name.

@@ -29,13 +29,13 @@ pub struct Variant {
     targets: Vec<Target>,
     workspace: Workspace,
     /// Files that are changed, or why there are none, by case.
-    files: BTreeMap<Case, Result<Vec<Changed>, String>>,
+    files: BTreeMap<Case, Result<Vec<ChangedFile>, String>>,
     edits: usize,
 }
 
 /// A file that is changed.
 #[derive(Debug, Clone)]
-struct Changed {
+struct ChangedFile {
     targets: Vec<String>,
     /// The directory whose copy it is in.
     context: PathBuf,
@@ -140,7 +140,7 @@ impl Variant {
     /// What was changed last for a case.
     pub fn changes(&self, case: Case) -> Vec<Change> {
         let files = self.files.get(&case).and_then(|files| files.as_ref().ok());
-        let change = |file: &Changed| Change {
+        let change = |file: &ChangedFile| Change {
             targets: file.targets.clone(),
             file: file.path.clone(),
             what: file.what.clone(),
@@ -183,7 +183,11 @@ impl Variant {
         target
     }
 
-    fn choose(&self, case: Case, wishes: Wishes<'_>) -> io::Result<Result<Vec<Changed>, String>> {
+    fn choose(
+        &self,
+        case: Case,
+        wishes: Wishes<'_>,
+    ) -> io::Result<Result<Vec<ChangedFile>, String>> {
         let given = if case == Case::Code { wishes.code } else { wishes.requirement };
         let mut found: BTreeMap<(PathBuf, String), Vec<String>> = BTreeMap::new();
         for target in &self.targets {
@@ -221,7 +225,7 @@ impl Variant {
         }
         let changed = found.into_iter().map(|((context, path), targets)| {
             let original = fs_err::read(context.join(&path))?;
-            Ok(Changed { targets, context, path, original, what: String::new() })
+            Ok(ChangedFile { targets, context, path, original, what: String::new() })
         });
         Ok(Ok(changed.collect::<io::Result<_>>()?))
     }

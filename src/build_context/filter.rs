@@ -59,7 +59,7 @@ struct Side {
 
 /// What a directory hands down to its entries.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inherited {
+pub(crate) struct ParentMatch {
     include: MatchInfo,
     exclude: MatchInfo,
 }
@@ -101,8 +101,8 @@ impl Filter {
         &self,
         path: &[u8],
         is_dir: bool,
-        parent: Option<&Inherited>,
-        inherited: &mut Inherited,
+        parent: Option<&ParentMatch>,
+        inherited: &mut ParentMatch,
     ) -> Decision {
         let mut verdict = Decision::Send;
         if let Some(side) = &self.include {

@@ -27,7 +27,7 @@ const PLATFORMS: &str = "refs.platforms";
 
 /// A result that others build on. Dropping it ends its being kept, some time later.
 #[derive(Debug)]
-pub struct Linked {
+pub struct LinkedResult {
     /// What was built; one for each platform where several were asked for.
     pub states: Vec<State>,
     kept: Option<Keeper>,
@@ -46,7 +46,7 @@ pub struct State {
 
 impl SolveOptions {
     /// Makes `result` the named context `name`. Source: BuildKit `frontend/dockerui/namedcontext.go`.
-    pub fn link(&mut self, name: &str, result: &Linked) {
+    pub fn link(&mut self, name: &str, result: &LinkedResult) {
         for state in &result.states {
             let name = match &state.platform {
                 Some(platform) => format!("{name}::{platform}"),
@@ -70,7 +70,7 @@ impl SolveOptions {
 /// A named context without files.
 const NO_FILES: &str = "docker-image://scratch";
 
-impl Linked {
+impl LinkedResult {
     /// How it is made, for each platform.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.states.iter().filter_map(|state| state.definition.as_ref())
@@ -96,7 +96,7 @@ impl Linked {
 pub(super) async fn solve(
     channel: Channel,
     options: SolveOptions,
-) -> Result<(BTreeMap<String, String>, Linked), Status> {
+) -> Result<(BTreeMap<String, String>, LinkedResult), Status> {
     let mut control = solve::client(channel.clone());
     // The engine remembers the attributes of this request, and by them which project it was.
     let opening =
@@ -135,7 +135,7 @@ pub(super) async fn solve(
 /// Exports the cache of `built` in a build of its own: what is in use is shared, so that no step runs again.
 pub(super) async fn export_cache(
     channel: Channel,
-    built: &Linked,
+    built: &LinkedResult,
     session: String,
     build_ref: String,
     to: CacheEntry,
@@ -252,11 +252,11 @@ impl Keeper {
         }
     }
 
-    async fn keep(mut self, states: Vec<State>) -> Result<Linked, Status> {
+    async fn keep(mut self, states: Vec<State>) -> Result<LinkedResult, Status> {
         for definition in states.iter().filter_map(|state| state.definition.clone()) {
             self.gateway.build(definition).await?;
         }
-        Ok(Linked { states, kept: Some(self) })
+        Ok(LinkedResult { states, kept: Some(self) })
     }
 }
 

@@ -26,7 +26,7 @@ pub use definition::{Definition, vertices};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;
 pub use graph::LocalSource;
-pub use linked::{Linked, State};
+pub use linked::{LinkedResult, State};
 pub(crate) use solve::OVER_LIMIT;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
 pub use transport::{HEADER_LIMIT, TransportError};

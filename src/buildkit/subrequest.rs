@@ -10,7 +10,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::gateway::Gateway;
-use super::linked::{self, Linked};
+use super::linked::{self, LinkedResult};
 use super::solve::SolveOptions;
 
 /// Attribute that makes a solve a question to the frontend (BuildKit `frontend/dockerui`).
@@ -34,7 +34,7 @@ pub(super) async fn ask(
 pub(super) async fn ask_linked(
     channel: Channel,
     options: SolveOptions,
-) -> Result<(BTreeMap<String, String>, Linked), Status> {
+) -> Result<(BTreeMap<String, String>, LinkedResult), Status> {
     let in_build = async |mut gateway: Gateway| {
         let answer = gateway.ask(options.clone(), false).await?;
         let mut build = options.clone();
@@ -43,14 +43,14 @@ pub(super) async fn ask_linked(
         Ok((answer, states.unwrap_or_default()))
     };
     let (answer, states) = open(channel, &options, in_build).await?;
-    Ok((text(answer), Linked::not_kept(states)))
+    Ok((text(answer), LinkedResult::not_kept(states)))
 }
 
 /// What a build would be made of, without building: nothing runs but what the frontend itself reads.
-pub(super) async fn graph(channel: Channel, options: SolveOptions) -> Result<Linked, Status> {
+pub(super) async fn graph(channel: Channel, options: SolveOptions) -> Result<LinkedResult, Status> {
     let in_build = async |mut gateway: Gateway| gateway.ask(options.clone(), false).await;
     let answer = open(channel, &options, in_build).await?;
-    Ok(Linked::not_kept(linked::states(&answer)))
+    Ok(LinkedResult::not_kept(linked::states(&answer)))
 }
 
 async fn open<T>(

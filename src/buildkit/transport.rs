@@ -13,7 +13,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use super::watched::{Reason, Watched};
+use super::watched::{Reason, WatchedStream};
 use crate::engine::{ConnectError, Connector, LONGEST_REFUSAL, message_in};
 
 /// Largest gRPC message either side may send, as BuildKit's own client sets it.
@@ -163,7 +163,7 @@ pub(super) async fn native(
                 Some(stream) => stream,
                 None => connector.dial().await?,
             };
-            std::io::Result::Ok(TokioIo::new(Watched::new(stream, reason)))
+            std::io::Result::Ok(TokioIo::new(WatchedStream::new(stream, reason)))
         }
     });
     Ok(endpoint.connect_with_connector(dial).await?)

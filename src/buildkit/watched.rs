@@ -14,12 +14,12 @@ use crate::engine::{ConnectError, Stream};
 pub(super) type Reason = Arc<OnceLock<ConnectError>>;
 
 /// A stream with its reason to fail.
-pub(super) struct Watched {
+pub(super) struct WatchedStream {
     stream: Box<dyn Stream>,
     reason: Reason,
 }
 
-impl Watched {
+impl WatchedStream {
     pub(super) fn new(stream: Box<dyn Stream>, reason: Reason) -> Self {
         Self { stream, reason }
     }
@@ -34,7 +34,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -45,7 +45,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -28,7 +28,7 @@ pub(super) struct Layers<R> {
 }
 
 struct Layer<R> {
-    reader: Reader<Hashing<R>>,
+    reader: Reader<HashReader<R>>,
     next: Option<Entry>,
     is_read: bool,
 }
@@ -51,7 +51,7 @@ impl<R: Read> Layers<R> {
     pub(super) fn new(from: Vec<R>, index: Option<Index>) -> Self {
         let layer = |from| {
             let from = BufReader::with_capacity(CHUNK, from);
-            let reader = Reader::new(Hashing { from, hash: Sha256::new() });
+            let reader = Reader::new(HashReader { from, hash: Sha256::new() });
             Layer { reader, next: None, is_read: false }
         };
         let layers = from.into_iter().map(layer).collect();
@@ -112,12 +112,12 @@ impl<R: Read> Layers<R> {
 }
 
 /// Reads, and calculates the digest of what is read.
-struct Hashing<R> {
+struct HashReader<R> {
     from: BufReader<R>,
     hash: Sha256,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for HashReader<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(to)?;
         self.hash.update(&to[..read]);

@@ -76,14 +76,14 @@ pub struct IndexFile {
 
 impl IndexFile {
     /// The file.
-    pub fn stored(&self) -> Stored<'_> {
-        Stored { name: &self.file, digest: &self.digest, bytes: self.bytes }
+    pub fn stored(&self) -> StoredFile<'_> {
+        StoredFile { name: &self.file, digest: &self.digest, bytes: self.bytes }
     }
 }
 
 /// A file that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored<'a> {
+pub struct StoredFile<'a> {
     /// Its name.
     pub name: &'a str,
     /// The digest of the file.
@@ -190,10 +190,13 @@ impl Manifest {
 
 impl SavedMount {
     /// Its archives, the oldest first.
-    pub fn archives(&self) -> impl Iterator<Item = Stored<'_>> {
-        let newest =
-            Stored { name: &self.archive, digest: &self.archive_digest, bytes: self.archive_bytes };
-        let lower = self.below.iter().map(|it| Stored {
+    pub fn archives(&self) -> impl Iterator<Item = StoredFile<'_>> {
+        let newest = StoredFile {
+            name: &self.archive,
+            digest: &self.archive_digest,
+            bytes: self.archive_bytes,
+        };
+        let lower = self.below.iter().map(|it| StoredFile {
             name: &it.archive,
             digest: &it.archive_digest,
             bytes: it.archive_bytes,
@@ -207,7 +210,7 @@ impl SavedMount {
     }
 
     /// All files that are kept of it.
-    pub fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
+    pub fn stored(&self) -> impl Iterator<Item = StoredFile<'_>> {
         self.archives().chain(self.index.as_ref().map(IndexFile::stored))
     }
 

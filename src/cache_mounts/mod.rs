@@ -28,5 +28,5 @@ pub mod value;
 pub use list::Content;
 pub use manifest::{Manifest, SavedMount};
 pub use mount::{CacheMount, Obstacle, Use};
-pub use restore::{Existing, Restored};
-pub use save::{Archive, Destination, Exported, Form, Saved};
+pub use restore::{Existing, RestoreResult};
+pub use save::{Archive, ArchiveFile, Destination, Form, SaveResult};

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::list::Content;
 use super::transfer::MountError;
-use super::{CacheMount, Restored, SavedMount, Use};
+use super::{CacheMount, RestoreResult, SavedMount, Use};
 use crate::counted::{agreed, counted};
 
 /// Name and version of the document.
@@ -147,14 +147,16 @@ impl MountReport {
     }
 
     /// What became of a restore.
-    pub fn of_restore(mount: &CacheMount, restored: Result<Restored, MountError>) -> Self {
+    pub fn of_restore(mount: &CacheMount, restored: Result<RestoreResult, MountError>) -> Self {
         match restored {
-            Ok(Restored::Same(content)) => Self::new(mount, Status::Unchanged).holding(&content),
-            Ok(Restored::Occupied(content)) => {
+            Ok(RestoreResult::Same(content)) => {
+                Self::new(mount, Status::Unchanged).holding(&content)
+            }
+            Ok(RestoreResult::Occupied(content)) => {
                 let why = "it holds something else; --force replaces that, --merge keeps it and adds the rest";
                 Self::new(mount, Status::Occupied).because(why).holding(&content)
             }
-            Ok(Restored::Written { files, bytes }) => {
+            Ok(RestoreResult::Written { files, bytes }) => {
                 let (files, bytes) = (Some(files), Some(bytes));
                 Self { files, bytes, ..Self::new(mount, Status::Restored) }
             }

@@ -8,8 +8,8 @@ use zstd::stream::read::Decoder;
 use super::archive::Fault;
 use super::layers::{CHUNK, Layers, Outcome};
 use super::list::{Content, list};
-use super::manifest::{SavedMount, Stored};
-use super::storage::{Opening, Storage};
+use super::manifest::{SavedMount, StoredFile};
+use super::storage::{OpenError, Storage};
 use crate::buildkit::mover::{Connection, End, MoveError};
 use crate::sight::EntryKind;
 
@@ -35,7 +35,7 @@ pub enum Existing {
 
 /// What became of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Restored {
+pub enum RestoreResult {
     /// It holds that already.
     Same(Content),
     /// It holds something else, and was left alone.
@@ -80,23 +80,23 @@ pub(super) fn restore(
     storage: &Storage,
     saved: &SavedMount,
     existing: Existing,
-) -> Result<Restored, RestoreError> {
+) -> Result<RestoreResult, RestoreError> {
     let now = list(line)?;
     if now.summary == saved.summary {
-        return Ok(Restored::Same(now));
+        return Ok(RestoreResult::Same(now));
     }
     if !now.is_empty && existing == Existing::Keep {
-        return Ok(Restored::Occupied(now));
+        return Ok(RestoreResult::Occupied(now));
     }
     let archive = || saved.archive.clone();
-    let archives: Vec<Stored<'_>> = saved.archives().collect();
+    let archives: Vec<StoredFile<'_>> = saved.archives().collect();
     let mut from = Vec::new();
     // The oldest is by far the largest: it is opened last, and then read without a pause.
     for (number, stored) in archives.into_iter().enumerate().rev() {
         let opened = if number == 0 { storage.open(stored) } else { storage.open_copy(stored) };
         let opened = opened.map_err(|why| match why {
-            Opening::Digest => RestoreError::Digest { archive: stored.name.to_owned() },
-            Opening::File(error) => MoveError::from(error).into(),
+            OpenError::Digest => RestoreError::Digest { archive: stored.name.to_owned() },
+            OpenError::File(error) => MoveError::from(error).into(),
         })?;
         from.push(decoder(opened, WINDOW).map_err(MoveError::from)?);
     }
@@ -122,10 +122,10 @@ pub(super) fn import(
     name: String,
     mut from: impl Read,
     existing: Existing,
-) -> Result<Restored, RestoreError> {
+) -> Result<RestoreResult, RestoreError> {
     let now = list(line)?;
     if !now.is_empty && existing == Existing::Keep {
-        return Ok(Restored::Occupied(now));
+        return Ok(RestoreResult::Occupied(now));
     }
     let mut head = Vec::new();
     (&mut from).take(6).read_to_end(&mut head).map_err(MoveError::from)?;
@@ -150,13 +150,13 @@ fn decoder<R: Read>(from: R, window: u32) -> io::Result<Decoder<'static, BufRead
 }
 
 /// Why an archive was not unpacked.
-pub(super) enum Unpacking {
+pub(super) enum UnpackError {
     Move(MoveError),
     Digest,
     Fault(Fault),
 }
 
-impl Unpacking {
+impl UnpackError {
     fn into_error(self, archive: String) -> RestoreError {
         match self {
             Self::Move(error) => RestoreError::Move(error),
@@ -166,13 +166,13 @@ impl Unpacking {
     }
 }
 
-impl From<MoveError> for Unpacking {
+impl From<MoveError> for UnpackError {
     fn from(error: MoveError) -> Self {
         Self::Move(error)
     }
 }
 
-impl From<Fault> for Unpacking {
+impl From<Fault> for UnpackError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
@@ -184,7 +184,7 @@ pub(super) fn unpack(
     mut from: Layers<impl Read>,
     is_right: impl FnOnce(&Outcome) -> bool,
     existing: Existing,
-) -> Result<Restored, Unpacking> {
+) -> Result<RestoreResult, UnpackError> {
     let mut to = line.receive()?;
     let (mut files, mut bytes) = (0, 0);
     let mut buffer = vec![0; CHUNK];
@@ -207,5 +207,5 @@ pub(super) fn unpack(
         Existing::Merge => End::Merge,
         Existing::Replace | Existing::Keep => End::Replace,
     })?;
-    if right { Ok(Restored::Written { files, bytes }) } else { Err(Unpacking::Digest) }
+    if right { Ok(RestoreResult::Written { files, bytes }) } else { Err(UnpackError::Digest) }
 }

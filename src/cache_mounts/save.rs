@@ -14,7 +14,7 @@ use super::archive::Writer;
 use super::base::{Base, Listing};
 use super::index::Index;
 use super::list::Content;
-use super::manifest::{IndexFile, Lower, SavedMount, Stored, archive_name, index_name};
+use super::manifest::{IndexFile, Lower, SavedMount, StoredFile, archive_name, index_name};
 use super::parts::{Parts, Retention};
 use super::storage::Storage;
 use super::summary::{Summary, fingerprint};
@@ -30,7 +30,7 @@ const WORTH_AN_INDEX: u64 = 1 << 20;
 
 /// What became of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Saved {
+pub enum SaveResult {
     /// There is nothing in it.
     Empty,
     /// It is as it was saved.
@@ -84,7 +84,7 @@ pub enum Destination {
 }
 
 /// An archive that was written, and its file where it went to one.
-pub type Exported = (Archive, Option<partial::PartialFile>);
+pub type ArchiveFile = (Archive, Option<partial::PartialFile>);
 
 /// Compresses, or does not.
 enum Packer<W: Write> {
@@ -137,7 +137,7 @@ enum Extent<'a> {
 
 /// Takes what is sent into an archive.
 struct Sink<'a, W: Write> {
-    tar: Writer<Hashing<W>>,
+    tar: Writer<HashWriter<W>>,
     summary: Summary,
     fingerprints: Vec<u64>,
     below: Option<&'a Index>,
@@ -174,13 +174,13 @@ impl<W: Write> Contents for Sink<'_, W> {
 }
 
 /// Writes, and calculates the digest of what is written.
-pub(super) struct Hashing<W> {
+pub(super) struct HashWriter<W> {
     to: W,
     hash: Sha256,
     bytes: u64,
 }
 
-impl<W> Hashing<W> {
+impl<W> HashWriter<W> {
     pub(super) fn new(to: W) -> Self {
         Self { to, hash: Sha256::new(), bytes: 0 }
     }
@@ -190,7 +190,7 @@ impl<W> Hashing<W> {
     }
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashWriter<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let written = self.to.write(data)?;
         self.hash.update(&data[..written]);
@@ -211,7 +211,7 @@ pub(super) fn save(
     mount: &CacheMount,
     known: Option<&SavedMount>,
     max_bytes: Option<u64>,
-) -> Result<Saved, MoveError> {
+) -> Result<SaveResult, MoveError> {
     let mut summary = Summary::default();
     let mut parts = max_bytes.map(|_| Parts::new(&mount.target));
     // Only an index tells what is new.
@@ -223,17 +223,17 @@ pub(super) fn save(
     })?;
     let (slug, before) = (mount.slug(), Content::from(&summary));
     if before.is_empty {
-        return Ok(Saved::Empty);
+        return Ok(SaveResult::Empty);
     }
     if let Some(known) = known.filter(|known| known.is_of(&before.summary, max_bytes))
         && storage.has(known)?
     {
-        return Ok(Saved::Unchanged(before));
+        return Ok(SaveResult::Unchanged(before));
     }
     let kept = parts.zip(max_bytes).and_then(|(parts, most)| parts.within(most));
     let is_trimmed = kept.is_some();
     if kept.as_ref().is_some_and(Retention::is_empty) {
-        return Ok(Saved::TooLarge(before));
+        return Ok(SaveResult::TooLarge(before));
     }
     let mut base = match (known, &listing) {
         (Some(known), Some(listing)) if !is_trimmed => Base::find(known, storage, listing)?,
@@ -253,12 +253,12 @@ pub(super) fn save(
         ..packed.archive
     };
     let (name, digest, bytes) = (&archive.name, &archive.file_digest, archive.file_bytes);
-    storage.put(file, Stored { name, digest, bytes })?;
+    storage.put(file, StoredFile { name, digest, bytes })?;
     if archive.content.counts.bytes >= WORTH_AN_INDEX && !is_trimmed {
         archive.index = Some(put_index(storage, &slug, &packed.index)?);
     }
     archive.took = since_when.elapsed();
-    Ok(Saved::Written(Box::new(archive)))
+    Ok(SaveResult::Written(Box::new(archive)))
 }
 
 /// Writes what `base` does not have, or what of the mount is kept; all of that where the mount changed since it was listed,
@@ -268,7 +268,7 @@ fn write_archive(
     storage: &Storage,
     kept: Option<&Retention>,
     base: &mut Option<Base>,
-) -> Result<(Packed, partial::PartialFile), MoveError> {
+) -> Result<(Package, partial::PartialFile), MoveError> {
     let file = || partial::file(storage.folder(), 0o644);
     if let Some(chosen) = base.as_ref().map(Extent::New).or(kept.map(Extent::Kept)) {
         match write(line, chosen, file()?, Form::Zstd) {
@@ -286,7 +286,7 @@ fn put_index(storage: &Storage, slug: &str, index: &Index) -> io::Result<IndexFi
     let (name, bytes) = (index_name(slug, &digest), text.len() as u64);
     let mut file = partial::file(storage.folder(), 0o644)?;
     file.as_file_mut().write_all(&text)?;
-    storage.put(file, Stored { name: &name, digest: &digest, bytes })?;
+    storage.put(file, StoredFile { name: &name, digest: &digest, bytes })?;
     Ok(IndexFile { file: name, digest, bytes })
 }
 
@@ -295,7 +295,7 @@ pub(super) fn export(
     line: &mut Connection,
     form: Form,
     to: Destination,
-) -> Result<Exported, MoveError> {
+) -> Result<ArchiveFile, MoveError> {
     let all = Extent::All(None);
     match to {
         Destination::File(file) => {
@@ -311,7 +311,7 @@ fn write(
     extent: Extent<'_>,
     mut file: partial::PartialFile,
     form: Form,
-) -> Result<(Packed, partial::PartialFile), MoveError> {
+) -> Result<(Package, partial::PartialFile), MoveError> {
     use std::io::Seek as _;
     for attempt in 1.. {
         file.as_file_mut().set_len(0)?;
@@ -325,7 +325,7 @@ fn write(
 }
 
 /// An archive that was written, and the entries of the mount.
-struct Packed {
+struct Package {
     archive: Archive,
     index: Index,
 }
@@ -336,9 +336,9 @@ fn pack(
     extent: Extent<'_>,
     to: impl Write,
     form: Form,
-) -> Result<Packed, MoveError> {
-    let to = Hashing::new(BufWriter::with_capacity(1 << 18, to));
-    let tar = Writer::new(Hashing::new(Packer::new(form, to)?));
+) -> Result<Package, MoveError> {
+    let to = HashWriter::new(BufWriter::with_capacity(1 << 18, to));
+    let tar = Writer::new(HashWriter::new(Packer::new(form, to)?));
     let mut sink = Sink {
         tar,
         summary: Summary::default(),
@@ -381,5 +381,5 @@ fn pack(
         index: None,
         took: Duration::ZERO,
     };
-    Ok(Packed { archive, index: Index::new(sink.fingerprints) })
+    Ok(Package { archive, index: Index::new(sink.fingerprints) })
 }

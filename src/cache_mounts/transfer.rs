@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::list::{Content, list};
-use super::restore::{self, Existing, RestoreError, Restored};
-use super::save::{self, Destination, Exported, Form, Saved};
+use super::restore::{self, Existing, RestoreError, RestoreResult};
+use super::save::{self, ArchiveFile, Destination, Form, SaveResult};
 use super::storage::Storage;
 use super::{CacheMount, Manifest, SavedMount};
-use crate::buildkit::mover::{self, Access, Connection, End, MoveError, Moving};
+use crate::buildkit::mover::{self, Access, Connection, End, MoveError, MoveRequest};
 use crate::buildkit::{Control, SolveError, TransportError, new_ref};
 use crate::engine::{Connector, Engine};
 use crate::inventory::CacheRecord;
@@ -99,7 +99,7 @@ impl Site<'_> {
         storage: &Arc<Storage>,
         manifest: &Manifest,
         max_bytes: Option<u64>,
-    ) -> Result<Vec<Result<Saved, MountError>>, TransferError> {
+    ) -> Result<Vec<Result<SaveResult, MountError>>, TransferError> {
         let known =
             |mount: &&CacheMount| ((*mount).clone(), manifest.mounts.get(&mount.slug()).cloned());
         let known: Arc<Vec<(CacheMount, Option<SavedMount>)>> =
@@ -120,7 +120,7 @@ impl Site<'_> {
         &self,
         mounts: &[(&CacheMount, &SavedMount, &Arc<Storage>)],
         existing: Existing,
-    ) -> Result<Vec<Result<Restored, MountError>>, TransferError> {
+    ) -> Result<Vec<Result<RestoreResult, MountError>>, TransferError> {
         let saved = mounts.iter().map(|(_, saved, at)| ((*saved).clone(), Arc::clone(at)));
         let saved: Arc<Vec<(SavedMount, Arc<Storage>)>> = Arc::new(saved.collect());
         let mounts: Vec<&CacheMount> = mounts.iter().map(|(mount, ..)| *mount).collect();
@@ -140,7 +140,7 @@ impl Site<'_> {
         mount: &CacheMount,
         form: Form,
         to: Destination,
-    ) -> Result<Result<Exported, MountError>, TransferError> {
+    ) -> Result<Result<ArchiveFile, MountError>, TransferError> {
         let to = Arc::new(Mutex::new(Some(to)));
         let work = move |_, line: &mut Connection| {
             // One that a dead run has half exchanged is told here, before anything is written.
@@ -161,7 +161,7 @@ impl Site<'_> {
         name: &str,
         from: Box<dyn Read + Send>,
         existing: Existing,
-    ) -> Result<Result<Restored, MountError>, TransferError> {
+    ) -> Result<Result<RestoreResult, MountError>, TransferError> {
         let (name, from) = (name.to_owned(), Arc::new(Mutex::new(Some(from))));
         let work = move |_, line: &mut Connection| {
             let from = from.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -260,7 +260,7 @@ impl Site<'_> {
     ) -> Result<Vec<Result<T, MountError>>, TransferError> {
         let control = Control::connect(self.connector).await?;
         let asked: Vec<Mount> = mounts.iter().map(|mount| mount.mount.clone()).collect();
-        let moving = Moving {
+        let moving = MoveRequest {
             connector: self.connector,
             architecture: self.architecture,
             mounts: &asked,

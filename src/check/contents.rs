@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::subject::{Contents, Kind, Notable, Read};
+use super::subject::{Contents, Kind, Notable, Reads};
 use crate::redact::names_a_secret;
 
 /// Texts that are read at most, and their size.
@@ -69,7 +69,7 @@ impl Collection {
         let end = name.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
         let is_list = names_packages(name, path);
         for line in lines {
-            let Read { has_others, has_code, has_more_than_models } =
+            let Reads { has_others, has_code, has_more_than_models } =
                 self.contents.read.entry(*line).or_default();
             *has_others |= !is_list;
             *has_code |= CODE.contains(&end.as_str());

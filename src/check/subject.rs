@@ -60,7 +60,7 @@ pub struct Contents {
     /// Where one would be made; `None` where there is one, whatever is in it.
     pub new_ignore_file: Option<PathBuf>,
     /// What the copies at each line of the Dockerfile read.
-    pub read: BTreeMap<usize, Read>,
+    pub read: BTreeMap<usize, Reads>,
     /// Files that are worth a word, with the lines that read them.
     pub notable: Vec<Notable>,
     /// Texts of files that name packages, by path.
@@ -80,7 +80,7 @@ pub struct IgnoreFile {
 
 /// What an instruction reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Read {
+pub struct Reads {
     /// Something that is no list of packages.
     pub has_others: bool,
     /// Something that is code.

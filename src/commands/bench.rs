@@ -162,10 +162,10 @@ fn cases(args: &BenchArgs) -> Vec<Case> {
 }
 
 /// A project, and what is built of it.
-type Loaded = (Project, Vec<Target>);
+type Subject = (Project, Vec<Target>);
 
 /// The project, and the one that it is compared with.
-fn projects(app: &App, args: &BenchArgs) -> Result<(Loaded, Option<Loaded>), CommandError> {
+fn projects(app: &App, args: &BenchArgs) -> Result<(Subject, Option<Subject>), CommandError> {
     let own = load(app, &app.global.project, args, &app.environment)?;
     let Some(path) = &args.against else { return Ok((own, None)) };
     let (files, environment) = elsewhere(path, &app.environment)?;
@@ -181,7 +181,7 @@ fn load(
     options: &ProjectArgs,
     args: &BenchArgs,
     environment: &Environment,
-) -> Result<Loaded, CommandError> {
+) -> Result<Subject, CommandError> {
     let project = app.project_of(options, environment)?;
     let options = TargetOptions { services: args.services.clone(), ..TargetOptions::default() };
     let set = app.targets(&project, options)?;
@@ -218,8 +218,8 @@ fn elsewhere(
 fn variants(
     app: &App,
     args: &BenchArgs,
-    (own, own_targets): Loaded,
-    other: Option<Loaded>,
+    (own, own_targets): Subject,
+    other: Option<Subject>,
     scratch: &Path,
 ) -> Result<Vec<Variant>, CommandError> {
     let failed = |error: std::io::Error| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Memory, Ready, bases, builder_told, copied, listed, memory};
-use crate::buildkit::{self, Definition, Linked, LocalSource};
+use crate::buildkit::{self, Definition, LinkedResult, LocalSource};
 use crate::error::{CommandError, ExitKind};
 use crate::explain::{self, Digests, Explanation, Premises};
 use crate::history::record::TargetFacts;
@@ -25,7 +25,7 @@ use crate::solve::site::Site;
 use crate::view;
 
 /// The build graphs of a run, by target.
-type Graphs = BTreeMap<String, Arc<Linked>>;
+type Graphs = BTreeMap<String, Arc<LinkedResult>>;
 
 impl Ready<'_> {
     /// Tells what would run, and why: nothing of what `may_skip` finds to be up to date. Builds nothing.
@@ -168,7 +168,8 @@ fn definitions(graphs: &Graphs) -> impl Iterator<Item = &Definition> {
 }
 
 fn local_sources(graphs: &Graphs) -> BTreeMap<String, Vec<LocalSource>> {
-    let of = |graph: &Linked| graph.definitions().flat_map(Definition::local_sources).collect();
+    let of =
+        |graph: &LinkedResult| graph.definitions().flat_map(Definition::local_sources).collect();
     graphs.iter().map(|(name, graph)| (name.clone(), of(graph))).collect()
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::buildkit::{Control, Linked};
+use crate::buildkit::{Control, LinkedResult};
 use crate::diagnose::{self, OutputHints};
 use crate::progress::outcome::{BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, SolveStatus};
@@ -100,10 +100,10 @@ struct Run<'a> {
     /// Jobs whose result is a named context of others.
     needed: BTreeSet<usize>,
     /// These results, in use until the run ends.
-    results: BTreeMap<usize, Arc<Linked>>,
+    results: BTreeMap<usize, Arc<LinkedResult>>,
     /// How they get here: what is built on them need not wait until their layer cache is written.
-    built: mpsc::UnboundedSender<(usize, Arc<Linked>)>,
-    published: mpsc::UnboundedReceiver<(usize, Arc<Linked>)>,
+    built: mpsc::UnboundedSender<(usize, Arc<LinkedResult>)>,
+    published: mpsc::UnboundedReceiver<(usize, Arc<LinkedResult>)>,
     running: JoinSet<(usize, Job, TargetOutcome)>,
     outcome: RunOutcome,
 }
@@ -150,11 +150,11 @@ impl Run<'_> {
     /// Lets go of the results that others stood on.
     async fn release(&mut self) {
         let results = std::mem::take(&mut self.results).into_values();
-        let releasing = results.filter_map(Arc::into_inner).map(Linked::release);
+        let releasing = results.filter_map(Arc::into_inner).map(LinkedResult::release);
         let _ = timeout(DRAIN, join_all(releasing)).await;
     }
 
-    fn publish(&mut self, index: usize, result: Arc<Linked>) {
+    fn publish(&mut self, index: usize, result: Arc<LinkedResult>) {
         self.results.insert(index, result);
         self.succeeded[index] = true;
     }
@@ -236,7 +236,7 @@ async fn build(
     around: &Surroundings,
     events: &mpsc::Sender<Event>,
     cancel: &CancellationToken,
-    publish: impl Fn(Arc<Linked>),
+    publish: impl Fn(Arc<LinkedResult>),
 ) -> TargetOutcome {
     let job = solve.job;
     let (sender, statuses) = mpsc::channel::<SolveStatus>(WAITING);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use crate::buildkit::{Control, Linked};
+use crate::buildkit::{Control, LinkedResult};
 use crate::diagnose::OutputHints;
 use crate::progress::outcome::BuildFailure;
 use crate::solve::failure;
@@ -18,8 +18,8 @@ use crate::solve::job::Job;
 pub async fn graphs(
     control: &Control,
     jobs: &[Job],
-) -> Result<BTreeMap<String, Arc<Linked>>, (String, BuildFailure)> {
-    let mut graphs: BTreeMap<String, Arc<Linked>> = BTreeMap::new();
+) -> Result<BTreeMap<String, Arc<LinkedResult>>, (String, BuildFailure)> {
+    let mut graphs: BTreeMap<String, Arc<LinkedResult>> = BTreeMap::new();
     // Those that others stand on first: the plan has no circles.
     while graphs.len() < jobs.len() {
         let is_known = |index: &usize| graphs.contains_key(&jobs[*index].name);

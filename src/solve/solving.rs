@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::buildkit::{self, Control, ExporterSpec, Linked, SolveError, SolveOptions};
+use crate::buildkit::{self, Control, ExporterSpec, LinkedResult, SolveError, SolveOptions};
 use crate::diagnose;
 use crate::solve::job::Job;
 use crate::solve::node_fit;
@@ -16,7 +16,7 @@ pub(super) struct Solve<'a> {
     pub(super) control: &'a Control,
     pub(super) job: &'a Job,
     /// Results by the name of the context.
-    pub(super) contexts: Vec<(String, Arc<Linked>)>,
+    pub(super) contexts: Vec<(String, Arc<LinkedResult>)>,
     /// Whether others build on its result.
     pub(super) is_needed: bool,
 }
@@ -27,7 +27,7 @@ pub(super) struct Solution {
     /// What the exporters answered.
     pub(super) response: BTreeMap<String, String>,
     /// What others build on.
-    pub(super) result: Option<Linked>,
+    pub(super) result: Option<LinkedResult>,
     /// Whether the image came as an archive though it should have come by its layers.
     pub(super) is_whole: bool,
 }

@@ -12,7 +12,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, FileType, OFlags};
 use rustix::io::Errno;
 
-use crate::build_context::filter::{Decision, Filter, Inherited};
+use crate::build_context::filter::{Decision, Filter, ParentMatch};
 use crate::build_context::root::{Root, is_missing, open_child, stat_child};
 use crate::build_context::stat::{Kind, Stat, Xattrs, xattrs_of_fd, xattrs_of_path};
 
@@ -96,7 +96,7 @@ fn walk_with(
     };
     let top = root.open_dir(b"").map_err(|e| walk.failed(e))?;
     walk.descend(top, None, true)?;
-    let mut inherited = Inherited::default();
+    let mut inherited = ParentMatch::default();
     while let Some(level) = walk.levels.last_mut() {
         walk.path.truncate(level.prefix);
         let Some((name, listed)) = level.names.get(level.next) else {
@@ -153,7 +153,7 @@ struct Level {
     /// How much of the path belongs to the directory, its slash included.
     prefix: usize,
     /// `None` at the top.
-    inherited: Option<Inherited>,
+    inherited: Option<ParentMatch>,
     /// Whether the directory itself was sent; if not, it is as soon as something below it is.
     sent: bool,
 }
@@ -194,7 +194,7 @@ impl Walk<'_> {
     }
 
     /// Goes down into the directory at hand, and sends it if `wanted`.
-    fn enter_dir(&mut self, wanted: bool, inherited: &mut Inherited) -> Result<(), WalkError> {
+    fn enter_dir(&mut self, wanted: bool, inherited: &mut ParentMatch) -> Result<(), WalkError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let dir = match self.at_entry(|dir, name| open_child(dir, name, flags)) {
             Ok(Some(dir)) => dir,
@@ -214,7 +214,7 @@ impl Walk<'_> {
     fn descend(
         &mut self,
         dir: OwnedFd,
-        inherited: Option<Inherited>,
+        inherited: Option<ParentMatch>,
         sent: bool,
     ) -> Result<(), WalkError> {
         let names = Names::read(&dir).map_err(|e| self.failed(e))?;

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use super::convert;
 use super::gc_policy::GcPolicy;
-use super::linked::{self, Linked};
+use super::linked::{self, LinkedResult};
 use super::solve::{self, CacheEntry, SolveError, SolveOptions};
 use super::subrequest;
 use super::transport::{self, TransportError};
@@ -201,7 +201,7 @@ impl Control {
     pub async fn solve_linked(
         &self,
         options: SolveOptions,
-    ) -> Result<(BTreeMap<String, String>, Linked), SolveError> {
+    ) -> Result<(BTreeMap<String, String>, LinkedResult), SolveError> {
         let channel = self.channel.clone();
         let solved = if subrequest::is_one(&options) {
             subrequest::ask_linked(channel, options).await
@@ -218,7 +218,7 @@ impl Control {
     /// It could not be written, or the connection was lost.
     pub async fn export_cache(
         &self,
-        built: &Linked,
+        built: &LinkedResult,
         session: String,
         build_ref: String,
         to: CacheEntry,
@@ -231,7 +231,7 @@ impl Control {
     ///
     /// # Errors
     /// The frontend failed, or the connection was lost.
-    pub async fn graph(&self, options: SolveOptions) -> Result<Linked, SolveError> {
+    pub async fn graph(&self, options: SolveOptions) -> Result<LinkedResult, SolveError> {
         Ok(subrequest::graph(self.channel.clone(), options).await?)
     }
 

@@ -12,7 +12,7 @@ const GREETING: &[u8; 4] = b"d2m1";
 /// The line has ended: the step, the engine or the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection to the engine's step ended")]
-pub struct Broken;
+pub struct LineEnd;
 
 /// A connection to the step for one mount. Numbers are little-endian, texts have their length before them.
 pub struct Connection {
@@ -30,17 +30,17 @@ impl Connection {
     }
 
     /// Which mount it is.
-    pub(super) fn hello(&mut self) -> Result<usize, Broken> {
+    pub(super) fn hello(&mut self) -> Result<usize, LineEnd> {
         if self.array::<4>()? != *GREETING {
-            return Err(Broken);
+            return Err(LineEnd);
         }
-        usize::try_from(self.u32()?).map_err(|_| Broken)
+        usize::try_from(self.u32()?).map_err(|_| LineEnd)
     }
 
     /// What has come, up to `most` bytes, at least one.
-    pub(super) fn some(&mut self, most: u64) -> Result<&[u8], Broken> {
+    pub(super) fn some(&mut self, most: u64) -> Result<&[u8], LineEnd> {
         while self.at == self.message.len() {
-            self.message = self.incoming.blocking_recv().ok_or(Broken)?;
+            self.message = self.incoming.blocking_recv().ok_or(LineEnd)?;
             self.at = 0;
         }
         let rest = self.message.len() - self.at;
@@ -49,7 +49,7 @@ impl Connection {
         Ok(&self.message[self.at - length..self.at])
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], LineEnd> {
         let mut array = [0; N];
         let mut at = 0;
         while at < N {
@@ -60,26 +60,26 @@ impl Connection {
         Ok(array)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Broken> {
+    pub(super) fn byte(&mut self) -> Result<u8, LineEnd> {
         self.array::<1>().map(|byte| byte[0])
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Broken> {
+    pub(super) fn u32(&mut self) -> Result<u32, LineEnd> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Broken> {
+    pub(super) fn u64(&mut self) -> Result<u64, LineEnd> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(super) fn i64(&mut self) -> Result<i64, Broken> {
+    pub(super) fn i64(&mut self) -> Result<i64, LineEnd> {
         self.array().map(i64::from_le_bytes)
     }
 
-    pub(super) fn text(&mut self) -> Result<Vec<u8>, Broken> {
+    pub(super) fn text(&mut self) -> Result<Vec<u8>, LineEnd> {
         let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
         if length > LONGEST_TEXT {
-            return Err(Broken);
+            return Err(LineEnd);
         }
         let mut text = Vec::with_capacity(length);
         while text.len() < length {
@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Adds to what is sent.
-    pub(super) fn put(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
+    pub(super) fn put(&mut self, mut bytes: &[u8]) -> Result<(), LineEnd> {
         while self.waiting.len() + bytes.len() >= MESSAGE {
             let (now, later) = bytes.split_at(MESSAGE - self.waiting.len());
             self.waiting.extend_from_slice(now);
@@ -101,25 +101,25 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn put_text(&mut self, text: &[u8]) -> Result<(), Broken> {
-        self.put(&u32::try_from(text.len()).map_err(|_| Broken)?.to_le_bytes())?;
+    pub(super) fn put_text(&mut self, text: &[u8]) -> Result<(), LineEnd> {
+        self.put(&u32::try_from(text.len()).map_err(|_| LineEnd)?.to_le_bytes())?;
         self.put(text)
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), Broken> {
+    pub(super) fn flush(&mut self) -> Result<(), LineEnd> {
         if self.waiting.is_empty() {
             return Ok(());
         }
         // Somebody ended it, although the step would still take what comes.
         if self.incoming.is_closed() && self.incoming.is_empty() {
-            return Err(Broken);
+            return Err(LineEnd);
         }
         let message = std::mem::replace(&mut self.waiting, Vec::with_capacity(MESSAGE));
-        self.outgoing.blocking_send(message).map_err(|_| Broken)
+        self.outgoing.blocking_send(message).map_err(|_| LineEnd)
     }
 
     /// Whether the step has said something that nobody has read: while it takes entries, that is a refusal.
-    pub(super) fn has_answer(&mut self) -> Result<bool, Broken> {
+    pub(super) fn has_answer(&mut self) -> Result<bool, LineEnd> {
         if self.at < self.message.len() {
             return Ok(true);
         }
@@ -129,7 +129,7 @@ impl Connection {
                 Ok(true)
             }
             Err(mpsc::error::TryRecvError::Empty) => Ok(false),
-            Err(mpsc::error::TryRecvError::Disconnected) => Err(Broken),
+            Err(mpsc::error::TryRecvError::Disconnected) => Err(LineEnd),
         }
     }
 }

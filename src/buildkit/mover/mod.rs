@@ -25,8 +25,8 @@ use super::solve::SolveError;
 use super::step::Step;
 use crate::engine::Connector;
 use crate::sight::Mount;
-pub use connection::{Broken, Connection};
-pub use protocol::{Contents, End, MoveError, Received};
+pub use connection::{Connection, LineEnd};
+pub use protocol::{Contents, End, EntryWriter, MoveError};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [
@@ -67,7 +67,7 @@ pub enum Access {
 }
 
 /// Which mounts of which engine, and how.
-pub struct Moving<'a> {
+pub struct MoveRequest<'a> {
     /// Where the session is opened.
     pub connector: &'a Connector,
     /// The kernel's name of the engine's machine.
@@ -90,7 +90,7 @@ impl Control {
     /// There is no program for this machine, the step could not be run, or the connection was lost.
     pub async fn move_mounts<T: Send + 'static>(
         &self,
-        moving: &Moving<'_>,
+        moving: &MoveRequest<'_>,
         work: impl Fn(usize, Connection) -> T + Clone + Send + 'static,
     ) -> Result<Vec<Option<T>>, SolveError> {
         let helper = HELPERS.iter().find(|(name, ..)| *name == moving.architecture);
@@ -145,7 +145,7 @@ fn failure(code: tonic::Code, message: String) -> SolveError {
 }
 
 fn request(
-    moving: &Moving<'_>,
+    moving: &MoveRequest<'_>,
     go_name: &str,
     program: &[u8],
     session: &str,
@@ -174,7 +174,7 @@ fn request(
 
 /// Takes the connections of the step and has each served.
 async fn serve<T: Send + 'static>(
-    moving: &Moving<'_>,
+    moving: &MoveRequest<'_>,
     connections: &mut mpsc::Receiver<Connection>,
     ended: &CancellationToken,
     work: impl Fn(usize, Connection) -> T + Clone + Send + 'static,

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use super::connection::{Broken, Connection};
+use super::connection::{Connection, LineEnd};
 use crate::sight::{Entry, EntryKind};
 
 /// Parts of a file with holes at most.
@@ -17,7 +17,7 @@ const MOST_PARTS: u32 = 100_001;
 pub enum MoveError {
     /// The line ended.
     #[error(transparent)]
-    Broken(#[from] Broken),
+    LineEnd(#[from] LineEnd),
     /// The step said so.
     #[error("{what}{}{}", if path.is_empty() { "" } else { " " }, path)]
     Step {
@@ -140,7 +140,7 @@ impl Connection {
             }
             let count = self.u32()?;
             if count > MOST_PARTS {
-                return Err(Broken.into());
+                return Err(LineEnd.into());
             }
             for _ in 0..count {
                 parts.push((self.u64()?, self.u64()?));
@@ -166,9 +166,9 @@ impl Connection {
     ///
     /// # Errors
     /// The line ended.
-    pub fn receive(&mut self) -> Result<Received<'_>, MoveError> {
+    pub fn receive(&mut self) -> Result<EntryWriter<'_>, MoveError> {
         self.put(b"R")?;
-        Ok(Received { connection: self })
+        Ok(EntryWriter { connection: self })
     }
 
     /// Nothing more is wanted.
@@ -189,7 +189,7 @@ impl Connection {
             b'h' => EntryKind::HardLink,
             b't' => EntryKind::LeftOut,
             b'o' => EntryKind::Other,
-            _ => return Err(Broken.into()),
+            _ => return Err(LineEnd.into()),
         };
         let (mode, uid, gid, nanoseconds) = (self.u32()?, self.u32()?, self.u32()?, self.u32()?);
         let (seconds, accessed) = (self.i64()?, self.i64()?);
@@ -210,7 +210,7 @@ impl Connection {
         }))
     }
 
-    fn refusal(&mut self) -> Result<MoveError, Broken> {
+    fn refusal(&mut self) -> Result<MoveError, LineEnd> {
         let code = i32::try_from(self.u32()?).unwrap_or(0);
         let (what, path) = (self.text()?, self.text()?);
         let what = String::from_utf8_lossy(&what);
@@ -223,17 +223,17 @@ impl Connection {
         match self.byte()? {
             b'k' => Ok(()),
             b'e' => Err(self.refusal()?),
-            _ => Err(Broken.into()),
+            _ => Err(LineEnd.into()),
         }
     }
 }
 
 /// New entries on their way to a mount: parents before what is in them.
-pub struct Received<'a> {
+pub struct EntryWriter<'a> {
     connection: &'a mut Connection,
 }
 
-impl Received<'_> {
+impl EntryWriter<'_> {
     /// Adds an entry; for a file also where its data are, which follow.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl Received<'_> {
         let line = &mut *self.connection;
         if line.has_answer()? {
             line.answer()?;
-            return Err(Broken.into());
+            return Err(LineEnd.into());
         }
         let kind = match entry.kind {
             EntryKind::File => b"f",
@@ -260,7 +260,7 @@ impl Received<'_> {
         self.put_text(&entry.target)?;
         if entry.kind == EntryKind::File {
             self.put(&entry.size.to_le_bytes())?;
-            self.put(&u32::try_from(parts.len()).map_err(|_| Broken)?.to_le_bytes())?;
+            self.put(&u32::try_from(parts.len()).map_err(|_| LineEnd)?.to_le_bytes())?;
             for (start, length) in parts {
                 self.put(&start.to_le_bytes())?;
                 self.put(&length.to_le_bytes())?;
@@ -286,7 +286,7 @@ impl Received<'_> {
     }
 
     /// Why the line ended, where the step said it before.
-    fn why(&mut self, broken: Broken) -> MoveError {
+    fn why(&mut self, broken: LineEnd) -> MoveError {
         match self.connection.answer() {
             Err(error @ MoveError::Step { .. }) => error,
             _ => broken.into(),

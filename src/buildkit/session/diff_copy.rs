@@ -36,13 +36,13 @@ pub trait DiffCopy: Clone + Send + Sync + 'static {
 
 /// Such a service as the server wants it.
 #[derive(Clone)]
-pub(super) struct Served<S>(pub(super) S);
+pub(super) struct Server<S>(pub(super) S);
 
-impl<S: DiffCopy> NamedService for Served<S> {
+impl<S: DiffCopy> NamedService for Server<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S: DiffCopy> tower_service::Service<http::Request<Body>> for Served<S> {
+impl<S: DiffCopy> tower_service::Service<http::Request<Body>> for Server<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Response<Body>, Infallible>>;

@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 
-use self::diff_copy::{DiffCopy, Served};
+use self::diff_copy::{DiffCopy, Server};
 use super::Control;
 use super::transport::{self, CONNECTION_WINDOW, HEADER_LIMIT, STREAM_WINDOW, TransportError};
 use crate::engine::Connector;
@@ -66,7 +66,7 @@ impl Services {
     /// Adds [`file_sync::FileSync`] or [`file_send::FileSend`].
     #[must_use]
     pub fn with_diff_copy(self, service: impl DiffCopy) -> Self {
-        self.with(Served(service), &["DiffCopy"])
+        self.with(Server(service), &["DiffCopy"])
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Reader<R> {
 
 /// What headers say of the next entry.
 #[derive(Default)]
-struct Extended {
+struct Extension {
     path: Option<Vec<u8>>,
     target: Option<Vec<u8>>,
     size: Option<u64>,
@@ -74,7 +74,7 @@ impl<R: Read> Reader<R> {
     /// The archive is not to be taken.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Fault> {
         self.skip()?;
-        let mut extended = Extended::default();
+        let mut extended = Extension::default();
         loop {
             let mut block = [0; BLOCK];
             self.exact(&mut block)?;
@@ -149,8 +149,8 @@ impl<R: Read> Reader<R> {
         Ok(content)
     }
 
-    fn entry(&mut self, header: Header, extended: Extended) -> Result<Entry, Fault> {
-        let Extended { path, target, size, uid, gid, modified, mut sparse } = extended;
+    fn entry(&mut self, header: Header, extended: Extension) -> Result<Entry, Fault> {
+        let Extension { path, target, size, uid, gid, modified, mut sparse } = extended;
         let name = sparse.name.take().or(path).unwrap_or(header.name);
         let refuse = |why| Fault::Entry { path: String::from_utf8_lossy(&name).into_owned(), why };
         let kind = match header.kind {
@@ -279,7 +279,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl Extended {
+impl Extension {
     fn read(&mut self, mut records: &[u8]) -> Result<(), Fault> {
         while !records.is_empty() {
             let blank = records.iter().position(|byte| *byte == b' ').ok_or(Fault::Damaged)?;

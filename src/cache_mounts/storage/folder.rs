@@ -8,8 +8,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::super::manifest::{self, Manifest, Stored};
-use super::{Opening, StorageError};
+use super::super::manifest::{self, Manifest, StoredFile};
+use super::{OpenError, StorageError};
 use crate::files::partial::{self, PartialFile};
 use crate::files::{read, write};
 
@@ -80,20 +80,20 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn has(&self, stored: Stored<'_>) -> bool {
+    pub(super) fn has(&self, stored: StoredFile<'_>) -> bool {
         let file = self.path.join(stored.name).symlink_metadata();
         file.is_ok_and(|file| file.is_file() && file.len() == stored.bytes)
     }
 
-    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
+    pub(super) fn put(&self, file: PartialFile, stored: StoredFile<'_>) -> io::Result<()> {
         file.persist(&self.path.join(stored.name))
     }
 
-    pub(super) fn open(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
-        let file = read::open(&self.path.join(stored.name)).map_err(Opening::File)?;
-        match digest(&file).map_err(Opening::File)? == stored.digest {
+    pub(super) fn open(&self, stored: StoredFile<'_>) -> Result<Box<dyn Read + Send>, OpenError> {
+        let file = read::open(&self.path.join(stored.name)).map_err(OpenError::File)?;
+        match digest(&file).map_err(OpenError::File)? == stored.digest {
             true => Ok(Box::new(file)),
-            false => Err(Opening::Digest),
+            false => Err(OpenError::Digest),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::index::{self, Index};
-use super::manifest::{IndexFile, Manifest, ManifestError, SavedMount, Stored};
+use super::manifest::{IndexFile, Manifest, ManifestError, SavedMount, StoredFile};
 use crate::files::partial::PartialFile;
 use crate::registry::RegistryError;
 use crate::registry::logins::CredentialStore;
@@ -71,7 +71,7 @@ pub enum StorageError {
 }
 
 /// Why a file cannot be had.
-pub(super) enum Opening {
+pub(super) enum OpenError {
     File(io::Error),
     Digest,
 }
@@ -178,7 +178,7 @@ impl Storage {
     }
 
     /// Takes a file that is complete.
-    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
+    pub(super) fn put(&self, file: PartialFile, stored: StoredFile<'_>) -> io::Result<()> {
         match self {
             Self::Folder(folder) => folder.put(file, stored),
             Self::Registry(remote) => remote.put(file, stored),
@@ -186,19 +186,22 @@ impl Storage {
     }
 
     /// Reads a file. Where its digest is not known before, the end of what is read is an error unless it is right.
-    pub(super) fn open(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
+    pub(super) fn open(&self, stored: StoredFile<'_>) -> Result<Box<dyn Read + Send>, OpenError> {
         match self {
             Self::Folder(folder) => folder.open(stored),
-            Self::Registry(remote) => remote.open_blob(stored).map_err(Opening::File),
+            Self::Registry(remote) => remote.open_blob(stored).map_err(OpenError::File),
         }
     }
 
     /// The same, from a copy here where the file is elsewhere: what is read beside another one waits for it, which not every
     /// server allows.
-    pub(super) fn open_copy(&self, stored: Stored<'_>) -> Result<Box<dyn Read + Send>, Opening> {
+    pub(super) fn open_copy(
+        &self,
+        stored: StoredFile<'_>,
+    ) -> Result<Box<dyn Read + Send>, OpenError> {
         match self {
             Self::Folder(folder) => folder.open(stored),
-            Self::Registry(remote) => remote.open_copy(stored).map_err(Opening::File),
+            Self::Registry(remote) => remote.open_copy(stored).map_err(OpenError::File),
         }
     }
 
@@ -208,8 +211,8 @@ impl Storage {
         let Some(stored) = stored.filter(|it| it.bytes <= index::LIMIT) else { return Ok(None) };
         let from = match self.open(stored) {
             Ok(from) => from,
-            Err(Opening::Digest) => return Ok(None),
-            Err(Opening::File(error)) => return Err(error),
+            Err(OpenError::Digest) => return Ok(None),
+            Err(OpenError::File(error)) => return Err(error),
         };
         let mut bytes = Vec::new();
         from.take(stored.bytes + 1).read_to_end(&mut bytes)?;

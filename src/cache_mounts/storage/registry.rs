@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::CancellationToken;
 
-use super::super::manifest::{self, Manifest, SavedMount, Stored};
+use super::super::manifest::{self, Manifest, SavedMount, StoredFile};
 use super::StorageError;
 use crate::files::partial::PartialFile;
 use crate::registry::logins::CredentialStore;
@@ -123,21 +123,21 @@ impl Remote {
         self.repository.push(&digest(text), text.len() as u64, file).await
     }
 
-    pub(super) fn has(&self, stored: Stored<'_>) -> io::Result<bool> {
+    pub(super) fn has(&self, stored: StoredFile<'_>) -> io::Result<bool> {
         self.wait(self.repository.has(stored.digest))
     }
 
-    pub(super) fn put(&self, file: PartialFile, stored: Stored<'_>) -> io::Result<()> {
+    pub(super) fn put(&self, file: PartialFile, stored: StoredFile<'_>) -> io::Result<()> {
         let from = file.reopen()?;
         self.wait(self.repository.push(stored.digest, stored.bytes, from))
     }
 
-    pub(super) fn open_blob(&self, stored: Stored<'_>) -> io::Result<Box<dyn Read + Send>> {
+    pub(super) fn open_blob(&self, stored: StoredFile<'_>) -> io::Result<Box<dyn Read + Send>> {
         let blob = self.wait(self.repository.blob(stored.digest))?;
         Ok(Box::new(SyncIoBridge::new_with_handle(blob, self.runtime.clone())))
     }
 
-    pub(super) fn open_copy(&self, stored: Stored<'_>) -> io::Result<Box<dyn Read + Send>> {
+    pub(super) fn open_copy(&self, stored: StoredFile<'_>) -> io::Result<Box<dyn Read + Send>> {
         let mut file = tempfile::tempfile_in(self.scratch.path())?;
         io::copy(&mut self.open_blob(stored)?, &mut file)?;
         file.rewind()?;
@@ -170,7 +170,7 @@ fn combined(manifest: &Manifest, now: Manifest, own: &BTreeSet<String>) -> Manif
 
 /// The image with this configuration, whose text is `text`.
 fn image(manifest: &Manifest, text: &[u8]) -> OciImageManifest {
-    let layer = |stored: Stored<'_>| OciDescriptor {
+    let layer = |stored: StoredFile<'_>| OciDescriptor {
         media_type: if manifest::is_archive(stored.name) { LAYER } else { INDEX }.to_owned(),
         digest: stored.digest.to_owned(),
         size: stored.bytes.try_into().unwrap_or(i64::MAX),

@@ -10,7 +10,7 @@ use crate::cache_mounts::report::{MountReport, Status};
 use crate::cache_mounts::storage::Storage;
 use crate::cache_mounts::transfer::{MountError, Site};
 use crate::cache_mounts::value::{self, Worth};
-use crate::cache_mounts::{CacheMount, Content, Manifest, Saved};
+use crate::cache_mounts::{CacheMount, Content, Manifest, SaveResult};
 use crate::cli::cache::CacheSaveArgs;
 use crate::dockerfile;
 use crate::error::CommandError;
@@ -21,7 +21,7 @@ use crate::view::cache as view;
 const MEASURABLE: u64 = 16 << 20;
 
 /// A mount that is to be saved, and what it is worth, where that is known.
-type Chosen<'a> = (&'a CacheMount, Option<Worth>);
+type Choice<'a> = (&'a CacheMount, Option<Worth>);
 
 pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandError> {
     let place = place::to_write(&args.to)?;
@@ -51,7 +51,7 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
     manifest.costs.extend(book.clone());
     let site = mounts.site(app)?;
     let rate = value::rate(before.bytes_per_second, moved);
-    let mut chosen: Vec<Chosen> = there.iter().map(|mount| (*mount, None)).collect();
+    let mut chosen: Vec<Choice> = there.iter().map(|mount| (*mount, None)).collect();
     if !args.always && !book.is_empty() {
         let listed = site.list(&there).await.map_err(|error| mounts.failure(app, error))?;
         let contents: Vec<Option<&Content>> = listed.iter().map(|it| it.as_ref().ok()).collect();
@@ -87,11 +87,11 @@ pub(super) async fn run(app: &App, args: &CacheSaveArgs) -> Result<(), CommandEr
 
 async fn save(
     site: &Site<'_>,
-    chosen: &[Chosen<'_>],
+    chosen: &[Choice<'_>],
     storage: &Arc<Storage>,
     manifest: &Manifest,
     max_bytes: Option<u64>,
-) -> Result<Vec<Result<Saved, MountError>>, crate::cache_mounts::transfer::TransferError> {
+) -> Result<Vec<Result<SaveResult, MountError>>, crate::cache_mounts::transfer::TransferError> {
     let mounts: Vec<&CacheMount> = chosen.iter().map(|(mount, _)| *mount).collect();
     site.save(&mounts, storage, manifest, max_bytes).await
 }
@@ -102,11 +102,11 @@ fn size_of(given: Option<&str>, option: &str) -> Result<Option<u64>, CommandErro
 }
 
 /// Bytes a second with which mounts were read and packed, each by itself.
-fn measured(saved: &[Result<Saved, MountError>]) -> Option<f64> {
+fn measured(saved: &[Result<SaveResult, MountError>]) -> Option<f64> {
     let (mut bytes, mut seconds) = (0, 0.0);
     for archive in saved.iter().filter_map(|saved| match saved {
         // Of what was only added to, most was not read.
-        Ok(Saved::Written(archive)) if archive.below.is_empty() => Some(archive),
+        Ok(SaveResult::Written(archive)) if archive.below.is_empty() => Some(archive),
         _ => None,
     }) {
         bytes += archive.content.counts.bytes;
@@ -119,23 +119,23 @@ fn measured(saved: &[Result<Saved, MountError>]) -> Option<f64> {
 fn report(
     mounts: &Mounts,
     mount: &CacheMount,
-    saved: Result<Saved, MountError>,
+    saved: Result<SaveResult, MountError>,
     max_bytes: Option<u64>,
     manifest: &mut Manifest,
 ) -> MountReport {
     match saved {
-        Ok(Saved::Empty) => MountReport::new(mount, Status::Empty),
-        Ok(Saved::Unchanged(content)) => {
+        Ok(SaveResult::Empty) => MountReport::new(mount, Status::Empty),
+        Ok(SaveResult::Unchanged(content)) => {
             let report = MountReport::new(mount, Status::Unchanged).holding(&content);
             let known = manifest.mounts.get(&mount.slug());
             known.into_iter().fold(report, MountReport::saved_as)
         }
-        Ok(Saved::TooLarge(content)) => {
+        Ok(SaveResult::TooLarge(content)) => {
             manifest.mounts.remove(&mount.slug());
             let report = MountReport::new(mount, Status::Skipped).holding(&content);
             report.because(view::too_large(max_bytes.unwrap_or_default()))
         }
-        Ok(Saved::Written(archive)) => {
+        Ok(SaveResult::Written(archive)) => {
             let (files, bytes) = archive.left_out;
             let added = (!archive.below.is_empty()).then_some(archive.file_bytes);
             let content = archive.content.clone();

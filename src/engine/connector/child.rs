@@ -95,14 +95,14 @@ pub(crate) async fn output(
     }
 }
 
-type Started = (Child, Option<ChildStdin>, ChildStdout, Complaint);
+type ChildIo = (Child, Option<ChildStdin>, ChildStdout, Complaint);
 
 fn start(
     program: &Program,
     environment: &BTreeMap<String, String>,
     stdin: Stdio,
     peer: &str,
-) -> Result<Started, ConnectError> {
+) -> Result<ChildIo, ConnectError> {
     let mut command = Command::new(program.name);
     command
         .args(&program.arguments)

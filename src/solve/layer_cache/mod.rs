@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use elsewhere::Steps;
 
-use crate::buildkit::{self, CacheEntry, Linked};
+use crate::buildkit::{self, CacheEntry, LinkedResult};
 use crate::progress::outcome::{CacheUse, CacheWrite, LeftOut};
 use crate::progress::{Event, SolveStatus, StepName, Vertex, imported_cache};
 use crate::solve::request::LayerCacheRequest;
@@ -74,7 +74,7 @@ pub(super) fn forgive_missing(status: &mut SolveStatus, place: &str) {
 /// there whatever becomes of it: who cancels now loses the cache alone.
 pub(super) async fn write(
     solve: &Solve<'_>,
-    result: Option<&Linked>,
+    result: Option<&LinkedResult>,
     facts: &Facts,
     telling: &Listeners,
     cancel: &CancellationToken,
@@ -124,7 +124,7 @@ async fn export(
     solve: &Solve<'_>,
     cache: &LayerCacheRequest,
     entry: &CacheEntry,
-    result: &Linked,
+    result: &LinkedResult,
     telling: &Listeners,
 ) -> Result<usize, String> {
     let build_ref = buildkit::new_ref();

@@ -13,12 +13,12 @@ use crate::files::write::{self, Sink};
 
 /// A file whose stream has ended, without its name so far.
 #[derive(Debug)]
-pub(super) struct Unnamed {
+pub(super) struct NamelessFile {
     file: PartialFile,
     target: PathBuf,
 }
 
-impl Unnamed {
+impl NamelessFile {
     pub(super) fn name(self) -> Result<(), String> {
         let Self { file, target } = self;
         let named = write::name(file, &target);
@@ -31,7 +31,7 @@ impl Unnamed {
 pub(super) fn write_file(
     path: &Path,
     messages: &mut Messages,
-) -> Result<(u64, Option<Unnamed>), String> {
+) -> Result<(u64, Option<NamelessFile>), String> {
     let failed = |e: io::Error| format!("cannot write {}: {e}", path.display());
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder).map_err(failed)?;
@@ -40,7 +40,7 @@ pub(super) fn write_file(
         Sink::File(target) => {
             let mut file = write::beside(&target).map_err(failed)?;
             let bytes = copy(file.as_file_mut(), messages, path)?;
-            return Ok((bytes, Some(Unnamed { file, target })));
+            return Ok((bytes, Some(NamelessFile { file, target })));
         }
         Sink::Fixed(target) => OpenOptions::new().write(true).truncate(true).open(target),
         Sink::Stdout | Sink::Stream(_) => OpenOptions::new().append(true).open(path),

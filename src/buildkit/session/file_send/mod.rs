@@ -43,15 +43,15 @@ pub struct FileSend {
 /// What arrived, and why an export failed.
 #[derive(Debug, Default)]
 pub struct ExportReport {
-    finished: Mutex<Vec<Exported>>,
+    finished: Mutex<Vec<ExportResult>>,
     failures: Mutex<Vec<String>>,
     /// Removed with the report.
-    unnamed: Mutex<Vec<file::Unnamed>>,
+    unnamed: Mutex<Vec<file::NamelessFile>>,
 }
 
 /// A finished export.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportResult {
     /// The exporter's number in the solve.
     pub id: String,
     /// Bytes of content.
@@ -60,7 +60,7 @@ pub struct Exported {
 
 impl ExportReport {
     /// Exports that are complete.
-    pub fn finished(&self) -> Vec<Exported> {
+    pub fn finished(&self) -> Vec<ExportResult> {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -71,7 +71,7 @@ impl ExportReport {
     pub fn name_files(&self) -> Result<(), String> {
         let files =
             std::mem::take(&mut *self.unnamed.lock().unwrap_or_else(PoisonError::into_inner));
-        files.into_iter().try_for_each(file::Unnamed::name)
+        files.into_iter().try_for_each(file::NamelessFile::name)
     }
 
     /// Why exports failed, one lowercase sentence each.
@@ -182,7 +182,7 @@ async fn receive(
         Ok(Ok((bytes, file))) => {
             report.unnamed.lock().unwrap_or_else(PoisonError::into_inner).extend(file);
             let mut finished = report.finished.lock().unwrap_or_else(PoisonError::into_inner);
-            finished.push(Exported { id, bytes });
+            finished.push(ExportResult { id, bytes });
             return diff_copy::ok();
         }
         Ok(Err(reason)) => reason,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::buildkit::session::diff_copy::Served;
+use crate::buildkit::session::diff_copy::Server;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::packet::file_send_client::FileSendClient as TreeClient;
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
@@ -31,7 +31,7 @@ async fn send_bytes(service: &FileSend, id: Option<&str>, chunks: &[&str]) -> Re
         request.metadata_mut().insert("buildkit-attachable-exporter-id", id.parse().unwrap());
     }
     let mut answer =
-        BytesClient::new(Served(service.clone())).diff_copy(request).await?.into_inner();
+        BytesClient::new(Server(service.clone())).diff_copy(request).await?.into_inner();
     while answer.message().await?.is_some() {}
     Ok(())
 }
@@ -49,7 +49,7 @@ async fn a_file_takes_its_name_when_it_is_complete() {
     service.report().name_files().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"abc");
     assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 1);
-    assert_eq!(service.report().finished()[1], Exported { id: "1".into(), bytes: 3 });
+    assert_eq!(service.report().finished()[1], ExportResult { id: "1".into(), bytes: 3 });
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_file_that_is_cut_off_leaves_the_old_one() {
     fs::write(&path, "old").unwrap();
     let service = service("0", Destination::File(path.clone()));
     let (to, messages) = mpsc::channel(1);
-    let mut client = BytesClient::new(Served(service.clone()));
+    let mut client = BytesClient::new(Server(service.clone()));
     let request = tonic::Request::new(ReceiverStream::new(messages));
     let mut answer = client.diff_copy(request).await.unwrap().into_inner();
     to.send(BytesMessage { data: b"ne".to_vec() }).await.unwrap();
@@ -110,7 +110,7 @@ async fn send_tree(dest: &Path, entries: Vec<Stat>, content: &[u8]) -> Result<Fi
     let service = service("0", Destination::Directory(dest.to_owned()));
     let last = entries.last().unwrap().path.split('/').next().unwrap().to_owned();
     let (to, packets) = mpsc::channel(1024);
-    let mut client = TreeClient::new(Served(service.clone()));
+    let mut client = TreeClient::new(Server(service.clone()));
     let request = tonic::Request::new(ReceiverStream::new(packets));
     let mut from = client.diff_copy(request).await.unwrap().into_inner();
     // A service that refuses the tree hangs up while we still send; its reason follows.
@@ -235,7 +235,7 @@ async fn a_tree_that_is_cut_off_changes_nothing() {
     ];
     let request = tonic::Request::new(tokio_stream::iter(packets));
     let mut answer =
-        TreeClient::new(Served(service.clone())).diff_copy(request).await.unwrap().into_inner();
+        TreeClient::new(Server(service.clone())).diff_copy(request).await.unwrap().into_inner();
     while let Ok(Some(_)) = answer.message().await {}
     assert_eq!(names(dir.path()), Vec::<String>::new());
     assert!(service.report().failures()[0].contains("was cut off"));
@@ -259,7 +259,7 @@ proptest::proptest! {
                 data: text.into_bytes(),
             }).collect();
             let request = tonic::Request::new(tokio_stream::iter(packets));
-            let mut answer = TreeClient::new(Served(service)).diff_copy(request).await.unwrap().into_inner();
+            let mut answer = TreeClient::new(Server(service)).diff_copy(request).await.unwrap().into_inner();
             let drain = async { while let Ok(Some(_)) = answer.message().await {} };
             tokio::time::timeout(std::time::Duration::from_secs(10), drain).await.unwrap();
         });

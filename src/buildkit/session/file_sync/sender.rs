@@ -57,7 +57,7 @@ impl SendError {
 }
 
 /// How a thread of the transfer ended.
-enum Ended {
+enum ThreadEnd {
     Done,
     /// Nobody takes the output any more.
     HungUp,
@@ -106,7 +106,7 @@ async fn run(
     })?;
     let root = Arc::new(root);
     let (walked, walking) = (transfer.clone(), root.clone());
-    let mut walking: Option<JoinHandle<Ended>> =
+    let mut walking: Option<JoinHandle<ThreadEnd>> =
         Some(tokio::task::spawn_blocking(move || walked.list(&walking, &request)));
     let mut readers = Readers::new(transfer.clone(), root);
     loop {
@@ -134,9 +134,9 @@ async fn run(
             },
         };
         match ended {
-            Ok(Ended::Done) => {}
-            Ok(Ended::HungUp) => return Ok(()),
-            Ok(Ended::Failed(error)) => return Err(error),
+            Ok(ThreadEnd::Done) => {}
+            Ok(ThreadEnd::HungUp) => return Ok(()),
+            Ok(ThreadEnd::Failed(error)) => return Err(error),
             Err(e) => return Err(SendError::general(e.to_string())),
         }
     }
@@ -148,7 +148,7 @@ async fn run(
 }
 
 /// The end of the walk, once.
-async fn finished(walking: &mut Option<JoinHandle<Ended>>) -> Result<Ended, JoinError> {
+async fn finished(walking: &mut Option<JoinHandle<ThreadEnd>>) -> Result<ThreadEnd, JoinError> {
     let Some(task) = walking else { return std::future::pending().await };
     let ended = task.await;
     *walking = None;
@@ -182,7 +182,7 @@ struct StatLog {
 type Offset = (u32, u32);
 
 /// What a file was when it was listed.
-struct Listed {
+struct ListedFile {
     path: Vec<u8>,
     size: u64,
     mtime: i64,
@@ -190,14 +190,14 @@ struct Listed {
 }
 
 impl StatLog {
-    fn take(&mut self, id: u32) -> Option<Listed> {
+    fn take(&mut self, id: u32) -> Option<ListedFile> {
         let (batch, at) = self.entries.get_mut(id as usize)?.take()?;
         let message = self.batches.get(batch as usize)?.slice(at as usize..);
         let (header, body) = message.split_at_checked(FRAME_HEADER)?;
         let len = u32::from_be_bytes(header[1..].try_into().ok()?) as usize;
         self.asked.insert(id);
         let stat = Packet::decode(body.get(..len)?).ok()?.stat?;
-        Some(Listed {
+        Some(ListedFile {
             path: stat.path,
             size: stat.size.cast_unsigned(),
             mtime: stat.mtime,
@@ -220,7 +220,7 @@ impl Transfer {
     }
 
     /// Walks the directory and sends a STAT for each entry. Runs on a thread of its own.
-    fn list(&self, root: &Root, request: &FilterRequest) -> Ended {
+    fn list(&self, root: &Root, request: &FilterRequest) -> ThreadEnd {
         let filter = match Filter::new(root, request) {
             Ok(filter) => filter,
             Err(e) => {
@@ -230,7 +230,7 @@ impl Transfer {
                     reason = format!("{reason}: {cause}");
                     source = cause.source();
                 }
-                return Ended::Failed(SendError::general(reason));
+                return ThreadEnd::Failed(SendError::general(reason));
             }
         };
         let mut list = List {
@@ -251,9 +251,9 @@ impl Transfer {
             list.flush().map_err(|Stop| WalkError::Stopped)
         });
         match walked {
-            Ok(()) => Ended::Done,
-            Err(WalkError::Stopped) => Ended::HungUp,
-            Err(WalkError::Read { path, source }) => Ended::Failed(SendError::about(
+            Ok(()) => ThreadEnd::Done,
+            Err(WalkError::Stopped) => ThreadEnd::HungUp,
+            Err(WalkError::Read { path, source }) => ThreadEnd::Failed(SendError::about(
                 path.as_bytes(),
                 format!("cannot be read: {source}"),
             )),
@@ -261,39 +261,42 @@ impl Transfer {
     }
 
     /// Appends the content of a file to `batch`, sending what is full.
-    fn read(&self, root: &Root, id: u32, listed: &Listed, batch: &mut Vec<u8>) -> Ended {
+    fn read(&self, root: &Root, id: u32, listed: &ListedFile, batch: &mut Vec<u8>) -> ThreadEnd {
         let path = listed.path.as_slice();
         if !listed.socket {
             match self.copy(root, id, listed, batch) {
                 Ok(()) => {}
-                Err(ReadError::Stop) => return Ended::HungUp,
+                Err(ReadError::Stop) => return ThreadEnd::HungUp,
                 Err(ReadError::Changed) => {
-                    return Ended::Failed(SendError::about(
+                    return ThreadEnd::Failed(SendError::about(
                         path,
                         "changed while it was being sent",
                     ));
                 }
                 Err(ReadError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
-                    return Ended::Failed(SendError::about(
+                    return ThreadEnd::Failed(SendError::about(
                         path,
                         "vanished while it was being sent",
                     ));
                 }
                 Err(ReadError::Io(e)) => {
-                    return Ended::Failed(SendError::about(path, format!("cannot be read: {e}")));
+                    return ThreadEnd::Failed(SendError::about(
+                        path,
+                        format!("cannot be read: {e}"),
+                    ));
                 }
             }
         }
         packet::put_data(batch, id, &[]);
         self.counters.files.fetch_add(1, Relaxed);
-        Ended::Done
+        ThreadEnd::Done
     }
 
     fn copy(
         &self,
         root: &Root,
         id: u32,
-        listed: &Listed,
+        listed: &ListedFile,
         batch: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
         let mut file = root.open_file(&listed.path).map_err(|e| {
@@ -350,7 +353,7 @@ enum ReadError {
     Io(io::Error),
 }
 
-impl Listed {
+impl ListedFile {
     fn check(&self, file: &std::fs::File) -> Result<(), ReadError> {
         let stat = rustix::fs::fstat(file).map_err(|e| ReadError::Io(e.into()))?;
         let stat = Stat::new(&stat);
@@ -408,9 +411,9 @@ impl List<'_> {
 struct Readers {
     transfer: Arc<Transfer>,
     root: Arc<Root>,
-    tasks: JoinSet<Ended>,
-    queue: mpsc::Sender<(u32, Listed)>,
-    asked: Arc<Mutex<mpsc::Receiver<(u32, Listed)>>>,
+    tasks: JoinSet<ThreadEnd>,
+    queue: mpsc::Sender<(u32, ListedFile)>,
+    asked: Arc<Mutex<mpsc::Receiver<(u32, ListedFile)>>>,
 }
 
 impl Readers {
@@ -443,8 +446,8 @@ impl Readers {
 fn read_asked(
     transfer: &Transfer,
     root: &Root,
-    asked: &Mutex<mpsc::Receiver<(u32, Listed)>>,
-) -> Ended {
+    asked: &Mutex<mpsc::Receiver<(u32, ListedFile)>>,
+) -> ThreadEnd {
     let mut batch = Vec::new();
     loop {
         // A reader that waits for requests holds the lock: never wait for it with data in hand.
@@ -454,24 +457,24 @@ fn read_asked(
         };
         let (id, listed) = match next {
             Ok(next) => next,
-            Err(mpsc::TryRecvError::Disconnected) => return Ended::Done,
+            Err(mpsc::TryRecvError::Disconnected) => return ThreadEnd::Done,
             Err(mpsc::TryRecvError::Empty) => {
                 if !batch.is_empty() && transfer.send(std::mem::take(&mut batch).into()).is_err() {
-                    return Ended::HungUp;
+                    return ThreadEnd::HungUp;
                 }
                 let next = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 match next {
                     Ok(next) => next,
-                    Err(mpsc::RecvError) => return Ended::Done,
+                    Err(mpsc::RecvError) => return ThreadEnd::Done,
                 }
             }
         };
         match transfer.read(root, id, &listed, &mut batch) {
-            Ended::Done => {}
+            ThreadEnd::Done => {}
             other => return other,
         }
         if batch.len() >= DATA_BATCH && transfer.send(std::mem::take(&mut batch).into()).is_err() {
-            return Ended::HungUp;
+            return ThreadEnd::HungUp;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::buildkit::session::diff_copy::Served;
+use crate::buildkit::session::diff_copy::Server;
 use bollard_buildkit_proto::fsutil::types::Packet;
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_client::FileSyncClient;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ async fn call(
     for (key, value) in metadata {
         request.metadata_mut().append(*key, value.parse().unwrap());
     }
-    let from = FileSyncClient::new(Served(service.clone())).diff_copy(request).await?.into_inner();
+    let from = FileSyncClient::new(Server(service.clone())).diff_copy(request).await?.into_inner();
     Ok(Call { to, from })
 }
 

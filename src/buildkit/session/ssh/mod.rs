@@ -124,12 +124,12 @@ fn is_socket(path: &Path) -> io::Result<bool> {
 /// The agents of a session.
 #[derive(Debug, Default)]
 pub struct AgentStore {
-    sources: BTreeMap<String, Forwarded>,
+    sources: BTreeMap<String, Agent>,
     environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
-struct Forwarded {
+struct Agent {
     source: AgentSource,
     /// The agent for key files, once a step has asked for it.
     keys: OnceCell<KeyAgent>,
@@ -151,7 +151,7 @@ impl AgentStore {
             Some(known) if known.source == source => Ok(()),
             Some(_) => Err(AgentError::Conflict { id: id.to_owned() }),
             None => {
-                self.sources.insert(id.to_owned(), Forwarded { source, keys: OnceCell::new() });
+                self.sources.insert(id.to_owned(), Agent { source, keys: OnceCell::new() });
                 Ok(())
             }
         }
@@ -167,7 +167,7 @@ impl AgentStore {
         SshServer::new(self)
     }
 
-    fn get(&self, id: &str) -> Result<&Forwarded, Status> {
+    fn get(&self, id: &str) -> Result<&Agent, Status> {
         let unknown = || Status::not_found(format!("no ssh agent or key was given for id `{id}`"));
         self.sources.get(id).ok_or_else(unknown)
     }
