@@ -52,6 +52,8 @@ fn planned(
     plan
 }
 
+/// Whose a record is of which nothing is told.
+const NOT_RECORDED: Verdict = Verdict::Kept(Reason::NotRecorded);
 /// What an image without a name is called.
 const NAMELESS: &str = "<none>";
 
@@ -314,7 +316,7 @@ impl<'a> Planner<'a> {
     /// Why a record may go, or why it stays.
     fn fate(&self, record: &CacheRecord) -> Result<Why, Stay<'a>> {
         let answer: &'a Answer = self.answer;
-        let verdict = answer.records.get(&record.id);
+        let verdict = answer.records.get(&record.id).unwrap_or(&NOT_RECORDED);
         let asked = match &self.request.records {
             Some(_) => Some("named"),
             None => self.request.whole_cache.then_some("--cache=all"),
@@ -323,19 +325,17 @@ impl<'a> Planner<'a> {
             _ if !is_record_id(&record.id) => {
                 Err(Stay::Said("an engine would not find it by its id"))
             }
-            (Some(Verdict::Ours { is_current: true, .. }), _) if self.request.only_old => {
+            (Verdict::Ours { is_current: true, .. }, _) if self.request.only_old => {
                 Err(Stay::Said("a current build of the project needs it"))
             }
-            (Some(Verdict::Ours { step, .. }), _) => {
+            (Verdict::Ours { step, .. }, _) => {
                 let gist = "made by builds of the project".to_owned();
                 Ok(Why { reason: format!("made by {step}"), gist })
             }
-            (Some(Verdict::Kept(reason)), Some(asked)) if !record.in_use => {
+            (Verdict::Kept(reason), Some(asked)) if !record.in_use => {
                 Ok(Why::new(reason).map(|why| format!("{asked}, although {why}")))
             }
-            (None, Some(asked)) if !record.in_use => Ok(asked.into()),
-            (Some(Verdict::Kept(reason)), _) => Err(Stay::Judged(reason)),
-            (None, _) => Err(Stay::Judged(&Reason::NotRecorded)),
+            (Verdict::Kept(reason), _) => Err(Stay::Judged(reason)),
         }
     }
 

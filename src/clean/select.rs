@@ -40,7 +40,8 @@ pub(super) fn select<'a>(
 ) -> Vec<&'a CacheRecord> {
     // How many records build on each one; BuildKit deletes only those with none.
     let mut children: BTreeMap<&str, usize> = BTreeMap::new();
-    for parent in records.iter().flat_map(|record| &record.parents) {
+    let parents = records.iter().flat_map(|record| &record.parents);
+    for parent in parents.filter(|parent| may_go.contains(parent.as_str())) {
         *children.entry(parent).or_default() += 1;
     }
     let mut left: Vec<&CacheRecord> =

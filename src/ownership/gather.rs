@@ -153,7 +153,7 @@ pub async fn gather(
     if let Some(past) = past {
         take_history(&mut evidence, project, &past);
     }
-    take_ledger(&mut evidence, project, &entries);
+    take_ledger(&mut evidence, project, entries);
     Ok(evidence)
 }
 
@@ -196,7 +196,7 @@ fn take_history(evidence: &mut Evidence, project: &Project, past: &PastBuilds) {
 
 /// Adds the builds of the ledger that the engine does not remember, and places those that it does: a build that is
 /// counted twice would explain uses that somebody else made.
-fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
+fn take_ledger(evidence: &mut Evidence, project: &Project, entries: Vec<Entry>) {
     let mut known: BTreeMap<Sign, Option<Owner>> = BTreeMap::new();
     for build in &evidence.builds {
         known.extend(remembered::signs_of_past(build).into_iter().map(|sign| (sign, None)));
@@ -205,7 +205,8 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
     // An engine's history does not always tell which image a build made.
     let mut images: BTreeMap<(Sign, String), BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
-        let here = is_here(evidence, project, entry);
+        let here = is_here(evidence, project, &entry);
+        let is_of_project = entry.project == project.name;
         for build in remembered::builds(entry, &project.name, here) {
             let signs = remembered::signs(&build);
             // Nobody can say of a build without signs whether it is known already.
@@ -214,7 +215,7 @@ fn take_ledger(evidence: &mut Evidence, project: &Project, entries: &[Entry]) {
                 continue;
             }
             // Builds of other projects share steps with this one's and say nothing of their directory.
-            for sign in signs.into_iter().filter(|_| entry.project == project.name) {
+            for sign in signs.into_iter().filter(|_| is_of_project) {
                 let of_service = (sign.clone(), build.product.service.clone());
                 images.entry(of_service).or_default().extend(build.product.images.clone());
                 known.entry(sign).and_modify(|owner| {
@@ -276,7 +277,7 @@ mod tests {
         let project = Project { name: "p".into(), checkout, ..Project::default() };
         let places = ["/here", "/there"].map(|it| (it.to_owned(), PathBuf::from(it))).into();
         let mut evidence = Evidence { places, ..Evidence::default() };
-        for mut build in known.iter().flat_map(|it| remembered::builds(it, "p", true)) {
+        for mut build in known.iter().flat_map(|it| remembered::builds(it.clone(), "p", true)) {
             build.product.images.clear();
             evidence.builds.push(build);
         }
@@ -291,7 +292,7 @@ mod tests {
     fn a_build_that_both_remember_counts_once() {
         let (first, second) = (entry("/here", "api", 1), entry("/here", "web", 2));
         let (project, mut evidence) = evidence(std::slice::from_ref(&first));
-        take_ledger(&mut evidence, &project, &[first.clone(), second.clone(), first]);
+        take_ledger(&mut evidence, &project, vec![first.clone(), second.clone(), first]);
         assert_eq!(services(&evidence.builds), [("api", true), ("web", true)]);
         // The engine did not tell which image it was.
         assert!(evidence.builds[0].product.images.contains("sha256:api"));
@@ -303,7 +304,7 @@ mod tests {
         let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 2));
         let nobody = entry("/here", "job", 3);
         let (project, mut evidence) = evidence(&[here.clone(), there.clone(), nobody]);
-        take_ledger(&mut evidence, &project, &[here, there]);
+        take_ledger(&mut evidence, &project, vec![here, there]);
         assert_eq!(services(&evidence.builds), [("api", true), ("api", false)]);
         // Of the project, and nobody knows from which directory.
         assert_eq!(services(&evidence.unplaced), [("job", true)]);
@@ -320,7 +321,7 @@ mod tests {
         let ours = with_ref(entry("/here", "api", 1), "ours");
         let (project, mut evidence) = evidence(&[with_ref(entry("/there", "web", 1), "theirs")]);
         evidence.builds[0].owner = Owner::Project("other".into());
-        take_ledger(&mut evidence, &project, std::slice::from_ref(&ours));
+        take_ledger(&mut evidence, &project, vec![ours.clone()]);
         assert_eq!(services(&evidence.builds), [("web", false), ("api", true)]);
     }
 
@@ -329,7 +330,7 @@ mod tests {
         let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 1));
         let (here, there) = (with_ref(here, "1"), with_ref(there, "2"));
         let (project, mut evidence) = evidence(&[here.clone(), there.clone()]);
-        take_ledger(&mut evidence, &project, &[here, there]);
+        take_ledger(&mut evidence, &project, vec![here, there]);
         assert_eq!(services(&evidence.builds), [("api", true), ("api", false)]);
         assert!(evidence.unplaced.is_empty());
     }
@@ -339,7 +340,7 @@ mod tests {
         let mut cached = with_ref(entry("/here", "api", 1), "1");
         cached.targets[0].steps.clear();
         let (project, mut evidence) = evidence(&[]);
-        take_ledger(&mut evidence, &project, std::slice::from_ref(&cached));
+        take_ledger(&mut evidence, &project, vec![cached.clone()]);
         assert_eq!(services(&evidence.builds), [("api", true)]);
     }
 
@@ -362,7 +363,7 @@ mod tests {
         let (here, there) = (entry("/here", "api", 1), entry("/there", "api", 1));
         for entries in [[here.clone(), there.clone()], [there.clone(), here.clone()]] {
             let (project, mut evidence) = evidence(std::slice::from_ref(&here));
-            take_ledger(&mut evidence, &project, &entries);
+            take_ledger(&mut evidence, &project, entries.to_vec());
             assert_eq!(services(&evidence.builds), [("api", false)]);
         }
     }

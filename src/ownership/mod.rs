@@ -38,13 +38,13 @@ impl CacheContent {
 
     /// Whether the result of `run` is there, as far as that can be told.
     pub fn has(&self, run: &StepEntry) -> bool {
-        records::have_result(&self.0, &remembered::step(run))
+        records::have_result(&self.0, &remembered::step(run.clone()))
     }
 
     /// Whether a result of such a step is there that none of these `runs` made, as far as that can be told.
     pub fn has_of_another_run(&self, step: &StepEntry, runs: &[&StepEntry]) -> bool {
-        let runs: Vec<_> = runs.iter().map(|run| remembered::step(run)).collect();
-        records::have_result_of_another(&self.0, &remembered::step(step), &runs)
+        let runs: Vec<_> = runs.iter().map(|run| remembered::step((*run).clone())).collect();
+        records::have_result_of_another(&self.0, &remembered::step(step.clone()), &runs)
     }
 }
 

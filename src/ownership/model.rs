@@ -113,7 +113,7 @@ pub struct Answer {
     pub images: BTreeMap<String, Vec<(Option<String>, Whose)>>,
     /// Volumes by name.
     pub volumes: BTreeMap<String, Whose>,
-    /// Records of the build cache by id.
+    /// Records of the build cache by id; nobody recorded those that it lacks.
     pub records: BTreeMap<String, Verdict>,
     /// Ids of images that the project's current builds made, where the steps of all builds are known.
     pub current_images: BTreeSet<String>,

@@ -37,48 +37,42 @@ fn starts(build: &Build) -> impl Iterator<Item = Sign> {
 }
 
 /// The builds of an entry, one for each target. Those of the project from another directory are another project's.
-pub(super) fn builds(entry: &Entry, project: &str, is_here: bool) -> impl Iterator<Item = Build> {
+pub(super) fn builds(entry: Entry, project: &str, is_here: bool) -> impl Iterator<Item = Build> {
     let owner = match entry.project == project {
         true if is_here => Owner::Ours,
         true => Owner::Project(format!("{project} in {}", entry.project_directory)),
-        false => Owner::Project(entry.project.clone()),
+        false => Owner::Project(entry.project),
     };
-    entry.targets.iter().map(move |target| of_target(target, owner.clone()))
+    entry.targets.into_iter().map(move |target| of_target(target, owner.clone()))
 }
 
-fn of_target(target: &TargetEntry, owner: Owner) -> Build {
-    let mut steps: Vec<BuildStep> = target.steps.iter().map(step).collect();
+fn of_target(target: TargetEntry, owner: Owner) -> Build {
+    let mut steps: Vec<BuildStep> = target.steps.into_iter().map(step).collect();
     mark_result(&mut steps);
     let product = Product {
-        service: target.service.clone(),
-        stage: target.inputs.stage.clone(),
-        images: target.image_id.iter().cloned().collect(),
+        service: target.service,
+        stage: target.inputs.stage,
+        images: target.image_id.into_iter().collect(),
         is_complete: target.outcome == Outcome::Succeeded,
     };
-    Build {
-        build_ref: target.build_ref.clone(),
-        owner,
-        product,
-        is_current: false,
-        steps: steps.into(),
-    }
+    Build { build_ref: target.build_ref, owner, product, is_current: false, steps: steps.into() }
 }
 
-pub(super) fn step(step: &StepEntry) -> BuildStep {
+pub(super) fn step(step: StepEntry) -> BuildStep {
     BuildStep {
-        digest: step.digest.clone(),
-        name: step.name.clone(),
+        digest: step.digest,
+        name: step.name,
         end: match step.result {
             StepResult::Cached => StepEnd::Cached,
             StepResult::Ran => StepEnd::Ran,
             StepResult::Failed | StepResult::Cancelled | StepResult::NotRun => StepEnd::Unfinished,
         },
         intervals: step.intervals.iter().map(|it| (it.started, it.completed)).collect(),
-        inputs: step.inputs.clone(),
+        inputs: step.inputs,
         mounts: step
             .cache_mounts
-            .iter()
-            .map(|mount| MountName { id: mount.engine_id.clone(), target: mount.target.clone() })
+            .into_iter()
+            .map(|mount| MountName { id: mount.engine_id, target: mount.target })
             .collect(),
         is_result: false,
     }

@@ -148,18 +148,7 @@ impl Inquiry<'_> {
         let every_layer =
             self.every_layer(engine, &inventory, (&details, others), &mut notes).await;
         let all = every_layer.as_deref().filter(|_| !inventory.cache.is_empty());
-        let question = Question {
-            project: self.project,
-            inventory: &inventory,
-            stacks: every_layer.as_deref().unwrap_or_default(),
-            histories: &details,
-            evidence: &evidence,
-            include: &BTreeSet::new(),
-        };
-        let (answer, space) = beside(
-            || ownership::judge(&question),
-            || every_layer.as_deref().map(|all| Space::new(&inventory, all)),
-        );
+        let (answer, space) = self.judge(&inventory, (&details, every_layer.as_deref()), &evidence);
         let own_records = all.is_some().then(|| own_records(&answer, &evidence, &mut notes));
         if let Some(note) = not_counted(answer.kept()) {
             notes.push(note);
@@ -274,6 +263,27 @@ impl Inquiry<'_> {
                 Ok(Evidence::default())
             }
         }
+    }
+
+    /// Whose everything is and, where the layers of all images are known, what each thing takes.
+    fn judge(
+        &self,
+        inventory: &Inventory,
+        (histories, stacks): (&[ImageDetails], Option<&[Stack]>),
+        evidence: &Evidence,
+    ) -> (Answer, Option<Space>) {
+        let question = Question {
+            project: self.project,
+            inventory,
+            stacks: stacks.unwrap_or_default(),
+            histories,
+            evidence,
+            include: &BTreeSet::new(),
+        };
+        beside(
+            || ownership::judge(&question),
+            || stacks.map(|stacks| Space::new(inventory, stacks)),
+        )
     }
 
     /// Layers of all images: they tell which cache records somebody else has.

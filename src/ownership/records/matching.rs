@@ -23,11 +23,16 @@ pub(super) enum Maker<'a> {
 pub(super) fn made_by_us<'a>(evidence: &'a RecordEvidence) -> BTreeMap<&'a str, Maker<'a>> {
     let ours = steps(evidence, true);
     let others = steps(evidence, false);
+    let times = || ours.iter().flat_map(|step| &step.intervals);
+    let span = times().map(|it| it.0).min().zip(times().map(|it| it.1).max());
+    let Some(span) = span else { return BTreeMap::new() };
     let mut made = BTreeMap::new();
     // How many records claim a step, by what the records say of themselves: a step makes one of each.
     let mut claims: BTreeMap<(&str, Timestamp, &str), Vec<&Record>> = BTreeMap::new();
     for record in &evidence.records {
-        let Some(created) = record.created_at else { continue };
+        // Most records of an engine are of another time.
+        let in_span = |created: &Timestamp| within(&[span], *created);
+        let Some(created) = record.created_at.filter(in_span) else { continue };
         let fits = |step: &&&BuildStep| within(&step.intervals, created) && describes(record, step);
         let Some(step) = ours.iter().find(fits) else { continue };
         // A solve of somebody else shares the step where the digest is the same: then there is one record.

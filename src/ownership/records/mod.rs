@@ -78,7 +78,8 @@ pub enum Reason {
     },
 }
 
-/// A verdict for every record, by id.
+/// Whose the records are, by id. One that is not told of is as [`Reason::NotRecorded`] says: of thousands, those of a
+/// project are few.
 pub fn attribute(evidence: &RecordEvidence) -> BTreeMap<String, Verdict> {
     let made = matching::made_by_us(evidence);
     let foreign_images = matching::foreign_images(evidence, &made);
@@ -86,39 +87,29 @@ pub fn attribute(evidence: &RecordEvidence) -> BTreeMap<String, Verdict> {
     let services = services(evidence);
     let needed = current::needed(evidence, &made);
     let uses = uses::Uses::new(evidence, &made);
-    let mut verdicts: BTreeMap<String, Verdict> = evidence
-        .records
-        .iter()
-        .map(|record| {
-            let verdict = match made.get(record.id.as_str()) {
-                _ if record.in_use => Verdict::Kept(Reason::InUse),
-                _ if is_base(record) => Verdict::Kept(Reason::Base),
-                None => Verdict::Kept(Reason::NotRecorded),
-                Some(matching::Maker::Ambiguous) => Verdict::Kept(Reason::Ambiguous),
-                Some(matching::Maker::Step(step)) => {
-                    let other = foreign_images
-                        .get(record.id.as_str())
-                        .map(|image| Reason::ForeignImage { image: (*image).to_owned() })
-                        .or_else(|| matching::foreign_mount(evidence, record, step))
-                        .or_else(|| {
-                            uses.unexplained(record, step, exported.contains(record.id.as_str()))
-                        });
-                    other.map_or_else(
-                        || Verdict::Ours {
-                            step: step.name.clone(),
-                            is_current: needed.contains(record.id.as_str()),
-                            services: services
-                                .get(step.digest.as_str())
-                                .cloned()
-                                .unwrap_or_default(),
-                        },
-                        Verdict::Kept,
-                    )
-                }
-            };
-            (record.id.clone(), verdict)
-        })
-        .collect();
+    let verdict = |record: &Record| {
+        let id = record.id.as_str();
+        let step = match made.get(id) {
+            _ if record.in_use => return Some(Verdict::Kept(Reason::InUse)),
+            _ if is_base(record) => return Some(Verdict::Kept(Reason::Base)),
+            None => return None,
+            Some(matching::Maker::Ambiguous) => return Some(Verdict::Kept(Reason::Ambiguous)),
+            Some(matching::Maker::Step(step)) => step,
+        };
+        let other = foreign_images
+            .get(id)
+            .map(|image| Reason::ForeignImage { image: (*image).to_owned() })
+            .or_else(|| matching::foreign_mount(evidence, record, step))
+            .or_else(|| uses.unexplained(record, step, exported.contains(id)));
+        let ours = || Verdict::Ours {
+            step: step.name.clone(),
+            is_current: needed.contains(id),
+            services: services.get(step.digest.as_str()).cloned().unwrap_or_default(),
+        };
+        Some(other.map_or_else(ours, Verdict::Kept))
+    };
+    let told = evidence.records.iter().filter_map(|it| Some((it.id.clone(), verdict(it)?)));
+    let mut verdicts: BTreeMap<String, Verdict> = told.collect();
     keep_ancestors(evidence, &mut verdicts);
     verdicts
 }
@@ -137,21 +128,20 @@ fn services(evidence: &RecordEvidence) -> BTreeMap<&str, BTreeSet<String>> {
 
 /// BuildKit deletes no record that another one builds on: whatever stays keeps its ancestors.
 fn keep_ancestors(evidence: &RecordEvidence, verdicts: &mut BTreeMap<String, Verdict>) {
-    let parents: BTreeMap<&str, &[String]> = evidence
+    let (ours, others): (Vec<&Record>, Vec<&Record>) = evidence
         .records
         .iter()
-        .map(|record| (record.id.as_str(), record.parents.as_slice()))
-        .collect();
-    let mut open: Vec<String> = verdicts
-        .iter()
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Kept(_)))
-        .map(|(id, _)| id.clone())
-        .collect();
+        .partition(|record| matches!(verdicts.get(&record.id), Some(Verdict::Ours { .. })));
+    let ours: BTreeMap<&str, &Record> =
+        ours.into_iter().map(|record| (record.id.as_str(), record)).collect();
+    let is_on_ours = |it: &&Record| it.parents.iter().any(|id| ours.contains_key(id.as_str()));
+    let mut open: Vec<&Record> = others.into_iter().filter(is_on_ours).collect();
+    open.sort_unstable_by_key(|record| record.id.as_str());
     while let Some(by) = open.pop() {
-        for parent in parents.get(by.as_str()).copied().unwrap_or_default() {
+        for parent in &by.parents {
             if let Some(verdict @ Verdict::Ours { .. }) = verdicts.get_mut(parent) {
-                *verdict = Verdict::Kept(Reason::Needed { by: by.clone() });
-                open.push(parent.clone());
+                *verdict = Verdict::Kept(Reason::Needed { by: by.id.clone() });
+                open.extend(ours.get(parent.as_str()).copied());
             }
         }
     }
@@ -163,11 +153,14 @@ fn is_base(record: &Record) -> bool {
 }
 
 /// Records of chains that end in a target's result: engines before BuildKit 0.13 count every record
-/// of such a chain as used by a cached build, later ones only the last.
+/// of such a chain as used by a cached build, later ones only the last. Of those nobody asks.
 fn exported<'a>(
     evidence: &'a RecordEvidence,
     made: &BTreeMap<&'a str, matching::Maker<'a>>,
 ) -> BTreeSet<&'a str> {
+    if !evidence.counts_whole_chain {
+        return BTreeSet::new();
+    }
     let by_id: BTreeMap<&str, &Record> =
         evidence.records.iter().map(|record| (record.id.as_str(), record)).collect();
     let mut open: Vec<&str> = made

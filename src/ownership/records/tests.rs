@@ -86,9 +86,11 @@ fn ours(evidence: &RecordEvidence) -> Vec<String> {
 }
 
 fn reason(evidence: &RecordEvidence, id: &str) -> Reason {
-    match attribute(evidence).remove(id).unwrap() {
-        Verdict::Kept(reason) => reason,
-        verdict @ Verdict::Ours { .. } => panic!("{id}: {verdict:?}"),
+    assert!(evidence.records.iter().any(|record| record.id == id), "{id}");
+    match attribute(evidence).remove(id) {
+        None => Reason::NotRecorded,
+        Some(Verdict::Kept(reason)) => reason,
+        Some(verdict @ Verdict::Ours { .. }) => panic!("{id}: {verdict:?}"),
     }
 }
 
