@@ -8,6 +8,7 @@ pub mod choose;
 pub mod edit;
 pub mod engine;
 pub mod model;
+mod relock;
 pub mod results;
 pub mod runner;
 mod tidy;
@@ -27,6 +28,8 @@ pub enum Case {
     Code,
     /// A file of requirements was changed.
     Requirement,
+    /// A requirement was added, and locked by `lock`.
+    Lock,
 }
 
 impl Case {
@@ -41,6 +44,7 @@ impl Case {
             Self::Unchanged => "unchanged",
             Self::Code => "code",
             Self::Requirement => "requirement",
+            Self::Lock => "lock",
         }
     }
 
@@ -52,6 +56,7 @@ impl Case {
             Self::Unchanged => "rebuild without change",
             Self::Code => "code change",
             Self::Requirement => "requirement change",
+            Self::Lock => "new requirement, locked",
         }
     }
 }

@@ -91,7 +91,7 @@ fn surprises(case: Case, result: &ResultReport) -> Vec<String> {
             })
             .collect()
         }
-        Case::Code | Case::Requirement => {
+        Case::Code | Case::Requirement | Case::Lock => {
             let idle = result.changes.iter().filter(|change| !change.targets.iter().any(ran));
             idle.map(|change| {
                 format!("{title}, {project}: no step ran after {} was changed", change.file)

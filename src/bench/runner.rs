@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::engine::Before;
 use super::model::{Leftover, Sample, TargetSample};
+use super::relock::Relock;
 use super::results::Results;
 use super::tidy::{self, Products};
 use super::variant::{Identity, Variant};
@@ -18,6 +19,8 @@ use crate::engine::{Connector, Engine};
 use crate::error::{CommandError, ExitKind};
 use crate::history::Store;
 use crate::inventory::ApiVersion;
+use crate::lock::LockOptions;
+use crate::lock::recipe::Upgrade;
 use crate::progress::RunSummary;
 use crate::progress::outcome::TargetOutcome;
 use crate::signal::{Cause, Interrupt};
@@ -108,6 +111,11 @@ where
 
     async fn rounds(&mut self) -> Result<(), CommandError> {
         let token = &buildkit::new_ref()[..TOKEN];
+        if self.plan.cases.contains(&Case::Lock) {
+            for index in 0..self.variants.len() {
+                self.lock(index, token).await?;
+            }
+        }
         let rounds = if self.plan.is_from_nothing() { self.plan.runs } else { 1 };
         for round in 1..=rounds {
             let since = Timestamp::now();
@@ -115,19 +123,60 @@ where
             let mut identities: Vec<Identity> =
                 (0..self.variants.len()).map(|index| identity(&project, index)).collect();
             let measured = self.round(round, token, &mut identities).await;
-            let made = Products {
-                project: &project,
-                references: (self.variants.iter().zip(&identities))
-                    .flat_map(|(variant, identity)| variant.references(identity))
-                    .collect(),
-                namespaces: identities.iter().map(|it| it.namespace.clone()).collect(),
-                ledger: self.site.ledger,
-                since,
-            };
-            let left = tidy::tidy(self.site.connector, self.site.engine, &made).await;
+            let images = self.variants.iter().zip(&identities);
+            let references =
+                images.flat_map(|(variant, identity)| variant.references(identity)).collect();
+            let left = self.tidy(&project, &identities, references, since).await;
             measured?;
             add(&mut self.left, left?);
         }
+        Ok(())
+    }
+
+    /// Removes what builds of `project` made.
+    async fn tidy(
+        &self,
+        project: &str,
+        identities: &[Identity],
+        references: Vec<String>,
+        since: Timestamp,
+    ) -> Result<Vec<Leftover>, CommandError> {
+        let made = Products {
+            project,
+            references,
+            namespaces: identities.iter().map(|it| it.namespace.clone()).collect(),
+            ledger: self.site.ledger,
+            since,
+        };
+        tidy::tidy(self.site.connector, self.site.engine, &made).await
+    }
+
+    /// Has the locks made that the case `lock` begins with. That is not measured.
+    async fn lock(&mut self, index: usize, token: &str) -> Result<(), CommandError> {
+        let folder = self.site.scratch.join(format!("lock-{}", letter(index)));
+        let variant = &mut self.variants[index];
+        let Some(relock) = Relock::new(variant, &self.plan.lines, &folder.join("copies"))? else {
+            match index {
+                0 => variant.refuse_lock("there is no requirements*.in that `lock` would lock"),
+                _ => variant.begin_without_locks(),
+            }
+            return Ok(());
+        };
+        let since = Timestamp::now();
+        let project = format!("doc2md-bench-{token}-lock");
+        let identity = identity(&project, index);
+        let (options, upgrade) = (LockOptions::default(), Upgrade::default());
+        let (job, mut target) = relock.job((&options, &upgrade), &folder)?;
+        identity.put_on(&mut target);
+        let built = (self.build)(&BuildPlan::new(vec![target])?, &project).await;
+        let left = self.tidy(&project, &[identity], Vec::new(), since).await;
+        let seconds = built?.summary.seconds;
+        add(&mut self.left, left?);
+        let what = format!("locked again with `{}`", self.plan.lines.join("`, `"));
+        let starts = relock.starts(&job, &what)?;
+        self.variants[index].begin_with(&starts).map_err(unwritable)?;
+        let project = &self.variants[index].name;
+        (self.watch)(Note { what: "lock", project, seconds });
         Ok(())
     }
 
@@ -177,11 +226,11 @@ where
             Case::First | Case::Unchanged => {}
             Case::Warm => identity.host = format!("again-{run}-{}", identity.host),
             Case::Code => variant.change(case, token, &[]).map_err(unwritable)?,
-            Case::Requirement => {
+            Case::Requirement | Case::Lock => {
                 variant.change(case, token, &self.plan.lines).map_err(unwritable)?;
             }
         }
-        if matches!(case, Case::Code | Case::Requirement) {
+        if matches!(case, Case::Code | Case::Requirement | Case::Lock) {
             self.results.set_changes(case, index, variant.changes(case));
         }
         let sample = self.sample(index, identity).await?;

@@ -41,8 +41,21 @@ struct ChangedFile {
     context: PathBuf,
     path: String,
     original: Vec<u8>,
+    /// What every change of the case begins with, where that is not the original.
+    start: Option<Start>,
     /// What was done last.
     what: String,
+}
+
+/// A file as it is before it is changed.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    /// The user's own file.
+    pub(super) path: PathBuf,
+    /// What it is taken to hold.
+    pub(super) content: Vec<u8>,
+    /// What was done for that.
+    pub(super) what: String,
 }
 
 /// What sets builds of the benchmark apart from all others.
@@ -55,6 +68,15 @@ pub struct Identity {
     /// A name in /etc/hosts of every RUN. It is part of their cache keys, so a new one makes all run again;
     /// `no-cache` would also empty cache mounts that targets share, each time one of them begins.
     pub host: String,
+}
+
+impl Identity {
+    /// Sets a target apart.
+    pub(super) fn put_on(&self, target: &mut Target) {
+        target.labels.insert(labels::PROJECT.to_owned(), self.project.clone());
+        target.args.insert(MOUNT_NAMESPACE.to_owned(), self.namespace.clone());
+        target.extra_hosts.insert(self.host.clone(), "127.0.0.1".to_owned());
+    }
 }
 
 /// What the options say about files.
@@ -117,8 +139,73 @@ impl Variant {
     /// Something cannot be written.
     pub fn renew(&mut self, root: &Path, mark: &str) -> io::Result<()> {
         self.workspace.move_to(root)?;
+        for file in self.files.get(&Case::Lock).into_iter().flatten().flatten() {
+            self.workspace.replace(&file.context, &file.path, &file.original)?;
+        }
         self.change(Case::Code, mark, &[])?;
         self.change(Case::Requirement, mark, &[])
+    }
+
+    /// What is built of it, as the user has it.
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The project's directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Has changes of the case `lock` begin with these locks, as far as Dockerfiles read them.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn begin_with(&mut self, starts: &[Start]) -> io::Result<()> {
+        let mut files: BTreeMap<(PathBuf, String), ChangedFile> = BTreeMap::new();
+        for target in &self.targets {
+            for (context, candidates) in self.candidates(target) {
+                for Candidate { path, .. } in candidates {
+                    let own = context.join(&path);
+                    let Some(start) = starts.iter().find(|it| is_same(&it.path, &own)) else {
+                        continue;
+                    };
+                    let key = (context.clone(), path.clone());
+                    if let Some(known) = files.get_mut(&key) {
+                        known.targets.push(target.name.clone());
+                        continue;
+                    }
+                    let file = ChangedFile {
+                        targets: vec![target.name.clone()],
+                        context: context.clone(),
+                        path,
+                        original: fs_err::read(own)?,
+                        start: Some(start.clone()),
+                        what: String::new(),
+                    };
+                    files.insert(key, file);
+                }
+            }
+        }
+        let none = match starts {
+            [] => "the lines of --add change no lock",
+            _ => "no Dockerfile reads a lock that the lines of --add change",
+        };
+        let found =
+            if files.is_empty() { Err(none.to_owned()) } else { Ok(files.into_values().collect()) };
+        self.files.insert(Case::Lock, found);
+        Ok(())
+    }
+
+    /// Has the case `lock` change what the case `requirement` does: there is nothing that could be locked.
+    pub(super) fn begin_without_locks(&mut self) {
+        if let Some(files) = self.files.get(&Case::Requirement).cloned() {
+            self.files.insert(Case::Lock, files);
+        }
+    }
+
+    /// Says why the case `lock` cannot be measured.
+    pub(super) fn refuse_lock(&mut self, why: &str) {
+        self.files.insert(Case::Lock, Err(why.to_owned()));
     }
 
     /// Changes the files of a case, where it has some.
@@ -129,10 +216,17 @@ impl Variant {
         self.edits += 1;
         let Some(Ok(files)) = self.files.get_mut(&case) else { return Ok(()) };
         for file in files {
-            let edited =
-                edit::edited(Path::new(&file.path), &file.original, mark, self.edits, lines);
+            let (original, lines) = match &file.start {
+                // It has them.
+                Some(start) => (&start.content, &[][..]),
+                None => (&file.original, lines),
+            };
+            let edited = edit::edited(Path::new(&file.path), original, mark, self.edits, lines);
             self.workspace.replace(&file.context, &file.path, &edited.content)?;
-            file.what = edited.what;
+            file.what = match &file.start {
+                Some(start) => format!("{}, and {}", start.what, edited.what),
+                None => edited.what,
+            };
         }
         Ok(())
     }
@@ -173,9 +267,7 @@ impl Variant {
         let mut target = self.workspace.in_place(target);
         target.image = image(&target, identity);
         target.tags = vec![target.image.clone()];
-        target.labels.insert(labels::PROJECT.to_owned(), identity.project.clone());
-        target.args.insert(MOUNT_NAMESPACE.to_owned(), identity.namespace.clone());
-        target.extra_hosts.insert(identity.host.clone(), "127.0.0.1".to_owned());
+        identity.put_on(&mut target);
         // Nothing is written to where others read it, and an imported cache would be no first build.
         target.cache_to.clear();
         target.cache_from.clear();
@@ -225,7 +317,7 @@ impl Variant {
         }
         let changed = found.into_iter().map(|((context, path), targets)| {
             let original = fs_err::read(context.join(&path))?;
-            Ok(ChangedFile { targets, context, path, original, what: String::new() })
+            Ok(ChangedFile { targets, context, path, original, start: None, what: String::new() })
         });
         Ok(Ok(changed.collect::<io::Result<_>>()?))
     }
@@ -287,13 +379,15 @@ impl Variant {
     }
 }
 
+fn is_same(one: &Path, other: &Path) -> bool {
+    fs_err::canonicalize(one).is_ok_and(|one| fs_err::canonicalize(other).is_ok_and(|it| it == one))
+}
+
 /// Whether a file of a context is one of those an option names: by its path on this machine, or by that in
 /// the context.
 fn is_given(given: &[PathBuf], context: &Path, path: &str, working_dir: &Path) -> bool {
     given.iter().any(|given| {
-        let absolute = fs_err::canonicalize(working_dir.join(given)).ok();
-        absolute
-            .is_some_and(|it| fs_err::canonicalize(context.join(path)).is_ok_and(|own| own == it))
+        is_same(&working_dir.join(given), &context.join(path))
             || given.strip_prefix(".").unwrap_or(given) == Path::new(path)
     })
 }

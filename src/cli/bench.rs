@@ -16,7 +16,9 @@ use super::build::duration;
     the end, also after Ctrl-C. Base images are used as the engine has them. `first` downloads everything; the other \
     cases need one build before, which is not measured unless it is `first`.\n\n\
     A changed file gets a line of comment at its end, or blank lines where its format has no comments. For a file of \
-    requirements that runs the installation again, with what it has downloaded before; --add adds a real requirement."
+    requirements that runs the installation again, with what it has downloaded before; --add adds a real requirement.\n\n\
+    `lock` adds the lines of --add to copies of the requirements*.in files, has them locked as `lock` would, and measures \
+    the build after it. A project to compare with that has no such file gets the lines in its file of requirements."
 )]
 pub struct BenchArgs {
     /// Services to build [default: all that have a build section].
@@ -25,7 +27,7 @@ pub struct BenchArgs {
     /// How often each case is measured.
     #[arg(long, value_name = "N", default_value = "3")]
     pub runs: NonZeroUsize,
-    /// Measure only these [default: all but `warm`].
+    /// Measure only these [default: all but `warm` and `lock`].
     #[arg(long = "case", value_enum, value_name = "CASE", value_delimiter = ',')]
     pub cases: Vec<BenchCase>,
     /// Another project to compare with.
@@ -74,6 +76,8 @@ pub enum BenchCase {
     Code,
     /// A build after a change of requirements.
     Requirement,
+    /// A build after `lock` with the requirements of --add.
+    Lock,
 }
 
 /// How results are printed.

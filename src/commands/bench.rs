@@ -38,6 +38,12 @@ use crate::view::{self, Progress, bench as report};
 /// Whatever stops it, with the exit code the README documents.
 pub async fn run(app: &App, args: &BenchArgs) -> Result<(), CommandError> {
     let plan = Plan { cases: cases(args), runs: args.runs.get(), lines: args.add.clone() };
+    if plan.cases.contains(&Case::Lock) && plan.lines.is_empty() {
+        let message = "--case lock needs a requirement that the lock does not have";
+        return Err(
+            CommandError::new(ExitKind::Usage, message).hint("name it: --add humanize==4.12.3")
+        );
+    }
     let parallel = build::parallel(args.parallel, &app.environment.variables)?;
     let (own, other) = projects(app, args)?;
     let connector = app.connector()?;
@@ -154,6 +160,7 @@ fn cases(args: &BenchArgs) -> Vec<Case> {
         BenchCase::Unchanged => Case::Unchanged,
         BenchCase::Code => Case::Code,
         BenchCase::Requirement => Case::Requirement,
+        BenchCase::Lock => Case::Lock,
     };
     let mut cases: Vec<Case> = args.cases.iter().map(case).collect();
     cases.sort();

@@ -15,6 +15,7 @@ mod locked;
 pub mod paths;
 pub mod project;
 pub mod recipe;
+mod rehearsal;
 pub mod requirements;
 pub mod source;
 pub mod split;
@@ -27,6 +28,7 @@ pub use job::{Choice, Job, JobError};
 pub use locked::{Lock, LockError, LockOptions, LockResult, Stale};
 pub use paths::LockPaths;
 pub use project::Selection;
+pub use rehearsal::{NewLock, Rehearsal};
 pub use torch::{Torch, TorchChoice};
 
 /// Wheels of at least this many bytes make a package heavy. Measured on Docling with torch: from

@@ -78,6 +78,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "bench", may: &["counted"], never: PURE },
     Room { place: "bench/engine.rs", may: &["counted", "engine"], never: SERVICE },
+    Room { place: "bench/relock.rs", may: &["error", "lock", "targets"], never: PURE },
     Room {
         place: "bench/runner.rs",
         may: &[
@@ -86,6 +87,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "error",
             "history",
             "inventory",
+            "lock",
             "progress",
             "signal",
             "solve",

@@ -1,5 +1,7 @@
 //! `lock`: requirement files to lock files, by uv in a build.
 
+use serde_json::{Value, json};
+
 use crate::support::{PYTHON, Project, engine, on_every_engine, text};
 
 fn lock(project: &Project, args: &[&str]) -> (Option<i32>, String) {
@@ -259,4 +261,47 @@ fn projects_of_uv_and_plain_ones_are_locked_with_extras_and_groups() {
     for (name, text) in heavy {
         assert_eq!(read(&project, name), text, "{name}");
     }
+}
+
+#[test]
+fn bench_measures_a_new_requirement_after_lock() {
+    let project = Project::new(&engine("28.5"));
+    let service =
+        format!("services:\n  app:\n    build: {{context: ., args: {{BASE_IMAGE: {PYTHON}}}}}\n");
+    let install = |list: &str| {
+        format!(
+            "RUN --mount=type=bind,source={list},target=/tmp/{list} cp /tmp/{list} / && date +%N > /at\n"
+        )
+    };
+    let base = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n";
+    let [heavy, light] = ["requirements.heavy.lock", "requirements.lock"].map(install);
+    project
+        .write("requirements.in", "six<1.17\npygments")
+        .write("compose.yaml", &service)
+        .write("Dockerfile", format!("{base}{heavy}{light}"))
+        .write("pip/compose.yaml", &service)
+        .write("pip/requirements.txt", "six<1.17\npygments\n")
+        .write("pip/Dockerfile", format!("{base}{}", install("requirements.txt")));
+    assert_eq!(lock(&project, &["--threshold", "1MB"]).0, Some(0));
+    let files = ["requirements.in", "requirements.lock", "requirements.heavy.lock"];
+    let before = files.map(|name| read(&project, name));
+
+    project.run(&["bench", "--case", "lock"]).code(2);
+    let added = ["--case", "lock", "--add", "toml==0.10.2", "--runs", "2", "--against", "pip"];
+    let args = [&["bench", "--format", "json"], &added[..]].concat();
+    let run = project.run(&args).success();
+    let report: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!(report["cases"][0]["case"], "lock");
+    let [own, pip] = [0, 1].map(|index| &report["cases"][0]["results"][index]);
+    let change = |file: &str, what: &str| json!([{"targets": ["app"], "file": file, "what": what}]);
+    let what = "locked again with `toml==0.10.2`, and a comment line at its end";
+    assert_eq!(own["changes"], change("requirements.lock", what), "the heavy one is as it was");
+    let what = "`toml==0.10.2` and a comment line at its end";
+    assert_eq!(pip["changes"], change("requirements.txt", what));
+    for result in [own, pip] {
+        assert_eq!(result["targets"][0]["ran"], 1, "one installation: {result:#}");
+    }
+    let cached = [own, pip].map(|result| result["targets"][0]["cached"].as_u64().unwrap());
+    assert_eq!(cached[0], cached[1] + 1, "the heavy one: {own:#}");
+    assert_eq!(files.map(|name| read(&project, name)), before);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::{read, write};
 use crate::lock::DEFAULT_THRESHOLD;
@@ -98,6 +98,9 @@ pub struct LockResult {
     pub changes: Option<Vec<String>>,
 }
 
+/// What was copied, and the two locks, each with its copy.
+pub(super) type LockCopies = (Subject, [(PathBuf, PathBuf); 2]);
+
 /// One requirement file or project, and what is locked of it so far.
 #[derive(Debug, Clone)]
 pub struct Lock {
@@ -138,6 +141,36 @@ impl Lock {
             }),
         };
         Ok(Self { source, paths, old })
+    }
+
+    /// Copies a requirement file with all it includes, `lines` at its end, and its locks to `folder`. Returns what is
+    /// copied, and each lock with its copy; `None` where it is no requirement file.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(super) fn copy(&self, lines: &[String], folder: &Path) -> io::Result<Option<LockCopies>> {
+        let Source::Requirements(source) = &self.source else { return Ok(None) };
+        let place = |path: &Path| folder.join(self.source.below_root(path));
+        for (path, text) in &source.files {
+            let mut text = text.clone();
+            if *path == source.path {
+                let is_open = !text.is_empty() && !text.ends_with('\n');
+                text.push_str(if is_open { "\n" } else { "" });
+                text.extend(lines.iter().flat_map(|line| [line, "\n"]));
+            }
+            let copy = place(path);
+            fs_err::create_dir_all(copy.parent().unwrap_or(folder))?;
+            fs_err::write(copy, text)?;
+        }
+        let paths = [&self.paths.light, &self.paths.heavy];
+        let locks = paths.map(|path| (path.clone(), place(path)));
+        for (lock, copy) in &locks {
+            if lock.exists() {
+                fs_err::copy(lock, copy)?;
+            }
+        }
+        let path = place(&source.path);
+        Ok(Some((Subject { path, selection: Selection::default() }, locks)))
     }
 
     /// Whether it was locked before.
