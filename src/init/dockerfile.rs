@@ -51,10 +51,12 @@ fn values(service: &Service, tree: &Tree, project: &str) -> Values {
         (true, "") => "/data /app".to_owned(),
         (true, folder) => word(&format!("/data /app/{folder}")),
     };
-    let environment = if folder == service.root {
-        String::new()
-    } else {
-        format!(" \\\n    PYTHONPATH=/app/{}", service.root)
+    let own = (folder != service.root).then_some(&service.root);
+    let paths: Vec<String> =
+        own.into_iter().chain(&service.libraries).map(|path| format!("/app/{path}")).collect();
+    let environment = match paths.as_slice() {
+        [] => String::new(),
+        paths => format!(" \\\n    PYTHONPATH={}", word(&paths.join(":"))),
     };
     Values::default()
         .value("base", base_image(service))
@@ -101,7 +103,7 @@ fn exporter(tool: &Tool, member: Option<&str>) -> (Option<&'static str>, String)
         Tool::Uv => {
             let member = member.map_or_else(String::new, |name| format!(" --package {name}"));
             let command = format!(
-                "uv export --quiet --frozen --no-dev --no-emit-workspace{member} \\\n        \
+                "uv export --quiet --frozen --no-dev --no-emit-local{member} \\\n        \
                  --format pylock.toml --output-file /pylock.toml"
             );
             (None, command)
@@ -418,7 +420,7 @@ mod tests {
             &[
                 "FROM ${BASE_IMAGE} AS requirements",
                 "source=backend/uv.lock,target=/project/uv.lock",
-                "uv export --quiet --frozen --no-dev --no-emit-workspace",
+                "uv export --quiet --frozen --no-dev --no-emit-local",
                 "from=requirements,source=/pylock.toml,target=/tmp/project/pylock.toml",
                 "uv pip install --quiet --preview-features pylock --requirement /tmp/project/pylock.toml",
                 "COPY backend/ backend/",

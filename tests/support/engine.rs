@@ -70,6 +70,14 @@ pub fn own_python(project: &Project) -> String {
     name
 }
 
+/// A base image with Python 3.13, which the engine gets when a test first wants it.
+pub fn newer_python(engine: &Engine) -> &'static str {
+    let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/engine"));
+    let output = script.args(["base", &engine.name, "python3.13"]).output().unwrap();
+    assert!(output.status.success(), "scripts/engine base: {}", super::text(&output));
+    "doc2md/python-base:trixie"
+}
+
 /// The engine called `name`, for tests that need only one.
 pub fn engine(name: &str) -> Engine {
     engines()

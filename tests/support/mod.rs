@@ -27,8 +27,8 @@ pub use certificates::Authority;
 pub use chance::Chance;
 pub use counted_socket::CountedSocket;
 pub use engine::{
-    Engine, engine, engines, install_compose, on_engines_where_prunes_matter, on_every_engine,
-    own_python, text,
+    Engine, engine, engines, install_compose, newer_python, on_engines_where_prunes_matter,
+    on_every_engine, own_python, text,
 };
 pub use git_server::GitServer;
 pub use private_engine::PrivateEngine;

@@ -50,7 +50,7 @@ impl PrivateEngine {
         &self.engine
     }
 
-    /// Imports a base image, `busybox` or `python`.
+    /// Imports a base image: `busybox`, `python`, `python3.13`.
     pub fn import_base(&self, base: &str) {
         self.script(&["base", &self.engine.name, base]);
     }

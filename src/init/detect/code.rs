@@ -78,6 +78,40 @@ pub(super) fn items(tree: &Tree, start: &Start) -> Vec<String> {
     items.into_iter().collect()
 }
 
+/// The folders from which the code in `items` imports what other projects of the repository hold, as the members of a
+/// workspace do. What it needs of them becomes items, too.
+pub(super) fn libraries(tree: &Tree, start: &Start, items: &mut Vec<String>) -> Vec<String> {
+    let projects = tree.files.iter().filter_map(|file| file.strip_suffix("/pyproject.toml"));
+    let roots: Vec<String> = projects
+        .flat_map(|folder| [join(folder, "src"), folder.to_owned()])
+        .filter(|root| *root != start.root && !is_within(&start.root, root))
+        .collect();
+    let mut libraries = BTreeSet::new();
+    let mut open = items.clone();
+    while let Some(item) = open.pop() {
+        let sources = tree.python().filter(|(path, _)| !apps::is_test(path));
+        for (path, source) in sources.filter(|(path, _)| is_within(path, &item)) {
+            for module in &source.imports.modules {
+                let is_own = |root: &str| python::local(tree, root, module).is_some();
+                if python::is_standard(module) || is_own(&start.root) || is_own(parent(path)) {
+                    continue;
+                }
+                let found =
+                    roots.iter().find_map(|it| Some((it, python::local(tree, it, module)?)));
+                let Some((root, part)) = found else { continue };
+                libraries.insert(root.clone());
+                // A `src` goes as a whole, as that of the service does.
+                let needed = if root.ends_with("/src") { root.clone() } else { part };
+                if !items.iter().any(|item| is_within(&needed, item)) {
+                    items.push(needed.clone());
+                    open.push(needed);
+                }
+            }
+        }
+    }
+    libraries.into_iter().collect()
+}
+
 /// Sources of these files and folders, with their text.
 pub(super) fn code<'a>(
     tree: &'a Tree,

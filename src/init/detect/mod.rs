@@ -81,6 +81,8 @@ pub struct Service {
     pub file: String,
     /// The folder Python starts in, relative to the project; empty for the project's own.
     pub root: String,
+    /// Folders of other projects of the repository that it imports from.
+    pub libraries: Vec<String>,
     /// Files and folders of code that go into the image.
     pub items: Vec<String>,
     /// Its packages.

@@ -1,6 +1,6 @@
 //! A service from where it starts: its code, its packages, its Python.
 
-use super::code::{code, items, writes_relative};
+use super::code::{code, items, libraries, writes_relative};
 use super::packages::{system_packages, written};
 use super::start::Start;
 use super::{DetectError, Runner, Service};
@@ -12,7 +12,8 @@ use crate::init::tree::Tree;
 impl Start {
     /// The service that starts here; `words` are names it goes by.
     pub(super) fn service(self, tree: &Tree, words: &[&str]) -> Result<Service, DetectError> {
-        let items = items(tree, &self);
+        let mut items = items(tree, &self);
+        let libraries = libraries(tree, &self, &mut items);
         let requirements = match Requirements::find(tree, &self.file, words)? {
             Some(found) => found,
             None => written(tree, &self, &items)?,
@@ -39,6 +40,7 @@ impl Start {
             health,
             file,
             root,
+            libraries,
             items,
             requirements,
             extra,

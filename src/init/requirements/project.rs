@@ -2,7 +2,7 @@
 
 use super::text::normal;
 use super::{Refusal, Requirements, requirement_file};
-use crate::init::tree::{Tree, join};
+use crate::init::tree::{Tree, join, parent};
 
 pub(super) fn compile(source: &str, folder: &str) -> String {
     let lock = join(folder, "requirements.lock");
@@ -27,6 +27,10 @@ pub(super) fn project(tree: &Tree, folder: &str) -> Result<Option<Requirements>,
     }
     let file = join(folder, "pyproject.toml");
     if let Some(table) = tree.toml(&file) {
+        if has_sources(tree, folder, table) {
+            let why = "takes packages from [tool.uv.sources], and there is no uv.lock";
+            return Err(refuse("pyproject.toml", why, "uv lock"));
+        }
         if let Some(requirements) = declared(tree, folder, table) {
             return Ok(Some(requirements));
         }
@@ -56,6 +60,34 @@ pub(super) fn project(tree: &Tree, folder: &str) -> Result<Option<Requirements>,
         }
     }
     Ok(None)
+}
+
+/// Whether uv takes a dependency from elsewhere than the package index: a name alone would be somebody else's package.
+fn has_sources(tree: &Tree, folder: &str, table: &toml::Table) -> bool {
+    let dependencies = table.get("project").and_then(|it| it.get("dependencies")?.as_array());
+    let names: Vec<String> = dependencies
+        .into_iter()
+        .flatten()
+        .filter_map(|it| Some(normal_name(it.as_str()?)))
+        .collect();
+    let is_named = |table: &toml::Table| {
+        let sources = table.get("tool").and_then(|it| it.get("uv")?.get("sources")?.as_table());
+        sources.is_some_and(|it| it.keys().any(|name| names.contains(&normal_name(name))))
+    };
+    // The root of a workspace has sources for its members.
+    let (mut above, mut is_found) = (folder, is_named(table));
+    while !is_found && !above.is_empty() {
+        above = parent(above);
+        is_found = tree.toml(&join(above, "pyproject.toml")).is_some_and(is_named);
+    }
+    is_found
+}
+
+/// The name of a requirement as indexes compare it (PEP 503).
+fn normal_name(requirement: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let name = requirement.trim_start().split(|c| !is_name(c)).next().unwrap_or_default();
+    name.to_ascii_lowercase().replace(['.', '_'], "-")
 }
 
 /// The packages that a `pyproject.toml` names itself or by files.
