@@ -28,6 +28,11 @@ const MODELS: [&str; 11] = [
     "mlmodel",
     "joblib",
 ];
+/// How files are packed.
+const PACKED: [&str; 8] = ["gz", "zst", "xz", "bz2", "lz4", "zip", "7z", "tgz"];
+/// What names an archive of weights, and from how many bytes on it is one.
+const WEIGHTS: [&str; 6] = ["model", "models", "weights", "checkpoint", "checkpoints", "ckpt"];
+const SMALLEST_ARCHIVE: u64 = 1_000_000;
 /// What stands beside weights and belongs to them.
 const BESIDE_MODELS: [&str; 8] = ["json", "txt", "md", "bin", "model", "vocab", "yaml", "yml"];
 const LITTER: [&str; 8] = [
@@ -74,7 +79,7 @@ impl Collection {
             *has_others |= !is_list;
             *has_code |= CODE.contains(&end.as_str());
             *has_more_than_models |=
-                !MODELS.contains(&end.as_str()) && !BESIDE_MODELS.contains(&end.as_str());
+                !is_model(name, &end, bytes) && !BESIDE_MODELS.contains(&end.as_str());
         }
         let is_lock = matches!(name, "uv.lock" | "poetry.lock");
         if (is_list || is_lock) && bytes <= LONGEST_TEXT && self.contents.texts.len() < MOST_TEXTS {
@@ -166,14 +171,31 @@ fn notable(
     if matches!(end, "pyc" | "pyo") {
         return Some((Kind::Litter, path.to_owned()));
     }
-    // In Portuguese texts, `.pt` is no model.
-    let is_small = end == "pt"
-        && bytes < 100_000
-        && !["model", "weight", "best", "last", "checkpoint"].iter().any(|it| name.contains(it));
-    if MODELS.contains(&end) && !is_small {
+    if is_model(name, end, bytes) {
         return Some((Kind::Model, path.to_owned()));
     }
     (bytes > 0 && is_secret(path, name, end, read)).then(|| (Kind::Secret, path.to_owned()))
+}
+
+/// Whether a file is the weights of a model, as they are or packed.
+fn is_model(name: &str, end: &str, bytes: u64) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let inner = match lower.rsplit_once('.') {
+        Some((inner, _)) if PACKED.contains(&end) => inner,
+        _ => lower.as_str(),
+    };
+    let inner_end = inner.rsplit_once('.').map_or("", |(_, end)| end);
+    if MODELS.contains(&inner_end) {
+        // In Portuguese texts, `.pt` is no model.
+        let is_text = inner_end == "pt"
+            && bytes < 100_000
+            && !["model", "weight", "best", "last", "checkpoint"].iter().any(|it| inner.contains(it));
+        return !is_text;
+    }
+    let mut words = inner.split(|c: char| !c.is_ascii_alphanumeric());
+    inner.len() < lower.len()
+        && bytes >= SMALLEST_ARCHIVE
+        && words.any(|word| WEIGHTS.contains(&word))
 }
 
 fn is_secret(path: &str, name: &str, end: &str, read: impl Fn() -> Option<String>) -> bool {
@@ -240,4 +262,27 @@ pub(super) fn kept_out(contents: &Contents, notable: &Notable) -> Option<usize> 
     patterns
         .find(|(_, pattern)| notable.kind != Kind::Secret && is_meant(pattern))
         .map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_known_by_their_names_also_where_they_are_packed() {
+        let is_model = |name: &str, bytes: u64| {
+            let end = name.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
+            is_model(name, &end, bytes)
+        };
+        for name in ["a.onnx", "A.ONNX.GZ", "best.pt", "best.pt.zst", "model.pt"] {
+            assert!(is_model(name, 10), "{name}");
+        }
+        for name in ["weights.tar.zst", "my-model.zip", "models.tgz", "ckpt_3.tar.gz"] {
+            assert!(is_model(name, 2_000_000) && !is_model(name, 10), "{name}");
+        }
+        for name in ["pages.pt", "pages.pt.gz", "remodel.zip.txt", "supermodels.zip", "data.tar.gz", "model.py"] {
+            assert!(!is_model(name, 50_000), "{name}");
+        }
+        assert!(!is_model("supermodels.zip", 2_000_000) && is_model("pages.pt", 2_000_000));
+    }
 }
