@@ -12,13 +12,14 @@
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm};
+mod start;
+
+use start::{FAILED, end, system};
 
 #[cfg(target_arch = "x86_64")]
 mod call {
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
-    pub const EXIT_GROUP: usize = 231;
     pub const OPENAT: usize = 257;
     pub const GETDENTS64: usize = 217;
     pub const STATFS: usize = 137;
@@ -31,7 +32,6 @@ mod call {
 mod call {
     pub const WRITE: usize = 64;
     pub const CLOSE: usize = 57;
-    pub const EXIT_GROUP: usize = 94;
     pub const OPENAT: usize = 56;
     pub const GETDENTS64: usize = 61;
     pub const STATFS: usize = 43;
@@ -53,46 +53,6 @@ const DIRECTORY: u16 = 0o040_000;
 const DEPTH: usize = 900;
 /// What the step ends with.
 const MEASURED: usize = 9;
-const FAILED: usize = 10;
-
-// The stack pointer at the start is all that a process gets; x86-64 wants it aligned.
-#[cfg(target_arch = "x86_64")]
-global_asm!(".globl _start", "_start:", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
-#[cfg(target_arch = "aarch64")]
-global_asm!(".globl _start", "_start:", "mov x0, sp", "bl {main}", "udf #0", main = sym main);
-
-#[cfg(target_arch = "x86_64")]
-fn system(number: usize, a: [usize; 5]) -> isize {
-    let answer;
-    // SAFETY: every caller passes pointers that live through the call, with their true lengths.
-    unsafe {
-        asm!("syscall", inlateout("rax") number as isize => answer, in("rdi") a[0], in("rsi") a[1],
-            in("rdx") a[2], in("r10") a[3], in("r8") a[4], lateout("rcx") _, lateout("r11") _, options(nostack));
-    }
-    answer
-}
-
-#[cfg(target_arch = "aarch64")]
-fn system(number: usize, a: [usize; 5]) -> isize {
-    let answer;
-    // SAFETY: every caller passes pointers that live through the call, with their true lengths.
-    unsafe {
-        asm!("svc #0", in("x8") number, inlateout("x0") a[0] as isize => answer, in("x1") a[1], in("x2") a[2],
-            in("x3") a[3], in("x4") a[4], options(nostack));
-    }
-    answer
-}
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    end(FAILED)
-}
-
-fn end(code: usize) -> ! {
-    loop {
-        system(call::EXIT_GROUP, [code, 0, 0, 0, 0]);
-    }
-}
 
 /// The part of the kernel's `struct statx` that is used, at its offsets.
 #[repr(C)]

@@ -7,17 +7,11 @@
 
 use std::time::Duration;
 
-use bollard_buildkit_proto::moby::buildkit::v1 as wire;
-use bollard_buildkit_proto::pb;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::control::Control;
 use super::solve::SolveError;
 use super::step::Step;
-use crate::progress::SolveStatus;
 use crate::sight::{Content, Disk, Mount, Sight};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
@@ -68,57 +62,30 @@ impl Control {
         else {
             return Err(refused(format!("cannot measure on {architecture}")));
         };
-        let build_ref = super::new_ref();
-        let request = wire::SolveRequest {
-            r#ref: build_ref.clone(),
-            definition: Some(definition(go_name, program, mounts, name)),
-            cache: Some(wire::CacheOptions::default()),
-            internal: true,
-            ..Default::default()
-        };
-        let (to, mut statuses) = mpsc::channel::<SolveStatus>(16);
-        let ended = CancellationToken::new();
-        let mut output = Vec::new();
-        let work = async {
-            let listen = async {
-                while let Some(status) = statuses.recv().await {
-                    for log in status.logs {
-                        output.extend(log.data);
-                    }
-                }
-            };
-            let solve = async {
-                let solved = self.request(request).await;
-                ended.cancel();
-                solved
-            };
-            let follow = self.follow(build_ref.clone(), to, ended.clone());
-            tokio::join!(solve, listen, follow).0
-        };
-        let solved = timeout(limit, work).await;
-        match (read(&String::from_utf8_lossy(&output), mounts.len()), solved) {
+        let output = step(go_name, program, mounts, name).run(self, limit).await;
+        match (read(&output.text, mounts.len()), output.end) {
             (Some(seen), _) => Ok(seen),
-            (None, Ok(Err(status))) => Err(status.into()),
-            (None, Ok(Ok(()))) => Err(refused("the measuring step said nothing".to_owned())),
-            (None, Err(_)) => Ok(Sight { disk: None, mounts: vec![None; mounts.len()] }),
+            (None, Some(Err(status))) => Err(status.into()),
+            (None, Some(Ok(()))) => Err(refused("the measuring step said nothing".to_owned())),
+            (None, None) => Ok(Sight { disk: None, mounts: vec![None; mounts.len()] }),
         }
     }
 }
 
-/// The build: the program with the mounts.
-fn definition(go_name: &str, program: &[u8], mounts: &[Mount], name: &str) -> pb::Definition {
+/// The program with the mounts.
+fn step<'a>(go_name: &'a str, program: &'a [u8], mounts: &'a [Mount], name: &'a str) -> Step<'a> {
     let place = |index| place(name, index);
-    let step = Step {
+    Step {
         go_name,
         path: PROGRAM,
         program,
         args: (0..mounts.len()).map(&place).collect(),
         mounts: mounts.iter().enumerate().map(|(index, mount)| (place(index), mount)).collect(),
         is_read_only: true,
+        has_network: false,
         socket: None,
         once: name,
-    };
-    step.definition()
+    }
 }
 
 /// Reads what the program wrote; `None` where that is nothing.
@@ -149,6 +116,7 @@ fn read(output: &str, mounts: usize) -> Option<Sight> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bollard_buildkit_proto::pb;
     use prost::Message as _;
 
     use super::super::step::digest;
@@ -177,7 +145,7 @@ mod tests {
         let mount = |beginning| Mount { id: "/x".into(), sharing: Sharing::Locked, beginning };
         let owned = Beginning::Directory { uid: 7, gid: 8, mode: 0o700 };
         let mounts = [mount(Beginning::Empty), mount(owned), mount(owned)];
-        let ops = definition("amd64", b"elf", &mounts, "once").def;
+        let ops = step("amd64", b"elf", &mounts, "once").definition().def;
         // The program, one directory for both mounts, the step, and what is wanted of it.
         assert_eq!(ops.len(), 4);
         let step = pb::Op::decode(ops[2].as_slice()).unwrap();

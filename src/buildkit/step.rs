@@ -4,11 +4,19 @@
 //! builds that use it: for another directory, or for a mount that somebody holds in another mode, BuildKit makes
 //! a new one (`solver/llbsolver/mounts`, `getRefCacheDir`).
 
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1 as wire;
 use bollard_buildkit_proto::pb;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use super::control::Control;
 use crate::dockerfile::Beginning;
+use crate::progress::SolveStatus;
 use crate::sight::{Mount, Sharing};
 
 /// An input that is not there (BuildKit `pb.Empty`), and an output that nobody wants (`pb.SkipOutput`).
@@ -27,13 +35,55 @@ pub(super) struct Step<'a> {
     /// Where each mount is seen.
     pub(super) mounts: Vec<(String, &'a Mount)>,
     pub(super) is_read_only: bool,
+    /// Whether it has the network that steps of builds have; none otherwise.
+    pub(super) has_network: bool,
     /// Where the session's SSH service is reached; nowhere if `None`.
     pub(super) socket: Option<&'a str>,
     /// Builds that run at the same time share a step that is the same to the byte, and its output.
     pub(super) once: &'a str,
 }
 
+/// What a step said, and how the build of it ended; `None` where it took too long.
+pub(super) struct StepOutput {
+    pub(super) text: String,
+    pub(super) end: Option<Result<(), tonic::Status>>,
+}
+
 impl Step<'_> {
+    /// Runs it for `limit` at most; then, and when the future is dropped, the engine ends it. It needs no session, and no
+    /// history has it.
+    pub(super) async fn run(&self, control: &Control, limit: Duration) -> StepOutput {
+        let build_ref = super::new_ref();
+        let request = wire::SolveRequest {
+            r#ref: build_ref.clone(),
+            definition: Some(self.definition()),
+            cache: Some(wire::CacheOptions::default()),
+            internal: true,
+            ..Default::default()
+        };
+        let (to, mut statuses) = mpsc::channel::<SolveStatus>(16);
+        let ended = CancellationToken::new();
+        let mut output = Vec::new();
+        let work = async {
+            let listen = async {
+                while let Some(status) = statuses.recv().await {
+                    for log in status.logs {
+                        output.extend(log.data);
+                    }
+                }
+            };
+            let solve = async {
+                let solved = control.request(request).await;
+                ended.cancel();
+                solved
+            };
+            let follow = control.follow(build_ref.clone(), to, ended.clone());
+            tokio::join!(solve, listen, follow).0
+        };
+        let end = timeout(limit, work).await.ok();
+        StepOutput { text: String::from_utf8_lossy(&output).into_owned(), end }
+    }
+
     /// The build: the program in an empty file system, the directories that mounts begin with, the step.
     pub(super) fn definition(&self) -> pb::Definition {
         let mut graph = Graph::new(self.go_name);
@@ -60,11 +110,12 @@ impl Step<'_> {
         let mut args = vec![self.path.to_owned()];
         args.extend(self.args.iter().cloned());
         let env = vec![format!("ONCE={}", self.once)];
+        let network = if self.has_network { pb::NetMode::Unset } else { pb::NetMode::None };
         let meta = pb::Meta { args, env, cwd: "/".to_owned(), ..Default::default() };
         graph.end_with(pb::op::Op::Exec(pb::ExecOp {
             meta: Some(meta),
             mounts: all,
-            network: pb::NetMode::None.into(),
+            network: network.into(),
             ..Default::default()
         }))
     }

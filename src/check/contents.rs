@@ -189,7 +189,9 @@ fn is_model(name: &str, end: &str, bytes: u64) -> bool {
         // In Portuguese texts, `.pt` is no model.
         let is_text = inner_end == "pt"
             && bytes < 100_000
-            && !["model", "weight", "best", "last", "checkpoint"].iter().any(|it| inner.contains(it));
+            && !["model", "weight", "best", "last", "checkpoint"]
+                .iter()
+                .any(|it| inner.contains(it));
         return !is_text;
     }
     let mut words = inner.split(|c: char| !c.is_ascii_alphanumeric());
@@ -280,7 +282,14 @@ mod tests {
         for name in ["weights.tar.zst", "my-model.zip", "models.tgz", "ckpt_3.tar.gz"] {
             assert!(is_model(name, 2_000_000) && !is_model(name, 10), "{name}");
         }
-        for name in ["pages.pt", "pages.pt.gz", "remodel.zip.txt", "supermodels.zip", "data.tar.gz", "model.py"] {
+        for name in [
+            "pages.pt",
+            "pages.pt.gz",
+            "remodel.zip.txt",
+            "supermodels.zip",
+            "data.tar.gz",
+            "model.py",
+        ] {
             assert!(!is_model(name, 50_000), "{name}");
         }
         assert!(!is_model("supermodels.zip", 2_000_000) && is_model("pages.pt", 2_000_000));

@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 /// Arguments of `doctor`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_long_help = "Nothing is built and nothing is changed. The registries that are asked for are those of the base images of the \
-    project's last build, and it is the engine that asks them. DNS within builds is not looked at: that takes a build."
+    after_long_help = "Nothing of the project is built and nothing is changed. The registries that are asked for are those of the base images of \
+    the project's last build, and it is the engine that asks them. Whether builds resolve names is found out by a step of its \
+    own, which takes no image and of which the engine keeps no build."
 )]
 pub struct DoctorArgs {
     /// How to print it.

@@ -126,7 +126,8 @@ pub enum Command {
     Builders(builders::BuildersArgs),
     /// Look at the engine and around it, and say what is wrong.
     ///
-    /// Engine, BuildKit, disk, garbage collection, clock, builder, logins, registries, history; each with one thing to do.
+    /// Engine, BuildKit, disk, garbage collection, clock, names within builds, builder, logins, registries, history; each with
+    /// one thing to do.
     Doctor(doctor::DoctorArgs),
     /// List the projects that the engine has something of.
     #[command(visible_alias = "list")]

@@ -1,9 +1,11 @@
 //! `doc2md-docker doctor`: engine, builder, logins and history to findings.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::app::App;
 use crate::cli::doctor::{DoctorArgs, DoctorFormat};
+use crate::compose::Project;
 use crate::counted::{agreed, counted};
 use crate::doctor::{self, Facts, Finding, Sources, Trouble, Verdict};
 use crate::error::{CommandError, ExitKind};
@@ -65,6 +67,7 @@ async fn facts(app: &App) -> Facts {
     facts.address = connector.address();
     facts.builder = builder(app);
     let project = app.project().ok();
+    facts.has_proxy = has_proxy(&config.proxy_args(&facts.address), project.as_ref());
     let directory = &app.environment.working_dir;
     let services = project.as_ref().and_then(|it| usage::services(Some(it), directory).ok());
     let ledger = app.environment.ledger_directory();
@@ -79,6 +82,17 @@ async fn facts(app: &App) -> Facts {
     facts.engine = Some(engine);
     facts.registries = registries;
     facts
+}
+
+/// Whether builds are given a proxy: by docker's configuration, or by a service of the project here.
+fn has_proxy(given: &BTreeMap<String, String>, project: Option<&Project>) -> bool {
+    let services = project.into_iter().flat_map(|project| project.services.values());
+    let args = services.filter_map(|service| service.build.as_ref()).map(|build| &build.args);
+    let is_proxy = |name: &str| {
+        ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].iter().any(|it| it.eq_ignore_ascii_case(name))
+    };
+    let mut all = args.chain([given]).flatten();
+    all.any(|(name, value)| is_proxy(name) && !value.is_empty())
 }
 
 /// The builder that builds go to, where it is not the engine.

@@ -66,7 +66,7 @@ const RULES: &[Rule] = &[
             "Operation timed out",
             "operation timed out",
         ],
-        "the step did not reach a server. `doc2md-docker doctor` looks up names and connects as a step does; a step behind a \
+        "the step did not reach a server. `doc2md-docker doctor` looks up names as a step does; a step behind a \
          proxy needs it in docker's config.json (`proxies`) or as `--build-arg HTTPS_PROXY=URL`",
     ),
     (

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 use super::{BuildkitState, EngineState, REGISTRY_ANSWER, Trouble};
-use crate::buildkit::Control;
+use crate::buildkit::{Control, Lookup};
 use crate::engine::docker_config::DockerConfig;
 use crate::engine::{Connector, Engine, EngineError, registry_of};
 use crate::inventory::{CacheKind, CacheRecord, EngineFacts};
@@ -21,6 +21,10 @@ use crate::usage::{Loss, OwnMounts, ServiceFacts};
 
 /// How long the engine may take for each question.
 const ANSWER: Duration = Duration::from_secs(10);
+/// What a step looks up: builds of Python projects cannot do without it.
+const NAMES: [&str; 1] = ["pypi.org"];
+/// How long the step may take. A name server gets 2 s, and there are three at most.
+const LOOKUP: Duration = Duration::from_secs(8);
 /// Base images whose registries are asked.
 const REGISTRIES: usize = 5;
 
@@ -75,15 +79,14 @@ pub async fn gather(
         Ok(Err(error)) => return (Err(trouble(error)), Vec::new()),
         Err(_) => return (Err(silent()), Vec::new()),
     };
-    let (machine, cache, buildkit, registries) = tokio::join!(
+    let (machine, cache, (buildkit, lookups), registries) = tokio::join!(
         timeout(ANSWER, engine.machine()),
         timeout(ANSWER, engine.cache_records()),
-        timeout(ANSWER, buildkit(sources.connector)),
+        builds(sources.connector, &facts),
         registries(&engine, sources.bases),
     );
     let machine = machine.ok().and_then(Result::ok).unwrap_or_default();
     let records = cache.ok().and_then(Result::ok);
-    let buildkit = buildkit.unwrap_or_else(|_| Err("it is silent".to_owned()));
     let disk = measure::disk(sources.connector, &facts);
     let all = records.as_deref().unwrap_or_default();
     let losses = sources.losses(&facts, all, &buildkit, disk).await;
@@ -91,6 +94,7 @@ pub async fn gather(
         clock_ahead: machine.time.map(|time| ahead(time, before, Timestamp::now())),
         disk,
         buildkit,
+        lookups,
         cache: records.as_deref().map(bytes),
         losses,
         facts,
@@ -107,10 +111,29 @@ fn ahead(time: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration
     if time > after { time.duration_since(after) } else { SignedDuration::ZERO }
 }
 
-async fn buildkit(connector: &Connector) -> Result<BuildkitState, String> {
+/// BuildKit, and what became of names that a step looked up.
+async fn builds(
+    connector: &Connector,
+    facts: &EngineFacts,
+) -> (Result<BuildkitState, String>, Option<Result<Vec<Lookup>, String>>) {
+    let answer = timeout(ANSWER, buildkit(connector)).await;
+    match answer.unwrap_or_else(|_| Err("it is silent".to_owned())) {
+        Ok((control, state)) => (Ok(state), Some(lookups(&control, facts).await)),
+        Err(why) => (Err(why), None),
+    }
+}
+
+async fn buildkit(connector: &Connector) -> Result<(Control, BuildkitState), String> {
     let control = Control::connect(connector).await.map_err(|error| error.to_string())?;
     let about = control.about().await.map_err(|error| error.message)?;
-    Ok(BuildkitState { version: about.version, policies: control.gc_policies().await })
+    let state = BuildkitState { version: about.version, policies: control.gc_policies().await };
+    Ok((control, state))
+}
+
+/// Has a step look up [`NAMES`].
+async fn lookups(control: &Control, facts: &EngineFacts) -> Result<Vec<Lookup>, String> {
+    let found = control.look_up(&facts.architecture, &NAMES.map(str::to_owned), LOOKUP).await;
+    found.map_err(|error| error.message)
 }
 
 /// Bytes of all records, and of the cache mounts among them.

@@ -3,6 +3,8 @@
 //! [`gather`] asks; [`diagnose`] is pure: facts in, findings out, each with a verdict, the reason and one thing to do.
 //! `docs/design/doctor.md` has the rules.
 
+mod dns;
+mod finding;
 mod gather;
 mod rules;
 
@@ -11,7 +13,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::buildkit::GcPolicy;
+use crate::buildkit::{GcPolicy, Lookup};
 use crate::engine::Machine;
 use crate::inventory::EngineFacts;
 use crate::sight::Disk;
@@ -35,6 +37,8 @@ pub struct Facts {
     pub helpers: Vec<(String, bool)>,
     /// Registries of base images of the last build, by the engine's own attempt: with an image of it, and why it failed.
     pub registries: Vec<(String, Option<String>)>,
+    /// Whether builds here are given a proxy.
+    pub has_proxy: bool,
     /// Where builds are remembered, or why they cannot be.
     pub history: Result<String, String>,
 }
@@ -61,6 +65,8 @@ pub struct EngineState {
     pub disk: Option<Disk>,
     /// BuildKit's release and rules of its garbage collection, or why it cannot be asked.
     pub buildkit: Result<BuildkitState, String>,
+    /// What became of names that a step looked up, or why that cannot be found out; `None` where BuildKit does not answer.
+    pub lookups: Option<Result<Vec<Lookup>, String>>,
     /// Bytes of its build cache, and of the cache mounts in it.
     pub cache: Option<(u64, u64)>,
     /// Cache mounts of the project here that garbage collection takes, and how long until then.
@@ -112,6 +118,7 @@ impl Default for Facts {
             config_damage: Vec::new(),
             helpers: Vec::new(),
             registries: Vec::new(),
+            has_proxy: false,
             history: Ok(String::new()),
         }
     }

@@ -2,7 +2,8 @@
 
 use jiff::SignedDuration;
 
-use super::{BuildkitState, EngineState, Facts, Finding, Trouble, Verdict};
+use super::finding::{fine, note, problem, troubled, warning};
+use super::{BuildkitState, EngineState, Facts, Finding, Verdict, dns};
 use crate::buildkit::GcPolicy;
 use crate::inventory::Store;
 use crate::release;
@@ -77,6 +78,7 @@ fn engine(facts: &Facts, seen: &EngineState, findings: &mut Vec<Finding>) {
     disk(seen, findings);
     garbage_collection(seen, findings);
     findings.extend(clock(seen));
+    findings.extend(dns::findings(seen.lookups.as_ref(), facts.has_proxy));
     if seen.facts.cgroup_version == "1" {
         findings.push(note(
             "cgroups",
@@ -252,31 +254,12 @@ fn credentials(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-fn fine(check: &'static str, message: String) -> Finding {
-    Finding { check, verdict: Verdict::Fine, message, advice: None }
-}
-
-fn note(check: &'static str, message: String, advice: &str) -> Finding {
-    Finding { verdict: Verdict::Note, advice: Some(advice.to_owned()), ..fine(check, message) }
-}
-
-fn warning(check: &'static str, message: String, advice: &str) -> Finding {
-    Finding { verdict: Verdict::Warning, ..note(check, message, advice) }
-}
-
-fn problem(check: &'static str, message: String, advice: &str) -> Finding {
-    Finding { verdict: Verdict::Problem, ..note(check, message, advice) }
-}
-
-fn troubled(check: &'static str, trouble: &Trouble) -> Finding {
-    let Trouble { message, hint } = trouble.clone();
-    Finding { verdict: Verdict::Problem, advice: hint, ..fine(check, message) }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Trouble;
     use super::*;
+    use crate::buildkit::Lookup;
     use crate::engine::Machine;
     use crate::inventory::{ApiVersion, EngineFacts};
     use crate::sight::Disk;
@@ -300,6 +283,8 @@ mod tests {
             cgroup_version: "2".to_owned(),
         };
         let policy = GcPolicy { all: true, max_used_bytes: 100 * GB, ..GcPolicy::default() };
+        let resolved =
+            Lookup { name: "pypi.org".to_owned(), is_resolved: true, ..Lookup::default() };
         let seen = EngineState {
             facts,
             machine: Machine::default(),
@@ -309,6 +294,7 @@ mod tests {
                 version: Some("v0.25.1".to_owned()),
                 policies: Some(vec![policy]),
             }),
+            lookups: Some(Ok(vec![resolved])),
             cache: Some((9 * GB, GB)),
             losses: Vec::new(),
         };
@@ -340,6 +326,10 @@ mod tests {
         seen(facts).buildkit.as_mut().unwrap().policies.as_mut().unwrap()
     }
 
+    fn lookup(facts: &mut Facts) -> &mut Lookup {
+        &mut seen(facts).lookups.as_mut().unwrap().as_mut().unwrap()[0]
+    }
+
     /// What is said beyond that all is well.
     fn told(facts: &Facts) -> Vec<(&'static str, Verdict, String)> {
         let findings = diagnose(facts).into_iter();
@@ -350,7 +340,7 @@ mod tests {
     #[test]
     fn a_healthy_engine_is_fine() {
         assert_eq!(told(&healthy()), []);
-        assert_eq!(diagnose(&healthy()).len(), 9);
+        assert_eq!(diagnose(&healthy()).len(), 10);
     }
 
     #[test]
@@ -452,6 +442,12 @@ mod tests {
                 "clock",
                 Verdict::Problem,
                 "7200 s ahead of",
+            ),
+            (
+                |it| lookup(it).is_resolved = false,
+                "dns",
+                Verdict::Problem,
+                "builds do not resolve pypi.org",
             ),
             (
                 |it| seen(it).facts.cgroup_version = "1".to_owned(),

@@ -5,6 +5,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
+mod altered_socket;
 pub mod browser;
 mod buildkit_stand_in;
 mod certificates;
@@ -22,6 +23,7 @@ mod slow_socket;
 mod wait;
 mod watched_socket;
 
+pub use altered_socket::altered_socket;
 pub use buildkit_stand_in::BuildkitStandIn;
 pub use certificates::Authority;
 pub use chance::Chance;

@@ -14,6 +14,8 @@ use super::{Engine, Registry};
 pub struct PrivateEngine {
     engine: Engine,
     state: TempDir,
+    /// What is mounted in its state.
+    mounted: Option<PathBuf>,
 }
 
 impl PrivateEngine {
@@ -37,12 +39,44 @@ impl PrivateEngine {
         Self::launch(name, &["--disk", size])
     }
 
+    /// The same with a name server of its own for containers and builds; `bridge` is this machine, as they see it.
+    pub fn with_dns(name: &str, server: &str) -> Self {
+        Self::launch(name, &["--dns", server])
+    }
+
+    /// This machine, as its containers see it.
+    pub fn bridge(&self) -> String {
+        let network = std::fs::read_to_string(self.state().join("network")).unwrap();
+        format!("{}.1", network.split_whitespace().nth(1).unwrap())
+    }
+
+    /// The same with a data root of `size` that this machine sees, too.
+    pub fn with_visible_disk(name: &str, size: &str) -> Self {
+        let state = empty_state();
+        let (data, image) = (state.path().join(name).join("data"), state.path().join("disk"));
+        std::fs::create_dir_all(&data).unwrap();
+        let [data_name, image] = [&data, &image].map(|path| path.to_str().unwrap());
+        for command in [
+            &["truncate", "-s", size, image][..],
+            &["mkfs.ext4", "-q", "-m", "0", image],
+            &["mount", "-o", "loop", image, data_name],
+        ] {
+            let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
+            assert!(output.status.success(), "{command:?}: {}", text(&output));
+        }
+        let mut engine = Self::launch_in(state, name, &[]);
+        engine.mounted = Some(data);
+        engine
+    }
+
     fn launch(name: &str, options: &[&str]) -> Self {
-        // Not under /tmp: it may be a tmpfs, on which overlay2 does not work everywhere.
-        let state = TempDir::with_prefix_in("d2m-test-", "/var/tmp").unwrap();
+        Self::launch_in(empty_state(), name, options)
+    }
+
+    fn launch_in(state: TempDir, name: &str, options: &[&str]) -> Self {
         let listed = script(state.path(), &[&["start"], options, &[name]].concat());
         let host = listed.split_whitespace().nth(1).unwrap().to_owned();
-        Self { engine: Engine { name: name.to_owned(), host }, state }
+        Self { engine: Engine { name: name.to_owned(), host }, state, mounted: None }
     }
 
     /// The engine, for projects and the docker CLI.
@@ -79,7 +113,8 @@ impl PrivateEngine {
         reference
     }
 
-    fn cache_records(&self) -> Vec<CacheRecord> {
+    /// Its build cache.
+    pub fn cache_records(&self) -> Vec<CacheRecord> {
         let client = Client::new(&Connector::unix(self.engine.socket()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(client.cache_records()).unwrap()
@@ -107,9 +142,18 @@ impl PrivateEngine {
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
+        if let Some(mounted) = &self.mounted {
+            self.script(&["stop"]);
+            drop(Command::new("umount").arg(mounted).status());
+        }
         let stopped = engine_script(self.state.path(), &["stop", "--purge"]).output().unwrap();
         assert!(stopped.status.success() || std::thread::panicking(), "{}", text(&stopped));
     }
+}
+
+/// Not under /tmp: it may be a tmpfs, on which overlay2 does not work everywhere.
+fn empty_state() -> TempDir {
+    TempDir::with_prefix_in("d2m-test-", "/var/tmp").unwrap()
 }
 
 fn engine_script(state: &Path, arguments: &[&str]) -> Command {

@@ -159,6 +159,7 @@ fn request(
         args,
         mounts: moving.mounts.iter().map(|mount| (mount.place(), mount)).collect(),
         is_read_only: moving.access == Access::Read,
+        has_network: false,
         socket: Some(SOCKET),
         once: moving.name,
     };
