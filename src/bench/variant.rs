@@ -166,9 +166,10 @@ impl Variant {
             for (context, candidates) in self.candidates(target) {
                 for Candidate { path, .. } in candidates {
                     let own = context.join(&path);
-                    let Some(start) = starts.iter().find(|it| is_same(&it.path, &own)) else {
-                        continue;
+                    let is_own = |start: &&Start| {
+                        start.path.file_name() == own.file_name() && is_same(&start.path, &own)
                     };
+                    let Some(start) = starts.iter().find(is_own) else { continue };
                     let key = (context.clone(), path.clone());
                     if let Some(known) = files.get_mut(&key) {
                         known.targets.push(target.name.clone());
