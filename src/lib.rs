@@ -73,6 +73,7 @@ pub mod manual;
 pub mod measure;
 pub mod nearest;
 pub mod ownership;
+pub mod package_name;
 pub mod progress;
 pub mod projects;
 pub mod recorded;

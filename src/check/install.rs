@@ -1,6 +1,7 @@
 //! Commands that install packages.
 
 use crate::dockerfile::syntax::{Instruction, ShellCommand, Syntax, Word};
+use crate::package_name;
 
 /// What installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -276,14 +277,12 @@ pub(super) fn installs(instruction: &Instruction) -> Vec<Install<'_>> {
 
 /// A requirement's name as indexes know it, and what stands behind it.
 pub(super) fn name(requirement: &str) -> (String, &str) {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let end = requirement.find(|c| !is_name(c)).unwrap_or(requirement.len());
-    let (name, rest) = requirement.split_at(end);
+    let (name, rest) = package_name::split(requirement);
     let rest = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((_, rest)) => rest,
         None => rest,
     };
-    (name.to_ascii_lowercase().replace(['_', '.'], "-"), rest)
+    (name, rest)
 }
 
 /// Whether it installs nothing but tools that install: small, and seldom another one.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::lock::torch;
+use crate::package_name;
 
 /// What pylock.toml (PEP 751) says of sizes; the rest of it is not read.
 #[derive(Debug, Deserialize)]
@@ -71,7 +72,7 @@ pub fn downloads(text: &str) -> Result<BTreeMap<String, Download>, toml::de::Err
         let is_on_pypi = wheels.iter().copied().chain(sources()).all(File::is_on_pypi);
         // One package may be there in several versions, by markers.
         downloads
-            .entry(normalised(&package.name))
+            .entry(package_name::normalised(&package.name))
             .and_modify(|known| {
                 known.size = known.size.max(size);
                 known.is_on_pypi &= is_on_pypi;
@@ -203,23 +204,7 @@ fn blocks(pins: &str) -> Vec<&str> {
 }
 
 fn name(block: &str) -> String {
-    let end = block
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
-        .unwrap_or(block.len());
-    normalised(&block[..end])
-}
-
-/// A package's name as PEP 503 compares it.
-fn normalised(name: &str) -> String {
-    let mut normal = String::new();
-    for c in name.chars() {
-        match c {
-            '.' | '_' | '-' if normal.ends_with('-') => {}
-            '.' | '_' | '-' => normal.push('-'),
-            c => normal.push(c.to_ascii_lowercase()),
-        }
-    }
-    normal
+    package_name::split(block).0
 }
 
 #[cfg(test)]
@@ -323,10 +308,5 @@ wheels = [{ url = "https://h/pywin32-312-cp311-win_amd64.whl", size = 99000000 }
         let told = changes(PINS, &after);
         assert_eq!(told, ["amqp 5.4.2 -> 5.5", "- torch 2.15.0", "+ zstd 1"]);
         assert!(changes(PINS, PINS).is_empty());
-    }
-
-    #[test]
-    fn names_are_compared_as_the_index_does() {
-        assert_eq!(normalised("Own__Thing.x"), "own-thing-x");
     }
 }

@@ -156,6 +156,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "files",
             "history",
             "image_reference",
+            "package_name",
             "redact",
             "targets",
             "transfer",
@@ -288,7 +289,7 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
     Room { place: "image_reference.rs", may: &[], never: PURE },
-    Room { place: "init", may: &["dockerfile", "files"], never: PURE },
+    Room { place: "init", may: &["dockerfile", "files", "package_name"], never: PURE },
     Room { place: "inventory.rs", may: &[], never: PURE },
     Room { place: "labels.rs", may: &[], never: PURE },
     Room {
@@ -307,7 +308,7 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: &[],
     },
-    Room { place: "lock", may: &["error", "files", "targets"], never: PURE },
+    Room { place: "lock", may: &["error", "files", "package_name", "targets"], never: PURE },
     Room { place: "main.rs", may: &[], never: &[] },
     Room { place: "manual.rs", may: &["cli"], never: PURE },
     Room { place: "measure", may: &["dockerfile", "inventory", "sight"], never: PURE },
@@ -339,6 +340,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     // How a cache mount's record is described is said once, beside the record.
     Room { place: "ownership/records", may: &["inventory"], never: PURE },
+    Room { place: "package_name.rs", may: &[], never: PURE },
     Room { place: "progress", may: &["dockerfile", "redact"], never: PURE },
     Room {
         place: "projects.rs",

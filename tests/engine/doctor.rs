@@ -62,7 +62,7 @@ fn each_engine_is_told_as_it_is() {
     });
 }
 
-/// Answers questions for names with this code while `work` is done, on port 53 of this machine as an engine's containers
+/// Replies to questions for names with this code while `work` is done, on port 53 of this machine as an engine's containers
 /// see it.
 fn answering<T>(socket: &UdpSocket, code: u8, work: impl FnOnce() -> T) -> T {
     let is_over = AtomicBool::new(false);

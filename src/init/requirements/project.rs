@@ -3,6 +3,7 @@
 use super::text::normal;
 use super::{Refusal, Requirements, requirement_file};
 use crate::init::tree::{Tree, join, parent};
+use crate::package_name;
 
 pub(super) fn compile(source: &str, folder: &str) -> String {
     let lock = join(folder, "requirements.lock");
@@ -68,11 +69,12 @@ fn has_sources(tree: &Tree, folder: &str, table: &toml::Table) -> bool {
     let names: Vec<String> = dependencies
         .into_iter()
         .flatten()
-        .filter_map(|it| Some(normal_name(it.as_str()?)))
+        .filter_map(|it| Some(package_name::split(it.as_str()?.trim_start()).0))
         .collect();
     let is_named = |table: &toml::Table| {
         let sources = table.get("tool").and_then(|it| it.get("uv")?.get("sources")?.as_table());
-        sources.is_some_and(|it| it.keys().any(|name| names.contains(&normal_name(name))))
+        sources
+            .is_some_and(|it| it.keys().any(|name| names.contains(&package_name::normalised(name))))
     };
     // The root of a workspace has sources for its members.
     let (mut above, mut is_found) = (folder, is_named(table));
@@ -81,13 +83,6 @@ fn has_sources(tree: &Tree, folder: &str, table: &toml::Table) -> bool {
         is_found = tree.toml(&join(above, "pyproject.toml")).is_some_and(is_named);
     }
     is_found
-}
-
-/// The name of a requirement as indexes compare it (PEP 503).
-fn normal_name(requirement: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let name = requirement.trim_start().split(|c| !is_name(c)).next().unwrap_or_default();
-    name.to_ascii_lowercase().replace(['.', '_'], "-")
 }
 
 /// The packages that a `pyproject.toml` names itself or by files.
