@@ -5,13 +5,13 @@ use super::cause::{Cause, Reason};
 use super::chain::Chain;
 use super::files::changed_files;
 use super::given::{
-    bases_are_known, changed_arguments, changed_setting, changes, moved_base, moved_bases,
-    renamed_bases, replaced_argument,
+    bases_are_known, changed_arguments, changed_setting, changes, moved, moved_base, renamed_base,
+    replaced_argument,
 };
 use super::ignored;
 use super::same::StepContext;
 use crate::history::record::base_of;
-use crate::history::{Inputs, StepEntry, StepResult};
+use crate::history::{BaseImage, Inputs, StepEntry, StepResult};
 use crate::progress::StepName;
 
 impl<'a> Chain<'a> {
@@ -98,7 +98,7 @@ impl<'a> Chain<'a> {
             return moved.likely();
         }
         // Something is another one that makes no step of its own, or a step below, which came from the cache.
-        if let Some(base) = self.another_base(was, is) {
+        if let Some(base) = self.another_base(index, was) {
             return base;
         }
         if let Some(below) = self.another_below(index, before) {
@@ -111,16 +111,15 @@ impl<'a> Chain<'a> {
         Reason::Unknown { changed: changes(was, is) }.likely()
     }
 
-    /// A base image of some stage that is another one than before, which is sure to be the cause where it is the only one.
-    fn another_base(&self, was: &Inputs, is: &Inputs) -> Option<Cause> {
-        let begins_a_stage = |it: &Reason| match it {
-            Reason::Base { reference, .. } => !self.images.has(reference),
-            _ => false,
-        };
-        let base = renamed_bases(was, is).find(begins_a_stage)?;
-        let bases = is.bases.iter().filter(|it| !self.images.has(&it.reference)).count();
-        let is_moved = moved_bases(was, is).any(|it| it == base);
-        Some(Cause { reason: base, certain: is_moved && bases == 1 })
+    /// A base image that the step at `index` may stand on, and that is another one than before. It is sure to be the cause where
+    /// it is the only one.
+    fn another_base(&self, index: usize, was: &Inputs) -> Option<Cause> {
+        let is_below =
+            |it: &&BaseImage| !self.images.has(&it.reference) && self.may_stand_on(index, it);
+        let below: Vec<&BaseImage> = self.target.inputs.bases.iter().filter(is_below).collect();
+        let (base, reason) = below.iter().find_map(|it| Some((*it, renamed_base(it, was)?)))?;
+        let is_only_one = below.len() == 1 && !self.foundation(index).is_unknown;
+        Some(Cause { reason, certain: is_only_one && moved(base, was).is_some() })
     }
 
     /// A step that the one at `index` reads and that is another one than there, or was none.

@@ -1,6 +1,6 @@
 //! The steps of a target, what each stands on, and what it was in earlier builds.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -8,6 +8,7 @@ use super::before::{Before, Digests, has_ended, instructions, key};
 use super::cause::Reason;
 use super::earlier::Earlier;
 use super::files::{changed_paths, files_are_known, same_files};
+use super::foundation::Foundation;
 use super::given::{moved, moved_bases};
 use super::graph::{in_order, parents};
 use super::images::Images;
@@ -35,6 +36,8 @@ pub(super) struct Chain<'a> {
     pub(super) by_text: bool,
     /// By a step and another whose result it copies: in what that can differ and be the same.
     harmless: RefCell<HashMap<(usize, usize), Names>>,
+    /// By the place of a step what it stands on.
+    pub(super) foundations: OnceCell<Vec<Foundation>>,
 }
 
 /// Names of files, settings and the like.
@@ -78,6 +81,7 @@ impl<'a> Chain<'a> {
             before,
             by_text: false,
             harmless: RefCell::default(),
+            foundations: OnceCell::new(),
         }
     }
 
@@ -127,6 +131,11 @@ impl<'a> Chain<'a> {
             let old = before.counterpart(self.steps[index])?;
             (old.result == StepResult::Ran && key(old) == key(self.steps[index])).then_some(old)
         })
+    }
+
+    /// By the place of a step those that it reads.
+    pub(super) fn all_parents(&self) -> &[Vec<usize>] {
+        &self.parents
     }
 
     /// Steps that the one at `index` reads.
@@ -233,7 +242,7 @@ impl<'a> Chain<'a> {
             was.dockerfile_digest == is.dockerfile_digest
                 && (&was.contexts, &was.options) == (&is.contexts, &is.options)
                 && is.has_same_arguments(was)
-                && !self.target.inputs.bases.iter().any(|base| moved(base, was).is_some())
+                && !self.stands_on_moved_base(index, was)
                 && was.platforms == is.platforms
         };
         key(old) == key(step) && given_the_same()

@@ -26,9 +26,9 @@ pub(super) fn moved_bases(old: &Inputs, new: &Inputs) -> impl Iterator<Item = Re
     new.bases.iter().filter_map(|base| Some(another(moved(base, old)?, base)))
 }
 
-/// The same, and they may have the same layers.
-pub(super) fn renamed_bases(old: &Inputs, new: &Inputs) -> impl Iterator<Item = Reason> {
-    new.bases.iter().filter_map(|base| Some(another(renamed(base, old)?, base)))
+/// How an image differs from before, which may have the same layers.
+pub(super) fn renamed_base(base: &BaseImage, old: &Inputs) -> Option<Reason> {
+    Some(another(renamed(base, old)?, base))
 }
 
 fn another(was: &BaseImage, is: &BaseImage) -> Reason {

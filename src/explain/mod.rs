@@ -11,6 +11,7 @@ mod chain;
 mod earlier;
 mod files;
 mod forecast;
+mod foundation;
 mod given;
 mod graph;
 mod ignored;

@@ -162,6 +162,81 @@ fn a_base_that_moved_is_the_cause() {
     assert_eq!(causes[1], Some(Reason::Base { reference, from, to }.certain()));
 }
 
+/// A target of two stages: one begins with a base image, one with nothing and copies a file, which it has anew in every session.
+fn beside_a_base(number: u32, base: &str, result: StepResult) -> Entry {
+    let context = format!("sha256:context of {number}");
+    let load = StepEntry {
+        digest: context.clone(),
+        ..step("[internal] load build context", StepResult::Ran, 0.1)
+    };
+    let from = step("[deps 1/2] FROM docker.io/library/python:3", StepResult::Cached, 0.0);
+    let install = StepEntry {
+        inputs: vec![from.digest.clone()],
+        ..step("[deps 2/2] RUN pip install -r lock", StepResult::Ran, 1.0)
+    };
+    let copy = StepEntry {
+        digest: format!("sha256:copy of {number}"),
+        inputs: vec![context],
+        files: Some(files(&[("a.lock", 1)])),
+        ..step("[locks 1/1] COPY a.lock /", result, 1.0)
+    };
+    let mut build = build(number, Outcome::Succeeded, vec![load, from, install, copy]);
+    build.targets[0].inputs.bases = vec![BaseImage {
+        reference: "docker.io/library/python:3".to_owned(),
+        digest: Some(base.to_owned()),
+        layers: None,
+    }];
+    build
+}
+
+#[test]
+fn a_base_is_no_cause_of_what_does_not_stand_on_it() {
+    let first = beside_a_base(1, "sha256:a", StepResult::Ran);
+    let second = beside_a_base(2, "sha256:b", StepResult::Ran);
+    let cause = |build: &Entry| causes(build, std::slice::from_ref(&first)).pop().flatten();
+    let gone = Reason::RecordGone { built: first.id.clone(), since: Since::default() };
+    assert_eq!(cause(&second), Some(gone.certain()));
+
+    // What it reads besides is not known: the base may be below.
+    let mut unknown = second.clone();
+    unknown.targets[0].steps[3].inputs.push("sha256:a group of steps".to_owned());
+    let cause_then = cause(&unknown).unwrap();
+    assert!(
+        matches!(cause_then.reason, Reason::Base { .. }) && !cause_then.certain,
+        "{cause_then:?}"
+    );
+
+    // It copies of the other stage.
+    let mut reader = second;
+    let install = reader.targets[0].steps[2].digest.clone();
+    reader.targets[0].steps[2].result = StepResult::Cached;
+    reader.targets[0].steps[3].inputs.push(install);
+    let cause_then = cause(&reader).unwrap();
+    assert!(matches!(cause_then.reason, Reason::Base { .. }), "{cause_then:?}");
+}
+
+#[test]
+fn a_base_with_two_names_is_below_by_either() {
+    let with = |number: u32, digest: &str| {
+        let mut build = beside_a_base(number, digest, StepResult::Ran);
+        let below = build.targets[0].steps[1].digest.clone();
+        build.targets[0].steps[3].inputs.push(below);
+        let slim = BaseImage {
+            reference: "docker.io/library/python:3-slim".to_owned(),
+            ..build.targets[0].inputs.bases[0].clone()
+        };
+        build.targets[0].inputs.bases.push(slim);
+        build.targets[0].steps[1].name =
+            "[deps 1/2] FROM docker.io/library/python:3-slim".to_owned();
+        build
+    };
+    let mut second = with(2, "sha256:b");
+    second.targets[0].inputs.bases.remove(1);
+    second.targets[0].inputs.bases[0].layers = Some("sha256:layers".to_owned());
+    let causes = causes(&second, &[with(1, "sha256:a")]);
+    assert!(matches!(causes[2].as_ref().unwrap().reason, Reason::Base { .. }), "{causes:?}");
+}
+
 #[test]
 fn an_argument_is_the_likely_cause_of_a_step_that_says_the_same() {
     let mut second = four(2, [false, false, true, true], 1, 1);

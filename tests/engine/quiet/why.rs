@@ -223,6 +223,42 @@ fn an_image_that_files_are_copied_from_is_named_where_it_moved() {
     });
 }
 
+/// Its result is gone as well: that is the cause, though the base image of another stage moved.
+#[test]
+fn a_base_image_that_moved_is_no_cause_beside_it() {
+    on_engines_where_prunes_matter(|engine| {
+        let project = Project::new(engine);
+        let (name, base) = (project.name(), format!("{}-base", project.name()));
+        let image = |content: &str| {
+            let dockerfile = format!("FROM {BUSYBOX}\nRUN echo {name} {content} > /f\n");
+            project.write("base/Dockerfile", dockerfile);
+            project.build_image(&base, "base");
+        };
+        image("one");
+        project
+            .write("compose.yaml", "services:\n  api: {build: .}\n")
+            .write("a.lock", name)
+            .write(
+                "Dockerfile",
+                format!(
+                    "FROM scratch AS locks\nCOPY a.lock /\n\
+                 FROM {base}\nRUN cat /f\nCOPY --from=locks /a.lock /\n"
+                ),
+            );
+        build(&project, &[]);
+        project.clean(&["--cache"]);
+        image("two");
+        build(&project, &[]);
+        let mut expected =
+            vec![("COPY a.lock", "record-gone", &[][..], true), ("RUN cat", "base", &[][..], true)];
+        // The containerd store may keep the record.
+        if engine.name.ends_with("-containerd") && roots(&project).len() == 1 {
+            expected.remove(0);
+        }
+        assert_roots(engine, &project, "a base image moved after `clean`", &expected);
+    });
+}
+
 #[test]
 fn a_build_tells_its_causes_and_why_the_whole_story() {
     let engine = crate::support::engine("28.5");
