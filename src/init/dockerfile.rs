@@ -499,6 +499,14 @@ mod tests {
                  CMD test -n \"$(find /tmp/worker-alive -mmin -1 2>/dev/null)\"",
             )
             .value("prod", one);
-        assert_eq!(instructions(&worker.fill(TEMPLATE)), instructions(WORKER));
+        // The example keeps bytecode between builds, with a script of its own.
+        let light = "source=light.lock,target=/tmp/light.lock \\\n";
+        let mounts = "    --mount=type=bind,source=build/bytecode.py,target=/tmp/bytecode.py \\\n    \
+                      --mount=type=cache,id=doc2md-bytecode,target=/root/.cache/bytecode \\\n";
+        let kept = worker.fill(TEMPLATE).replacen(light, &format!("{light}{mounts}"), 1).replace(
+            "python -m compileall -qq || true)",
+            "python -I -S /tmp/bytecode.py /root/.cache/bytecode)",
+        );
+        assert_eq!(instructions(&kept), instructions(WORKER));
     }
 }

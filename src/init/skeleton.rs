@@ -19,6 +19,7 @@ const EXAMPLE: &[(&str, &str)] = example![
     "api/requirements.heavy.lock",
     "api/requirements.in",
     "api/requirements.lock",
+    "build/bytecode.py",
     "docker-compose.dev.yml",
     "docker-compose.yml",
     "shared/__init__.py",
@@ -61,10 +62,11 @@ pub fn is_example(tree: &Tree) -> bool {
 }
 
 fn is_docker_file(path: &str) -> bool {
-    path.starts_with("Dockerfile.") || path.ends_with(".yml") || path == ".dockerignore"
+    let is_its_own = path.starts_with("Dockerfile.") || path.starts_with("build/");
+    is_its_own || path.ends_with(".yml") || path == ".dockerignore"
 }
 
-/// The parts of the example that are not code: Dockerfiles, compose files, the ignore file.
+/// The parts of the example that are not code: Dockerfiles and what they run, compose files, the ignore file.
 pub fn docker_files(project: &str) -> Vec<File> {
     files(project).into_iter().filter(|file| is_docker_file(&file.path)).collect()
 }

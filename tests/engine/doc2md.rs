@@ -248,6 +248,59 @@ fn check_pdf_with_models(pdf: Result<String, String>) {
     }
 }
 
+/// What the second installation takes of the cache mount, and what it must not.
+#[test]
+fn bytecode_of_an_earlier_build_is_that_of_the_same_files() {
+    let project = Project::new(&engine("28.5"));
+    let folder = project.dir();
+    let example = Example::new(project, folder.clone(), 2);
+    example.run(&["init", "--example"]);
+    example.run(&["build", "worker"]);
+    let lock = folder.join("workers/requirements.lock");
+    let locked = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, format!("{locked}# one line more\n")).unwrap();
+    example.run(&["build", "worker"]);
+
+    let image = format!("{}-worker", example.name);
+    let script = format!("{}:/tmp/bytecode.py:ro", folder.join("build/bytecode.py").display());
+    let python = ["run", "--rm", "--volume", &script, &image, "python", "-c", BYTECODE_CHECK];
+    assert_eq!(example.docker(&python), "checked");
+}
+
+/// Run in the image: bytecode is there for all packages, is used whatever the times are, and is what the compiler makes of
+/// the files. A file that is replaced by one of the same size and time gets bytecode of its own.
+const BYTECODE_CHECK: &str = r#"
+import importlib.util, marshal, os, pathlib, subprocess, sys
+files = [f for f in pathlib.Path("/opt/venv/lib").rglob("*.py") if not {"test", "tests"} & set(f.parts)]
+checked = 0
+for number, file in enumerate(sorted(files)):
+    compiled = pathlib.Path(importlib.util.cache_from_source(str(file)))
+    if not compiled.exists():
+        try:
+            compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        sys.exit(f"no bytecode of {file}")
+    content = compiled.read_bytes()
+    if "pandas" in file.parts or "numpy" in file.parts:
+        continue
+    assert int.from_bytes(content[4:8], "little") == 1, (file, content[:16])
+    if number % 20 == 0:
+        assert marshal.loads(content[16:]) == compile(file.read_bytes(), str(file), "exec", dont_inherit=True), file
+        checked += 1
+assert checked > 50, checked
+source = pathlib.Path("/tmp/one/module.py")
+source.parent.mkdir()
+for text in ["x = 1", "x = 2", "x = 1"]:
+    source.write_text(text)
+    os.utime(source, (1, 1))
+    subprocess.run([sys.executable, "/tmp/bytecode.py", "/tmp/kept", source], check=True)
+    code = marshal.loads(pathlib.Path(importlib.util.cache_from_source(str(source))).read_bytes()[16:])
+    assert code == compile(text, str(source), "exec", dont_inherit=True), text
+assert len(os.listdir("/tmp/kept")) == 2
+print("checked")
+"#;
+
 #[test]
 fn in_development_a_saved_file_answers_without_a_build() {
     let project = Project::new(&engine("28.5"));
