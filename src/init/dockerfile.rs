@@ -97,8 +97,9 @@ fn working_folder(service: &Service) -> &str {
     }
 }
 
-/// The command that writes what a lock installs, and what it needs besides uv.
-fn exporter(tool: &Tool, member: Option<&str>) -> (Option<&'static str>, String) {
+/// The command that writes what a lock installs, and what it needs besides uv. Packages in folders of the project are left
+/// out: their code is copied.
+fn exporter(tool: &Tool, member: Option<&str>, has_local: bool) -> (Option<&'static str>, String) {
     match tool {
         Tool::Uv => {
             let member = member.map_or_else(String::new, |name| format!(" --package {name}"));
@@ -109,11 +110,21 @@ fn exporter(tool: &Tool, member: Option<&str>) -> (Option<&'static str>, String)
             (None, command)
         }
         Tool::Poetry => {
-            let command =
-                "poetry export --quiet --format requirements.txt --output /requirements.txt";
-            (Some(POETRY), command.to_owned())
+            let mut command =
+                "poetry export --quiet --format requirements.txt --output /requirements.txt"
+                    .to_owned();
+            if has_local {
+                command += " \\\n    && sed -i '/file:\\/\\//d' /requirements.txt";
+            }
+            (Some(POETRY), command)
         }
-        Tool::Pipenv => (Some(PIPENV), "pipenv requirements --hash > /requirements.txt".to_owned()),
+        Tool::Pipenv => {
+            let mut command = "pipenv requirements --hash > /requirements.txt".to_owned();
+            if has_local {
+                command += " \\\n    && sed -i -E '/^(-e )?[^ :@]*\\/[^:@]*$/d' /requirements.txt";
+            }
+            (Some(PIPENV), command)
+        }
     }
 }
 
@@ -140,8 +151,8 @@ fn export(requirements: &Requirements, python: u32, project: &str) -> Option<Str
         mounts.collect()
     };
     let (files, folder, tools, command) = match requirements {
-        Requirements::Tool { tool, folder, member, files } => {
-            let (tools, command) = exporter(tool, member.as_deref());
+        Requirements::Tool { tool, folder, member, files, has_local } => {
+            let (tools, command) = exporter(tool, member.as_deref(), *has_local);
             (files.clone(), folder.as_str(), tools, command)
         }
         Requirements::Project { file } => {

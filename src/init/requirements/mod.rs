@@ -3,6 +3,7 @@
 //! A project's own lock is installed by its own tool, which exports it in a stage of its own: what the step with the
 //! packages mounts is the export, so a new version of the project or a setting of its linter installs nothing again.
 
+mod local;
 mod modules;
 mod project;
 mod text;
@@ -78,6 +79,8 @@ pub enum Requirements {
         member: Option<String>,
         /// Files that the tool reads, the lock first.
         files: Vec<String>,
+        /// Whether packages of it are folders of the project.
+        has_local: bool,
     },
     /// There is none: one is written with what the code imports.
     Written {
@@ -190,7 +193,7 @@ fn in_folder(tree: &Tree, folder: &str, words: &[&str]) -> Result<Option<Require
     if tree.has(&pylock) {
         return Ok(Some(Requirements::Pylock { file: pylock }));
     }
-    if let Some(found) = locked_by_tool(tree, folder) {
+    if let Some(found) = locked_by_tool(tree, folder)? {
         return Ok(Some(found));
     }
     let usual = [

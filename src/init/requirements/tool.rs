@@ -1,19 +1,27 @@
 //! Locks of a project's own tool, and of the workspace around it.
 
-use super::{Requirements, Tool};
+use super::local::has_local_packages;
+use super::{Refusal, Requirements, Tool};
 use crate::init::tree::{Tree, join, parent};
 
 /// The lock of a project's tool in `folder`, or of the workspace around it.
-pub(super) fn locked_by_tool(tree: &Tree, folder: &str) -> Option<Requirements> {
+pub(super) fn locked_by_tool(tree: &Tree, folder: &str) -> Result<Option<Requirements>, Refusal> {
     for tool in Tool::ALL {
         let (lock, declared) = tool.files();
         if tree.has(&join(folder, lock)) && tree.has(&join(folder, declared)) {
-            return Some(tool_lock(tree, tool, folder, None));
+            return tool_lock(tree, tool, folder, None).map(Some);
         }
     }
-    // A member of a workspace has no lock of its own.
-    let name = tree.toml(&join(folder, "pyproject.toml"))?;
-    let name = name.get("project")?.get("name")?.as_str()?.to_owned();
+    match workspace(tree, folder) {
+        Some((above, member)) => tool_lock(tree, Tool::Uv, above, Some(member)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The workspace with a lock of which the project in `folder` is a member, and its name there: it has no lock of its own.
+fn workspace<'a>(tree: &Tree, folder: &'a str) -> Option<(&'a str, String)> {
+    let project = tree.toml(&join(folder, "pyproject.toml"))?;
+    let name = project.get("project")?.get("name")?.as_str()?;
     let mut above = folder;
     while !above.is_empty() {
         above = parent(above);
@@ -22,13 +30,18 @@ pub(super) fn locked_by_tool(tree: &Tree, folder: &str) -> Option<Requirements> 
             it.get("tool").and_then(|it| it.get("uv")?.get("workspace")).is_some()
         });
         if is_workspace && tree.has(&join(above, "uv.lock")) {
-            return Some(tool_lock(tree, Tool::Uv, above, Some(name)));
+            return Some((above, name.to_owned()));
         }
     }
     None
 }
 
-fn tool_lock(tree: &Tree, tool: Tool, folder: &str, member: Option<String>) -> Requirements {
+fn tool_lock(
+    tree: &Tree,
+    tool: Tool,
+    folder: &str,
+    member: Option<String>,
+) -> Result<Requirements, Refusal> {
     let (lock, declared) = tool.files();
     let mut files = vec![join(folder, lock), join(folder, declared)];
     if tool == Tool::Uv {
@@ -38,5 +51,6 @@ fn tool_lock(tree: &Tree, tool: Tool, folder: &str, member: Option<String>) -> R
             members.map(str::to_owned).filter(|file| *file != files[1]).collect::<Vec<_>>(),
         );
     }
-    Requirements::Tool { tool, folder: folder.to_owned(), member, files }
+    let has_local = has_local_packages(tree, tool, folder)?;
+    Ok(Requirements::Tool { tool, folder: folder.to_owned(), member, files, has_local })
 }
