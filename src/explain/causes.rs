@@ -114,11 +114,12 @@ impl<'a> Chain<'a> {
     /// A base image that the step at `index` may stand on, and that is another one than before. It is sure to be the cause where
     /// it is the only one.
     fn another_base(&self, index: usize, was: &Inputs) -> Option<Cause> {
+        let (bases, foundation) = (&self.target.inputs.bases, self.foundation(index));
         let is_below =
-            |it: &&BaseImage| !self.images.has(&it.reference) && self.may_stand_on(index, it);
-        let below: Vec<&BaseImage> = self.target.inputs.bases.iter().filter(is_below).collect();
+            |it: &&BaseImage| !self.images.has(&it.reference) && foundation.may_have(it, bases);
+        let below: Vec<&BaseImage> = bases.iter().filter(is_below).collect();
         let (base, reason) = below.iter().find_map(|it| Some((*it, renamed_base(it, was)?)))?;
-        let is_only_one = below.len() == 1 && !self.foundation(index).is_unknown;
+        let is_only_one = below.len() == 1 && !foundation.is_unknown;
         Some(Cause { reason, certain: is_only_one && moved(base, was).is_some() })
     }
 
@@ -252,7 +253,7 @@ pub(super) fn follows(step: &StepEntry, parent: &StepEntry, because_of_step: usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::testing::step;
+    use crate::test_history::step;
 
     #[test]
     fn what_an_add_fetches_is_told_from_files() {

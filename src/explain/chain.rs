@@ -8,13 +8,13 @@ use super::before::{Before, Digests, has_ended, instructions, key};
 use super::cause::Reason;
 use super::earlier::Earlier;
 use super::files::{changed_paths, files_are_known, same_files};
-use super::foundation::Foundation;
+use super::foundation::{Foundation, foundations};
 use super::given::{moved, moved_bases};
 use super::graph::{in_order, parents};
 use super::images::Images;
 use super::same::{self, StepContext};
 use crate::history::record::base_of;
-use crate::history::{BaseImage, Entry, StepEntry, StepResult, TargetEntry};
+use crate::history::{BaseImage, Entry, Inputs, StepEntry, StepResult, TargetEntry};
 
 /// A target among the builds before it.
 pub(super) struct Chain<'a> {
@@ -37,7 +37,7 @@ pub(super) struct Chain<'a> {
     /// By a step and another whose result it copies: in what that can differ and be the same.
     harmless: RefCell<HashMap<(usize, usize), Names>>,
     /// By the place of a step what it stands on.
-    pub(super) foundations: OnceCell<Vec<Foundation>>,
+    foundations: OnceCell<Vec<Foundation>>,
 }
 
 /// Names of files, settings and the like.
@@ -131,11 +131,6 @@ impl<'a> Chain<'a> {
             let old = before.counterpart(self.steps[index])?;
             (old.result == StepResult::Ran && key(old) == key(self.steps[index])).then_some(old)
         })
-    }
-
-    /// By the place of a step those that it reads.
-    pub(super) fn all_parents(&self) -> &[Vec<usize>] {
-        &self.parents
     }
 
     /// Steps that the one at `index` reads.
@@ -356,6 +351,19 @@ impl<'a> Chain<'a> {
         let is_it = |base: &&BaseImage| base.reference == reference;
         let base = self.target.inputs.bases.iter().find(is_it);
         base.is_some_and(|base| moved(base, &before.target.inputs).is_some())
+    }
+
+    /// What the step at `index` stands on.
+    pub(super) fn foundation(&self, index: usize) -> &Foundation {
+        let all = || foundations(self.target, &self.steps, &self.parents);
+        &self.foundations.get_or_init(all)[index]
+    }
+
+    /// Whether a base image that the step at `index` may stand on is another one than before.
+    fn stands_on_moved_base(&self, index: usize, was: &Inputs) -> bool {
+        let bases = &self.target.inputs.bases;
+        let may_be_below = |base: &BaseImage| self.foundation(index).may_have(base, bases);
+        bases.iter().any(|base| moved(base, was).is_some() && may_be_below(base))
     }
 
     /// An image that a step copies files of, or mounts, and that is another one than there.
