@@ -1,6 +1,7 @@
 //! Builds the images of a multi-image project with BuildKit through the Docker Engine API.
 //!
-//! A map of the rooms, from the command line inwards:
+//! A map of the rooms, from the command line inwards. Those that need no engine are in a package of their own, `crates/project`,
+//! which is compiled beside everything that talks to one; paths are the same.
 //!
 //! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report; [`app`]: what every command
 //!   needs; [`environment`]: what the surroundings of the process tell.
@@ -42,63 +43,51 @@ compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within
 
 pub mod app;
 pub mod bench;
-pub mod build_context;
 pub mod builders;
 pub mod buildkit;
 pub mod cache_mounts;
-pub mod check;
 pub mod clean;
 pub mod cli;
 pub mod commands;
 pub mod completion;
-pub mod compose;
-pub mod counted;
 pub mod dev;
 pub mod diagnose;
 pub mod docker_plugin;
-pub mod dockerfile;
 pub mod doctor;
 pub mod engine;
 pub mod environment;
-pub mod error;
 pub mod explain;
-pub mod files;
-pub mod history;
-pub mod image_reference;
-pub mod init;
 pub mod inventory;
-pub mod labels;
-pub mod lock;
 pub mod manual;
 pub mod measure;
-pub mod nearest;
 pub mod ownership;
-pub mod package_name;
-pub mod progress;
 pub mod projects;
 pub mod recorded;
-pub mod redact;
 pub mod registry;
 pub mod release;
-pub mod remote;
 pub mod run;
 pub mod scope;
 pub mod settings;
 pub mod sight;
 pub mod signal;
-pub mod size;
 pub mod solve;
-pub mod targets;
 pub mod terminal;
-pub mod transfer;
 pub mod unreachable;
 pub mod up_to_date;
 pub mod usage;
 pub mod view;
 
+pub use doc2md_docker_project::{
+    build_context, check, compose, counted, dockerfile, error, files, history, image_reference,
+    init, labels, lock, nearest, package_name, progress, redact, remote, size, targets, transfer,
+};
+
 #[cfg(test)]
 #[path = "../tests/support/certificates.rs"]
 mod test_certificates;
+#[cfg(test)]
+#[path = "../tests/support/history_entries.rs"]
+mod test_history;
 #[cfg(test)]
 #[path = "../tests/support/program.rs"]
 mod test_program;

@@ -10,14 +10,13 @@ use crate::progress::status::{
     VertexStatus, VertexWarning,
 };
 
-impl From<pb::StatusResponse> for SolveStatus {
-    fn from(message: pb::StatusResponse) -> Self {
-        Self {
-            vertexes: message.vertexes.into_iter().map(vertex).collect(),
-            statuses: message.statuses.into_iter().map(vertex_status).collect(),
-            logs: message.logs.into_iter().map(log).collect(),
-            warnings: message.warnings.into_iter().map(warning).collect(),
-        }
+/// What a message of the Status stream says.
+pub fn solve_status(message: pb::StatusResponse) -> SolveStatus {
+    SolveStatus {
+        vertexes: message.vertexes.into_iter().map(vertex).collect(),
+        statuses: message.statuses.into_iter().map(vertex_status).collect(),
+        logs: message.logs.into_iter().map(log).collect(),
+        warnings: message.warnings.into_iter().map(warning).collect(),
     }
 }
 

@@ -23,6 +23,7 @@ mod watched;
 pub use control::{
     About, CachedResult, Control, ListedBuilds, PastBuild, PastBuilds, RecordedBuild,
 };
+pub use convert::solve_status;
 pub use definition::{Definition, vertices};
 pub use error_details::SourceLocation;
 pub use gc_policy::GcPolicy;

@@ -111,7 +111,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::history::Outcome;
-    use crate::history::testing::{build, step};
+    use crate::test_history::{build, step};
 
     /// A build that began in hour `number` and took 30 minutes.
     fn entry(number: u32, engine: &str) -> Entry {

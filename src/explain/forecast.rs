@@ -198,8 +198,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::explain::Since;
-    use crate::history::testing::{build, step as entry};
     use crate::history::{BaseImage, Outcome, StepResult};
+    use crate::test_history::{build, step as entry};
 
     const STEPS: [&str; 3] = ["[1/3] FROM docker.io/library/a", "[2/3] RUN one", "[3/3] RUN two"];
 

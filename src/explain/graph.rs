@@ -56,7 +56,7 @@ pub(super) fn in_order(parents: &[Vec<usize>]) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::history::StepResult;
-    use crate::history::testing::step;
+    use crate::test_history::step;
 
     #[test]
     fn a_step_reads_what_it_names_else_the_one_before_it() {

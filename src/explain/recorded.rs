@@ -304,8 +304,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
+    use crate::test_history::{build, step};
 
     /// What a step did: by itself, with everything below, and whether it reads files.
     fn operation(own: &str, whole: &str, image: &str, reads_files: bool) -> Operation {

@@ -128,7 +128,7 @@ pub(super) fn differences(
 mod tests {
     use super::*;
     use crate::history::StepResult;
-    use crate::history::testing::step;
+    use crate::test_history::step;
 
     fn known(name: &str) -> StepEntry {
         StepEntry { written: Some("0".to_owned()), ..step(name, StepResult::Ran, 1.0) }

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::history::copied::{Collector, CopyEntry};
-use crate::history::testing::{build, step};
 use crate::history::{BaseImage, CacheMount, CopiedFiles, Outcome, StepEntry};
+use crate::test_history::{build, step};
 
 const FROM: &str = "[1/4] FROM docker.io/library/python:3";
 const COPY: &str = "[2/4] COPY requirements.txt .";
@@ -538,7 +538,7 @@ fn a_step_is_slower_where_its_cache_mount_went() {
         entry
     };
     fn at(after: i64) -> jiff::Timestamp {
-        crate::history::testing::epoch() + jiff::SignedDuration::from_hours(after)
+        crate::test_history::epoch() + jiff::SignedDuration::from_hours(after)
     }
     let lost = |build: &Entry, earlier: &[Entry]| {
         let slower = explain(build, earlier).targets[0].steps[0].slower.clone()?;

@@ -118,7 +118,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::history::Outcome;
-    use crate::history::testing::{build, epoch};
+    use crate::test_history::{build, epoch};
 
     fn at(engine: &str) -> Place {
         let engine = EngineFacts {

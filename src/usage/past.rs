@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::history::BuildId;
-    use crate::history::testing::{build, epoch};
+    use crate::test_history::{build, epoch};
 
     /// A ledger with a build for each (hour, engine, image id), of which none has the size of another.
     fn ledger(builds: &[(u32, &str, &str)]) -> (tempfile::TempDir, Store) {

@@ -330,8 +330,8 @@ pub fn outputs(summary: &RunSummary, delimiter: &str) -> String {
 mod tests {
     use super::*;
     use crate::explain::explain;
-    use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
+    use crate::test_history::{build, step};
 
     #[test]
     fn causes_are_a_table_in_which_nothing_is_markdown() {

@@ -10,7 +10,7 @@ use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use doc2md_docker::build_context::ignore_file;
 use doc2md_docker::build_context::patterns::{MatchInfo, PatternMatcher};
 use doc2md_docker::builders::Catalog;
-use doc2md_docker::buildkit::SolveError;
+use doc2md_docker::buildkit::{SolveError, solve_status};
 use doc2md_docker::check::{self, subject};
 use doc2md_docker::compose::{LoadRequest, load};
 use doc2md_docker::diagnose::{self, Dockerfile, EngineFailure, Facts, LongIgnoreFile, Supply};
@@ -219,7 +219,7 @@ pub(crate) fn status_trace(input: &[u8]) {
 
 pub(crate) fn status_message(input: &[u8]) {
     let Ok(message) = pb::StatusResponse::decode(input) else { return };
-    let status = SolveStatus::from(message);
+    let status = solve_status(message);
     shown([status.clone(), status].into_iter());
 }
 

@@ -129,7 +129,7 @@ impl Control {
         let mut stream = self.client.clone().status(request).await?.into_inner();
         let mut bounds = StatusBounds::default();
         while let Some(message) = stream.message().await? {
-            let mut status = SolveStatus::from(message);
+            let mut status = convert::solve_status(message);
             bounds.apply(&mut status);
             if to.send(status).await.is_err() {
                 break;
@@ -194,7 +194,7 @@ impl Control {
             match stream.message().await {
                 Ok(Some(mut message)) => {
                     message.logs.clear();
-                    let mut status = SolveStatus::from(message);
+                    let mut status = convert::solve_status(message);
                     bounds.apply(&mut status);
                     trace.update(&status, Duration::ZERO);
                 }

@@ -289,7 +289,7 @@ impl Control {
                 let mut bounds = StatusBounds::default();
                 while let Ok(Some(message)) = stream.message().await {
                     seen.store(true, Ordering::Relaxed);
-                    let mut status = SolveStatus::from(message);
+                    let mut status = convert::solve_status(message);
                     bounds.apply(&mut status);
                     if to.send(status).await.is_err() {
                         return;

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::history::copied::{Collector, CopyEntry};
-use crate::history::testing::{build, step};
 use crate::history::{BaseImage, CopiedFiles, Outcome, StepResult};
+use crate::test_history::{build, step};
 
 const INSTALL: &str = "[3/4] RUN pip install -r requirements.txt";
 

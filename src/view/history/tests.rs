@@ -6,11 +6,11 @@ use jiff::SignedDuration;
 use super::*;
 use crate::explain::explain;
 use crate::history::copied::{Collector, CopyEntry};
-use crate::history::testing::{build, epoch, step};
 use crate::history::{
     BaseImage, BuildId, CopiedFiles, Entry, Inputs, LastOutput, Resources, StopReason,
 };
 use crate::terminal::control::{Colours, harmless};
+use crate::test_history::{build, epoch, step};
 use crate::view::schema_check::faults;
 use crate::view::timeline::Timeline;
 

@@ -153,8 +153,8 @@ mod tests {
     use crate::explain::{
         Advice, Cause, Change, Elsewhere, Habit, Loss, PathChange, Reason, Since, explain,
     };
-    use crate::history::testing::{build, step};
     use crate::history::{Outcome, StepResult};
+    use crate::test_history::{build, step};
     use crate::view::schema_check::faults;
 
     /// A step of each kind of cause.

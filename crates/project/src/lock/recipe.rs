@@ -168,8 +168,10 @@ mod tests {
 
     #[test]
     fn the_images_dockerfiles_get_uv_the_same_way() {
-        for text in [include_str!("../../Dockerfile.api"), include_str!("../../Dockerfile.worker")]
-        {
+        for text in [
+            include_str!("../../../../Dockerfile.api"),
+            include_str!("../../../../Dockerfile.worker"),
+        ] {
             assert!(text.contains(UV_STAGE) && text.contains(SECRETS));
             assert!(text.contains(&format!("\nARG UV_VERSION={UV_VERSION}\n")));
         }

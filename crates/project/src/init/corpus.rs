@@ -61,7 +61,7 @@ fn decisions(tree: &Tree) -> String {
 
 #[test]
 fn every_layout_gets_what_it_needs_or_a_reason() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/projects");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/projects");
     let mut count = 0;
     let mut wrong = String::new();
     for entry in fs_err::read_dir(folder).unwrap() {

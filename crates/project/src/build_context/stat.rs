@@ -74,7 +74,7 @@ impl Stat {
     /// From what the system says, without extended attributes.
     // The integer types of the fields differ between systems.
     #[allow(clippy::unnecessary_cast)]
-    pub(crate) fn new(stat: &rustix::fs::Stat) -> Self {
+    pub fn new(stat: &rustix::fs::Stat) -> Self {
         use rustix::fs::FileType;
         let raw = stat.st_mode as u32;
         let mut mode = raw & 0o777;

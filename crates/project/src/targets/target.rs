@@ -131,7 +131,7 @@ impl Hash for Places {
 
 impl Target {
     /// What is built, whatever it is called: targets that differ in nothing else are one build.
-    pub(crate) fn unnamed(&self) -> Self {
+    pub fn unnamed(&self) -> Self {
         Self {
             name: String::new(),
             service: String::new(),

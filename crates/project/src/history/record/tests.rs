@@ -16,7 +16,7 @@ fn entry(trace: &str, outcome: TargetOutcome, facts: TargetFacts) -> Entry {
 
 /// The same of a run with secrets.
 fn redacted(trace: &str, outcome: TargetOutcome, facts: TargetFacts, redactor: Redactor) -> Entry {
-    let path = format!("{}/tests/traces/{trace}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../tests/traces/{trace}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let statuses: Vec<SolveStatus> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -105,7 +105,7 @@ fn a_build_keeps_its_times_steps_and_image() {
 /// What 20.10 may leave out of a step that another build does at the same time.
 #[test]
 fn in_a_success_every_instruction_has_its_result() {
-    let text = include_str!("../../../tests/traces/20.10-success.jsonl");
+    let text = include_str!("../../../../../tests/traces/20.10-success.jsonl");
     let from = |status: &mut SolveStatus, change: &dyn Fn(&mut Vertex)| {
         let is_it = |it: &&mut Vertex| it.name.contains(" FROM ");
         status.vertexes.iter_mut().filter(is_it).for_each(change);

@@ -366,7 +366,7 @@ pub fn fetched_image(name: &str) -> Option<(String, Option<String>)> {
 }
 
 /// `sha256:` and the hash of `bytes` in hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     digest_text(&Sha256::digest(bytes))
 }
 

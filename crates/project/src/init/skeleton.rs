@@ -6,7 +6,7 @@ use crate::init::tree::Tree;
 
 macro_rules! example {
     ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!("../../examples/doc2md/", $path)))),*]
+        &[$(($path, include_str!(concat!("../../../../examples/doc2md/", $path)))),*]
     };
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_example_is_forgotten() {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/doc2md");
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/doc2md");
         let mut tree = Tree::read(std::path::Path::new(root)).unwrap();
         let is_written = |path: &str| EXAMPLE.iter().any(|(own, _)| *own == path);
         let missing: Vec<_> = tree.files.iter().filter(|path| !is_written(path)).collect();

@@ -17,6 +17,7 @@ pub mod resources;
 pub mod select;
 pub mod store;
 #[cfg(test)]
+#[path = "../../../../tests/support/history_entries.rs"]
 pub(crate) mod testing;
 
 pub use entry::{

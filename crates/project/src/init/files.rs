@@ -11,10 +11,10 @@ use crate::init::skeleton;
 use crate::init::template::Values;
 use crate::init::tree::Tree;
 
-const COMPOSE: &str = include_str!("../../templates/docker-compose.yml");
-const COMPOSE_DEV: &str = include_str!("../../templates/docker-compose.dev.yml");
-const IGNORE: &str = include_str!("../../templates/dockerignore");
-const WORKFLOW: &str = include_str!("../../templates/workflow.yml");
+const COMPOSE: &str = include_str!("../../../../templates/docker-compose.yml");
+const COMPOSE_DEV: &str = include_str!("../../../../templates/docker-compose.dev.yml");
+const IGNORE: &str = include_str!("../../../../templates/dockerignore");
+const WORKFLOW: &str = include_str!("../../../../templates/workflow.yml");
 /// Files that show which settings there are.
 const ENV_EXAMPLES: [&str; 6] =
     [".env.dist", ".env.example", ".env.sample", ".env.template", "env.example", "example.env"];

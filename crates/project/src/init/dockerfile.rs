@@ -10,11 +10,11 @@ use crate::init::template::Values;
 use crate::init::tree::{Tree, join, parent};
 
 /// Dockerfile.api of this repository.
-pub const API: &str = include_str!("../../Dockerfile.api");
+pub const API: &str = include_str!("../../../../Dockerfile.api");
 /// Dockerfile.worker of this repository.
-pub const WORKER: &str = include_str!("../../Dockerfile.worker");
+pub const WORKER: &str = include_str!("../../../../Dockerfile.worker");
 
-const TEMPLATE: &str = include_str!("../../templates/Dockerfile");
+const TEMPLATE: &str = include_str!("../../../../templates/Dockerfile");
 const UV_VERSION: &str = "0.13.9";
 /// Programs that export locks, with what they need for it.
 const POETRY: &str = "poetry==2.5.1 poetry-plugin-export==1.10.1";
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn doc2mds_values_give_doc2mds_dockerfiles() {
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/doc2md");
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/doc2md");
         let tree = Tree::read(std::path::Path::new(example)).unwrap();
         let found = detect(&tree, &UserNames::default()).unwrap().unwrap();
         let own = |service: &Service| {

@@ -36,7 +36,7 @@ impl Root {
     }
 
     /// Opens the directory `relative`; empty or `.` is the root itself.
-    pub(crate) fn open_dir(&self, relative: &[u8]) -> rustix::io::Result<OwnedFd> {
+    pub fn open_dir(&self, relative: &[u8]) -> rustix::io::Result<OwnedFd> {
         let relative = if relative.is_empty() { b".".as_slice() } else { relative };
         open_beneath(&self.fd, relative, OFlags::RDONLY | OFlags::DIRECTORY)
     }
@@ -67,7 +67,7 @@ impl Root {
 }
 
 /// The directory part (empty at the top) and the last element.
-pub(crate) fn split_parent(path: &[u8]) -> (&[u8], &[u8]) {
+pub fn split_parent(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&b| b == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (b"", path),
@@ -81,7 +81,7 @@ pub(crate) fn is_missing(e: rustix::io::Errno) -> bool {
 }
 
 /// Opens one name in `dir` without following it.
-pub(crate) fn open_child(dir: &OwnedFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub fn open_child(dir: &OwnedFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(dir, name, flags, Mode::empty())
 }
@@ -120,7 +120,7 @@ fn open_by_elements(root: &OwnedFd, path: &[u8], flags: OFlags) -> rustix::io::R
 }
 
 /// `lstat` of one name in `dir`.
-pub(crate) fn stat_child(dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<rustix::fs::Stat> {
+pub fn stat_child(dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<rustix::fs::Stat> {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 

@@ -22,7 +22,7 @@ pub(super) fn has_local_packages(tree: &Tree, tool: Tool, folder: &str) -> Resul
         Tool::Pipenv => of_pipenv(text),
     };
     // The project itself is one for uv.
-    let packages = packages.into_iter().filter(|package| normal(&package.path) != "");
+    let packages = packages.into_iter().filter(|package| !normal(&package.path).is_empty());
     let mut is_any = false;
     for LocalPackage { name, path } in packages {
         let inside = inside(folder, &path);
