@@ -134,6 +134,13 @@ pub fn lost_a_race(message: &str) -> bool {
     signs.iter().any(|sign| pattern::read(sign, message).is_some())
 }
 
+/// What it means that a cache cannot be read since BuildKit does not know its type, in the words of this program.
+pub fn unknown_cache(message: &str) -> Option<String> {
+    let slots = pattern::read("unknown cache importer: {kind}", message)?;
+    let kind = slots.get("kind")?;
+    Some(format!("the BuildKit of this build cannot read caches of type {kind}"))
+}
+
 const LOST: &str = "the connection to the engine was lost during the build";
 const AFTER_LOST: &str =
     "check that the engine is running, then build again: finished steps are cached";

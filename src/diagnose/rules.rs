@@ -233,6 +233,11 @@ pub(super) const EXACT: &[Rule] = &[
         "the engine's build cache is damaged: it has lost the files of a step whose build was cut off (record {active})")
     .hint("remove that record, on the builder if it is one, and build again: \
            docker buildx prune --all --force --filter id={active}"),
+    // Kinds of caches are compiled in: docker engines have fewer (BuildKit `control/control.go`, moby `builder-next`).
+    Rule::new(Engine, &["unknown cache exporter: \"{kind}\""],
+        "the BuildKit of this build cannot write caches of type {kind}")
+    .hint("docker engines have registry, local, inline and gha; BuildKit of a builder has s3 and azblob, too: \
+           docker buildx create --driver docker-container"),
     Rule::new(Context, &["invalid UTF-8"], "{text}").about(|_| Some(Subject::NameNotUtf8)),
     Rule::new(Engine, &["unsupported frontend capability moby.buildkit.frontend.contexts"],
         "this engine does not know additional_contexts")

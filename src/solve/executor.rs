@@ -323,8 +323,11 @@ async fn forward(
         if let Some(cache) = &job.layer_cache {
             layer_cache::forgive_missing(&mut status, &cache.place);
         }
-        // It is tried again; if that fails too, the outcome says so.
         for vertex in &mut status.vertexes {
+            if let Some(error) = diagnose::unknown_cache(&vertex.error) {
+                vertex.error = error;
+            }
+            // It is tried again; if that fails too, the outcome says so.
             if diagnose::lost_a_race(&vertex.error) || job.could_not_keep(&vertex.error) {
                 vertex.error.clear();
             }

@@ -1,6 +1,7 @@
 //! Targets to finished images: the plan and the requests (plain values), then sessions, the executor and its outcomes.
 
 pub mod arguments;
+pub mod cache_services;
 pub mod dockerfile_source;
 pub mod engine_fit;
 pub mod executor;
@@ -8,7 +9,6 @@ pub mod facts;
 mod failure;
 pub mod findings;
 mod finishing;
-pub mod gha;
 pub mod graphs;
 pub mod job;
 pub mod layer_cache;

@@ -1,6 +1,6 @@
 //! From a plan to what the executor runs: requests and the files they need, then a connection, sessions and jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::error::{CommandError, ExitKind};
 use crate::image_reference;
 use crate::registry::logins::CredentialStore;
 use crate::remote::is_fetched_by_engine;
+use crate::solve::cache_services;
 use crate::solve::dockerfile_source;
 use crate::solve::engine_fit::{self, FitError};
-use crate::solve::gha;
 use crate::solve::job::Job;
 use crate::solve::loading::BlobLease;
 use crate::solve::names;
@@ -67,11 +67,8 @@ pub fn requests(
 ) -> Result<Vec<SolveRequest>, CommandError> {
     let scratch = scratch.unwrap_or(Path::new(""));
     let default_platform = environment.get("DOCKER_DEFAULT_PLATFORM");
-    let github = gha::attributes(&environment.variables);
-    let wants_github = plan.steps.iter().any(|step| gha::specs(&step.target).next().is_some());
-    if let (true, Err(missing)) = (wants_github, &github) {
-        warn(&gha::is_missing(missing));
-    }
+    warn_of_caches(plan, environment, &warn);
+    let variables = &environment.variables;
     let mut requests = Vec::new();
     for step in &plan.steps {
         let target = &step.target;
@@ -80,8 +77,7 @@ pub fn requests(
         let stores = stores::look(target).map_err(|error| store_error(ExitKind::Invalid, error))?;
         stores.warnings.iter().for_each(|warning| warn(warning));
         let (fingerprint, stores) = (&*fingerprint, &stores);
-        let github = github.as_ref().ok();
-        let context = RequestContext { scratch, default_platform, fingerprint, stores, github };
+        let context = RequestContext { scratch, default_platform, fingerprint, stores, variables };
         let request = request::solve_request(target, context)?;
         if let Some((path, text)) = &request.inline_dockerfile {
             write_inline(path, text).map_err(|error| {
@@ -93,6 +89,26 @@ pub fn requests(
     let mut builds: Vec<_> = plan.steps.iter().zip(&mut requests).collect();
     names::settle(&mut builds).iter().for_each(|warning| warn(warning));
     Ok(requests)
+}
+
+/// Tells of caches whose services nothing says how to reach, each thing once.
+fn warn_of_caches(plan: &BuildPlan, environment: &Environment, warn: &impl Fn(&str)) {
+    let home = environment.home.as_deref().unwrap_or(Path::new(""));
+    let is_there = |file: &&str| home.join(file).is_file();
+    let files: Vec<String> = cache_services::AWS_FILES
+        .into_iter()
+        .filter(is_there)
+        .map(|it| format!("~/{it}"))
+        .collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let mut told = BTreeSet::new();
+    for step in &plan.steps {
+        for warning in cache_services::warnings(&step.target, &environment.variables, &files) {
+            if told.insert(warning.clone()) {
+                warn(&warning);
+            }
+        }
+    }
 }
 
 fn write_inline(path: &Path, text: &str) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use crate::buildkit::session::secrets::MAX_SECRET_BYTES;
 use crate::environment::Environment;
 use crate::files::read;
 use crate::redact::Secrets;
-use crate::solve::gha;
+use crate::solve::cache_services;
 use crate::solve::plan::BuildPlan;
 use crate::solve::sessions::SecretFiles;
 use crate::targets::spec::SecretLocation;
@@ -21,8 +21,6 @@ use crate::targets::target::Target;
 pub async fn of_plan(plan: &BuildPlan, environment: &Environment) -> (Secrets, SecretFiles) {
     let mut secrets = Secrets::default();
     let mut paths = BTreeSet::new();
-    let token = environment.get(gha::TOKEN).unwrap_or_default();
-    secrets.add(token.as_bytes());
     for step in &plan.steps {
         of_target(&step.target, environment, &mut secrets, &mut paths);
     }
@@ -58,6 +56,7 @@ fn of_target(
     for (name, value) in &target.args {
         secrets.add_argument(name, value);
     }
+    cache_services::add_secrets(target, &environment.variables, secrets);
     let contexts = [&target.context].into_iter().chain(target.contexts.values());
     let specs = target.cache_from.iter().chain(&target.cache_to).chain(&target.outputs);
     contexts

@@ -32,7 +32,7 @@ fn requests(plan: &BuildPlan, scratch: &Path) -> Vec<SolveRequest> {
         default_platform: None,
         fingerprint: "",
         stores: &stores,
-        github: None,
+        variables: &std::collections::BTreeMap::new(),
     };
     plan.steps.iter().map(|step| solve_request(&step.target, context).unwrap()).collect()
 }

@@ -456,6 +456,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "ownership", "progress", "targets"],
         never: PURE,
     },
+    Room { place: "solve/cache_services", may: &["compose", "redact", "targets"], never: PURE },
     Room { place: "solve/oci_layout.rs", may: &["buildkit"], never: PURE },
     Room { place: "solve/plan.rs", may: &["error", "progress", "targets"], never: PURE },
     Room {

@@ -125,7 +125,10 @@ fn variables() -> BTreeSet<String> {
         "GITLAB_",
         "XDG_STATE_",
     ];
-    const SINGLE: [&str; 14] = [
+    const SINGLE: [&str; 17] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
         "CI",
         "CI_COMMIT_BRANCH",
         "CI_DEFAULT_BRANCH",

@@ -288,3 +288,49 @@ fn the_token_of_github_is_neither_printed_nor_kept() {
     assert!(kept.stdout.is_empty(), "{}", text(&kept));
     engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
 }
+
+/// `docker buildx` hands on the keys of the environment, too. Which kinds an engine has it says itself.
+#[test]
+fn caches_of_services_get_keys_that_are_neither_printed_nor_kept() {
+    const KEYS: [(&str, &str); 3] = [
+        ("AWS_ACCESS_KEY_ID", "key-of-the-bucket-0123456789"),
+        ("AWS_SECRET_ACCESS_KEY", "secret-of-the-bucket-0123456789"),
+        ("AWS_SESSION_TOKEN", "token-of-the-bucket-0123456789"),
+    ];
+    const OWN: &str = "c2VjcmV0LW9mLXRoZS1hY2NvdW50";
+    let engine = engine(CONTAINERD);
+    let project = shop(&engine, crate::support::BUSYBOX, "services", "");
+    let name = project.name().to_owned();
+    let shop = shop(&engine, crate::support::BUSYBOX, &name, "");
+    let keys = KEYS.map(|(name, value)| (name, value.to_owned()));
+    let azure = format!("type=azblob,account_url=http://127.0.0.1:1,secret_access_key={OWN}");
+    for (cache, kind) in [("type=s3,bucket=b,region=r", "s3"), (&*azure, "azblob")] {
+        let read = ["--progress", "rawjson", "build", "--cache-from", cache];
+        let read = output(&shop, &name, &keys, &read);
+        let write = output(&shop, &name, &keys, &["build", "--cache-to", cache]);
+        let (read_said, write_said) = (text(&read), text(&write));
+        assert!(read.status.success(), "{read_said}");
+        says(&read_said, &format!("cannot read caches of type {kind}"));
+        assert_eq!(write.status.code(), Some(1), "{write_said}");
+        says(
+            &write_said,
+            &format!("the BuildKit of this build cannot write caches of type {kind}"),
+        );
+        for secret in KEYS.map(|(_, value)| value).into_iter().chain([OWN]) {
+            assert!(!read_said.contains(secret) && !write_said.contains(secret), "{secret}");
+            let kept = std::process::Command::new("grep")
+                .args(["-r", secret])
+                .arg(shop.home())
+                .output()
+                .unwrap();
+            assert!(kept.stdout.is_empty(), "{}", text(&kept));
+        }
+    }
+    // What only the AWS SDK would find is said once.
+    let profile = [("AWS_PROFILE", "ci".to_owned())];
+    let both = ["type=s3,bucket=b,region=r", "type=s3,bucket=c,region=r"];
+    let args = ["build", "--cache-from", both[0], "--cache-from", both[1]];
+    let said = text(&output(&shop, &name, &profile, &args));
+    assert_eq!(said.matches("AWS_PROFILE is not read").count(), 1, "{said}");
+    engine.docker_ok(&["image", "rm", "--force", &format!("{name}-app")]);
+}

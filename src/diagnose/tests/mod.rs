@@ -47,6 +47,20 @@ fn a_command_that_fails() {
 }
 
 #[test]
+fn a_kind_of_cache_that_this_buildkit_has_not() {
+    insta::assert_snapshot!(same(&[
+        "unknown cache exporter: \"s3\"",
+        "failed to solve: unknown cache exporter: \"s3\"",
+    ]), @r"
+    Engine: the BuildKit of this build cannot write caches of type s3
+    hint: docker engines have registry, local, inline and gha; BuildKit of a builder has s3 and azblob, too: docker buildx create --driver docker-container
+    ");
+    let read = unknown_cache("unknown cache importer: azblob");
+    assert_eq!(read.unwrap(), "the BuildKit of this build cannot read caches of type azblob");
+    assert_eq!(unknown_cache("r.example/c:t: not found"), None);
+}
+
+#[test]
 fn a_command_that_mentions_other_troubles_is_still_a_command() {
     for command in [
         "docker login",

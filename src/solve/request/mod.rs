@@ -11,7 +11,7 @@ use crate::buildkit::{CacheEntry, ExporterSpec, SolveOptions};
 use crate::compose::parse_bool;
 use crate::error::{CommandError, ExitKind};
 use crate::remote::is_fetched_by_engine;
-use crate::solve::gha;
+use crate::solve::cache_services;
 use crate::solve::oci_layout::{LATEST, SCHEME};
 use crate::solve::plan::TARGET_CONTEXT;
 use crate::solve::stores::{self, Addition, EXPORT_STORE, IndexUpdate, TargetStores};
@@ -33,8 +33,8 @@ pub struct RequestContext<'a> {
     pub fingerprint: &'a str,
     /// What the target names in directories of blobs.
     pub stores: &'a TargetStores,
-    /// How the cache service of GitHub Actions is reached; `None` where nothing says it.
-    pub github: Option<&'a BTreeMap<String, String>>,
+    /// The environment, which says how services are reached that keep caches.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 /// A solve and what it needs from the session.
@@ -361,13 +361,8 @@ impl Writer<'_> {
 
     /// A cache as BuildKit wants it; `None` where nothing says how GitHub's is reached, which has been warned of.
     fn cache_entry(&self, spec: &Spec) -> Option<CacheEntry> {
-        let mut entry = CacheEntry { kind: spec.kind.clone(), attrs: spec.attrs.clone() };
-        if spec.kind == gha::KIND && !gha::is_whole(spec) {
-            for (key, value) in self.context.github? {
-                entry.attrs.entry(key.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        Some(entry)
+        let attrs = cache_services::complete(spec, self.context.variables)?;
+        Some(CacheEntry { kind: spec.kind.clone(), attrs })
     }
 
     fn cache_import(&mut self, spec: &Spec) -> Result<Option<CacheEntry>, RequestError> {

@@ -9,7 +9,7 @@ fn request(target: &Target) -> Result<SolveRequest, RequestError> {
         default_platform: None,
         fingerprint: "",
         stores: &TargetStores::default(),
-        github: None,
+        variables: &BTreeMap::new(),
     };
     solve_request(target, context)
 }
