@@ -9,6 +9,7 @@ mod pods;
 mod probe;
 mod refs;
 mod ring;
+mod share;
 mod store;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use cluster::Pod;
 pub use pods::{ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
 pub use refs::Origin;
+pub use share::share;
 pub use store::Store;
 
 use crate::engine::{ConnectError, Connector, ConnectorSettings, TlsFiles};
@@ -77,7 +79,24 @@ impl Catalog {
             return Ok(Some(Destination::OwnEngine));
         }
         let builder = &choice.builder;
-        let Some(node) = builder.node_for(platforms) else { return Ok(None) };
+        if builder.is_shared(platforms) {
+            let mut nodes = Vec::new();
+            for node in &builder.nodes {
+                let Some(destination) = self.at(choice, node)? else { return Ok(None) };
+                let (name, given) = (node.name.clone(), node.platforms.clone());
+                nodes.push(NodeOffer { name, destination, given });
+            }
+            return Ok(Some(Destination::Nodes(nodes)));
+        }
+        match builder.node_for(platforms) {
+            Some(node) => self.at(choice, node),
+            None => Ok(None),
+        }
+    }
+
+    /// Where a build goes that goes to `node`.
+    fn at(&self, choice: &Choice, node: &Node) -> Result<Option<Destination>, ConnectError> {
+        let builder = &choice.builder;
         let name = match choice.by {
             ChosenBy::BuildkitHost => "BuildKit of BUILDKIT_HOST".to_owned(),
             _ => format!("the builder `{}`, node `{}`,", builder.name, node.name),
@@ -131,6 +150,19 @@ pub enum Destination {
     },
     /// BuildKit in one of these pods.
     Pods(Pods),
+    /// These nodes, of which none was given all platforms.
+    Nodes(Vec<NodeOffer>),
+}
+
+/// A node that could build a part.
+#[derive(Debug, Clone)]
+pub struct NodeOffer {
+    /// Its name.
+    pub name: String,
+    /// How it is reached.
+    pub destination: Destination,
+    /// Platforms that the user gave it.
+    pub given: Vec<String>,
 }
 
 /// A builder: nodes of one kind under a name.
@@ -147,10 +179,14 @@ pub struct Builder {
 impl Builder {
     /// The node for builds for `platforms`: the first that was given all of them, else the first.
     fn node_for(&self, platforms: &[String]) -> Option<&Node> {
-        let fits = |node: &&Node| {
-            !platforms.is_empty() && platforms.iter().all(|it| node.platforms.contains(it))
-        };
-        self.nodes.iter().find(fits).or_else(|| self.nodes.first())
+        self.nodes.iter().find(|node| node.has_all(platforms)).or_else(|| self.nodes.first())
+    }
+
+    /// Whether builds for `platforms` may be shared among the nodes: none was given all of them.
+    fn is_shared(&self, platforms: &[String]) -> bool {
+        // An engine is one node.
+        let is_one = self.driver == Driver::Docker || self.nodes.len() < 2 || platforms.is_empty();
+        !is_one && !self.nodes.iter().any(|node| node.has_all(platforms))
     }
 }
 
@@ -206,6 +242,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether it was given all of `platforms`, which are some.
+    fn has_all(&self, platforms: &[String]) -> bool {
+        let offers = std::slice::from_ref(&self.platforms);
+        !platforms.is_empty() && share(platforms, offers).iter().all(Option::is_some)
+    }
+
     /// How the engine is reached that the endpoint means: a docker context, an address, or without one the user's engine.
     ///
     /// # Errors

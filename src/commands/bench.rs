@@ -133,7 +133,7 @@ impl Builds<'_> {
     async fn build(&self, plan: &BuildPlan, project: &str) -> Result<BenchBuild, CommandError> {
         let run = Run {
             app: self.app,
-            plan,
+            plan: std::borrow::Cow::Borrowed(plan),
             project,
             settings: RunSettings {
                 parallel: self.parallel,

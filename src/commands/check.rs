@@ -1,5 +1,6 @@
 //! `doc2md-docker check`: targets and earlier builds to findings.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -128,8 +129,15 @@ async fn by_buildkit(
     let deadline = Some(Instant::now() + PATIENCE);
     let settings = RunSettings { parallel: None, keep_going: true, deadline };
     let (place, progress) = (Place::Builder(Load::IfThere), Progress::Silent);
-    let run =
-        Run { app, plan: &plan, project: &project.name, settings, progress, memory: None, place };
+    let run = Run {
+        app,
+        plan: Cow::Borrowed(&plan),
+        project: &project.name,
+        settings,
+        progress,
+        memory: None,
+        place,
+    };
     let finished = run.carry_out().await?;
     let (mut findings, mut left_out) = (Vec::new(), None);
     for (target, file, _) in found {

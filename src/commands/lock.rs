@@ -12,6 +12,7 @@ use crate::solve::site::Load;
 use crate::targets::TargetOptions;
 use crate::terminal::Ui;
 use crate::view;
+use std::borrow::Cow;
 
 /// Runs the command.
 ///
@@ -43,7 +44,15 @@ pub async fn run(app: &App, args: &LockArgs) -> Result<(), CommandError> {
     let (settings, progress) = (RunSettings::default(), app.progress()?);
     let place = Place::Builder(Load::IfThere);
     let name = project.as_ref().map_or("", |project| &project.name);
-    let run = Run { app, plan: &plan, project: name, settings, progress, memory: None, place };
+    let run = Run {
+        app,
+        plan: Cow::Borrowed(&plan),
+        project: name,
+        settings,
+        progress,
+        memory: None,
+        place,
+    };
     let finished = run.carry_out().await?;
     if let Some(error) = view::run_error(&finished.summary) {
         return Err(error);

@@ -85,6 +85,13 @@ pub struct Target {
     pub steps: Vec<Step>,
 }
 
+impl Target {
+    /// What people call it, as in [`crate::history::TargetEntry::title`].
+    pub fn title(&self) -> &str {
+        if self.target.contains('@') { &self.target } else { &self.service }
+    }
+}
+
 /// An instruction that makes a layer or fetches an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {

@@ -27,6 +27,13 @@ const CONNECT: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(60);
 /// What it takes a second at least, in bytes: whatever is slower hangs.
 const SLOWEST: u64 = 50_000;
+/// Media types of what BuildKit pushes as an image.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
 const USER_AGENT: &str = concat!("doc2md-docker/", env!("CARGO_PKG_VERSION"));
 
 /// Why a repository cannot be used.
@@ -174,6 +181,30 @@ impl Repository {
     pub async fn push_manifest(&self, manifest: OciImageManifest) -> Result<(), RegistryError> {
         let manifest = OciManifest::Image(manifest);
         let pushed = self.client.push_manifest(&self.reference, &manifest);
+        self.timed(SILENCE, pushed).await?.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// The bytes of the manifest or index that has `digest` in this repository.
+    ///
+    /// # Errors
+    /// The registry refuses, does not answer, or has it not.
+    pub async fn raw_manifest(&self, digest: &str) -> Result<Vec<u8>, RegistryError> {
+        let reference = self.reference.clone_with_digest(digest.to_owned());
+        let asked = self.client.pull_manifest_raw(&reference, &self.auth, &MANIFESTS);
+        let (bytes, _) = self.timed(SILENCE, asked).await?.map_err(|error| self.failed(error))?;
+        Ok(bytes.to_vec())
+    }
+
+    /// Gives an index this name. Whatever it names is there.
+    ///
+    /// # Errors
+    /// The registry refuses, or does not answer.
+    pub async fn push_index(&self, index: Vec<u8>, media_type: &str) -> Result<(), RegistryError> {
+        self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
+        let kind = media_type.parse().map_err(|_| {
+            RegistryError::Kind(media_type.to_owned(), "a media type is an HTTP header")
+        })?;
+        let pushed = self.client.push_manifest_raw(&self.reference, index, kind);
         self.timed(SILENCE, pushed).await?.map(drop).map_err(|error| self.failed(error))
     }
 

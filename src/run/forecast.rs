@@ -56,21 +56,21 @@ impl Ready<'_> {
     async fn look_ahead(&self, prepared: &Preparation) -> Result<Explanation, CommandError> {
         let Self { redactor, site, .. } = self;
         let (graphs, (told, cache)) =
-            tokio::join!(graphs(&prepared.control, &prepared.jobs), cache_of(site, prepared));
+            tokio::join!(graphs(&prepared.places, &prepared.jobs), cache_of(site, prepared));
         let mut trace = self.planned();
         let graphs = match graphs {
             Ok(graphs) => graphs,
             Err((target, failure)) => return Err(failed(trace, target, failure, redactor)),
         };
         announce(&mut trace, &prepared.jobs, &graphs, redactor);
-        let mut facts = facts::targets(self.run.plan, &prepared.jobs);
+        let mut facts = facts::targets(&self.run.plan, &prepared.jobs);
         let origins = Arc::new(copied::origins(&prepared.jobs));
         let (walked, sources) = (origins.clone(), local_sources(&graphs));
         let listings = beside(move || listed::all(&walked, &sources)).await?;
         copied::add(&origins, &trace, &mut facts, |name, _| {
             listings.get(name).cloned().unwrap_or_default()
         });
-        bases::add(&trace, prepared.surroundings.engine.as_ref(), &told, &mut facts).await;
+        bases::add(&trace, prepared.first().surroundings.engine.as_ref(), &told, &mut facts).await;
         let ended = memory::PastRun {
             redactor,
             started: Timestamp::now(),
@@ -138,7 +138,7 @@ fn failed(
 /// What the engine says of itself, and what is in its build cache where it tells that.
 async fn cache_of(site: &Site, prepared: &Preparation) -> (memory::Answers, Option<CacheContent>) {
     let Site::Engine(engine) = site else {
-        return (builder_told(prepared.about.clone().unwrap_or_default(), site), None);
+        return (builder_told(prepared.first().about.clone().unwrap_or_default(), site), None);
     };
     let (told, records) =
         tokio::join!(memory::Answers::by(&engine.engine), engine.engine.cache_records());

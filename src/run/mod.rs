@@ -10,6 +10,7 @@ mod forecast;
 mod largest;
 mod listed;
 mod memory;
+mod nodes;
 mod places;
 mod pods;
 mod ready;
@@ -17,6 +18,7 @@ mod replay;
 mod resources;
 mod up_to_date;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,6 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::builders::Destination;
 use crate::buildkit::About;
-use crate::engine::Connector;
 use crate::error::CommandError;
 use crate::history::{EngineInfo, Entry};
 use crate::progress::estimate::{Past, Schedule};
@@ -36,7 +37,7 @@ use crate::progress::{Event, Redaction, RunSummary, RunTrace};
 use crate::redact::Redactor;
 use crate::solve::executor::{RunOutcome, RunSettings};
 use crate::solve::plan::BuildPlan;
-use crate::solve::site::{DockerEngine, Load, NodeSite, Site};
+use crate::solve::site::{DockerEngine, Load, Site};
 use crate::transfer::SentPath;
 use crate::view::{Progress, Reporter};
 
@@ -56,7 +57,7 @@ pub struct Run<'a> {
     /// Which engine, what stops it, where it is shown.
     pub app: &'a App,
     /// What is built.
-    pub plan: &'a BuildPlan,
+    pub plan: Cow<'a, BuildPlan>,
     /// The name of its project; empty where there is none.
     pub project: &'a str,
     /// How many at once, and when to stop.
@@ -108,13 +109,12 @@ impl Run<'_> {
         self.make_ready().await?.carry_out().await
     }
 
-    /// Where it goes, and the pod, if it goes to one; not `lost` where there is another one. Says so, where that is not the
-    /// user's engine.
-    async fn site(&self, lost: Option<&str>) -> Result<(Site, Option<String>), CommandError> {
+    /// Where it goes; not to the pod that is `lost` where there is another one. Says so, where that is not the user's engine.
+    async fn site(&self, lost: Option<&str>) -> Result<RunSite, CommandError> {
         let engine = self.app.connector()?;
         let Place::Builder(load) = self.place else {
             self.app.warn_of_other_builder()?;
-            return Ok((Site::Engine(DockerEngine::new(engine)), None));
+            return Ok(RunSite::at(Site::Engine(DockerEngine::new(engine))));
         };
         let mut platforms: Vec<String> = Vec::new();
         for platform in self.plan.steps.iter().flat_map(|step| &step.target.platforms) {
@@ -124,31 +124,43 @@ impl Run<'_> {
         }
         let (destination, choice) = self.app.destination(&platforms)?;
         let engine = DockerEngine::new(engine);
-        let (site, pod) = match destination {
-            Destination::OwnEngine => return Ok((Site::Engine(engine), None)),
-            Destination::Engine(other) => (Site::Engine(DockerEngine::new(&other)), None),
-            Destination::Buildkit { connector, name } => {
-                (Site::Node(NodeSite { connector, name, engine, load, opened: None }), None)
+        let found = match destination {
+            Destination::OwnEngine => return Ok(RunSite::at(Site::Engine(engine))),
+            Destination::Engine(other) => RunSite::at(Site::Engine(DockerEngine::new(&other))),
+            Destination::Nodes(offers) => {
+                let around = (&engine, load, choice.as_ref());
+                return self.share(offers, &platforms, around).await;
             }
-            Destination::Pods(pods) => {
-                let node = |connector: &Connector| NodeSite {
-                    connector: connector.clone(),
-                    name: pods.name.clone(),
-                    engine: engine.clone(),
-                    load,
-                    opened: None,
-                };
-                let failed = |connector: &Connector, error| node(connector).unreachable(error);
-                let pod = self.open_pod(&pods, lost, failed).await?;
-                let site = NodeSite { opened: Some(Box::new(pod.opened)), ..node(&pod.connector) };
-                (Site::Node(site), Some(pod.name))
-            }
+            one => match self.node_site(one, &engine, load, lost).await? {
+                Some((site, pod)) => RunSite { pod, ..RunSite::at(Site::Node(site)) },
+                None => RunSite::at(Site::Engine(engine)),
+            },
         };
+        let by = choice.map(|choice| choice.by.clause()).unwrap_or_default();
+        self.announce(&format!("building on {}{by}", found.site.connector().peer()));
+        Ok(found)
+    }
+
+    /// Says where it is built, unless nobody wants to read it.
+    fn announce(&self, what: &str) {
         if !matches!(self.progress, Progress::Quiet | Progress::RawJson) {
-            let by = choice.map(|choice| choice.by.clause()).unwrap_or_default();
-            self.app.ui.remark(&format!("building on {}{by}", site.connector().peer()));
+            self.app.ui.remark(what);
         }
-        Ok((site, pod))
+    }
+}
+
+/// Where a run goes.
+struct RunSite {
+    site: Site,
+    /// The pod, if it goes to one.
+    pod: Option<String>,
+    /// The plan, where it is shared among several nodes.
+    plan: Option<Cow<'static, BuildPlan>>,
+}
+
+impl RunSite {
+    fn at(site: Site) -> Self {
+        Self { site, pod: None, plan: None }
     }
 }
 
@@ -156,9 +168,11 @@ impl Run<'_> {
 fn builder_told(about: About, site: &Site) -> memory::Answers {
     let version = about.version.unwrap_or_default();
     let builder = match site {
-        Site::Node(node) => node.name.split('/').next().unwrap_or_default().to_owned(),
-        Site::Engine(_) => String::new(),
+        Site::Node(node) => node.name.as_str(),
+        Site::Nodes(nodes) => nodes[0].name.as_str(),
+        Site::Engine(_) => "",
     };
+    let builder = builder.split('/').next().unwrap_or_default().to_owned();
     let store = "buildkit".to_owned();
     let engine = EngineInfo { id: about.worker, version, store, builder };
     memory::Answers { engine, samples_resources: true, ..memory::Answers::default() }

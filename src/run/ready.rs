@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{Audience, Run, RunResult, WAITING};
+use super::{Audience, Run, RunResult, RunSite, WAITING};
 use super::{bases, builder_told, chain, collection, copied, largest, memory, places, resources};
 use crate::app::App;
 use crate::error::CommandError;
@@ -18,10 +18,11 @@ use crate::progress::{self, Event, Redaction};
 use crate::redact::Redactor;
 use crate::signal::Cause;
 use crate::solve::executor::{self, RunOutcome};
-use crate::solve::prepare::{self, Preparation, Sources};
+use crate::solve::opening::Sources;
+use crate::solve::prepare::{self, Preparation};
 use crate::solve::request::SolveRequest;
-use crate::solve::sessions::SecretFiles;
-use crate::solve::site::Site;
+use crate::solve::sessions::{SecretFiles, Sessions};
+use crate::solve::site::{Site, SolvePlace};
 use crate::solve::{facts, secrets};
 use crate::unreachable::silent;
 use crate::up_to_date::Question;
@@ -66,22 +67,22 @@ impl<'a> Run<'a> {
     ) -> Result<Ready<'a>, CommandError> {
         let start = Start { clock: Instant::now(), time: Timestamp::now() };
         let App { environment, interrupt, ui, .. } = self.app;
-        let (secrets, secret_files) = secrets::of_plan(self.plan, environment).await;
+        let (secrets, secret_files) = secrets::of_plan(&self.plan, environment).await;
         let redactor = Redactor::new(&secrets);
         ui.hide(redactor.clone());
-        let (site, pod) = Box::pin(self.site(lost)).await?;
-        let scratch = prepare::scratch_directory(self.plan, &site)?;
+        let RunSite { site, pod, plan } = Box::pin(self.site(lost)).await?;
+        let run = Run { plan: plan.unwrap_or_else(|| self.plan.clone()), ..self };
+        let scratch = prepare::scratch_directory(&run.plan, &site)?;
         let folder = scratch.as_ref().map(TempDir::path);
         if let Some(folder) = folder {
             interrupt.remove_at_exit(folder);
         }
         let warn = |warning: &str| ui.warn(warning);
-        let requests = prepare::requests(self.plan, folder, environment, warn)?;
-        let question = match (&site, &self.memory) {
-            (Site::Engine(_), Some(_)) => Question::new(self.plan, &requests, folder),
+        let requests = prepare::requests(&run.plan, folder, environment, warn)?;
+        let question = match (&site, &run.memory) {
+            (Site::Engine(_), Some(_)) => Question::new(&run.plan, &requests, folder),
             _ => None,
         };
-        let run = self;
         Ok(Ready { run, start, redactor, site, scratch, secret_files, requests, pod, question })
     }
 }
@@ -102,15 +103,14 @@ impl Ready<'_> {
             _ => None,
         };
         let (prepared, bases) = self.prepare_and_look().await?;
-        let about = prepared.about.clone();
-        let engine = prepared.surroundings.engine.clone();
-        let control = prepared.control.clone();
+        let SolvePlace { control, surroundings, about } = prepared.first().clone();
+        let engine = surroundings.engine;
         // From here on steps may run, which have to be cancelled.
         let _orderly = interrupt.orderly_part();
-        let mut facts = facts::targets(self.run.plan, &prepared.jobs);
+        let mut facts = facts::targets(&self.run.plan, &prepared.jobs);
         let origins = copied::origins(&prepared.jobs);
         let reports: Vec<_> = prepared.jobs.iter().map(|job| job.sync.clone()).collect();
-        let expected = past.map(|past| (past, facts::schedule(self.run.plan, &self.run.settings)));
+        let expected = past.map(|past| (past, facts::schedule(&self.run.plan, &self.run.settings)));
         let door = Redaction::new(self.redactor.clone());
         let directory = self.run.memory.as_ref().map_or("", memory::Memory::directory);
         let places = Some(places::of_targets(&facts, directory));
@@ -189,11 +189,11 @@ impl Ready<'_> {
             environment,
             docker_config: self.run.app.docker_config(),
             secret_files,
-            stdout: ui.stdout_stream(),
+            stdout: Some(ui.stdout_stream()),
             scratch: self.scratch.as_ref().map(TempDir::path),
             warn: &warn,
         };
-        prepare::prepare(self.run.plan, requests, &self.site, sources).await
+        prepare::prepare(&self.run.plan, requests, &self.site, sources).await
     }
 
     /// Ends when the run is to stop before anything is built.
@@ -215,19 +215,17 @@ impl Ready<'_> {
 
     /// Runs the jobs while they are shown. Returns how they ended and how many bytes of build contexts were sent.
     async fn execute(&self, prepared: Preparation, shown: Audience<'_>) -> (RunOutcome, u64) {
-        let Preparation { control, surroundings, jobs, sessions, .. } = prepared;
+        let Preparation { places, jobs, sessions } = prepared;
         let token = self.run.app.interrupt.token().clone();
         let (events, incoming) = mpsc::channel::<Event>(WAITING);
         let _ = events.send(Event::Planned { targets: self.run.plan.targets() }).await;
         let run = async {
-            let outcome =
-                executor::run(&control, &surroundings, jobs, &self.run.settings, &events, token)
-                    .await;
+            let outcome = executor::run(&places, jobs, &self.run.settings, &events, token).await;
             drop(events);
             outcome
         };
         let (outcome, ()) = tokio::join!(run, shown.until_the_end(incoming));
-        (outcome, sessions.wire_bytes())
+        (outcome, sessions.iter().map(Sessions::wire_bytes).sum())
     }
 
     /// Keeps the run in the history; that it cannot be kept is a warning.

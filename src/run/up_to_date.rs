@@ -88,7 +88,7 @@ impl Ready<'_> {
         else {
             return;
         };
-        if !question.is_of(self.run.plan) {
+        if !question.is_of(&self.run.plan) {
             return;
         }
         let bases = up_to_date::bases(question, &finished.trace, before, after);

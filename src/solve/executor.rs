@@ -13,15 +13,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::buildkit::{Control, LinkedResult};
+use crate::buildkit::LinkedResult;
 use crate::diagnose::{self, OutputHints};
 use crate::progress::outcome::{BuiltImage, TargetOutcome};
 use crate::progress::{CancelReason, Event, SolveStatus};
 use crate::solve::failure;
 use crate::solve::finishing;
+use crate::solve::image_index;
 use crate::solve::job::Job;
 use crate::solve::layer_cache;
-use crate::solve::site::Surroundings;
+use crate::solve::request::IndexNames;
+use crate::solve::site::{SolvePlace, Surroundings};
 use crate::solve::solving::Solve;
 use crate::solve::starting::NextSteps;
 use crate::solve::telling::{Clock, Listeners};
@@ -57,10 +59,9 @@ pub struct RunOutcome {
     pub cancelled: Option<CancelReason>,
 }
 
-/// Runs `jobs`. `interrupt` cancels the run.
+/// Runs `jobs` at `places`. `interrupt` cancels the run.
 pub async fn run(
-    control: &Control,
-    surroundings: &Surroundings,
+    places: &[SolvePlace],
     jobs: Vec<Job>,
     settings: &RunSettings,
     events: &mpsc::Sender<Event>,
@@ -69,8 +70,7 @@ pub async fn run(
     let needed = jobs.iter().flat_map(|job| &job.contexts).map(|(_, index)| *index).collect();
     let (built, published) = mpsc::unbounded_channel();
     let mut run = Run {
-        control,
-        surroundings,
+        places,
         settings,
         events,
         cancel: CancellationToken::new(),
@@ -78,6 +78,7 @@ pub async fn run(
         succeeded: Vec::new(),
         needed,
         results: BTreeMap::new(),
+        parts: BTreeMap::new(),
         built,
         published,
         running: JoinSet::new(),
@@ -89,8 +90,7 @@ pub async fn run(
 }
 
 struct Run<'a> {
-    control: &'a Control,
-    surroundings: &'a Surroundings,
+    places: &'a [SolvePlace],
     settings: &'a RunSettings,
     events: &'a mpsc::Sender<Event>,
     cancel: CancellationToken,
@@ -101,6 +101,8 @@ struct Run<'a> {
     needed: BTreeSet<usize>,
     /// These results, in use until the run ends.
     results: BTreeMap<usize, Arc<LinkedResult>>,
+    /// What exporters answered of parts that are built, exports included.
+    parts: BTreeMap<usize, BTreeMap<String, String>>,
     /// How they get here: what is built on them need not wait until their layer cache is written.
     built: mpsc::UnboundedSender<(usize, Arc<LinkedResult>)>,
     published: mpsc::UnboundedReceiver<(usize, Arc<LinkedResult>)>,
@@ -165,15 +167,16 @@ impl Run<'_> {
             if self.running.len() >= limit {
                 return;
             }
-            let ready = self.waiting[index]
-                .as_ref()
-                .is_some_and(|job| job.after.iter().all(|&needed| self.succeeded[needed]));
-            if !ready {
+            if !self.waiting[index].as_ref().is_some_and(|job| self.is_ready(job)) {
                 continue;
             }
             let Some(job) = self.waiting[index].take() else { continue };
             let _ = self.events.send(Event::TargetStarted { target: job.name.clone() }).await;
-            let (control, around) = (self.control.clone(), self.surroundings.clone());
+            if let Some(names) = job.index.clone() {
+                self.put_together(index, job, names);
+                continue;
+            }
+            let SolvePlace { control, surroundings: around, .. } = self.places[job.node].clone();
             let (events, cancel) = (self.events.clone(), self.cancel.clone());
             let given = |(name, needed): &(String, usize)| {
                 Some((name.clone(), Arc::clone(self.results.get(needed)?)))
@@ -190,9 +193,32 @@ impl Run<'_> {
         }
     }
 
+    /// Whether nothing that it needs is missing. A part may have been published that is not yet pushed.
+    fn is_ready(&self, job: &Job) -> bool {
+        job.after.iter().all(|needed| match job.index {
+            Some(_) => self.parts.contains_key(needed),
+            None => self.succeeded[*needed],
+        })
+    }
+
+    /// Starts what puts the parts of a target together.
+    fn put_together(&mut self, index: usize, job: Job, names: IndexNames) {
+        let parts = job.after.iter().filter_map(|part| self.parts.get(part).cloned());
+        let parts: Vec<_> = parts.collect();
+        let (events, cancel) = (self.events.clone(), self.cancel.clone());
+        self.running.spawn(async move {
+            let telling = Listeners { events, target: job.name.clone(), clock: Clock::default() };
+            let outcome = image_index::push(&job, &names, &parts, telling, &cancel).await;
+            (index, job, outcome)
+        });
+    }
+
     async fn ended(&mut self, index: usize, job: &Job, outcome: TargetOutcome) {
         let failed = matches!(outcome, TargetOutcome::Failed(_));
         self.succeeded[index] = matches!(outcome, TargetOutcome::Built(_));
+        if let (true, TargetOutcome::Built(image)) = (job.is_part, &outcome) {
+            self.parts.insert(index, image.exporter_response.clone());
+        }
         self.finish(job, outcome).await;
         let others = !self.running.is_empty() || self.waiting.iter().any(Option::is_some);
         if failed && others && !self.settings.keep_going && self.outcome.cancelled.is_none() {
@@ -218,7 +244,10 @@ impl Run<'_> {
         for name in std::iter::once(&job.name).chain(&job.also_serves) {
             let event = Event::TargetFinished { target: name.clone(), outcome: outcome.clone() };
             let _ = self.events.send(event).await;
-            self.outcome.targets.insert(name.clone(), outcome.clone());
+            // The target is what was asked for.
+            if !(job.is_part && matches!(outcome, TargetOutcome::Built(_))) {
+                self.outcome.targets.insert(name.clone(), outcome.clone());
+            }
         }
     }
 }

@@ -155,6 +155,9 @@ mod tests {
     fn job(context: &Path) -> Job {
         let dir = LocalDir { name: CONTEXT.into(), path: context.to_owned() };
         Job {
+            node: 0,
+            is_part: false,
+            index: None,
             name: "api".into(),
             also_serves: Vec::new(),
             after: Vec::new(),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use crate::buildkit::{Control, LinkedResult};
+use crate::buildkit::LinkedResult;
 use crate::diagnose::OutputHints;
 use crate::progress::outcome::BuildFailure;
 use crate::solve::failure;
 use crate::solve::job::Job;
+use crate::solve::site::SolvePlace;
 
 /// Asks for the graph of each job, by name. Nothing is built.
 ///
 /// # Errors
 /// The first target that has none, and why.
 pub async fn graphs(
-    control: &Control,
+    places: &[SolvePlace],
     jobs: &[Job],
 ) -> Result<BTreeMap<String, Arc<LinkedResult>>, (String, BuildFailure)> {
     let mut graphs: BTreeMap<String, Arc<LinkedResult>> = BTreeMap::new();
@@ -24,7 +25,8 @@ pub async fn graphs(
     while graphs.len() < jobs.len() {
         let is_known = |index: &usize| graphs.contains_key(&jobs[*index].name);
         let is_ready = |job: &&Job| {
-            !graphs.contains_key(&job.name) && job.contexts.iter().all(|(_, index)| is_known(index))
+            let is_new = job.index.is_none() && !graphs.contains_key(&job.name);
+            is_new && job.contexts.iter().all(|(_, index)| is_known(index))
         };
         let ready: Vec<&Job> = jobs.iter().filter(is_ready).collect();
         if ready.is_empty() {
@@ -37,7 +39,7 @@ pub async fn graphs(
                     options.link(name, result);
                 }
             }
-            let graph = control.graph(options).await.map_err(|error| {
+            let graph = places[job.node].control.graph(options).await.map_err(|error| {
                 let failure = failure::explain(job, &error, None, &OutputHints::default());
                 (job.name.clone(), failure)
             })?;

@@ -12,7 +12,7 @@ use crate::compose::Place;
 use crate::progress::TransferProgress;
 use crate::registry::logins::CredentialStore;
 use crate::solve::node_fit::NAME;
-use crate::solve::request::LayerCacheRequest;
+use crate::solve::request::{IndexNames, LayerCacheRequest};
 use crate::solve::stores::IndexUpdate;
 
 /// One solve, ready to be sent.
@@ -26,6 +26,12 @@ pub struct Job {
     pub after: Vec<usize>,
     /// The solve, session and build ref included, still without the results it builds on.
     pub options: SolveOptions,
+    /// Which of the run's nodes solves it.
+    pub node: usize,
+    /// Whether it is a part of a target, for some of its platforms.
+    pub is_part: bool,
+    /// What puts the parts of a target together that stand in `after`: nothing is solved.
+    pub index: Option<IndexNames>,
     /// Named contexts that are results of other jobs, which are among `after`: name and index.
     pub contexts: Vec<(String, usize)>,
     /// References the image gets.

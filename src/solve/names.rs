@@ -75,6 +75,7 @@ fn unlabelled(target: &Target) -> Target {
 mod tests {
     use super::*;
     use crate::buildkit::ExporterSpec;
+    use crate::solve::plan::Role;
 
     fn build(service: &str, dockerfile: &str) -> PlannedBuild {
         let labels = BTreeMap::from([(labels::SERVICE.to_owned(), service.to_owned())]);
@@ -85,7 +86,13 @@ mod tests {
             labels,
             ..Target::default()
         };
-        PlannedBuild { target, also_serves: Vec::new(), after: Vec::new() }
+        PlannedBuild {
+            target,
+            also_serves: Vec::new(),
+            after: Vec::new(),
+            node: 0,
+            role: Role::Whole,
+        }
     }
 
     fn request(names: &str) -> SolveRequest {

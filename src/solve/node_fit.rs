@@ -7,7 +7,7 @@ use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{About, ExporterSpec};
 use crate::image_reference::full;
 use crate::solve::engine_fit::{fill_host_gateway, needs_containerd_store, newer_key};
-use crate::solve::request::{Export, PUSH, RequestError, SolveRequest};
+use crate::solve::request::{Export, PUSH, RequestError, SolveRequest, repositories};
 use crate::solve::site::Load;
 use crate::solve::stores::EXPORT_STORE;
 use crate::targets::target::Target;
@@ -93,7 +93,9 @@ fn stay(
 ) -> Result<Images, RequestError> {
     let within = "is BuildKit within a docker engine without the containerd image store";
     let mut wanted = needs_containerd_store(target, request);
-    if !request.push.is_empty() {
+    if request.is_part {
+        wanted = Some(("platforms", "an image of several nodes"));
+    } else if !request.push.is_empty() {
         wanted = Some(("output", "a push"));
     } else if request.loads_image && node.load == Load::Asked {
         wanted = Some(("output", "loading the image into another engine"));
@@ -140,6 +142,9 @@ fn leave(
         if pushes {
             let mut pushed = ExporterSpec { kind: IMAGE.to_owned(), ..spec.clone() };
             pushed.attrs.insert(PUSH.to_owned(), "true".to_owned());
+            if request.is_part {
+                by_digest(&mut pushed);
+            }
             settled.push(NodeExporter { spec: pushed, export: None, loads: false });
         }
         if loads && node.archives.is_some() {
@@ -211,14 +216,23 @@ fn one_platform(
     node: &Node<'_>,
 ) -> Result<(), RequestError> {
     let platforms = request.options.frontend_attrs.get("platform");
-    if !platforms.is_some_and(|platforms| platforms.contains(',')) {
+    if !request.is_part && !platforms.is_some_and(|platforms| platforms.contains(',')) {
         return Ok(());
     }
+    let instead = if request.is_part { "" } else { ", or an output of type=oci" };
     let why = format!(
-        "an image for several platforms cannot be loaded from {}: use --push, or an output of type=oci",
+        "an image for several platforms cannot be loaded from {}: use --push{instead}",
         node.peer
     );
     Err(unsupported(target, "platforms", why))
+}
+
+/// The image of a part goes to its repositories without a name: names are for all parts together.
+fn by_digest(exporter: &mut ExporterSpec) {
+    if let Some(names) = exporter.attrs.get_mut(NAME) {
+        *names = repositories(names);
+    }
+    exporter.attrs.insert("push-by-digest".to_owned(), "true".to_owned());
 }
 
 /// The minor release of BuildKit 0.x; `None` where it is not said (`v0.0.0+unknown` is what engines say).

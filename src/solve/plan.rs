@@ -24,8 +24,24 @@ pub struct PlannedBuild {
     pub target: Target,
     /// Names of further targets with an identical build.
     pub also_serves: Vec<TargetInfo>,
-    /// Indexes of builds whose images it reads.
+    /// Indexes of builds whose images it reads, or whose parts it puts together.
     pub after: Vec<usize>,
+    /// Which of the run's nodes builds it.
+    pub node: usize,
+    /// How much of the target it builds.
+    pub role: Role,
+}
+
+/// How much of its target a build makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The platforms of one of several nodes.
+    Part,
+    /// What puts the parts together: nothing is built.
+    Index,
 }
 
 /// A plan that cannot be made.
@@ -76,7 +92,13 @@ impl BuildPlan {
                         }
                     }
                     let also_serves = Vec::new();
-                    plan.steps.push(PlannedBuild { target: target.clone(), also_serves, after });
+                    plan.steps.push(PlannedBuild {
+                        target: target.clone(),
+                        also_serves,
+                        after,
+                        node: 0,
+                        role: Role::Whole,
+                    });
                     *build.insert(plan.steps.len() - 1)
                 }
             };

@@ -1,20 +1,14 @@
 //! From a plan to what the executor runs: requests and the files they need, then a connection, sessions and jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::time::timeout;
 
-use crate::buildkit::session::Opening;
-use crate::buildkit::{self, About, Control};
+use crate::buildkit;
 use crate::compose::Place;
 use crate::dockerfile::context_fingerprint;
-use crate::engine::Connector;
-use crate::engine::docker_config::DockerConfig;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
 use crate::image_reference;
@@ -22,22 +16,16 @@ use crate::registry::logins::CredentialStore;
 use crate::remote::is_fetched_by_engine;
 use crate::solve::cache_services;
 use crate::solve::dockerfile_source;
-use crate::solve::engine_fit::{self, FitError};
 use crate::solve::job::Job;
-use crate::solve::loading::BlobLease;
 use crate::solve::names;
-use crate::solve::node_fit::{self, Images};
-use crate::solve::plan::{BuildPlan, PlannedBuild};
+use crate::solve::opening::{self, Sources};
+use crate::solve::plan::{BuildPlan, PlannedBuild, Role};
 use crate::solve::request::{self, RequestContext, SolveRequest};
-use crate::solve::sessions::{Providers, SecretFiles, Sessions, SessionsError};
-use crate::solve::site::{DockerEngine, Load, NodeSite, Site, Surroundings};
+use crate::solve::sessions::Sessions;
+use crate::solve::site::{Site, SolvePlace};
 use crate::solve::stores::{self, StoreError};
 use crate::targets::spec::{Secret, SecretLocation};
 use crate::targets::target::Target;
-use crate::unreachable::{silent, unreachable};
-
-/// How long an engine may take to answer that images are to be loaded into.
-const ENGINE_ANSWER: Duration = Duration::from_secs(20);
 
 /// A directory for Dockerfiles that stand in the compose file, and for images on their way from a builder to an engine,
 /// where there are any. Nobody else can look into it.
@@ -86,8 +74,13 @@ pub fn requests(
         }
         requests.push(request);
     }
-    let mut builds: Vec<_> = plan.steps.iter().zip(&mut requests).collect();
+    // Names move once all parts are there.
+    let is_named = |(step, _): &(&PlannedBuild, &mut SolveRequest)| step.role != Role::Part;
+    let mut builds: Vec<_> = plan.steps.iter().zip(&mut requests).filter(is_named).collect();
     names::settle(&mut builds).iter().for_each(|warning| warn(warning));
+    for (step, request) in plan.steps.iter().zip(&mut requests) {
+        request.play(step.role);
+    }
     Ok(requests)
 }
 
@@ -121,34 +114,21 @@ fn store_error(kind: ExitKind, error: StoreError) -> CommandError {
     error.hint.clone().into_iter().fold(shown, CommandError::hint).keeping(error)
 }
 
-/// What a run gets from this machine.
-pub struct Sources<'a> {
-    /// The process environment.
-    pub environment: &'a Environment,
-    /// Logins.
-    pub docker_config: &'a DockerConfig,
-    /// What is in the files of secrets.
-    pub secret_files: SecretFiles,
-    /// Where an export to standard output goes.
-    pub stdout: Box<dyn Write + Send>,
-    /// See [`scratch_directory`].
-    pub scratch: Option<&'a Path>,
-    /// Where warnings go.
-    pub warn: &'a dyn Fn(&str),
-}
-
 /// A run that can begin. The sessions stay open until it is dropped.
 pub struct Preparation {
-    /// The connection that solves go over.
-    pub control: Control,
-    /// What is around it.
-    pub surroundings: Surroundings,
-    /// What BuildKit says of itself, where it is not within an engine.
-    pub about: Option<About>,
+    /// Where solves go, in the order of the site's nodes; one at least.
+    pub places: Vec<SolvePlace>,
     /// What is solved, in the order of the plan.
     pub jobs: Vec<Job>,
-    /// What serves them.
-    pub sessions: Sessions,
+    /// What serves them at each place.
+    pub sessions: Vec<Sessions>,
+}
+
+impl Preparation {
+    /// The place that everything goes to, or the first of several.
+    pub fn first(&self) -> &SolvePlace {
+        &self.places[0]
+    }
 }
 
 /// Opens connection and sessions, turns requests to what this engine or builder understands, and makes the directories that
@@ -165,169 +145,50 @@ pub async fn prepare(
 ) -> Result<Preparation, CommandError> {
     let variables = &sources.environment.variables;
     let logins = Arc::new(CredentialStore::new(sources.docker_config.clone(), variables.clone()));
-    let providers = Providers {
-        secret_files: sources.secret_files,
-        docker_config: sources.docker_config.clone(),
-        environment: variables.clone(),
-        stdout: Some(sources.stdout),
-    };
-    let targets = plan.steps.iter().map(|step| &step.target);
     let opened = match site {
         Site::Engine(engine) => {
-            let (control, sessions) = open(&engine.connector, &requests, providers).await?;
-            let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
-            let fitted = engine_fit::fit(&engine.engine, &control, &mut pairs).await;
-            fitted.map_err(|error| match error {
-                FitError::Engine(error) => unreachable(&engine.connector, error),
-                FitError::Unsupported(error) => error.into(),
-            })?;
-            let surroundings = Surroundings::of_engine(engine.engine.clone());
-            OpenEngine { control, sessions, surroundings, about: None }
+            vec![opening::engine(plan, &mut requests, engine, sources).await?]
         }
         Site::Node(node) => {
-            let mut pairs: Vec<_> = targets.zip(&mut requests).collect();
-            let folder = sources.environment.layers_directory();
-            let places = Places { scratch: sources.scratch, layers: folder.as_deref() };
-            let (control, about, kept) = introduce(node, &mut pairs, &places, sources.warn).await?;
-            let sessions = Sessions::open(Opening::Tunnel(&control), &requests, providers).await;
-            let sessions = sessions.map_err(|error| refused(&node.connector, error))?;
-            let loads = requests.iter().any(|request| !request.archives.is_empty());
-            let surroundings = Surroundings::of_node(node, &about, loads, kept);
-            OpenEngine { control, sessions, surroundings, about: Some(about) }
+            opening::nodes(plan, &mut requests, std::slice::from_ref(node), sources).await?
         }
+        Site::Nodes(nodes) => opening::nodes(plan, &mut requests, nodes, sources).await?,
     };
     for (step, request) in plan.steps.iter().zip(&requests) {
         stores::prepare(&step.target, &request.stores)
             .map_err(|error| store_error(ExitKind::Failed, error))?;
     }
-    let OpenEngine { control, sessions, surroundings, about } = opened;
+    let (places, sessions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
     let jobs = jobs(plan, requests, &sessions, &logins);
-    Ok(Preparation { control, surroundings, about, jobs, sessions })
-}
-
-/// What was opened, and what is known of it.
-struct OpenEngine {
-    control: Control,
-    sessions: Sessions,
-    surroundings: Surroundings,
-    about: Option<About>,
-}
-
-/// Opens everything the run needs from the engine, at the same time.
-async fn open(
-    connector: &Connector,
-    requests: &[SolveRequest],
-    providers: Providers,
-) -> Result<(Control, Sessions), CommandError> {
-    let opening = Opening::Upgrade(connector);
-    let (control, sessions) =
-        tokio::join!(Control::connect(connector), Sessions::open(opening, requests, providers));
-    let control = control.map_err(|error| unreachable(connector, error))?;
-    let sessions = sessions.map_err(|error| refused(connector, error))?;
-    Ok((control, sessions))
-}
-
-fn refused(connector: &Connector, error: SessionsError) -> CommandError {
-    match error {
-        SessionsError::Transport(error) => unreachable(connector, error),
-        error => CommandError::new(ExitKind::Usage, error.to_string()).keeping(error),
-    }
-}
-
-/// Directories that images of a builder come to.
-struct Places<'a> {
-    /// See [`scratch_directory`].
-    scratch: Option<&'a Path>,
-    /// Where layers are kept from build to build.
-    layers: Option<&'a Path>,
-}
-
-/// Asks a node what it is, and fits the requests to it. Returns what is kept of its images, where they are loaded.
-async fn introduce(
-    node: &NodeSite,
-    pairs: &mut [(&Target, &mut SolveRequest)],
-    places: &Places<'_>,
-    warn: &dyn Fn(&str),
-) -> Result<(Control, About, Option<Arc<BlobLease>>), CommandError> {
-    let is_wanted = pairs.iter().any(|(_, request)| {
-        request.loads_image && (node.load == Load::Asked || request.push.is_empty())
-    });
-    let look = async {
-        match is_wanted {
-            true => Some(is_there(&node.engine).await),
-            false => None,
-        }
-    };
-    let (introduced, engine) = tokio::join!(node.introduce(), look);
-    let (control, about) = introduced?;
-    let absent = match engine {
-        Some(Err(error)) if node.load == Load::Asked && !about.is_bound_to_engine => {
-            return Err(error);
-        }
-        Some(Err(error)) => Some(error),
-        _ => None,
-    };
-    let wants_gateway = pairs.iter().any(|(_, request)| engine_fit::wants_host_gateway(request));
-    let host_gateway = if wants_gateway { control.host_gateway().await } else { None };
-    let archives = places.scratch.filter(|_| absent.is_none());
-    let loads = is_wanted && archives.is_some() && !about.is_bound_to_engine;
-    let kept = places.layers.filter(|_| loads && !about.worker.is_empty());
-    let kept = kept.and_then(|folder| match BlobLease::open(folder, &about.worker) {
-        Ok(kept) => Some(Arc::new(kept)),
-        Err(error) => {
-            let folder = folder.display();
-            warn(&format!("images travel whole, since no layers can be kept in {folder}: {error}"));
-            None
-        }
-    });
-    let facts = node_fit::Node {
-        peer: node.connector.peer(),
-        about: &about,
-        host_gateway: host_gateway.as_deref(),
-        load: node.load,
-        archives,
-        layers: kept.as_ref().map(|kept| kept.path()),
-    };
-    match (node_fit::fit(pairs, &facts)?, absent) {
-        (Images::InCache, Some(error)) => warn(&format!(
-            "the images stay in the cache of the builder, since there is no engine to load them into: {error}; \
-             --push sends them to a registry"
-        )),
-        (Images::InItsEngine, _) => {
-            warn(&format!("the images stay in the docker engine of {}", node.connector.peer()));
-        }
-        _ => {}
-    }
-    Ok((control, about, kept))
-}
-
-/// Whether the engine answers.
-async fn is_there(engine: &DockerEngine) -> Result<(), CommandError> {
-    match timeout(ENGINE_ANSWER, engine.engine.version()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(unreachable(&engine.connector, error)),
-        Err(_) => Err(silent(&engine.connector, ENGINE_ANSWER)),
-    }
+    Ok(Preparation { places, jobs, sessions })
 }
 
 /// What the executor runs, in the order of the plan.
 fn jobs(
     plan: &BuildPlan,
     requests: Vec<SolveRequest>,
-    sessions: &Sessions,
+    sessions: &[Sessions],
     logins: &Arc<CredentialStore>,
 ) -> Vec<Job> {
     let built_by = plan.built_by();
+    let served = opening::served(plan);
     let mut jobs = Vec::new();
     for (index, (step, request)) in plan.steps.iter().zip(requests).enumerate() {
         let (secrets, references) = (secrets(&request), references(step, &request));
         let mut options = request.options;
         options.build_ref = buildkit::new_ref();
-        sessions.attach(index, &mut options);
+        let at = served[index];
+        let sessions = &sessions[step.node];
+        if let Some(at) = at {
+            sessions.attach(at, &mut options);
+        }
         let contexts = request.needs.into_iter();
         let contexts = contexts
             .filter_map(|(context, needed)| Some((context, *built_by.get(needed.as_str())?)));
         jobs.push(Job {
+            node: step.node,
+            is_part: step.role == Role::Part,
+            index: request.index,
             contexts: contexts.collect(),
             name: step.target.name.clone(),
             also_serves: step.also_serves.iter().map(|target| target.name.clone()).collect(),
@@ -341,9 +202,9 @@ fn jobs(
             logins: Arc::clone(logins),
             context_place: context_place(&step.target),
             directories: request.directories.into_keys().collect(),
-            sync: sessions.report(index),
-            exports: (!request.exports.is_empty()).then(|| sessions.exports(index)),
-            received: sessions.received(index),
+            sync: at.map(|at| sessions.report(at)).unwrap_or_default(),
+            exports: at.filter(|_| !request.exports.is_empty()).map(|at| sessions.exports(at)),
+            received: at.map(|at| sessions.received(at)).unwrap_or_default(),
             index_updates: request.index_updates,
             layer_cache: request.layer_cache,
             dockerfile: dockerfile_source::of_target(&step.target),
@@ -376,6 +237,9 @@ fn context_place(target: &Target) -> Option<Place> {
 
 /// References of the image that a step makes, without those that another one takes.
 fn references(step: &PlannedBuild, request: &SolveRequest) -> Vec<String> {
+    if step.role == Role::Part {
+        return Vec::new();
+    }
     let is_lost =
         |tag: &String| request.lost_names.iter().any(|lost| image_reference::is_same(lost, tag));
     step.target.tags.iter().filter(|tag| !is_lost(tag)).cloned().collect()

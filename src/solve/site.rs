@@ -19,6 +19,8 @@ pub enum Site {
     Engine(DockerEngine),
     /// BuildKit by itself.
     Node(NodeSite),
+    /// Several nodes of a builder, among which the plan is shared; two at least.
+    Nodes(Vec<NodeSite>),
 }
 
 /// A docker engine, and how it is reached.
@@ -68,13 +70,17 @@ impl Site {
         match self {
             Self::Engine(engine) => &engine.connector,
             Self::Node(node) => &node.connector,
+            Self::Nodes(nodes) => &nodes[0].connector,
         }
     }
 }
 
 impl NodeSite {
     /// Opens the connection, unless it is open, and asks BuildKit what it is.
-    pub(super) async fn introduce(&self) -> Result<(Control, About), CommandError> {
+    ///
+    /// # Errors
+    /// It cannot be reached, or is not BuildKit.
+    pub async fn introduce(&self) -> Result<(Control, About), CommandError> {
         match &self.opened {
             Some(opened) => Ok((**opened).clone()),
             None => {
@@ -93,6 +99,17 @@ impl NodeSite {
         CommandError::new(ExitKind::EngineUnreachable, message)
             .hint("is it BuildKit that listens there, and does it expect TLS?")
     }
+}
+
+/// BuildKit that solves go to, as it was found.
+#[derive(Clone)]
+pub struct SolvePlace {
+    /// The connection.
+    pub control: Control,
+    /// What is around it.
+    pub surroundings: Surroundings,
+    /// What it says of itself, where it is not within an engine.
+    pub about: Option<About>,
 }
 
 /// What the executor needs besides BuildKit itself.

@@ -458,10 +458,20 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { place: "solve/cache_services", may: &["compose", "redact", "targets"], never: PURE },
     Room { place: "solve/oci_layout.rs", may: &["buildkit"], never: PURE },
+    Room { place: "solve/image_index/combine.rs", may: &[], never: PURE },
+    Room { place: "solve/parts.rs", may: &["targets"], never: PURE },
     Room { place: "solve/plan.rs", may: &["error", "progress", "targets"], never: PURE },
     Room {
         place: "solve/request",
-        may: &["buildkit", "compose", "dockerfile", "error", "remote", "targets"],
+        may: &[
+            "buildkit",
+            "compose",
+            "dockerfile",
+            "error",
+            "image_reference",
+            "remote",
+            "targets",
+        ],
         never: PURE,
     },
     Room {

@@ -50,6 +50,7 @@ mod registry;
 mod resources;
 mod secrets;
 mod services;
+mod several_nodes;
 mod stats_page;
 mod stores;
 mod timeline;

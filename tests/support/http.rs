@@ -22,6 +22,14 @@ pub fn get(address: &str, path: &str) -> Option<Answer> {
     exchange(address, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()
 }
 
+/// `GET path` of a registry, whatever kind of manifest is there. `None` while nobody answers.
+pub fn get_manifest(address: &str, path: &str) -> Option<Answer> {
+    let kinds = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                 application/vnd.docker.distribution.manifest.list.v2+json, \
+                 application/vnd.docker.distribution.manifest.v2+json";
+    exchange(address, format!("GET {path} HTTP/1.0\r\nAccept: {kinds}\r\n\r\n").as_bytes()).ok()
+}
+
 /// Uploads a file as a browser's form would, in the field `file`. `None` while nobody answers.
 pub fn post_file(address: &str, path: &str, name: &str, content: &[u8]) -> Option<Answer> {
     const BOUNDARY: &str = "end-of-this-part";

@@ -3,6 +3,7 @@
 mod settings;
 
 use jiff::Timestamp;
+use std::borrow::Cow;
 
 use crate::app::App;
 use crate::cli::build::BuildArgs;
@@ -56,7 +57,8 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let memory = if args.check { None } else { Memory::new(&project, environment) };
     let remembered = memory.clone();
     let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
-    let run = Run { app, plan: &plan, project: &project.name, settings, progress, memory, place };
+    let (built, name) = (Cow::Borrowed(&plan), project.name.as_str());
+    let run = Run { app, plan: built, project: name, settings, progress, memory, place };
     let ready = run.make_ready().await?;
     let may_skip = settings::may_skip(app, args, progress);
     if args.dry_run {

@@ -94,7 +94,7 @@ fn build_run<'a>(
 ) -> Run<'a> {
     Run {
         app,
-        plan,
+        plan: std::borrow::Cow::Borrowed(plan),
         project: &project.name,
         settings: RunSettings::default(),
         progress,

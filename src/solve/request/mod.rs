@@ -18,8 +18,11 @@ use crate::solve::stores::{self, Addition, EXPORT_STORE, IndexUpdate, TargetStor
 use crate::targets::spec::{Secret, Spec, SshKey};
 use crate::targets::target::Target;
 
+mod index_names;
 mod layer_cache;
+mod roles;
 
+pub use index_names::{IndexNames, PUSH, repositories};
 pub use layer_cache::LayerCacheRequest;
 
 /// What a request depends on besides its target.
@@ -73,6 +76,10 @@ pub struct SolveRequest {
     pub archives: Vec<PathBuf>,
     /// Where blobs of the image are kept, if it is loaded by its layers: the archive takes their place where it cannot be.
     pub kept: Option<PathBuf>,
+    /// Whether it is for those platforms of its target that one of several nodes builds.
+    pub is_part: bool,
+    /// What puts the parts together: nothing is solved.
+    pub index: Option<IndexNames>,
     /// References in full that another build gives to its image, see [`crate::solve::names`].
     pub lost_names: Vec<String>,
 }
@@ -508,9 +515,6 @@ const NO_GITHUB: &str = "its address and token are not in the environment";
 
 /// Stands for the engine's own address in `extra_hosts`, until [`crate::solve::engine_fit`] asks it.
 pub const HOST_GATEWAY: &str = "host-gateway";
-
-/// Attribute of an image exporter that pushes what it made (BuildKit `exporter/containerimage`).
-pub const PUSH: &str = "push";
 
 /// Name of the main context (BuildKit `dockerui.DefaultLocalNameContext`).
 const MAIN_CONTEXT: &str = "context";

@@ -65,7 +65,7 @@ pub fn show(entry: &Entry, now: Timestamp, columns: usize) -> String {
 
 fn target_row(target: &TargetEntry) -> Vec<String> {
     vec![
-        cell(&target.service),
+        cell(target.title()),
         match &target.same_as {
             Some(other) => format!("as {}", cell(other)),
             None => outcome(target.outcome).to_owned(),
@@ -102,7 +102,7 @@ fn steps(target: &TargetEntry, columns: usize) -> String {
         .dockerfile
         .as_deref()
         .map(|file| format!("  {faint}{}{faint:#}", format::cut(&cell(file), columns / 2)));
-    let name = format::cut(&cell(&target.service), columns / 3);
+    let name = format::cut(&cell(target.title()), columns / 3);
     let mut text = format!("\n{bold}{name}{bold:#}{}\n", file.unwrap_or_default());
     text.push_str(&table::render(&columns_of_steps, &rows, columns));
     target.steps.iter().for_each(|step| text.push_str(&last_output(step, columns)));

@@ -49,7 +49,7 @@ pub fn brief(explanation: &Explanation, columns: usize) -> Vec<String> {
 }
 
 fn brief_lines(target: &Target, columns: usize) -> Vec<String> {
-    let name = table::cell(&target.service);
+    let name = table::cell(target.title());
     let ran = surprises(target).into_iter().map(|chain| sentence(&chain, columns));
     let slower = target.runs().filter_map(|step| slower_sentence(step, columns));
     let mut lines: Vec<String> = ran.chain(slower).map(|it| format!("{name}: {it}")).collect();
@@ -105,7 +105,7 @@ pub fn of_steps(explanation: &Explanation) -> BTreeMap<(String, String), String>
 fn lines(target: &Target, words: &Words, columns: usize) -> String {
     let Shades { bold, faint, .. } = SHADES;
     let chains = chains::all(target);
-    let name = table::cell(&target.service);
+    let name = table::cell(target.title());
     let all = target.steps.len();
     if chains.is_empty() {
         let cached = target.steps.iter().filter(|step| step.cached == Some(true)).count();

@@ -405,6 +405,11 @@ impl Entry {
 }
 
 impl TargetEntry {
+    /// What people call it: its service, or its name where that says which node made a part of it (`TARGET@NODE`).
+    pub fn title(&self) -> &str {
+        if self.name.contains('@') { &self.name } else { &self.service }
+    }
+
     /// The ref of its build, where the engine's history could tell nothing of its steps that is not here: a busy engine
     /// may tell the end of a step, or all of them, later than anybody waits for it.
     pub fn whole_build(&self) -> Option<&str> {
