@@ -105,6 +105,11 @@ pub enum Store {
     GraphDriver,
     /// containerd's: compressed blobs and unpacked snapshots, both counted.
     Containerd,
+    /// That of BuildKit without an engine around it: it has records, and no images.
+    Buildkit {
+        /// Whether it alone unpacks the layers that its steps stand on.
+        unpacks_alone: bool,
+    },
     /// The engine did not say in time.
     Unknown,
 }
@@ -114,7 +119,8 @@ impl Store {
     pub fn name(self, driver: &str) -> &str {
         match self {
             Self::Containerd => "containerd",
-            _ => driver,
+            Self::Buildkit { .. } => "buildkit",
+            Self::GraphDriver | Self::Unknown => driver,
         }
     }
 }
@@ -124,6 +130,7 @@ impl fmt::Display for Store {
         f.write_str(match self {
             Self::GraphDriver => "graphdriver",
             Self::Containerd => "containerd",
+            Self::Buildkit { .. } => "buildkit",
             Self::Unknown => "unknown",
         })
     }

@@ -11,7 +11,7 @@ mod project;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
-use crate::builders::{self, Choice, Destination};
+use crate::builders::{self, Choice, Destination, Driver};
 use crate::cli::project::ProjectArgs;
 use crate::cli::{GlobalArgs, ProgressMode};
 use crate::compose::Project;
@@ -153,6 +153,38 @@ impl App {
         let message = format!("this command works on docker engines, not on {choice}");
         Err(CommandError::new(ExitKind::Usage, message)
             .hint("-H, --context and DOCKER_HOST choose the engine; `builders` lists builders"))
+    }
+
+    /// The builder that `--builder` names, for commands that work on its cache; `None` where that is the engine, and without
+    /// the option: what a variable or `docker buildx use` chose is for builds.
+    ///
+    /// # Errors
+    /// It names a builder that is another engine, or one that cannot be reached by this program, or none.
+    pub fn named_builder(&self) -> Result<Option<Choice>, CommandError> {
+        let Some(option) = self.builder_option() else { return Ok(None) };
+        let choice = self.builders()?.choose(Some(option))?;
+        let refused = |why: &str| {
+            let message = format!("this command does not go to {choice}: {why}");
+            CommandError::new(ExitKind::Usage, message)
+        };
+        match &choice.builder.driver {
+            _ if choice.is_engine => Ok(None),
+            Driver::Docker => Err(refused("that is a docker engine")
+                .hint(format!("--context {} chooses it", choice.builder.name))),
+            Driver::Other(_) => Err(refused("its driver is not supported")
+                .hint("those of the drivers docker-container, kubernetes and remote are; `builders` lists builders")),
+            Driver::DockerContainer | Driver::Kubernetes | Driver::Remote => Ok(Some(choice)),
+        }
+    }
+
+    /// The builder that builds go to without an option, where that is not the engine.
+    pub fn other_builder(&self) -> Option<Choice> {
+        let choice = self.builders().ok()?.choose(None).ok()?;
+        let keeps_cache = matches!(
+            choice.builder.driver,
+            Driver::DockerContainer | Driver::Kubernetes | Driver::Remote
+        );
+        (keeps_cache && !choice.is_engine && self.builder_option().is_none()).then_some(choice)
     }
 
     /// Warns where another builder than the engine is chosen that the run does not go to.

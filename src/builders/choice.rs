@@ -50,6 +50,16 @@ pub struct Choice {
     pub is_engine: bool,
 }
 
+impl Choice {
+    /// What messages call this node of it.
+    pub fn node_name(&self, node: &Node) -> String {
+        match self.builder.name.as_str() {
+            UNNAMED => "BuildKit of BUILDKIT_HOST".to_owned(),
+            name => format!("the builder `{name}`, node `{}`,", node.name),
+        }
+    }
+}
+
 /// A name that no builder has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} builder `{name}`{}{}", if why.is_some() { "cannot read" } else { "there is no" }, by.clause(),
@@ -103,6 +113,9 @@ pub(super) fn choose(store: &Store, criteria: &Criteria<'_>) -> Result<Choice, U
     } else {
         (criteria.context.to_owned(), ChosenBy::Engine)
     };
+    if let (UNNAMED, Some(address)) = (name.as_str(), variable("BUILDKIT_HOST")) {
+        return Ok(Choice { builder: at(&address), by, is_engine: false });
+    }
     // buildx keeps builders under their names in lower case.
     let why = match store.builder(&name.to_lowercase()) {
         Some(Ok(builder)) => return Ok(Choice { builder, by, is_engine: false }),
@@ -141,8 +154,8 @@ impl fmt::Display for Choice {
     /// `the builder `big` (remote), which BUILDX_BUILDER names`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Builder { name, driver, .. } = &self.builder;
-        match self.by {
-            ChosenBy::BuildkitHost => f.write_str("the builder that BUILDKIT_HOST names"),
+        match name.as_str() {
+            UNNAMED => return f.write_str("the builder that BUILDKIT_HOST names"),
             _ => write!(f, "the builder `{name}` ({})", driver.name()),
         }?;
         f.write_str(self.by.clause())
@@ -188,6 +201,9 @@ mod tests {
         );
         assert_eq!(chosen(None, &all[1..]).unwrap(), "the builder that BUILDKIT_HOST names");
         assert_eq!(chosen(None, &[]).unwrap(), "engine");
+        // It has no name of its own, and yet one for commands that go nowhere else by themselves.
+        assert_eq!(chosen(Some("-"), &all).unwrap(), "the builder that BUILDKIT_HOST names");
+        assert!(chosen(Some("-"), &all[..1]).unwrap_err().starts_with("there is no builder `-`"));
         // Empty is unset, and the engine's own builder has a name.
         assert_eq!(
             chosen(Some(""), &[("BUILDX_BUILDER", ""), ("BUILDKIT_HOST", "")]).unwrap(),

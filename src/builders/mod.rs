@@ -1,10 +1,11 @@
 //! Which builder a build goes to: those that `docker buildx` knows, its choice among them, and what one tells of itself.
 //!
 //! The order and the files are buildx's (`commands/root.go`, `builder/builder.go`, `store/store.go`). The files are read
-//! and never written. Nothing but `probe.rs` asks anybody.
+//! and never written. Nothing but `open.rs` and `probe.rs` asks BuildKit.
 
 mod choice;
 mod cluster;
+mod open;
 mod pods;
 mod probe;
 mod refs;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
 pub use cluster::Pod;
+pub use open::{OpenBuildkit, OpenError, Opening, open};
 pub use pods::{ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
 pub use refs::Origin;
@@ -97,10 +99,7 @@ impl Catalog {
     /// Where a build goes that goes to `node`.
     fn at(&self, choice: &Choice, node: &Node) -> Result<Option<Destination>, ConnectError> {
         let builder = &choice.builder;
-        let name = match choice.by {
-            ChosenBy::BuildkitHost => "BuildKit of BUILDKIT_HOST".to_owned(),
-            _ => format!("the builder `{}`, node `{}`,", builder.name, node.name),
-        };
+        let name = choice.node_name(node);
         let connector = match builder.driver {
             // What is set for the user's engine is not for another one.
             Driver::Docker => {

@@ -1,13 +1,14 @@
-//! Asks the nodes of a builder what they are: the one part of the room that asks anybody.
+//! Asks the nodes of a builder what they are.
 
 use std::error::Error;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::open::{OpenBuildkit, OpenError, Opening, open};
 use super::{Builder, Driver, Node, Pod};
 use crate::buildkit::{About, Control};
-use crate::engine::{ConnectError, ConnectorSettings, Engine};
+use crate::engine::{ConnectError, ConnectorSettings};
 
 /// What a node is found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +49,7 @@ pub async fn probe(
     let asked = async {
         match builder.driver {
             Driver::Docker => in_engine(node, engine, with_cache).await,
-            Driver::DockerContainer => in_container(node, engine, with_cache).await,
-            Driver::Remote => at_address(node, with_cache).await,
-            Driver::Kubernetes => in_pods(&builder.name, node, engine, with_cache).await,
-            Driver::Other(_) => Ok(Probe::NotAsked),
+            _ => by_itself(builder, node, engine, with_cache).await,
         }
     };
     match tokio::time::timeout(limit, asked).await {
@@ -69,54 +67,32 @@ async fn in_engine(
     let connector = node.engine(engine).map_err(|error| error.message)?;
     let control = Control::connect(&connector).await.map_err(|error| reason(&error))?;
     let about = control.about().await.map_err(|error| error.message)?;
-    running(&control, about, with_cache).await
+    Ok(Probe::Running(reach(&control, about, with_cache).await?))
 }
 
-/// A container that is not running is not started to be asked.
-async fn in_container(
+/// One pod is asked what BuildKit is, which is the same in all; for the cache, all that run are.
+async fn by_itself(
+    builder: &Builder,
     node: &Node,
     engine: &ConnectorSettings,
     with_cache: bool,
 ) -> Result<Probe, String> {
-    let connector = node.engine(engine).map_err(|error| error.message)?;
-    let containers = Engine::new(&connector).containers().await.map_err(|error| reason(&error))?;
-    let name = node.container();
-    let Some(container) = containers.iter().find(|container| container.name == name) else {
-        return Ok(Probe::Stopped("no container".to_owned()));
+    let most = if with_cache { usize::MAX } else { 1 };
+    let opened =
+        open(builder, node, "BuildKit", engine, most).await.map_err(|error| why(&error))?;
+    let (buildkits, pods) = match opened {
+        Opening::Open(buildkits, pods) => (buildkits, pods),
+        Opening::Stopped(state) => return Ok(Probe::Stopped(state)),
+        Opening::NoPod(pods) => return Ok(Probe::NoPod(pods)),
+        Opening::NotReached => return Ok(Probe::NotAsked),
     };
-    if !container.is_running() {
-        return Ok(Probe::Stopped(container.state.clone()));
-    }
-    let inside = node.in_container("BuildKit", engine).map_err(|error| error.message)?;
-    let (control, about) = Control::introduce(&inside).await.map_err(|error| reason(&error))?;
-    running(&control, about, with_cache).await
-}
-
-async fn at_address(node: &Node, with_cache: bool) -> Result<Probe, String> {
-    let connector = node.buildkit("BuildKit").map_err(|error| error.message)?;
-    let (control, about) = Control::introduce(&connector).await.map_err(|error| reason(&error))?;
-    running(&control, about, with_cache).await
-}
-
-/// One pod is asked what BuildKit is, which is the same in all; for the cache, all that run are.
-async fn in_pods(
-    builder: &str,
-    node: &Node,
-    user: &ConnectorSettings,
-    with_cache: bool,
-) -> Result<Probe, String> {
-    let said = |error: ConnectError| error.message;
-    let pods = node.pods(builder, "BuildKit", user).map_err(said)?;
-    let all = pods.list().await.map_err(said)?;
-    let most = if with_cache { all.len() } else { 1 };
-    let asked = all.iter().filter(|pod| pod.is_running).take(most).map(|pod| async {
-        let inside = pods.inside(pod).map_err(said)?;
-        let (control, about) = Control::introduce(&inside).await.map_err(|error| reason(&error))?;
-        running(&control, about, with_cache).await
+    let asked = buildkits.into_iter().map(|it| async move {
+        let OpenBuildkit { control, about, .. } = it;
+        reach(&control, about, with_cache).await
     });
     let mut first: Option<Reach> = None;
-    for answer in join_all(asked).await {
-        let Probe::Running(reach) = answer? else { continue };
+    for reach in join_all(asked).await {
+        let reach = reach?;
         match &mut first {
             Some(first) => {
                 first.cache_bytes = first.cache_bytes.zip(reach.cache_bytes).map(|(a, b)| a + b)
@@ -125,18 +101,26 @@ async fn in_pods(
         }
     }
     Ok(match first {
-        Some(reach) => Probe::Running(Reach { pods: all, ..reach }),
-        None => Probe::NoPod(all),
+        Some(reach) => Probe::Running(Reach { pods, ..reach }),
+        None => Probe::NoPod(pods),
     })
 }
 
-async fn running(control: &Control, about: About, with_cache: bool) -> Result<Probe, String> {
+async fn reach(control: &Control, about: About, with_cache: bool) -> Result<Reach, String> {
     let cache_bytes = match with_cache {
         true => Some(control.cache_bytes().await.map_err(|error| error.message)?),
         false => None,
     };
     let About { version, platforms, .. } = about;
-    Ok(Probe::Running(Reach { version, platforms, cache_bytes, pods: Vec::new() }))
+    Ok(Reach { version, platforms, cache_bytes, pods: Vec::new() })
+}
+
+fn why(error: &OpenError) -> String {
+    match error {
+        OpenError::Node(error) => error.message.clone(),
+        OpenError::Engine { source, .. } => reason(source),
+        OpenError::Buildkit { source, .. } => reason(source),
+    }
 }
 
 /// The innermost thing that an error says.

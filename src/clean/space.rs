@@ -34,7 +34,8 @@ pub struct Space {
 impl Space {
     /// Combines what the engine says of images with its records.
     pub fn new(inventory: &Inventory, stacks: &[Stack]) -> Self {
-        let has_blobs = inventory.engine.store == Store::Containerd;
+        let has_blobs =
+            matches!(inventory.engine.store, Store::Containerd | Store::Buildkit { .. });
         let mut layers = BTreeMap::new();
         let mut images = BTreeMap::new();
         for stack in stacks {

@@ -283,6 +283,7 @@ pub(super) const PAGES: &[Page] = &[
             ("stats --html sizes.html", "a page of what takes the disk"),
             ("stats --budget api=300MB --max-growth 10%", "in CI: exit code 4 when an image grows"),
             ("stats -p NAME", "a project whose files are gone"),
+            ("stats --builder NAME", "the build cache of a builder"),
             ("stats --format prometheus", "for a textfile collector"),
         ],
         codes: &[1, 3, 4, 5],

@@ -16,7 +16,10 @@ use super::build::duration;
     Budgets: NAME is a service, `total` (the project's images, shared layers counted once), `cache` (the engine's \
     build cache) or `project-cache`. They can stand in doc2md-docker.toml beside the compose file:\n\n    \
     [budgets]\n    api = \"300MB\"\n    total = \"7GB\"\n    max-growth = \"10%\"\n\n\
-    A broken budget ends the command with exit code 4, one that cannot be measured with 1."
+    A broken budget ends the command with exit code 4, one that cannot be measured with 1.\n\n\
+    --builder NAME shows what BuildKit at the nodes of that builder keeps instead, and whose it is: its build cache alone, as a \
+    table or in json (doc2md-docker/builder-stats/v1). `--builder -` is the builder of BUILDKIT_HOST. Without the option it is \
+    the engine, also where builds go elsewhere."
 )]
 pub struct StatsArgs {
     /// How to print it.

@@ -16,6 +16,7 @@ pub mod init;
 pub mod lock;
 pub mod ls;
 pub mod man;
+mod nodes;
 pub mod plugin;
 mod recorded;
 mod remembered;
@@ -44,7 +45,8 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
         app.interrupt.limit(limit);
     }
     match command {
-        Command::Builders(_) | Command::Doctor(_) => {}
+        // These know themselves what to do on a builder.
+        Command::Builders(_) | Command::Doctor(_) | Command::Stats(_) => {}
         // Where it cannot go, nothing else is looked at.
         Command::Build(_) | Command::Check(_) | Command::Dev(_) | Command::Lock(_) => {
             if app.global.builder.is_some() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::model::{Answer, Question};
-use crate::inventory::{CacheKind, CacheRecord, Image, ImageDetails};
+use crate::inventory::{CacheKind, CacheRecord, EngineFacts, Image, ImageDetails, Store};
 use crate::labels;
 use crate::ownership::records::{
     self, Build, BuildStep, ImageLayer, Owner, Product, Record, RecordEvidence, RecordKind, Stack,
@@ -58,7 +58,7 @@ pub(super) fn judge(question: &Question<'_>, answer: &Answer, used_elsewhere: bo
         builds,
         layers,
         complete_since: evidence.complete_since,
-        counts_whole_chain: counts_whole_chain(&inventory.engine.version),
+        counts_whole_chain: counts_whole_chain(&inventory.engine),
         own_keys: evidence.own_keys,
     });
     Cache { verdicts, current_images }
@@ -148,6 +148,40 @@ pub(super) fn record(record: &CacheRecord) -> Record {
 
 /// Docker 20.10 to 24 come with BuildKit before 0.13, which counts a cached build as a use of every
 /// record; seen on 20.10.24.
-fn counts_whole_chain(version: &str) -> bool {
-    release::major(version).is_some_and(|major| major < 25)
+fn counts_whole_chain(engine: &EngineFacts) -> bool {
+    match engine.store {
+        // One without a release (`v0.0.0+unknown`) is part of Docker 23 or later: what it counts is not known, and less is
+        // explained.
+        Store::Buildkit { .. } => release::major_and_minor(&engine.version)
+            .is_some_and(|release| release > (0, 0) && release < (0, 13)),
+        Store::GraphDriver | Store::Containerd | Store::Unknown => {
+            release::major(&engine.version).is_some_and(|major| major < 25)
+        }
+    }
+}
+
+/// Ids of records that steps of other builds made than those of `project`, as far as these are known.
+pub(super) fn made_by_others(cache: &[CacheRecord], builds: &[Build]) -> BTreeSet<String> {
+    let records: Vec<Record> = cache.iter().map(record).collect();
+    records::made_by_others(&records, builds).map(|record| record.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_of_buildkit_is_not_one_of_docker() {
+        let counts = |store, version: &str| {
+            let engine = EngineFacts::of_tests(store);
+            counts_whole_chain(&EngineFacts { version: version.to_owned(), ..engine })
+        };
+        let buildkit = Store::Buildkit { unpacks_alone: true };
+        assert!(counts(buildkit, "v0.12.5"));
+        for version in ["v0.13.0", "v0.33.0", "v0.0.0+unknown", "", "master"] {
+            assert!(!counts(buildkit, version), "{version}");
+        }
+        assert!(counts(Store::GraphDriver, "20.10.24"));
+        assert!(!counts(Store::Containerd, "28.5.2"));
+    }
 }

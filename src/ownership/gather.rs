@@ -83,7 +83,7 @@ impl Recall<'_> {
             })
         };
         let past = in_time(end, past).await.unwrap_or_else(|why| {
-            notes.push(format!("the engine's build history cannot be read: {why}"));
+            notes.push(format!("the history of builds cannot be read: {why}"));
             None
         });
         Memory { entries, past }
@@ -114,17 +114,6 @@ pub async fn gather(
     project: &Project,
     memory: Memory,
 ) -> Result<Evidence, EngineError> {
-    let Memory { mut entries, mut past } = memory;
-    // Entries of engines that did not tell their id in time could be of any engine.
-    let id = &inventory.engine.id;
-    entries.retain(|entry| !id.is_empty() && entry.engine.id == *id);
-    if let Some(past) = &mut past {
-        let whole: BTreeSet<&str> = whole_builds(&entries).collect();
-        // The ledger's account of it does not count after all, and the engine's was not asked for.
-        if past.known.iter().any(|build| !whole.contains(build.build_ref.as_str())) {
-            past.complete_since = None;
-        }
-    }
     let of_project = inventory.containers.iter().filter(|container| {
         container.labels.get(labels::PROJECT).is_some_and(|name| *name == project.name)
     });
@@ -146,15 +135,47 @@ pub async fn gather(
             unlisted.insert(image.clone(), labels);
         }
     }
+    let evidence = put_together(&inventory.engine.id, project, memory, paths).await;
+    Ok(Evidence { unlisted, ..evidence })
+}
+
+/// The same of BuildKit with this id of a worker, which has no containers. Whoever can reach a builder builds there, from
+/// other machines, too: builds under the project's name that no ledger here has are somebody's.
+pub(super) async fn gather_from_buildkit(
+    worker: &str,
+    project: &Project,
+    memory: Memory,
+) -> Evidence {
+    let evidence = put_together(worker, project, memory, BTreeSet::new()).await;
+    Evidence { elsewhere: true, ..evidence }
+}
+
+/// What is known of builds on the engine, or the worker, with this id. `paths` are those of containers.
+async fn put_together(
+    id: &str,
+    project: &Project,
+    memory: Memory,
+    mut paths: BTreeSet<String>,
+) -> Evidence {
+    let Memory { mut entries, mut past } = memory;
+    // Entries of engines that did not tell their id in time could be of any engine.
+    entries.retain(|entry| !id.is_empty() && entry.engine.id == id);
+    if let Some(past) = &mut past {
+        let whole: BTreeSet<&str> = whole_builds(&entries).collect();
+        // The ledger's account of it does not count after all, and the engine's was not asked for.
+        if past.known.iter().any(|build| !whole.contains(build.build_ref.as_str())) {
+            past.complete_since = None;
+        }
+    }
     paths.extend(entries.iter().map(|entry| entry.project_directory.clone()));
     let places = tokio::task::spawn_blocking(move || resolve(paths)).await.unwrap_or_default();
-    let mut evidence = Evidence { places, unlisted, ..Evidence::default() };
+    let mut evidence = Evidence { places, ..Evidence::default() };
     remember(&mut evidence, project, &entries);
     if let Some(past) = past {
         take_history(&mut evidence, project, &past);
     }
     take_ledger(&mut evidence, project, entries);
-    Ok(evidence)
+    evidence
 }
 
 /// Paths with their links resolved; what is not on this machine stays as it is.

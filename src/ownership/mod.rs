@@ -1,8 +1,8 @@
 //! Whose a container, an image, a volume, a network, a record of the build cache is: one answer for `clean`, `stats`
 //! and `bench`.
 //!
-//! [`recall`] and [`gather`] collect the evidence, and are all of the room that asks anybody; [`judge`] decides and
-//! is pure. What is not certain is not the project's, and the answer says why. `docs/design/ownership.md` has the
+//! [`recall`] and [`gather`] collect the evidence, and with [`NodeCache`] are all of the room that asks anybody; [`judge`]
+//! decides and is pure. What is not certain is not the project's, and the answer says why. `docs/design/ownership.md` has the
 //! rules. Which step made a cache record is for [`crate::ownership::records`] to match.
 
 mod cache;
@@ -10,6 +10,7 @@ mod gather;
 mod history;
 mod judge;
 mod model;
+mod node;
 pub mod records;
 mod remembered;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use judge::judge;
 pub use model::{
     Answer, Checkout, Evidence, Include, Names, Origin, Project, Question, Reason, Whose,
 };
+pub use node::{NodeCache, Side};
 
 /// What an engine has in its build cache, to ask for what a remembered step made.
 pub struct CacheContent(Vec<records::Record>);

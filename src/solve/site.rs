@@ -92,12 +92,7 @@ impl NodeSite {
 
     /// What it means that it cannot be reached.
     pub fn unreachable(&self, error: TransportError) -> CommandError {
-        let TransportError::NotBuildkit(why) = error else {
-            return unreachable(&self.connector, error);
-        };
-        let message = format!("cannot talk to {}: {why}", self.connector.peer());
-        CommandError::new(ExitKind::EngineUnreachable, message)
-            .hint("is it BuildKit that listens there, and does it expect TLS?")
+        unreachable_buildkit(&self.connector, error)
     }
 }
 
@@ -110,6 +105,16 @@ pub struct SolvePlace {
     pub surroundings: Surroundings,
     /// What it says of itself, where it is not within an engine.
     pub about: Option<About>,
+}
+
+/// What it means that BuildKit by itself cannot be reached.
+pub fn unreachable_buildkit(connector: &Connector, error: TransportError) -> CommandError {
+    let TransportError::NotBuildkit(why) = error else {
+        return unreachable(connector, error);
+    };
+    let message = format!("cannot talk to {}: {why}", connector.peer());
+    CommandError::new(ExitKind::EngineUnreachable, message)
+        .hint("is it BuildKit that listens there, and does it expect TLS?")
 }
 
 /// What the executor needs besides BuildKit itself.

@@ -7,6 +7,7 @@
 //! `docs/design/stats.md` says what each figure means and where engines are wrong.
 
 pub mod budget;
+mod builder;
 mod cache;
 mod facts;
 mod gather;
@@ -22,6 +23,10 @@ mod stacks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod worth;
+pub use builder::{
+    BUILDER_SCHEMA, BuilderFacts, BuilderStats, BuilderSummary, CacheSums, KindSums,
+    NodeCacheStats, NodeFacts, NodeMountStats, NodeRecordStats, NodeState, NodeStats, of_builder,
+};
 pub use facts::{CurrentImage, DockerfileFacts, Facts, PastImage, ServiceFacts};
 pub use gather::{Findings, Inquiry};
 pub use growth::{SizeHistory, SizeLine, size_history};

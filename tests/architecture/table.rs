@@ -120,11 +120,21 @@ pub(crate) const ROOMS: &[Room] = &[
         never: PURE,
     },
     Room { place: "builders", may: &["engine", "error", "files"], never: PURE },
+    Room { place: "builders/open.rs", may: &["buildkit", "engine"], never: SERVICE },
     Room { place: "builders/probe.rs", may: &["buildkit", "engine"], never: SERVICE },
     Room { place: "build_context", may: &["files"], never: PURE },
     Room {
         place: "buildkit",
-        may: &["build_context", "dockerfile", "engine", "files", "progress", "registry", "sight"],
+        may: &[
+            "build_context",
+            "dockerfile",
+            "engine",
+            "files",
+            "inventory",
+            "progress",
+            "registry",
+            "sight",
+        ],
         never: CLIENT,
     },
     // Archives, manifests and what Dockerfiles ask for: values.
@@ -338,6 +348,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "engine", "history", "image_reference", "inventory", "labels"],
         never: SERVICE,
     },
+    Room { place: "ownership/node.rs", may: &["buildkit", "inventory"], never: SERVICE },
     // How a cache mount's record is described is said once, beside the record.
     Room { place: "ownership/records", may: &["inventory"], never: PURE },
     Room { place: "package_name.rs", may: &[], never: PURE },

@@ -45,7 +45,7 @@ fn project(engine: &Engine) -> Project {
 }
 
 /// Runs the real buildx on the project.
-fn buildx(project: &Project, args: &[&str]) -> Output {
+pub(crate) fn buildx(project: &Project, args: &[&str]) -> Output {
     let output = Command::new(std::env::var("DOC2MD_TEST_BUILDX").unwrap())
         .args(args)
         .current_dir(project.dir())

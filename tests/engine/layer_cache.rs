@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::{Engine, PrivateEngine, Project, Registry, engine, http, text};
+use crate::support::{Engine, PrivateEngine, Project, Registry, engine, eventually, http, text};
 
 const CONTAINERD: &str = "28.5-containerd";
 
@@ -70,7 +70,11 @@ fn pushed(engine: &Engine, name: &str, files: &[(&str, &str)], args: &[&str]) ->
     let output = output(&project, name, &push("main"), &args);
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    let images = engine.docker_ok(&["images", "--format", "{{.Repository}}"]);
+    // The containerd store fails to list images while another test removes one.
+    let images = eventually("images are listed", || {
+        let listed = engine.docker(&["images", "--format", "{{.Repository}}"]).output().unwrap();
+        listed.status.success().then(|| text(&listed))
+    });
     for image in images.lines().filter(|image| image.starts_with(name)) {
         engine.docker_ok(&["image", "rm", "--force", image]);
     }

@@ -7,6 +7,7 @@
 mod support;
 
 mod bench;
+mod builder_cache;
 mod builder_faults;
 mod builders;
 mod builders_by_program;

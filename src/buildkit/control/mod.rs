@@ -1,10 +1,11 @@
 //! The Control API: Solve and Status.
 
+mod cache;
 mod content;
 mod history;
 mod recorded;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -42,6 +43,11 @@ const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gate
 /// containerd store alone: with a graph driver it makes images of that engine and nothing else.
 const SNAPSHOTTER_LABEL: &str = "org.mobyproject.buildkit.worker.snapshotter";
 
+/// Label of a worker that tells who runs its steps: `oci` is BuildKit itself, else it is containerd, whose images others unpack.
+const EXECUTOR_LABEL: &str = "org.mobyproject.buildkit.worker.executor";
+/// Snapshotters whose layers are all on the disk of BuildKit: others leave some at their registry.
+const OWN_SNAPSHOTTERS: [&str; 3] = ["overlayfs", "native", "fuse-overlayfs"];
+
 /// What BuildKit tells of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
@@ -53,6 +59,8 @@ pub struct About {
     pub worker: String,
     /// Whether it can make images of a docker engine with a graph driver only, in which it runs.
     pub is_bound_to_engine: bool,
+    /// Whether it alone unpacks the layers that its steps stand on: no docker engine and no containerd does it for others.
+    pub unpacks_alone: bool,
 }
 
 /// What a step made, as the cache has it.
@@ -129,8 +137,9 @@ impl Control {
         let info = client.info(pb::InfoRequest {}).await.ok();
         let version = info.and_then(|info| info.into_inner().buildkit_version);
         let worker = workers.record.first().map(|worker| worker.id.clone()).unwrap_or_default();
-        let mut labels = workers.record.iter().map(|worker| &worker.labels);
-        let is_bound_to_engine = !labels.any(|labels| labels.contains_key(SNAPSHOTTER_LABEL));
+        let labels = || workers.record.iter().map(|worker| &worker.labels);
+        let is_bound_to_engine = !labels().any(|labels| labels.contains_key(SNAPSHOTTER_LABEL));
+        let unpacks_alone = !workers.record.is_empty() && labels().all(unpacks_alone);
         let mut platforms: Vec<String> = Vec::new();
         for platform in workers.record.into_iter().flat_map(|worker| worker.platforms) {
             let parts = [platform.os, platform.architecture, platform.variant];
@@ -140,7 +149,7 @@ impl Control {
             }
         }
         let version = version.map(|it| it.version);
-        Ok(About { version, platforms, worker, is_bound_to_engine })
+        Ok(About { version, platforms, worker, is_bound_to_engine, unpacks_alone })
     }
 
     /// The sum of its build cache.
@@ -304,5 +313,31 @@ impl Control {
             }
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
+    }
+}
+
+/// Whether a worker with these labels unpacks layers for its own steps alone.
+fn unpacks_alone(labels: &HashMap<String, String>) -> bool {
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    label(EXECUTOR_LABEL) == Some("oci")
+        && label(SNAPSHOTTER_LABEL).is_some_and(|name| OWN_SNAPSHOTTERS.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_buildkit_by_itself_unpacks_alone() {
+        let labels = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let snapshots = |name| [(EXECUTOR_LABEL, "oci"), (SNAPSHOTTER_LABEL, name)];
+        assert!(unpacks_alone(&labels(&snapshots("overlayfs"))));
+        assert!(!unpacks_alone(&labels(&snapshots("stargz"))));
+        let in_containerd = [(EXECUTOR_LABEL, "containerd"), (SNAPSHOTTER_LABEL, "overlayfs")];
+        assert!(!unpacks_alone(&labels(&in_containerd)));
+        // A docker engine on a graph driver tells neither.
+        assert!(!unpacks_alone(&labels(&[(HOST_GATEWAY_LABEL, "172.17.0.1")])));
     }
 }

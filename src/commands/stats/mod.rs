@@ -1,5 +1,6 @@
 //! `doc2md-docker stats`: project and engine to a report, budgets to an exit code.
 
+mod builder;
 mod page;
 
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::app::App;
+use crate::builders::Choice;
 use crate::cli::stats::{Measure, StatsArgs, StatsFormat};
 use crate::error::{CommandError, ExitKind};
 use crate::files::read;
@@ -25,6 +27,9 @@ use crate::view::stats::{self as report, Extent};
 /// # Errors
 /// Options or files are invalid, the engine cannot be reached, or a budget is broken.
 pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
+    if let Some(choice) = app.named_builder()? {
+        return builder::run(app, args, &choice).await;
+    }
     let scope = scope::scope(app)?;
     let services = usage::services(scope.files.as_ref(), &app.environment.working_dir)?;
     let directory = scope.files.as_ref().map(|files| files.working_dir.as_path());
@@ -60,6 +65,7 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
         gathered.disk = gathered.disk.or(disk);
     }
     gathered.notes.splice(0..0, scope.note.clone());
+    gathered.notes.extend(app.other_builder().map(|choice| of_builder(&choice)));
     let facts = gathered.facts(&gathering, app.is_verbose(), Timestamp::now());
     let mut report = usage::aggregate(&facts);
     report.budgets = budgets.verdicts(&report).map_err(usage_error)?;
@@ -81,6 +87,14 @@ pub async fn run(app: &App, args: &StatsArgs) -> Result<(), CommandError> {
     verdict(&report)?;
     written?;
     measured_images(&gathered.inventory)
+}
+
+/// Where more is kept, of which nothing is said here.
+fn of_builder(choice: &Choice) -> String {
+    let name = &choice.builder.name;
+    format!(
+        "builds go to {choice}: its build cache is not in these figures, `stats --builder {name}` shows it"
+    )
 }
 
 /// Images are what the command is for.

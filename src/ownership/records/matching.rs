@@ -87,6 +87,24 @@ pub fn is_result_of(description: &str, made: Timestamp, step: &BuildStep) -> boo
     within(&step.intervals, made) && describes_result(description, step)
 }
 
+/// The records that steps of builds which are not the project's may have made.
+pub fn made_by_others<'a>(
+    records: &'a [Record],
+    builds: &[Build],
+) -> impl Iterator<Item = &'a Record> {
+    let others = builds.iter().filter(|build| !build.is_ours());
+    let ran: Vec<&BuildStep> = others
+        .flat_map(|build| build.steps.iter())
+        .filter(|step| step.end == StepEnd::Ran && !step.intervals.is_empty())
+        .collect();
+    records.iter().filter(move |record| {
+        record.created_at.is_some_and(|created| {
+            let made = |step: &&BuildStep| within(&step.intervals, created);
+            ran.iter().any(|step| made(step) && describes(record, step))
+        })
+    })
+}
+
 /// Steps that ran, of the project or of the others; each once though several targets share it.
 fn steps(evidence: &RecordEvidence, ours: bool) -> Vec<&BuildStep> {
     let mut seen = BTreeSet::new();

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 pub use evidence::{ImageLayer, RecordEvidence};
 pub use input::{Build, BuildStep, MountName, Owner, Product, Record, RecordKind, StepEnd};
 pub use mark::{Likeness, Mark};
-pub use matching::{have_result, have_result_of_another, is_result_of};
+pub use matching::{have_result, have_result_of_another, is_result_of, made_by_others};
 pub use stack::{Chain, Stack, StackLayer, stacks};
 pub use words::{came_as_blob, instruction, is_base_layer};
 

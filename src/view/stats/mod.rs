@@ -1,5 +1,6 @@
 //! Statistics of a project in words and in documents. Pure: a report in, text out.
 
+mod builder;
 mod markdown;
 pub mod page;
 mod prometheus;
@@ -12,6 +13,7 @@ use crate::terminal::workflow::Command;
 use crate::terminal::{SHADES, Shades, format, wrap};
 use crate::usage::StatsReport;
 
+pub use builder::{builder_json, builder_table};
 pub(super) use markdown::escaped;
 pub use markdown::markdown;
 pub use prometheus::prometheus;
