@@ -34,7 +34,7 @@ pub(super) fn has_local_packages(tree: &Tree, tool: Tool, folder: &str) -> Resul
             };
             return Err(Refusal {
                 file: lock,
-                why: format!("takes `{name}` from {path}, which is no folder of the project"),
+                why: format!("takes `{name}` from {path}, which is not a folder of the project"),
                 command: format!("{add} {name}"),
             });
         }
