@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::why::WhyFormat;
 
@@ -45,6 +45,12 @@ pub struct BuildArgs {
     /// From another builder images that are pushed are loaded only with it, and without an engine it is an error.
     #[arg(long, help_heading = RESULT, hide_short_help = true)]
     pub load: bool,
+    /// How layers are compressed, on the containerd image store.
+    ///
+    /// What a layer was compressed with first stays, also where it is pushed later. An output with a compression of its own,
+    /// such as `--set TARGET.output=type=image,compression=estargz`, goes by that.
+    #[arg(long, help_heading = RESULT, hide_short_help = true, value_enum, value_name = "KIND", default_value_t = Compression::Auto)]
+    pub compression: Compression,
     /// Of `docker build`; see `--set TARGET.output=VALUE`.
     #[arg(short, long, hide = true, value_name = "VALUE")]
     pub output: Option<String>,
@@ -134,6 +140,19 @@ pub struct BuildArgs {
     /// Write the image id; only with one target.
     #[arg(long, help_heading = RESULT, hide_short_help = true, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+}
+
+/// How layers of images are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// With zstd where no image of the build is pushed, no layer cache is written with --cache-to, and the names of the image
+    /// name no registry; else with gzip.
+    #[default]
+    Auto,
+    /// With gzip: BuildKit's own choice.
+    Gzip,
+    /// With zstd, pushed images as well.
+    Zstd,
 }
 
 /// Reads a duration as docker's flags do: numbers with units `h`, `m`, `s`, `ms`.

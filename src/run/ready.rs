@@ -185,6 +185,11 @@ impl Ready<'_> {
     ) -> Result<Preparation, CommandError> {
         let App { environment, ui, .. } = self.run.app;
         let warn = |warning: &str| ui.warn(warning);
+        let tell = |text: &str| {
+            if self.run.app.is_verbose() {
+                ui.note(text);
+            }
+        };
         let sources = Sources {
             environment,
             docker_config: self.run.app.docker_config(),
@@ -192,6 +197,7 @@ impl Ready<'_> {
             stdout: Some(ui.stdout_stream()),
             scratch: self.scratch.as_ref().map(TempDir::path),
             warn: &warn,
+            tell: &tell,
         };
         prepare::prepare(&self.run.plan, requests, &self.site, sources).await
     }

@@ -32,6 +32,7 @@ pub const OPTIONS: &[(&str, &[&str])] = &[
             "cache-from",
             "cache-to",
             "caches",
+            "compression",
             "provenance",
             "sbom",
         ],

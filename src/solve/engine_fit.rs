@@ -6,8 +6,10 @@
 use crate::buildkit::Control;
 use crate::engine::{Engine, EngineError};
 use crate::release;
+use crate::solve::compression::{self, Choice};
 use crate::solve::oci_layout::SCHEME;
 use crate::solve::request::{HOST_GATEWAY, PUSH, RequestError, SolveRequest};
+use crate::targets::Compression;
 use crate::targets::target::Target;
 
 /// Why an engine with graph drivers does not write a layer cache.
@@ -15,6 +17,9 @@ const ONLY_READS: &str = "writing needs the containerd image store, which this e
 
 /// The first release after 20.10: its Dockerfile frontend knows named contexts, shm-size and ulimit.
 const NEWER_SINCE: u32 = 23;
+
+/// The first minor release that leaves an image packed when it is asked to: 29.0.1 was the first at all.
+const LEAVES_PACKED: (u32, u32) = (29, 1);
 
 /// Why the engine cannot run the requests.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +32,15 @@ pub enum FitError {
     Engine(#[from] EngineError),
 }
 
-/// Fits `requests` (with their targets) to the engine.
+/// Fits `requests` (with their targets) to the engine. Returns how layers are compressed then.
 ///
 /// # Errors
 /// A key that this engine cannot honour, or an engine that does not answer.
-pub async fn fit(
+pub(super) async fn fit(
     engine: &Engine,
     control: &Control,
     pairs: &mut [(&Target, &mut SolveRequest)],
-) -> Result<(), FitError> {
+) -> Result<Choice, FitError> {
     refuse_newer(engine, pairs).await?;
     if pairs.iter().any(|(_, request)| wants_host_gateway(request)) {
         let gateway = control.host_gateway().await;
@@ -46,11 +51,13 @@ pub async fn fit(
         let writes = request.layer_cache.as_ref().is_some_and(|cache| cache.export.is_ok());
         writes || !request.push.is_empty() || needs_containerd_store(target, request).is_some()
     };
-    if !pairs.iter().any(|(target, request)| needs_store(target, request)) {
-        return Ok(());
-    }
-    let containerd = engine.has_containerd_store().await?;
-    for (target, request) in pairs {
+    let containerd = if pairs.iter().any(|(target, request)| needs_store(target, request)) {
+        engine.has_containerd_store().await?
+    } else {
+        // Asked of BuildKit, which takes a millisecond.
+        pairs.iter().any(|(_, request)| request.loads_image) && control.makes_blobs().await
+    };
+    for (target, request) in &mut *pairs {
         settle_push(request, containerd);
         if !containerd && let Some(cache) = &mut request.layer_cache {
             cache.refuse(ONLY_READS);
@@ -62,7 +69,18 @@ pub async fn fit(
             return Err(unsupported(target, key, why).into());
         }
     }
-    Ok(())
+    if !containerd {
+        return Ok(Choice::None);
+    }
+    let pushes = |request: &SolveRequest| {
+        request.options.exporters.iter().any(|exporter| exporter.attrs.contains_key(PUSH))
+    };
+    if pairs.iter().any(|(_, request)| pushes(request))
+        && release::major_and_minor(&engine.version().await?) >= Some(LEAVES_PACKED)
+    {
+        pairs.iter_mut().for_each(|(_, request)| compression::leave_packed(request));
+    }
+    Ok(compression::settle(pairs))
 }
 
 /// Puts the address in where `host-gateway` stands.
@@ -151,6 +169,9 @@ pub(super) fn needs_containerd_store(
             "docker" => return Some(("output", "type=docker with dest=")),
             _ => {}
         }
+    }
+    if target.compression == Compression::Zstd && !request.push.is_empty() {
+        return Some(("compression", "a push of layers that are compressed with zstd"));
     }
     if target.contexts.values().any(|source| source.starts_with(SCHEME)) {
         return Some(("additional_contexts", "a context of oci-layout://"));

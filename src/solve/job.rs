@@ -11,7 +11,7 @@ use crate::buildkit::session::file_sync::SyncReport;
 use crate::compose::Place;
 use crate::progress::TransferProgress;
 use crate::registry::logins::CredentialStore;
-use crate::solve::node_fit::NAME;
+use crate::solve::request::NAME;
 use crate::solve::request::{IndexNames, LayerCacheRequest};
 use crate::solve::stores::IndexUpdate;
 

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod cache_services;
+mod compression;
 pub mod dockerfile_source;
 pub mod engine_fit;
 pub mod executor;

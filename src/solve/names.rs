@@ -7,13 +7,8 @@ use std::collections::BTreeMap;
 use crate::image_reference::{familiar, full};
 use crate::labels;
 use crate::solve::plan::PlannedBuild;
-use crate::solve::request::SolveRequest;
+use crate::solve::request::{IN_ENGINE, NAME, SolveRequest};
 use crate::targets::target::Target;
-
-/// Attribute of an image exporter with the references it gives.
-const NAME: &str = "name";
-/// Exporter of images that stay in the engine.
-const IN_ENGINE: &str = "moby";
 
 /// Leaves each name to the last of the builds that give it, in the order of target names. Returns what to warn of.
 pub fn settle(builds: &mut [(&PlannedBuild, &mut SolveRequest)]) -> Vec<String> {

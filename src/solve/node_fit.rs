@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use crate::buildkit::session::content::{Access, Directory};
 use crate::buildkit::{About, ExporterSpec};
 use crate::image_reference::full;
+use crate::solve::compression;
 use crate::solve::engine_fit::{fill_host_gateway, needs_containerd_store, newer_key};
-use crate::solve::request::{Export, PUSH, RequestError, SolveRequest, repositories};
+use crate::solve::request::{
+    Export, IN_ENGINE, NAME, PUSH, RequestError, SolveRequest, repositories,
+};
 use crate::solve::site::Load;
 use crate::solve::stores::EXPORT_STORE;
+use crate::targets::Compression;
 use crate::targets::target::Target;
 
-/// Exporter of images that stay in the engine around BuildKit.
-const IN_ENGINE: &str = "moby";
 /// Exporter of images to a registry.
 const IMAGE: &str = "image";
 /// Exporter of images to an archive that engines load.
 const ARCHIVE: &str = "docker";
 /// Attribute of [`ARCHIVE`]: `false` has it write the blobs of the image one by one into a store of the session.
 const TAR: &str = "tar";
-/// Attribute with the references of an image.
-pub(super) const NAME: &str = "name";
 /// The first minor release of BuildKit (0.13) that has several exporters in a solve; others take the first.
 const SEVERAL_EXPORTERS: u32 = 13;
 
@@ -142,6 +142,9 @@ fn leave(
         if pushes {
             let mut pushed = ExporterSpec { kind: IMAGE.to_owned(), ..spec.clone() };
             pushed.attrs.insert(PUSH.to_owned(), "true".to_owned());
+            if target.compression == Compression::Zstd {
+                compression::zstd(&mut pushed);
+            }
             if request.is_part {
                 by_digest(&mut pushed);
             }

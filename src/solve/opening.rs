@@ -13,6 +13,7 @@ use crate::engine::Connector;
 use crate::engine::docker_config::DockerConfig;
 use crate::environment::Environment;
 use crate::error::{CommandError, ExitKind};
+use crate::solve::compression::Choice;
 use crate::solve::engine_fit::{self, FitError};
 use crate::solve::loading::BlobLease;
 use crate::solve::node_fit::{self, Images};
@@ -40,6 +41,8 @@ pub struct Sources<'a> {
     pub scratch: Option<&'a Path>,
     /// Where warnings go.
     pub warn: &'a dyn Fn(&str),
+    /// Where goes what only those want to know who ask for everything.
+    pub tell: &'a dyn Fn(&str),
 }
 
 impl Sources<'_> {
@@ -80,10 +83,15 @@ pub(super) async fn engine(
     let targets = plan.steps.iter().map(|step| &step.target);
     let mut pairs: Vec<_> = targets.zip(requests).collect();
     let fitted = engine_fit::fit(&engine.engine, &control, &mut pairs).await;
-    fitted.map_err(|error| match error {
+    let choice = fitted.map_err(|error| match error {
         FitError::Engine(error) => unreachable(&engine.connector, error),
         FitError::Unsupported(error) => error.into(),
     })?;
+    if choice == Choice::Zstd {
+        (sources.tell)(
+            "layers of images that stay here are compressed with zstd; --compression gzip leaves that to BuildKit",
+        );
+    }
     let surroundings = Surroundings::of_engine(engine.engine.clone());
     Ok((SolvePlace { control, surroundings, about: None }, sessions))
 }

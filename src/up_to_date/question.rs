@@ -11,7 +11,7 @@ use crate::dockerfile::syntax::Syntax;
 use crate::image_reference;
 use crate::solve::dockerfile_source;
 use crate::solve::plan::BuildPlan;
-use crate::solve::request::SolveRequest;
+use crate::solve::request::{IN_ENGINE, NAME, SolveRequest};
 use crate::targets::target::Target;
 
 /// The targets of a run, see the module.
@@ -99,7 +99,7 @@ fn depends_on_files_alone(target: &Target, request: &SolveRequest) -> bool {
         _ => true,
     };
     let is_image = |exporter: &ExporterSpec| {
-        exporter.kind == "moby" && exporter.attrs.keys().all(|name| name == "name")
+        exporter.kind == IN_ENGINE && exporter.attrs.keys().all(|name| name == NAME)
     };
     options.frontend == "dockerfile.v0"
         && attrs.iter().all(is_local)

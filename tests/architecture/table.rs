@@ -467,6 +467,11 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["buildkit", "ownership", "progress", "targets"],
         never: PURE,
     },
+    Room {
+        place: "solve/compression.rs",
+        may: &["buildkit", "image_reference", "targets"],
+        never: PURE,
+    },
     Room { place: "solve/cache_services", may: &["compose", "redact", "targets"], never: PURE },
     Room { place: "solve/oci_layout.rs", may: &["buildkit"], never: PURE },
     Room { place: "solve/image_index/combine.rs", may: &[], never: PURE },

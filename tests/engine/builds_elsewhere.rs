@@ -14,6 +14,8 @@ use crate::support::{
 };
 
 /// Two services, one of which stands on the other, with a secret, an agent and a context that both have.
+const SETTINGS: &str = "doc2md-docker.toml";
+
 fn project(engine: &Engine) -> Project {
     let project = Project::new(engine);
     let name = project.name();
@@ -152,6 +154,8 @@ fn a_build_there_is_the_same_as_on_the_engine() {
     create(&project, "unix", &unix.address(), &[]);
     create(&project, "tcp", &tcp.address(), &[]);
     create(&project, "tls", &tls.address(), &tls_options(&project, &authority, "buildkit.test"));
+    // Ids are of manifests here, so both have to compress alike.
+    project.write(SETTINGS, "[build]\ncompression = \"gzip\"\n");
     // Whatever is new is sent through the tunnel.
     let (said, there) = built(&project, &["--builder", "tcp", "build"]);
     let first = format!("building on the builder `tcp`, node `tcp0`, at {}", tcp.address());
@@ -185,6 +189,13 @@ fn a_build_there_is_the_same_as_on_the_engine() {
         );
         assert_eq!(shown("web"), seen);
     }
+    // Where they do not, the images are the same but for how they are written down.
+    std::fs::remove_file(project.dir().join(SETTINGS)).unwrap();
+    let (said, otherwise) = built(&project, &["build"]);
+    ran_nothing(&said);
+    let configs = |all: &Value| digests(all).into_iter().map(|it| it.2).collect::<Vec<_>>();
+    assert_eq!(configs(&otherwise), configs(&here));
+    assert_eq!(shown("web"), seen);
     // Only files that changed travel.
     project.write("big", [vec![b'x'; 3 << 20], project.name().into()].concat());
     let (said, _) = built(&project, &["--builder", "tls", "build", "lone"]);

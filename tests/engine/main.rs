@@ -17,6 +17,7 @@ mod check;
 mod check_rules;
 mod clean_alone;
 mod clean_by_chance;
+mod compression;
 mod connect;
 mod context;
 mod conventions;

@@ -281,10 +281,7 @@ fn an_attested_image_is_an_index() {
         metadata["app"]["containerimage.descriptor"]["mediaType"].as_str().unwrap().to_owned()
     };
     assert_eq!(kind(&[]), "application/vnd.oci.image.index.v1+json");
-    assert_eq!(
-        kind(&["--provenance", "false"]),
-        "application/vnd.docker.distribution.manifest.v2+json"
-    );
+    assert_eq!(kind(&["--provenance", "false"]), "application/vnd.oci.image.manifest.v1+json");
 }
 
 #[test]

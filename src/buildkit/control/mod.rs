@@ -251,6 +251,13 @@ impl Control {
         workers.into_iter().find_map(|mut worker| worker.labels.remove(HOST_GATEWAY_LABEL))
     }
 
+    /// Whether what it makes becomes blobs, as in the containerd store; with a graph driver, layers stay files.
+    pub async fn makes_blobs(&self) -> bool {
+        let workers = self.client.clone().list_workers(pb::ListWorkersRequest::default()).await;
+        let mut workers = workers.map(|it| it.into_inner().record).unwrap_or_default().into_iter();
+        workers.any(|worker| worker.labels.contains_key(SNAPSHOTTER_LABEL))
+    }
+
     /// The rules of the engine's garbage collection in the order in which they apply; `None` where
     /// it does not tell.
     pub async fn gc_policies(&self) -> Option<Vec<GcPolicy>> {

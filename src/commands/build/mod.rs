@@ -21,7 +21,7 @@ use crate::targets::{TargetSet, print_json};
 use crate::terminal::{Ui, wrap};
 use crate::view::{self, Progress};
 
-pub(super) use settings::parallel;
+pub(super) use settings::{compression_setting, parallel};
 
 /// Runs the command.
 ///

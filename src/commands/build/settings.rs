@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use crate::app::App;
-use crate::cli::build::BuildArgs;
+use clap::ValueEnum as _;
+
+use crate::app::{self, App};
+use crate::cli::{self, build::BuildArgs};
 use crate::compose::Project;
 use crate::dockerfile::syntax::Syntax;
 use crate::error::{CommandError, ExitKind};
@@ -14,7 +16,7 @@ use crate::solve::executor::RunSettings;
 use crate::solve::plan::BuildPlan;
 use crate::targets::caches::CacheSetting;
 use crate::targets::from_compose::TargetOptions;
-use crate::targets::{Target, TargetSet};
+use crate::targets::{Compression, Target, TargetSet};
 use crate::view::Progress;
 use crate::view::ci::Ci;
 
@@ -38,7 +40,28 @@ pub(super) fn target_options(args: &BuildArgs) -> TargetOptions {
         cache_to: args.cache_to.clone(),
         provenance: args.provenance.clone().filter(|value| !value.is_empty()),
         sbom: args.sbom.clone().filter(|value| !value.is_empty()),
+        compression: compression(args.compression),
         set: args.set.clone(),
+    }
+}
+
+/// What the setting of `build` means for images that another command builds: they share layers with those of `build`.
+///
+/// # Errors
+/// The settings cannot be read.
+pub(in crate::commands) fn compression_setting(app: &App) -> Result<Compression, CommandError> {
+    let (settings, _) = app::settings(&app.global.project, &app.environment)?;
+    let value = settings.get("build", "compression").and_then(|setting| setting.values.first());
+    let option = value.and_then(|value| cli::build::Compression::from_str(value, true).ok());
+    Ok(compression(option.unwrap_or_default()))
+}
+
+/// What the option means for targets.
+fn compression(option: cli::build::Compression) -> Compression {
+    match option {
+        cli::build::Compression::Auto => Compression::Auto,
+        cli::build::Compression::Gzip => Compression::Gzip,
+        cli::build::Compression::Zstd => Compression::Zstd,
     }
 }
 

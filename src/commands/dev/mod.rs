@@ -8,6 +8,7 @@ use rebuild::Rebuild;
 
 use crate::app::App;
 use crate::cli::dev::DevArgs;
+use crate::commands::build;
 use crate::compose::Project;
 use crate::dev::words::{self, Request};
 use crate::dev::{ComposeCli, Development};
@@ -76,6 +77,7 @@ fn targets(app: &App, services: &[String], project: &Project) -> Result<TargetSe
         services: services.to_vec(),
         // Compose starts them, too, and is told to build nothing.
         with_dependencies: true,
+        compression: build::compression_setting(app)?,
         ..TargetOptions::default()
     };
     app.targets(project, options)

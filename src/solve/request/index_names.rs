@@ -2,15 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::{NAME, PUSH};
 use crate::buildkit::ExporterSpec;
 use crate::compose::parse_bool;
 use crate::image_reference::full;
 
-/// Attribute of an image exporter that pushes what it made (BuildKit `exporter/containerimage`).
-pub const PUSH: &str = "push";
-
-/// Attribute of an image exporter with the references it gives.
-const NAME: &str = "name";
 /// Attribute of an exporter: `true` where its registry may do without TLS.
 const INSECURE: &str = "registry.insecure";
 /// What attributes begin with that annotate an index (BuildKit `exporter/containerimage/exptypes`).

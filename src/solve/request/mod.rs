@@ -18,11 +18,13 @@ use crate::solve::stores::{self, Addition, EXPORT_STORE, IndexUpdate, TargetStor
 use crate::targets::spec::{Secret, Spec, SshKey};
 use crate::targets::target::Target;
 
+mod exporter;
 mod index_names;
 mod layer_cache;
 mod roles;
 
-pub use index_names::{IndexNames, PUSH, repositories};
+pub use exporter::{IN_ENGINE, NAME, PUSH};
+pub use index_names::{IndexNames, repositories};
 pub use layer_cache::LayerCacheRequest;
 
 /// What a request depends on besides its target.
@@ -468,7 +470,7 @@ impl Writer<'_> {
                         spec.attrs.insert(PUSH.to_owned(), "true".to_owned());
                     }
                     self.request.loads_image = true;
-                    "moby".clone_into(&mut spec.kind);
+                    IN_ENGINE.clone_into(&mut spec.kind);
                 }
                 (_, Some(dest)) if unpacked => self.export_layout(dest)?,
                 ("local", Some(dest)) => self.export(Export::Directory(dest.into())),

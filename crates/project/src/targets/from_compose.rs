@@ -10,7 +10,7 @@ use crate::targets::overrides;
 use crate::targets::reference;
 use crate::targets::select::select;
 use crate::targets::spec::{Secret, SecretLocation, Spec, SpecError, SshKey};
-use crate::targets::target::{Places, Target, TargetSet};
+use crate::targets::target::{Compression, Places, Target, TargetSet};
 
 /// Value of the label `com.docker.compose.version`: the release of compose whose behaviour this
 /// program reproduces.
@@ -53,6 +53,8 @@ pub struct TargetOptions {
     pub provenance: Option<String>,
     /// SBOM attestation, the same way.
     pub sbom: Option<String>,
+    /// How layers of images are compressed.
+    pub compression: Compression,
     /// `TARGET.KEY[.NAME][+]=VALUE`, applied last, in order.
     pub set: Vec<String>,
 }
@@ -171,6 +173,7 @@ fn target(
         entitlements: entitlements(build),
         extra_hosts: build.extra_hosts.iter().map(joined).collect(),
         outputs,
+        compression: options.compression,
         attest: attestations(service, build, options, faults)?,
         places: Places::new(
             &build.keys,

@@ -12,4 +12,4 @@ pub mod target;
 
 pub use from_compose::{COMPOSE_VERSION, TargetOptions, from_compose, image_name};
 pub use print::print_json;
-pub use target::{Target, TargetSet};
+pub use target::{Compression, Target, TargetSet};

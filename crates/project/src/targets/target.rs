@@ -30,6 +30,18 @@ pub struct CacheValue {
     pub stages: BTreeSet<String>,
 }
 
+/// How layers of images are compressed that are made now, where an output does not say it itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// As is best where the image stays: see `solve::compression`.
+    #[default]
+    Auto,
+    /// BuildKit's own choice.
+    Gzip,
+    /// The same for images that are pushed.
+    Zstd,
+}
+
 /// A resolved build target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -87,6 +99,8 @@ pub struct Target {
     pub extra_hosts: BTreeMap<String, String>,
     /// Exporters, such as `type=docker`.
     pub outputs: Vec<Spec>,
+    /// How the layers of its image are compressed.
+    pub compression: Compression,
     /// Attestations: `type=provenance,mode=max`, `type=sbom`.
     pub attest: Vec<Spec>,
     /// Values of the environment variables that `secrets` of `type=env` name. Never printed.
