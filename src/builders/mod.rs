@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
 pub use cluster::Pod;
-pub use open::{OpenBuildkit, OpenError, Opening, open};
+pub use open::{LostPod, OpenBuildkit, OpenError, Opening, open};
 pub use pods::{ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
 pub use refs::Origin;

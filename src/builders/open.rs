@@ -8,8 +8,15 @@ use crate::engine::{ConnectError, Connector, ConnectorSettings, Engine, EngineEr
 
 /// What there is of a node.
 pub enum Opening {
-    /// BuildKit has answered, in each of its pods if it is in some.
-    Open(Vec<OpenBuildkit>, Vec<Pod>),
+    /// BuildKit has answered.
+    Open {
+        /// It, in each pod where it has, if it is in pods.
+        buildkits: Vec<OpenBuildkit>,
+        /// Pods that run, and in which it has not.
+        lost: Vec<LostPod>,
+        /// All pods.
+        pods: Vec<Pod>,
+    },
     /// Its container is not running: the container's state.
     Stopped(String),
     /// None of its pods runs.
@@ -29,6 +36,15 @@ pub struct OpenBuildkit {
     pub control: Control,
     /// What it said of itself.
     pub about: About,
+}
+
+/// A pod that runs, and whose BuildKit does not answer.
+#[derive(Debug)]
+pub struct LostPod {
+    /// Its name.
+    pub pod: String,
+    /// Why.
+    pub error: OpenError,
 }
 
 /// Why a node could not be opened.
@@ -58,7 +74,7 @@ pub enum OpenError {
 /// Opens `node` of `builder`, which messages call `name`. `most` pods are opened at most.
 ///
 /// # Errors
-/// It cannot be reached, or one of its pods cannot.
+/// It cannot be reached, or none of its pods that run can.
 pub async fn open(
     builder: &Builder,
     node: &Node,
@@ -68,13 +84,15 @@ pub async fn open(
 ) -> Result<Opening, OpenError> {
     match builder.driver {
         Driver::DockerContainer => in_container(node, name, user).await,
-        Driver::Remote => {
-            let buildkit = introduced(node.buildkit(name)?, None).await?;
-            Ok(Opening::Open(vec![buildkit], Vec::new()))
-        }
+        Driver::Remote => Ok(alone(introduced(node.buildkit(name)?, None).await?)),
         Driver::Kubernetes => in_pods(&builder.name, node, name, user, most).await,
         Driver::Docker | Driver::Other(_) => Ok(Opening::NotReached),
     }
+}
+
+/// A node of one BuildKit.
+fn alone(buildkit: OpenBuildkit) -> Opening {
+    Opening::Open { buildkits: vec![buildkit], lost: Vec::new(), pods: Vec::new() }
 }
 
 async fn introduced(connector: Connector, pod: Option<String>) -> Result<OpenBuildkit, OpenError> {
@@ -103,7 +121,7 @@ async fn in_container(
         return Ok(Opening::Stopped(container.state.clone()));
     }
     let inside = node.in_container(name, user)?;
-    Ok(Opening::Open(vec![introduced(inside, None).await?], Vec::new()))
+    Ok(alone(introduced(inside, None).await?))
 }
 
 async fn in_pods(
@@ -115,14 +133,24 @@ async fn in_pods(
 ) -> Result<Opening, OpenError> {
     let pods = node.pods(builder, name, user)?;
     let all = pods.list().await?;
-    let opened = all
-        .iter()
-        .filter(|pod| pod.is_running)
-        .take(most)
-        .map(|pod| async { introduced(pods.inside(pod)?, Some(pod.name.clone())).await });
-    let opened = join_all(opened).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(match opened.is_empty() {
-        true => Opening::NoPod(all),
-        false => Opening::Open(opened, all),
-    })
+    let opened = all.iter().filter(|pod| pod.is_running).take(most).map(|pod| async {
+        let connector = pods.inside(pod).map_err(OpenError::from);
+        let opened = match connector {
+            Ok(connector) => introduced(connector, Some(pod.name.clone())).await,
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| LostPod { pod: pod.name.clone(), error })
+    });
+    let (mut buildkits, mut lost) = (Vec::new(), Vec::new());
+    for opened in join_all(opened).await {
+        match opened {
+            Ok(buildkit) => buildkits.push(buildkit),
+            Err(pod) => lost.push(pod),
+        }
+    }
+    match (buildkits.is_empty(), lost.is_empty()) {
+        (true, true) => Ok(Opening::NoPod(all)),
+        (true, false) => Err(lost.swap_remove(0).error),
+        (false, _) => Ok(Opening::Open { buildkits, lost, pods: all }),
+    }
 }

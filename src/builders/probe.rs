@@ -81,7 +81,9 @@ async fn by_itself(
     let opened =
         open(builder, node, "BuildKit", engine, most).await.map_err(|error| why(&error))?;
     let (buildkits, pods) = match opened {
-        Opening::Open(buildkits, pods) => (buildkits, pods),
+        // The sum would be without it.
+        Opening::Open { lost, .. } if !lost.is_empty() => return Err(why(&lost[0].error)),
+        Opening::Open { buildkits, pods, .. } => (buildkits, pods),
         Opening::Stopped(state) => return Ok(Probe::Stopped(state)),
         Opening::NoPod(pods) => return Ok(Probe::NoPod(pods)),
         Opening::NotReached => return Ok(Probe::NotAsked),

@@ -2,13 +2,19 @@
 //! the engine says is in use stays, and what remains is part of the outcome.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::model::{Action, Item, Kind, Plan};
+use crate::buildkit::{Control, SolveError};
 use crate::engine::removal::Removal;
 use crate::engine::{Engine, EngineError};
 use crate::inventory::{CacheKind, CacheRecord};
+
+/// How long BuildKit may take to say what was removed until it, or somebody, stopped.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A thing that should have been removed and is still there.
 #[derive(Debug, Clone)]
@@ -17,6 +23,8 @@ pub struct Remainder {
     pub item: Item,
     /// Why it stayed.
     pub why: String,
+    /// Whether its turn came.
+    pub was_reached: bool,
 }
 
 /// Why an execution ended before its end.
@@ -26,6 +34,55 @@ pub enum Stop {
     Interrupted,
     /// The engine went.
     Engine(EngineError),
+}
+
+/// Who keeps the build cache that records go from.
+trait Keeper {
+    /// How it is called.
+    const NAME: &str;
+    /// Why it does not answer.
+    type Error;
+    /// Its records as they are now.
+    async fn records(&self) -> Result<Vec<CacheRecord>, Self::Error>;
+    /// Whether it removes by id alone.
+    async fn goes_by_ids(&self) -> Result<bool, Self::Error>;
+    /// Removes these; returns the ids of what it says it removed, where it says that.
+    async fn remove(&self, ids: &[String]) -> Result<BTreeSet<String>, Self::Error>;
+}
+
+impl Keeper for Engine {
+    const NAME: &str = "the engine";
+    type Error = EngineError;
+
+    async fn records(&self) -> Result<Vec<CacheRecord>, EngineError> {
+        self.cache_records().await
+    }
+
+    async fn goes_by_ids(&self) -> Result<bool, EngineError> {
+        self.prunes_by_id().await
+    }
+
+    async fn remove(&self, ids: &[String]) -> Result<BTreeSet<String>, EngineError> {
+        self.prune_cache(ids).await.map(|()| BTreeSet::new())
+    }
+}
+
+impl Keeper for Control {
+    const NAME: &str = "BuildKit";
+    type Error = SolveError;
+
+    async fn records(&self) -> Result<Vec<CacheRecord>, SolveError> {
+        self.cache_records().await
+    }
+
+    /// That is found out with every removal.
+    async fn goes_by_ids(&self) -> Result<bool, SolveError> {
+        Ok(true)
+    }
+
+    async fn remove(&self, ids: &[String]) -> Result<BTreeSet<String>, SolveError> {
+        self.prune_records(ids).await
+    }
 }
 
 /// What came of a plan.
@@ -38,6 +95,8 @@ pub struct Outcome {
     /// Cache records that went meanwhile although they are not in the plan: somebody else, or the
     /// engine's garbage collection, removed them.
     pub bystanders: usize,
+    /// Bytes of the cache records that went, as they were listed right before.
+    pub record_bytes: u64,
     /// Why it ended early.
     pub stopped: Option<Stop>,
 }
@@ -76,7 +135,7 @@ pub async fn execute(
     if let Some(first) = records.first() {
         begins(first);
         let pruned = tokio::select! {
-            pruned = prune(engine, &records, &mut outcome) => pruned,
+            pruned = prune(engine, &records, &mut outcome) => pruned.map_err(Stop::Engine),
             () = interrupt.cancelled() => Err(Stop::Interrupted),
         };
         if let Err(stop) = pruned {
@@ -86,17 +145,80 @@ pub async fn execute(
     outcome
 }
 
+/// Removes the cache records of BuildKit at a node that `plan` says, which has nothing else; and returns why BuildKit went, if it
+/// did. `cache` is what the plan was made from.
+pub async fn execute_at_node(
+    control: &Control,
+    plan: &Plan,
+    cache: &[CacheRecord],
+    interrupt: &CancellationToken,
+) -> (Outcome, Option<SolveError>) {
+    let mut outcome = Outcome::default();
+    let records: Vec<&Item> = plan.removes(Kind::Cache).collect();
+    if records.is_empty() {
+        return (outcome, None);
+    }
+    let pruned = tokio::select! {
+        pruned = prune(control, &records, &mut outcome) => Some(pruned),
+        () = interrupt.cancelled() => None,
+    };
+    let error = match pruned {
+        Some(Ok(())) => return (outcome, None),
+        Some(Err(error)) => {
+            outcome.leave(records.iter());
+            Some(error)
+        }
+        None => {
+            outcome = outcome.stop(Stop::Interrupted, records.iter());
+            None
+        }
+    };
+    // BuildKit has removed record by record until then, which it may still tell.
+    if let Ok(Ok(after)) = timeout(STOPPED_PATIENCE, control.cache_records()).await {
+        outcome.settle(cache, &after);
+    }
+    (outcome, error)
+}
+
 impl Outcome {
+    /// Takes what is no longer there for removed.
+    fn settle(&mut self, before: &[CacheRecord], after: &[CacheRecord]) {
+        let left: BTreeSet<&str> = after.iter().map(|record| record.id.as_str()).collect();
+        let (stays, gone): (Vec<Remainder>, Vec<Remainder>) =
+            self.remains.drain(..).partition(|it| left.contains(it.item.id.as_str()));
+        self.removed += gone.len();
+        let is_gone = |record: &&CacheRecord| gone.iter().any(|it| it.item.id == record.id);
+        self.record_bytes += before.iter().filter(is_gone).map(|it| it.size_bytes).sum::<u64>();
+        self.remains = stays;
+    }
+
     fn remain(&mut self, item: &Item, why: String) {
-        self.remains.push(Remainder { item: item.clone(), why });
+        self.remains.push(Remainder { item: item.clone(), why, was_reached: true });
     }
 
     fn stop<'a>(mut self, stop: Stop, rest: impl Iterator<Item = &'a &'a Item>) -> Self {
-        for item in rest {
-            self.remain(item, "not reached".to_owned());
-        }
+        self.leave(rest);
         self.stopped = Some(stop);
         self
+    }
+
+    /// Takes what came of another plan, too.
+    pub fn add(&mut self, other: Self) {
+        self.removed += other.removed;
+        self.remains.extend(other.remains);
+        self.bystanders += other.bystanders;
+        self.record_bytes += other.record_bytes;
+        self.stopped = self.stopped.take().or(other.stopped);
+    }
+
+    /// Notes what was not reached.
+    pub fn leave<'a>(&mut self, rest: impl Iterator<Item = &'a &'a Item>) {
+        let left = rest.map(|item| Remainder {
+            item: (*item).clone(),
+            why: "not reached".to_owned(),
+            was_reached: false,
+        });
+        self.remains.extend(left);
     }
 }
 
@@ -141,9 +263,12 @@ async fn remove(engine: &Engine, item: &Item) -> Result<Removal, EngineError> {
 }
 
 /// Removes the records, and looks what went.
-async fn prune(engine: &Engine, records: &[&Item], outcome: &mut Outcome) -> Result<(), Stop> {
-    let planned: BTreeSet<&str> = records.iter().map(|item| item.id.as_str()).collect();
-    let before = engine.cache_records().await.map_err(Stop::Engine)?;
+async fn prune<K: Keeper>(
+    keeper: &K,
+    records: &[&Item],
+    outcome: &mut Outcome,
+) -> Result<(), K::Error> {
+    let before = keeper.records().await?;
     let (mut there, mut used) = (Vec::new(), BTreeSet::new());
     for item in records {
         match before.iter().find(|record| record.id == item.id) {
@@ -154,34 +279,38 @@ async fn prune(engine: &Engine, records: &[&Item], outcome: &mut Outcome) -> Res
             None => {}
         }
     }
+    let mut told = BTreeSet::new();
     if !there.is_empty() {
-        if !engine.prunes_by_id().await.map_err(Stop::Engine)? {
+        if !keeper.goes_by_ids().await? {
             for item in records {
                 let why = "this engine would not remove by id alone, but everything".to_owned();
                 outcome.remain(item, why);
             }
             return Ok(());
         }
-        engine.prune_cache(&there).await.map_err(Stop::Engine)?;
+        told = keeper.remove(&there).await?;
     }
-    let after = engine.cache_records().await.map_err(Stop::Engine)?;
+    let after = keeper.records().await?;
     let left: BTreeSet<&str> = after.iter().map(|record| record.id.as_str()).collect();
     for item in records {
         if used.contains(item.id.as_str()) {
             outcome.remain(item, "a build has used it since the plan was made".to_owned());
+        } else if left.contains(item.id.as_str()) && told.contains(&item.id) {
+            outcome.remain(item, format!("{} removed it, and still lists it", K::NAME));
         } else if left.contains(item.id.as_str()) {
-            outcome
-                .remain(item, "the engine kept it: something uses it or builds on it".to_owned());
+            let why = format!("{} kept it: something uses it or builds on it", K::NAME);
+            outcome.remain(item, why);
         } else {
             outcome.removed += 1;
         }
     }
-    outcome.bystanders = before
-        .iter()
-        .filter(|record| {
-            !planned.contains(record.id.as_str()) && !left.contains(record.id.as_str())
-        })
-        .count();
+    let planned: BTreeSet<&str> = records.iter().map(|item| item.id.as_str()).collect();
+    for record in before.iter().filter(|record| !left.contains(record.id.as_str())) {
+        match planned.contains(record.id.as_str()) {
+            true => outcome.record_bytes += record.size_bytes,
+            false => outcome.bystanders += 1,
+        }
+    }
     Ok(())
 }
 

@@ -5,7 +5,8 @@
 //! 0.32 at least). Loading asks containerd only for layers that BuildKit did not unpack itself (`cache/refs.go`,
 //! `isLazy`): those of a base image that `docker pull`, `load` or `import` had unpacked before the first build on
 //! it, and what came with an imported cache. All that is built on such a layer is forgotten. Docker's own store has
-//! no such layers.
+//! no such layers. BuildKit without an engine around it, and without containerd, is the only one to unpack layers: there
+//! only what no step has stood upon yet is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +30,14 @@ pub(super) fn forgotten<'a>(inventory: &'a Inventory, space: &Space) -> BTreeSet
     let records: BTreeMap<&str, &CacheRecord> =
         inventory.cache.iter().map(|record| (record.id.as_str(), record)).collect();
     let unpacked = unpacked_bytes(&records, space);
+    let stood_upon = match inventory.engine.store {
+        Store::Buildkit { unpacks_alone: true } => stood_upon(&records),
+        _ => BTreeSet::new(),
+    };
     let fragile = |record: &CacheRecord| {
         record.kind == CacheKind::Regular
             && came_as_blob(&record.description)
+            && !stood_upon.contains(record.id.as_str())
             && !unpacked_by_buildkit(record, &records, &unpacked)
     };
     let on_fragile = |record: &&CacheRecord| {
@@ -49,6 +55,29 @@ pub(super) fn forgotten<'a>(inventory: &'a Inventory, space: &Space) -> BTreeSet
     };
     let results = inventory.cache.iter().filter(|record| !is_base_layer(&record.description));
     results.filter(on_fragile).map(|record| record.id.as_str()).collect()
+}
+
+/// Ids of the records that a step stood upon: for it BuildKit unpacked them all, where nobody else does that. What a linked
+/// copy joins (several parents) it may leave as it is until a step stands upon the whole.
+fn stood_upon<'a>(records: &BTreeMap<&'a str, &'a CacheRecord>) -> BTreeSet<&'a str> {
+    let is_step = |record: &&&CacheRecord| {
+        record.kind == CacheKind::Regular
+            && !came_as_blob(&record.description)
+            && record.parents.len() == 1
+    };
+    let mut open: Vec<&str> = Vec::new();
+    for step in records.values().filter(is_step) {
+        open.extend(step.parents.iter().map(String::as_str));
+    }
+    let mut all = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if all.insert(id)
+            && let Some(record) = records.get(id)
+        {
+            open.extend(record.parents.iter().map(String::as_str));
+        }
+    }
+    all
 }
 
 /// Bytes of the unpacked layer of a record and of each below it, from the image that a record on top of them is in.

@@ -10,7 +10,7 @@ use super::reason::Why;
 use super::select::{last_use, select};
 use super::space::Space;
 use crate::engine::removal::is_record_id;
-use crate::inventory::{CacheKind, CacheRecord, Container, Image, Inventory, Labels};
+use crate::inventory::{CacheKind, CacheRecord, Container, Image, Inventory, Labels, Store};
 use crate::labels;
 use crate::ownership::records::{Reason, Verdict, instruction};
 use crate::ownership::{Answer, Reason as NotOurs, Whose};
@@ -288,8 +288,16 @@ impl<'a> Planner<'a> {
         let mut selected =
             select(&inventory.cache, &ids, self.request.until, self.request.cache_goal);
         if self.costs_what_stays(&selected, space) {
-            let why = "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, \
-                       from docker pull, load or import or an imported cache; --cache=all removes all";
+            let why = match inventory.engine.store {
+                Store::Buildkit { .. } => {
+                    "a prune can make BuildKit forget what stays: it is built on layers of which nobody can tell whether \
+                     BuildKit unpacked them itself; --cache=all removes all"
+                }
+                _ => {
+                    "a prune makes BuildKit forget what stays: it is built on layers that BuildKit did not unpack, \
+                     from docker pull, load or import or an imported cache; --cache=all removes all"
+                }
+            };
             stays.extend(selected.iter().map(|record| (record.id.as_str(), Stay::Said(why))));
             selected.clear();
         }

@@ -226,7 +226,8 @@ pub struct OthersHit {
 }
 
 impl OthersHit {
-    fn new(inventory: &Inventory, answer: &Answer, project: &str) -> Self {
+    /// Those of all that `inventory` has.
+    pub fn new(inventory: &Inventory, answer: &Answer, project: &str) -> Self {
         let is_foreign =
             |id: &String| !matches!(answer.records.get(id), Some(Verdict::Ours { .. }));
         let foreign = inventory.cache.iter().filter(|record| is_foreign(&record.id));

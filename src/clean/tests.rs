@@ -539,6 +539,38 @@ fn a_step_of_an_imported_cache_is_forgotten_as_a_base_image_is() {
     }
 }
 
+/// Where BuildKit alone unpacks layers, a base that a step stood upon is unpacked, whatever its size says; what was only
+/// imported is not.
+#[test]
+fn on_a_builder_only_what_no_step_stood_upon_is_forgotten() {
+    let removed = |unpacks_alone: bool, cache: Vec<CacheRecord>| -> Vec<String> {
+        let state = inventory(Store::Buildkit { unpacks_alone }, vec![], vec![], vec![], cache);
+        let plan = plan(&state, &[], &ours(&["own"]), &project(), &everything());
+        plan.removes(Kind::Cache).map(|item| item.id.clone()).collect()
+    };
+    let base = record("base", &[], "pulled from r.example/base@sha256:0", 0, 250);
+    let own = record("own", &["base"], "mount / from exec /bin/sh -c own", 10, 800);
+    let theirs = record("theirs", &["base"], "mount / from exec /bin/sh -c theirs", 20, 60);
+    let all = vec![base.clone(), own.clone(), theirs.clone()];
+    assert_eq!(removed(true, all.clone()), ["own"]);
+    assert_eq!(removed(false, all.clone()), [""; 0], "others may have unpacked the base");
+    let imported = record("imported", &["base"], "imported sha256:1", 20, 60);
+    let mut lazy = all.clone();
+    lazy.push(imported.clone());
+    assert_eq!(removed(true, lazy.clone()), [""; 0], "nothing stands on what was imported");
+    lazy.push(record("on", &["imported"], "mount / from exec /bin/sh -c on", 30, 60));
+    assert_eq!(removed(true, lazy), ["own"]);
+    // A linked copy joins layers and unpacks none.
+    let other = record("other", &[], "pulled from r.example/other@sha256:2", 0, 250);
+    let linked = record("linked", &["other", "copied"], "[2/2] COPY --link f /f", 20, 0);
+    let copied = record("copied", &[], "[2/2] COPY --link f /f", 20, 60);
+    let mut joined = all;
+    joined.extend([other, copied, linked]);
+    assert_eq!(removed(true, joined.clone()), [""; 0]);
+    joined.push(record("upon", &["linked"], "mount / from exec /bin/sh -c upon", 30, 60));
+    assert_eq!(removed(true, joined), ["own"]);
+}
+
 #[test]
 fn what_is_left_of_earlier_builds_goes_alone() {
     let (mut state, layers) = cached(Store::GraphDriver, |size| size);

@@ -17,7 +17,10 @@ const CACHE: &str = "Limits on build cache";
     after_long_help = "Removes stopped containers, networks, built and dangling images and volumes of the project, in \
     this order, and with --cache its build cache. What other projects use stays, and what is uncertain too: the plan \
     says why, and which --include takes it in. It asks before it removes anything; without a terminal it needs --force or \
-    CI=true, and for volumes --force or --volumes."
+    CI=true, and for volumes --force or --volumes.\n\n\
+    --builder NAME is about the build cache of that builder, at all of its nodes, and removes nothing else: --cache, --only cache \
+    and limits on its size or age work there. `--builder -` is the builder of BUILDKIT_HOST. Without the option it is the engine, \
+    also where builds go elsewhere."
 )]
 pub struct CleanArgs {
     /// Compose file; repeatable [env: COMPOSE_FILE].

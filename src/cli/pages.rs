@@ -296,6 +296,7 @@ pub(super) const PAGES: &[Page] = &[
             ("clean --volumes=false", "everything but the volumes"),
             ("clean --only cache", "the project's build cache alone"),
             ("clean --max-used-space 5GB", "its least recently used cache above 5 GB"),
+            ("clean --cache --builder NAME --dry-run", "what would go of a builder's cache"),
             ("clean -p NAME", "a project whose files are gone"),
         ],
         codes: &[1, 3, 5],

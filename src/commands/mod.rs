@@ -46,7 +46,7 @@ pub async fn run(app: &App, command: &Command) -> Result<(), CommandError> {
     }
     match command {
         // These know themselves what to do on a builder.
-        Command::Builders(_) | Command::Doctor(_) | Command::Stats(_) => {}
+        Command::Builders(_) | Command::Clean(_) | Command::Doctor(_) | Command::Stats(_) => {}
         // Where it cannot go, nothing else is looked at.
         Command::Build(_) | Command::Check(_) | Command::Dev(_) | Command::Lock(_) => {
             if app.global.builder.is_some() {

@@ -48,10 +48,22 @@ pub(super) async fn open(
     Ok(join_all(opened).await)
 }
 
-fn failed(error: OpenError) -> CommandError {
+/// What it means to the user.
+pub(super) fn failed(error: OpenError) -> CommandError {
     match error {
         OpenError::Node(error) => error.into(),
         OpenError::Engine { connector, source } => unreachable(&connector, source),
         OpenError::Buildkit { connector, source } => unreachable_buildkit(&connector, source),
     }
+}
+
+/// That there is nobody to ask.
+pub(super) fn none_runs(choice: &Choice) -> CommandError {
+    let name = &choice.builder.name;
+    let message = match name.as_str() {
+        "-" => "BuildKit of BUILDKIT_HOST does not run".to_owned(),
+        name => format!("no node of the builder `{name}` runs"),
+    };
+    CommandError::new(ExitKind::EngineUnreachable, message)
+        .hint(format!("`docker buildx inspect --bootstrap {name}` starts them"))
 }

@@ -185,7 +185,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &["engine", "error", "inventory", "measure", "ownership", "sight", "unreachable"],
         never: SERVICE,
     },
-    Room { place: "clean/execute.rs", may: &["engine", "inventory"], never: SERVICE },
+    Room { place: "clean/execute.rs", may: &["buildkit", "engine", "inventory"], never: SERVICE },
     Room { place: "cli", may: &[], never: PURE },
     Room {
         place: "commands",

@@ -1,22 +1,23 @@
-//! The cache of a builder: what `stats --builder` tells of it, and what `clean --cache --builder` removes. Each on an engine of
-//! its own behind a proxy: sums are over all of a builder, and a prune on the containerd store can cost others theirs.
+//! The cache of a builder: what `stats --builder` tells of it. Each on an engine of its own behind a proxy: sums are over all
+//! of a builder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 
 use serde_json::Value;
 
+use crate::builders_in_pods::Cluster;
 use crate::builds_elsewhere::{buildx, built, command, create_unseen};
 use crate::support::{BUSYBOX, BuildkitStandIn, Engine, PrivateEngine, Project, text};
 
 /// A builder `far` with all of one engine's BuildKit behind it.
-struct Far {
-    engine: PrivateEngine,
-    buildkit: BuildkitStandIn,
+pub(crate) struct Far {
+    pub(crate) engine: PrivateEngine,
+    pub(crate) buildkit: BuildkitStandIn,
 }
 
 impl Far {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let engine = PrivateEngine::start("28.5-containerd");
         engine.import_base("busybox");
         let buildkit = BuildkitStandIn::on_socket(engine.engine().socket());
@@ -24,7 +25,7 @@ impl Far {
     }
 
     /// A project that stands on nothing: no layer of it was unpacked by anybody but BuildKit.
-    fn project(&self) -> Project {
+    pub(crate) fn project(&self) -> Project {
         let project = Project::new(self.engine.engine());
         let name = project.name();
         shell(&project);
@@ -43,7 +44,7 @@ impl Far {
     }
 
     /// What the builder has, by id, as BuildKit tells buildx.
-    fn records(&self, project: &Project) -> BTreeMap<String, Value> {
+    pub(crate) fn records(&self, project: &Project) -> BTreeMap<String, Value> {
         let listed = buildx(project, &["du", "--builder", "far", "--format", "json"]);
         let listed = String::from_utf8(listed.stdout).unwrap();
         let lines = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -52,7 +53,7 @@ impl Far {
 }
 
 /// Puts a static shell of the test's base image beside the Dockerfile.
-fn shell(project: &Project) {
+pub(crate) fn shell(project: &Project) {
     let engine: &Engine = project.engine();
     let container = format!("{}-shell", project.name());
     engine.docker_ok(&["create", "--name", &container, BUSYBOX, "true"]);
@@ -75,19 +76,19 @@ fn in_four_digits(bytes: u64) -> String {
     format!("{text}{}", ["B", "kB", "MB", "GB"][unit])
 }
 
-fn run(project: &Project, args: &[&str]) -> Output {
+pub(crate) fn run(project: &Project, args: &[&str]) -> Output {
     command(project, args).output().unwrap()
 }
 
 #[track_caller]
-fn stats(project: &Project) -> Value {
+pub(crate) fn stats(project: &Project) -> Value {
     let output = run(project, &["stats", "--builder", "far", "--format", "json", "-v"]);
     assert!(output.status.success(), "{}", text(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[track_caller]
-fn refused(project: &Project, args: &[&str], code: i32) -> String {
+pub(crate) fn refused(project: &Project, args: &[&str], code: i32) -> String {
     let output = run(project, args);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
@@ -149,6 +150,53 @@ fn stats_tells_of_a_builder_what_buildx_does_and_whose_it_is() {
     let table = text(&run(&ours, &["stats", "--builder", "far"]));
     assert!(table.contains("Build cache of node far0"), "{table}");
     assert!(table.contains("2 other cache mounts"), "{table}");
+}
+
+#[test]
+fn every_pod_is_asked_and_two_ways_to_one_count_once() {
+    let (first, second) = (Far::start(), Far::start());
+    let cluster = Cluster::new(first.engine.engine());
+    cluster.pods(&["b-0", "b-1", "b-2"]);
+    for (pod, far) in [("b-0", &first), ("b-1", &second), ("b-2", &first)] {
+        cluster.reaches(pod, &far.buildkit);
+    }
+    let project = &cluster.project;
+    shell(project);
+    let name = project.name();
+    project.write("Dockerfile", format!("FROM scratch\nCOPY sh /bin/sh\nRUN echo {name} >/made\n"));
+    // The keys lead to b-1 and b-2 (`builders::ring`).
+    for key in ["/src/app", "/src"] {
+        let mut build = cluster.command(&["--builder", "kube", "build"]);
+        let build = build.env("DOC2MD_DOCKER_POD_KEY", key).output().unwrap();
+        assert!(build.status.success(), "{}", text(&build));
+    }
+    let asked = |args: &[&str]| -> Value {
+        let args = [args, &["--builder", "kube", "--format", "json"]].concat();
+        let output = cluster.command(&args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let report = asked(&["stats"]);
+    let nodes = report["nodes"].as_array().unwrap();
+    let pods: Vec<&str> = nodes.iter().map(|it| it["pod"].as_str().unwrap()).collect();
+    assert_eq!(pods, ["b-0", "b-1", "b-2"]);
+    let bytes = |it: &Value, name: &str| it["cache"][name].as_u64().unwrap();
+    assert_eq!(bytes(&nodes[0], "total_bytes"), bytes(&nodes[2], "total_bytes"));
+    let sum = bytes(&nodes[0], "total_bytes") + bytes(&nodes[1], "total_bytes");
+    assert_eq!(bytes(&report, "total_bytes"), sum);
+    assert!(report["notes"].to_string().contains("the sum has it once"), "{report:#}");
+    // A pod that is gone is told of by itself.
+    cluster.gone("b-1");
+    let args = ["stats", "--builder", "kube", "--format", "json"];
+    let lost = cluster.command(&args).output().unwrap();
+    assert_eq!(lost.status.code(), Some(3), "{}", text(&lost));
+    let report: Value = serde_json::from_slice(&lost.stdout).unwrap();
+    let nodes = report["nodes"].as_array().unwrap().iter();
+    let states: Vec<_> = nodes.map(|it| (it["pod"].clone(), it["status"].clone())).collect();
+    let expected = [("b-0", "running"), ("b-1", "unreachable"), ("b-2", "running")];
+    assert_eq!(states, expected.map(|(pod, state)| (pod.into(), state.into())), "{report:#}");
+    assert_eq!(bytes(&report, "total_bytes"), bytes(&report["nodes"][0], "total_bytes"));
+    cluster.nothing_is_left();
 }
 
 #[test]

@@ -12,12 +12,12 @@ use crate::support::{
 };
 
 /// A builder `kube` whose node `kube0` is a deployment, as buildx 0.29.1 writes it.
-struct Cluster {
-    project: Project,
+pub(crate) struct Cluster {
+    pub(crate) project: Project,
 }
 
 impl Cluster {
-    fn new(engine: &Engine) -> Self {
+    pub(crate) fn new(engine: &Engine) -> Self {
         let project = Project::new(engine);
         let home = project.home().to_owned();
         std::fs::create_dir_all(home.join("bin")).unwrap();
@@ -64,7 +64,7 @@ esac"#
     }
 
     /// Pods that run; the first one is not ready.
-    fn pods(&self, names: &[&str]) {
+    pub(crate) fn pods(&self, names: &[&str]) {
         let items: Vec<_> = names
             .iter()
             .enumerate()
@@ -78,15 +78,15 @@ esac"#
     }
 
     /// What is in a pod.
-    fn reaches(&self, pod: &str, buildkit: &BuildkitStandIn) {
+    pub(crate) fn reaches(&self, pod: &str, buildkit: &BuildkitStandIn) {
         self.answers(&format!("at-{pod}"), &buildkit.address());
     }
 
-    fn gone(&self, pod: &str) {
+    pub(crate) fn gone(&self, pod: &str) {
         std::fs::remove_file(self.project.home().join("bin").join(format!("at-{pod}"))).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = command(&self.project, args);
         let path = format!("{}:/usr/bin:/bin", self.project.home().join("bin").display());
         command.env("PATH", path);
@@ -102,7 +102,7 @@ esac"#
     }
 
     #[track_caller]
-    fn nothing_is_left(&self) {
+    pub(crate) fn nothing_is_left(&self) {
         let pids = std::fs::read_to_string(self.project.home().join("bin/pids")).unwrap();
         eventually("no kubectl is left", || {
             let is_gone = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).is_err();

@@ -399,6 +399,13 @@ fn buildkit_in_a_container_is_reached_through_its_engine() {
         crate::support::program::script(&buildctl, &script);
         let to = format!("{}:/bin/buildctl", container.1);
         engine.docker_ok(&["cp", buildctl.to_str().unwrap(), &to]);
+        // Whoever only asks starts nothing.
+        for ask in [&["stats"][..], &["clean", "--cache", "--dry-run"]] {
+            let asked = ours(&project, &[&["--builder", &name], ask].concat());
+            fails(&asked, &[&format!("no node of the builder `{name}` runs")]);
+        }
+        let format = ["container", "inspect", "--format", "{{.State.Status}}", &container.1];
+        assert_eq!(engine.docker_ok(&format).trim(), "created");
         let (said, _) = built(&project, &build);
         let first = format!("building on {node}, in container `{}`", container.1);
         assert!(said.starts_with(&first), "{said}");
@@ -412,6 +419,9 @@ fn buildkit_in_a_container_is_reached_through_its_engine() {
         let node = &told["builders"][0]["nodes"][0];
         assert!(node["cache_bytes"].as_u64().is_some(), "{told:#}");
         assert_eq!(node["platforms"][0], "linux/amd64", "{told:#}");
+        let sizes = ours(&project, &["--builder", &name, "stats", "--format", "json"]);
+        let told: Value = serde_json::from_slice(&sizes.stdout).unwrap();
+        assert!(told["cache"]["project_bytes"].as_u64().unwrap() > 0, "{told:#}");
         // Without a program that reaches BuildKit it says what is wrong.
         let broken =
             "printf '#!/bin/sh\\necho error: no buildkitd here >&2\\nexit 1\\n' >/bin/buildctl";

@@ -8,6 +8,7 @@ mod support;
 
 mod bench;
 mod builder_cache;
+mod builder_clean;
 mod builder_faults;
 mod builders;
 mod builders_by_program;

@@ -1,5 +1,9 @@
-//! The build cache of BuildKit as its Control API tells of it.
+//! The build cache of BuildKit as its Control API tells of it: records, and their removal by ids.
+//!
+//! `DiskUsage` and `Prune` read filters in the same way (BuildKit `cache/manager.go`): any of them has to match, and none at
+//! all matches everything. So a prune never goes without, and before it the same filters are asked what they mean.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1 as pb;
@@ -7,8 +11,11 @@ use bollard_buildkit_proto::moby::buildkit::v1 as pb;
 use super::Control;
 use crate::buildkit::convert;
 use crate::buildkit::solve::SolveError;
+use crate::engine::removal::is_record_id;
 use crate::inventory::{CacheKind, CacheRecord};
 
+/// Ids in one request.
+const IDS_PER_REQUEST: usize = 1_000;
 /// How often BuildKit is asked that misses what it was about to measure, and after which time: a build or another prune has
 /// just removed that.
 const QUESTIONS: u32 = 10;
@@ -20,7 +27,11 @@ impl Control {
     /// # Errors
     /// It does not answer.
     pub async fn cache_records(&self) -> Result<Vec<CacheRecord>, SolveError> {
-        let request = pb::DiskUsageRequest::default();
+        self.records_of(Vec::new()).await
+    }
+
+    async fn records_of(&self, filter: Vec<String>) -> Result<Vec<CacheRecord>, SolveError> {
+        let request = pb::DiskUsageRequest { filter, ..pb::DiskUsageRequest::default() };
         let mut questions = 0;
         let usage = loop {
             questions += 1;
@@ -33,6 +44,39 @@ impl Control {
             }
         };
         Ok(usage.record.into_iter().map(CacheRecord::from).collect())
+    }
+
+    /// Removes records with these ids and nothing else; returns the ids of those that BuildKit says it removed. It keeps in
+    /// silence what a build uses or something builds on: whatever builds on a record has to come before it.
+    ///
+    /// # Errors
+    /// An id is not one of BuildKit's, or its filters mean other records than these: then no more is removed. Or it does not
+    /// answer.
+    pub async fn prune_records(&self, ids: &[String]) -> Result<BTreeSet<String>, SolveError> {
+        if let Some(odd) = ids.iter().find(|id| !is_record_id(id)) {
+            let why = format!("{odd:?} is not a record id");
+            return Err(tonic::Status::invalid_argument(why).into());
+        }
+        let mut removed = BTreeSet::new();
+        for ids in ids.chunks(IDS_PER_REQUEST) {
+            let filter: Vec<String> = ids.iter().map(|id| format!("id=={id}")).collect();
+            for record in self.records_of(filter.clone()).await? {
+                if !ids.contains(&record.id) {
+                    let why = format!(
+                        "its filters by id also mean the record {}: no more is removed",
+                        record.id
+                    );
+                    return Err(tonic::Status::failed_precondition(why).into());
+                }
+            }
+            // `all` takes layers of images, too, which are in the plan as any other record.
+            let request = pb::PruneRequest { filter, all: true, ..pb::PruneRequest::default() };
+            let mut stream = self.client.clone().prune(request).await?.into_inner();
+            while let Some(record) = stream.message().await? {
+                removed.insert(record.id);
+            }
+        }
+        Ok(removed)
     }
 }
 

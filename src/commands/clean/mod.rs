@@ -1,5 +1,6 @@
 //! `doc2md-docker clean`: options to a plan, the plan to a question, the answer to removal and report.
 
+mod builder;
 mod named;
 mod settings;
 
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::builders::Choice;
 use crate::clean::execute::{self, Stop};
 use crate::clean::survey::{self, Findings, Offers, Survey};
 use crate::clean::{Kind, Offer, Outcome, Plan};
@@ -17,14 +19,14 @@ use crate::cli::clean::{CleanArgs, CleanFormat};
 use crate::engine::{Connector, Engine, TOO_SLOW};
 use crate::error::{CommandError, ExitKind};
 use crate::history::cleaned::{self, Removals, RemovedMount};
-use crate::inventory::{CacheKind, Inventory, MountDescription};
+use crate::inventory::{CacheKind, CacheRecord, Inventory, MountDescription};
 use crate::ownership::Include;
 use crate::scope::{self, Scope};
 use crate::signal::{Cause, Interrupt};
 use crate::terminal::{format, prompt};
 use crate::unreachable::unreachable;
 use crate::usage::{self, DeclaredMounts};
-use crate::view::clean::{self as report, CleanResult};
+use crate::view::clean::{self as report, BuilderPlace, CleanResult};
 pub(super) use named::remove as remove_records;
 
 /// What it means that an engine does not answer in time.
@@ -38,6 +40,9 @@ const STOPPED_PATIENCE: Duration = Duration::from_secs(3);
 /// Options or files are invalid, the engine cannot be reached, nobody is there to be asked, or
 /// something could not be removed.
 pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
+    if let Some(choice) = app.named_builder()? {
+        return builder::run(app, args, &choice).await;
+    }
     let mut request = settings::request(args, Timestamp::now())?;
     let include = settings::include(args);
     let scope = scope::scope(app)?;
@@ -55,6 +60,7 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
     let mut notes: Vec<String> = scope.note.iter().cloned().collect();
     notes.extend(scope::unknown(&scope, &findings.observed.inventory));
     notes.extend(findings.notes.iter().cloned());
+    notes.extend(app.other_builder().filter(|_| with_cache).map(|choice| of_builder(&choice)));
     let plan = findings.plan(&request);
     let offers = match args.only.is_empty() {
         true => settings::not_refused(args, findings.offers(&request, &plan)),
@@ -72,6 +78,7 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
         app,
         how: How::new(args),
         project: &project.name,
+        builder: None,
         plan: &plan,
         offers: &offers,
         notes: &notes,
@@ -82,9 +89,17 @@ pub async fn run(app: &App, args: &CleanArgs) -> Result<(), CommandError> {
     }
     clean.show_plan(false);
     let others = findings.others_hit(&request, &plan, &project.name);
-    let others = others.map(|others| report::others_hit(&others, &project.name));
+    let others = others.map(|others| report::others_hit(&others, &project.name, "this engine"));
     clean.confirm(others.as_deref()).await?;
     clean.remove(&findings).await
+}
+
+/// Where cache of the project may be that stays.
+fn of_builder(choice: &Choice) -> String {
+    let name = &choice.builder.name;
+    format!(
+        "builds go to {choice}: its build cache stays, `clean --cache --builder {name}` removes the project's"
+    )
 }
 
 /// What the engine has, and whose it is.
@@ -157,10 +172,22 @@ impl How {
     }
 }
 
+/// How carrying a plan out ended.
+enum End {
+    /// All of it had its turn.
+    Complete,
+    /// Somebody stopped it.
+    Interrupted,
+    /// Who was to remove something went, or was not there.
+    Lost(CommandError),
+}
+
 struct Clean<'a> {
     app: &'a App,
     how: How,
     project: &'a str,
+    /// The builder that it is about, if not about the engine.
+    builder: Option<&'a BuilderPlace>,
     plan: &'a Plan,
     offers: &'a [Offer],
     notes: &'a [String],
@@ -186,8 +213,12 @@ impl Clean<'_> {
         if self.is_json() {
             let nothing = CleanResult::default();
             let result = (!self.how.dry_run).then_some(&nothing);
-            self.app.ui.data(&report::json(self.project, self.plan, result, self.notes));
+            self.app.ui.data(&self.document(result));
         }
+    }
+
+    fn document(&self, result: Option<&CleanResult>) -> String {
+        report::json(self.project, self.builder, self.plan, result, self.notes)
     }
 
     /// Goes on only where somebody agrees, now or by an option.
@@ -232,29 +263,37 @@ impl Clean<'_> {
         let App { interrupt, ui, .. } = self.app;
         let connector = self.app.connector()?;
         let engine = Engine::new(connector);
-        let outcome = execute::execute(&engine, self.plan, interrupt.token(), |item| {
+        let mut outcome = execute::execute(&engine, self.plan, interrupt.token(), |item| {
             if self.app.is_verbose() && item.kind != Kind::Cache {
                 ui.say(&ui.foreign(&format!("removing {} {}", item.kind, item.name)));
             }
         })
         .await;
-        self.remember(&outcome, findings);
-        let freed = match outcome.stopped {
-            Some(Stop::Engine(_)) => Ok(0),
-            _ => self.freed(connector, findings, outcome.stopped.is_some()).await,
+        let Inventory { engine, cache, .. } = &findings.observed.inventory;
+        self.remember(&outcome, self.plan, &engine.id, cache);
+        let end = match outcome.stopped.take() {
+            Some(Stop::Engine(error)) => End::Lost(unreachable(connector, error)),
+            Some(Stop::Interrupted) => End::Interrupted,
+            None => End::Complete,
         };
-        let freed = freed.unwrap_or_else(|error| {
-            ui.warn(&format!("what that freed is not known: {}", error.message));
-            0
+        let freed = match end {
+            End::Lost(_) => None,
+            End::Interrupted => Some(self.freed(connector, findings, true).await),
+            End::Complete => Some(self.freed(connector, findings, false).await),
+        };
+        let freed = freed.map(|freed| {
+            freed.unwrap_or_else(|error| {
+                ui.warn(&format!("what that freed is not known: {}", error.message));
+                0
+            })
         });
-        self.finish(connector, outcome, freed)
+        self.finish(&outcome, freed, end)
     }
 
-    /// Lets the builds after this one know that build cache went.
-    fn remember(&self, outcome: &Outcome, findings: &Findings) {
-        let Inventory { engine, cache, .. } = &findings.observed.inventory;
+    /// Lets the builds after this one know that build cache went, of which engine, or worker of BuildKit.
+    fn remember(&self, outcome: &Outcome, plan: &Plan, engine: &str, cache: &[CacheRecord]) {
         let remains = |id: &str| outcome.remains.iter().any(|it| it.item.id == id);
-        let gone = self.plan.removes(Kind::Cache).filter(|item| !remains(&item.id));
+        let gone = plan.removes(Kind::Cache).filter(|item| !remains(&item.id));
         let gone: BTreeSet<&str> = gone.map(|item| item.id.as_str()).collect();
         let at = Timestamp::now();
         let mut removals = Removals::default();
@@ -269,7 +308,7 @@ impl Clean<'_> {
             }
         }
         if let Some(path) = self.app.environment.cleaned_file()
-            && let Err(error) = cleaned::mark(&path, &engine.id, removals)
+            && let Err(error) = cleaned::mark(&path, engine, removals)
         {
             self.app.ui.warn(&format!("this removal is not remembered: {error}"));
         }
@@ -294,24 +333,22 @@ impl Clean<'_> {
         }
     }
 
-    /// Tells what became of the plan.
+    /// Tells what became of the plan. `freed_bytes` are not known where somebody went.
     fn finish(
         &self,
-        connector: &Connector,
-        outcome: Outcome,
-        freed_bytes: u64,
+        outcome: &Outcome,
+        freed_bytes: Option<u64>,
+        end: End,
     ) -> Result<(), CommandError> {
         let ui = &self.app.ui;
-        let result = CleanResult { remains: &outcome.remains, freed_bytes };
         if self.is_json() {
-            ui.data(&report::json(self.project, self.plan, Some(&result), self.notes));
-        } else if !self.app.is_quiet() || outcome.stopped.is_some() {
+            let freed_bytes = freed_bytes.unwrap_or_default();
+            let result = CleanResult { remains: &outcome.remains, freed_bytes };
+            ui.data(&self.document(Some(&result)));
+        } else if !self.app.is_quiet() || !matches!(end, End::Complete) {
             let removed = report::things(outcome.removed);
-            let freed = match outcome.stopped {
-                Some(Stop::Engine(_)) => String::new(),
-                _ => format!(", freed {}", format::bytes(freed_bytes)),
-            };
-            ui.remark(&format!("removed {removed}{freed}"));
+            let freed = freed_bytes.map(|it| format!(", freed {}", format::bytes(it)));
+            ui.remark(&format!("removed {removed}{}", freed.unwrap_or_default()));
         }
         if outcome.bystanders > 0 {
             ui.warn(&format!(
@@ -320,24 +357,26 @@ impl Clean<'_> {
                 outcome.bystanders
             ));
         }
+        if !matches!(end, End::Interrupted) {
+            for remaining in outcome.remains.iter().filter(|it| it.was_reached) {
+                let (kind, name) = (remaining.item.kind, &remaining.item.shown.name);
+                ui.warn(&format!("kept {kind} {name}: {}", remaining.why));
+            }
+        }
         let left = outcome.remains.len();
-        let error = match outcome.stopped {
-            None if left == 0 => return Ok(()),
-            None => {
-                for remaining in &outcome.remains {
-                    let (kind, name) = (remaining.item.kind, &remaining.item.shown.name);
-                    ui.warn(&format!("kept {kind} {name}: {}", remaining.why));
-                }
+        let error = match end {
+            End::Complete if left == 0 => return Ok(()),
+            End::Complete => {
                 let message =
                     format!("{} of {} remain", left, report::things(self.plan.remove.len()));
                 CommandError::new(ExitKind::Failed, message)
             }
-            Some(Stop::Interrupted) => {
+            End::Interrupted => {
                 let mut error = self.app.interrupt.cause().unwrap_or(Cause::Signal).error();
                 error.message += &format!(": {} remain", report::things(left));
                 error
             }
-            Some(Stop::Engine(error)) => unreachable(connector, error),
+            End::Lost(error) => error,
         };
         let command = self.how.command;
         Err(error.hint(format!("run {command} again to remove what remains")))

@@ -37,7 +37,7 @@ pub(in crate::commands) async fn remove(
         }
     }
     let project = &scope.project.name;
-    let clean = Clean { app, how, project, plan: &plan, offers: &[], notes: &notes };
+    let clean = Clean { app, how, project, builder: None, plan: &plan, offers: &[], notes: &notes };
     if how.dry_run || plan.remove.is_empty() {
         clean.show_only();
     } else {

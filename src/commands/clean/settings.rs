@@ -32,6 +32,42 @@ pub(super) fn request(args: &CleanArgs, now: Timestamp) -> Result<Request, Comma
     })
 }
 
+/// What is to be removed of a builder, which has build cache and nothing else.
+///
+/// # Errors
+/// Those of [`request`]; something else is asked for, or nothing.
+pub(super) fn at_builder(args: &CleanArgs, now: Timestamp) -> Result<Request, CommandError> {
+    let wants = |choice: Option<Choice>| choice.is_some_and(|it| it != Choice::False);
+    let cache_alone = "--cache, --only cache and limits on its size or age work there";
+    let refused = [
+        ("--old", args.old, "what is current goes by images, which are not there"),
+        ("--containers", wants(args.containers), cache_alone),
+        ("--networks", wants(args.networks), cache_alone),
+        ("--images", wants(args.images), cache_alone),
+        ("--volumes", wants(args.volumes), cache_alone),
+        ("--only", args.only.iter().any(|kind| *kind != OnlyKind::Cache), cache_alone),
+        ("--all", args.all, "--cache=all removes the build cache of everybody"),
+        ("--stop", args.stop, cache_alone),
+        ("--include", !args.include.is_empty(), "build cache that is not certain stays there"),
+        (
+            "--min-free-space",
+            args.min_free_space.is_some(),
+            "its disk cannot be seen from here; --max-used-space works",
+        ),
+    ];
+    if let Some((option, _, hint)) = refused.into_iter().find(|(_, is_given, _)| *is_given) {
+        let message = format!("{option} works on docker engines, not on the cache of a builder");
+        return Err(CommandError::new(ExitKind::Usage, message).hint(hint));
+    }
+    let request = request(args, now)?;
+    if !request.kinds.contains(&Kind::Cache) {
+        let message = "a builder has build cache alone, which goes only where that is asked for";
+        return Err(CommandError::new(ExitKind::Usage, message)
+            .hint("--cache removes that of the project, with --dry-run it only shows which"));
+    }
+    Ok(Request { kinds: [Kind::Cache].into(), ..request })
+}
+
 /// Puts the free space of the engine's disk into a goal that is about it.
 ///
 /// # Errors
@@ -218,6 +254,45 @@ mod tests {
         assert_eq!(text(&asked("").unwrap()), text(&Request::things()));
         assert_eq!(text(&asked("--only cache").unwrap()), text(&Request::cache()));
         assert_eq!(text(&asked("--old").unwrap()), text(&Request::old()));
+    }
+
+    #[test]
+    fn of_a_builder_cache_alone_is_asked_for() {
+        let asked = |options: &str| {
+            let line = ["doc2md-docker", "clean"].into_iter().chain(options.split_whitespace());
+            let Command::Clean(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
+            at_builder(&args, Timestamp::from_second(1_000_000).unwrap())
+                .map_err(|error| error.message)
+        };
+        let cache = BTreeSet::from([Kind::Cache]);
+        for options in [
+            "--cache",
+            "--cache=all",
+            "--only cache",
+            "--max-used-space 5GB",
+            "--cache --reserved-space 1GB",
+            "--cache --filter until=48h --images=false",
+        ] {
+            let request = asked(options).unwrap();
+            assert_eq!(request.kinds, cache, "{options}");
+            assert_eq!(request.whole_cache, options.contains("all"), "{options}");
+        }
+        assert!(asked("--cache --filter until=48h").unwrap().until.is_some());
+        for options in ["", "--filter until=48h", "--cache=false", "--images=false"] {
+            assert!(asked(options).unwrap_err().contains("only where"), "{options}");
+        }
+        for options in [
+            "--old",
+            "--cache --images=true",
+            "--cache --volumes",
+            "--only images --cache",
+            "--cache --all",
+            "--cache --stop",
+            "--cache --include undeclared",
+            "--min-free-space 5GB",
+        ] {
+            assert!(asked(options).unwrap_err().contains("works on docker engines"), "{options}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
-use crate::builders::{Choice, OpenBuildkit, Opening};
+use crate::builders::{Choice, LostPod, OpenBuildkit, Opening};
 use crate::cli::stats::{Measure, StatsArgs, StatsFormat};
 use crate::commands::nodes::{self, NamedNode};
 use crate::engine::TOO_SLOW;
@@ -37,7 +37,7 @@ pub(super) async fn run(app: &App, args: &StatsArgs, choice: &Choice) -> Result<
     }
     let is_any_there = facts.iter().any(|it| matches!(it.state, NodeState::Running { .. }));
     if !is_any_there {
-        return Err(lost.into_iter().next().unwrap_or_else(|| none_runs(choice)));
+        return Err(lost.into_iter().next().unwrap_or_else(|| nodes::none_runs(choice)));
     }
     let builder = &choice.builder;
     let report = usage::of_builder(&BuilderFacts {
@@ -94,8 +94,8 @@ async fn of_node(
 ) -> (Vec<NodeFacts>, Vec<CommandError>) {
     let NamedNode { name, opening } = node;
     let without = |state| vec![NodeFacts { node: name.clone(), pod: None, state }];
-    let buildkits = match opening {
-        Ok(Opening::Open(buildkits, _)) => buildkits,
+    let (buildkits, lost_pods) = match opening {
+        Ok(Opening::Open { buildkits, lost, .. }) => (buildkits, lost),
         Ok(Opening::Stopped(state)) => return (without(NodeState::Stopped(state)), Vec::new()),
         Ok(Opening::NoPod(_)) => {
             return (without(NodeState::Stopped("no pod runs".to_owned())), Vec::new());
@@ -121,6 +121,12 @@ async fn of_node(
         (pod, cache, about.version)
     });
     let (mut facts, mut lost) = (Vec::new(), Vec::new());
+    for LostPod { pod, error } in lost_pods {
+        let error = nodes::failed(error);
+        let state = NodeState::Unreachable(error.message.clone());
+        facts.push(NodeFacts { node: name.clone(), pod: Some(pod), state });
+        lost.push(error);
+    }
     for (pod, cache, version) in join_all(asked).await {
         let state = match cache {
             Ok(cache) => NodeState::Running { version, cache: Box::new(cache) },
@@ -132,15 +138,6 @@ async fn of_node(
         };
         facts.push(NodeFacts { node: name.clone(), pod, state });
     }
+    facts.sort_by(|a, b| a.pod.cmp(&b.pod));
     (facts, lost)
-}
-
-fn none_runs(choice: &Choice) -> CommandError {
-    let name = &choice.builder.name;
-    let message = match name.as_str() {
-        "-" => "BuildKit of BUILDKIT_HOST does not run".to_owned(),
-        name => format!("no node of the builder `{name}` runs"),
-    };
-    CommandError::new(ExitKind::EngineUnreachable, message)
-        .hint(format!("`docker buildx inspect --bootstrap {name}` starts them"))
 }

@@ -4,7 +4,7 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -52,10 +52,10 @@ pub fn question(plan: &Plan, others: Option<&str>) -> String {
 }
 
 /// What to say before the build cache of everybody goes: which other projects it affects.
-pub fn others_hit(others: &OthersHit, project: &str) -> String {
+pub fn others_hit(others: &OthersHit, project: &str, place: &str) -> String {
     let OthersHit { records, all_records, bytes, projects } = others;
     let mut text = format!(
-        "--cache=all removes the build cache of everybody on this engine: {records} of {} ({}) \
+        "--cache=all removes the build cache of everybody on {place}: {records} of {} ({}) \
          {} not known to be of project {project}",
         counted(*all_records, "record"),
         format::bytes(*bytes),
@@ -83,10 +83,38 @@ pub fn things(count: usize) -> String {
     counted(count, "thing")
 }
 
-/// The plan and, once it was carried out, its result as JSON of schema `doc2md-docker/clean/v1`.
-pub fn json(project: &str, plan: &Plan, result: Option<&CleanResult>, notes: &[String]) -> String {
+/// What of a plan is about one of several nodes, in a sentence.
+pub fn at_node(node: &str, plan: &Plan) -> String {
+    format!(
+        "{node}: {} to remove ({}), {} to keep",
+        counted(plan.remove.len(), "record"),
+        format::bytes(plan.estimated_bytes()),
+        plan.keep.len()
+    )
+}
+
+/// A builder whose cache is cleaned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderPlace {
+    /// Its name; `-` for the one of BUILDKIT_HOST.
+    pub name: String,
+    /// The node, and the pod of it, that keeps a record, by the record's id.
+    pub nodes: BTreeMap<String, String>,
+}
+
+/// The plan and, once it was carried out, its result as JSON of schema `doc2md-docker/clean/v1`; at a `builder`, if it is not
+/// about an engine.
+pub fn json(
+    project: &str,
+    builder: Option<&BuilderPlace>,
+    plan: &Plan,
+    result: Option<&CleanResult>,
+    notes: &[String],
+) -> String {
     #[derive(Serialize)]
     struct Thing<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
         kind: String,
         id: &'a str,
         name: &'a str,
@@ -97,6 +125,8 @@ pub fn json(project: &str, plan: &Plan, result: Option<&CleanResult>, notes: &[S
     struct Document<'a> {
         schema: &'a str,
         project: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        builder: Option<&'a str>,
         remove: Vec<Thing<'a>>,
         keep: Vec<Thing<'a>>,
         estimated_bytes: u64,
@@ -105,19 +135,25 @@ pub fn json(project: &str, plan: &Plan, result: Option<&CleanResult>, notes: &[S
         remaining: Vec<Thing<'a>>,
         notes: &'a [String],
     }
-    fn thing<'a, A>(item: &'a Item<A>, reason: &'a str) -> Thing<'a> {
+    fn thing<'a, A>(
+        builder: Option<&'a BuilderPlace>,
+        item: &'a Item<A>,
+        reason: &'a str,
+    ) -> Thing<'a> {
         let Item { id, name, bytes, .. } = item;
-        Thing { kind: item.kind.to_string(), id, name, bytes: *bytes, reason }
+        let node = builder.and_then(|it| it.nodes.get(id)).map(String::as_str);
+        Thing { node, kind: item.kind.to_string(), id, name, bytes: *bytes, reason }
     }
     let remains = result.map_or(&[][..], |result| result.remains);
     let document = Document {
         schema: SCHEMA,
         project,
-        remove: plan.remove.iter().map(|item| thing(item, &item.reason)).collect(),
-        keep: plan.keep.iter().map(|item| thing(item, &item.reason)).collect(),
+        builder: builder.map(|it| it.name.as_str()),
+        remove: plan.remove.iter().map(|item| thing(builder, item, &item.reason)).collect(),
+        keep: plan.keep.iter().map(|item| thing(builder, item, &item.reason)).collect(),
         estimated_bytes: plan.estimated_bytes(),
         freed_bytes: result.map(|result| result.freed_bytes),
-        remaining: remains.iter().map(|left| thing(&left.item, &left.why)).collect(),
+        remaining: remains.iter().map(|left| thing(builder, &left.item, &left.why)).collect(),
         notes,
     };
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"

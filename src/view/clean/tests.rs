@@ -176,10 +176,19 @@ fn documents_are_what_their_schema_says() {
         ],
         keep: vec![item((), Kind::Cache, Some(1)), item((), Kind::Container, None)],
     };
-    let remains = [Remainder { item: network, why: "in use".into() }];
+    let remains = [Remainder { item: network, why: "in use".into(), was_reached: true }];
     let result = CleanResult { remains: &remains, freed_bytes: 7 };
+    let nodes = [(plan.keep[0].id.clone(), "big0".to_owned())].into();
+    let builder = BuilderPlace { name: "big".into(), nodes };
+    let at_node = json("p", Some(&builder), &plan, None, &[]);
+    assert_eq!(faults(include_str!("../../../docs/clean.schema.json"), &at_node), None);
+    assert!(at_node.contains(r#""builder": "big""#), "{at_node}");
+    assert!(at_node.contains(r#""node": "big0""#), "{at_node}");
+    let sum = super::at_node("big0", &plan);
+    assert!(sum.starts_with(&format!("big0: {} record", plan.remove.len())), "{sum}");
     for result in [None, Some(&result)] {
-        let text = json("p", &plan, result, &["note".to_owned()]);
+        let text = json("p", None, &plan, result, &["note".to_owned()]);
+        assert!(!text.contains("node\""), "{text}");
         assert_eq!(faults(include_str!("../../../docs/clean.schema.json"), &text), None);
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["freed_bytes"].as_u64(), result.map(|it| it.freed_bytes));
