@@ -12,13 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::Authority;
+use super::{Authority, tls_server};
 
 /// What happens to bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,25 +45,7 @@ impl BuildkitStandIn {
 
     /// The same for clients with a certificate of `authority`, which vouches for the name `name` here.
     pub fn with_tls(socket: &Path, authority: &Authority, name: &str) -> Self {
-        let mut roots = RootCertStore::empty();
-        let ca = authority.pem();
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-            roots.add(certificate.unwrap()).unwrap();
-        }
-        let provider = Arc::new(ring::default_provider());
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        let (certificate, key) = authority.issue(name);
-        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(
-                chain.collect(),
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            );
-        Self::at_port(socket, Some(TlsAcceptor::from(Arc::new(config.unwrap()))))
+        Self::at_port(socket, Some(tls_server::acceptor(authority, name, &["h2"])))
     }
 
     /// At a unix socket.
@@ -105,7 +82,14 @@ impl BuildkitStandIn {
                 let sent = counted.clone();
                 tokio::spawn(async move {
                     match tls {
-                        Some(tls) => pass_on(tls.accept(client).await?, engine, line, sent).await,
+                        Some(tls) => {
+                            let client = tls.accept(client).await?;
+                            // grpc-go ends what does not name HTTP/2 (since 1.67, `credentials/tls.go`).
+                            match client.get_ref().1.alpn_protocol() {
+                                Some(b"h2") => pass_on(client, engine, line, sent).await,
+                                _ => Ok(()),
+                            }
+                        }
                         None => pass_on(client, engine, line, sent).await,
                     }
                 });
@@ -159,6 +143,18 @@ async fn pass_on(
     line: watch::Receiver<Line>,
     sent: Sent,
 ) -> io::Result<()> {
+    let engine = upgraded(&engine).await?;
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_engine, to_engine) = engine.into_split();
+    tokio::select! {
+        () = copy(from_client, to_engine, line.clone(), Sent::default()) => {}
+        () = copy(from_engine, to_client, line, sent) => {}
+    }
+    Ok(())
+}
+
+/// A connection to BuildKit's own server within the engine at `engine`.
+pub(super) async fn upgraded(engine: &Path) -> io::Result<UnixStream> {
     let mut engine = UnixStream::connect(engine).await?;
     engine
         .write_all(
@@ -170,13 +166,7 @@ async fn pass_on(
         answer.push(engine.read_u8().await?);
     }
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
-    let (from_client, to_client) = tokio::io::split(client);
-    let (from_engine, to_engine) = engine.into_split();
-    tokio::select! {
-        () = copy(from_client, to_engine, line.clone(), Sent::default()) => {}
-        () = copy(from_engine, to_client, line, sent) => {}
-    }
-    Ok(())
+    Ok(engine)
 }
 
 async fn copy(

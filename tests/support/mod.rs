@@ -20,6 +20,7 @@ mod project;
 mod registry;
 mod side_by_side;
 mod slow_socket;
+mod tls_server;
 mod wait;
 mod watched_socket;
 

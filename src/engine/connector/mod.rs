@@ -231,7 +231,8 @@ impl Connector {
         let config = files
             .map(|files| tls::config_of(&identity(files), tls::Trust::CaFileOrSystem))
             .transpose()
-            .map_err(|error| error.about(name))?;
+            .map_err(|error| error.about(name))?
+            .map(|config| tls::over_http2(&config));
         let mut connector = Self::new(host, config, None, ConnectorSettings::default());
         if let Some(inner) = Arc::get_mut(&mut connector.inner) {
             inner.server_name = files.and_then(|files| files.server_name.clone());

@@ -19,8 +19,8 @@ use tokio_rustls::rustls::crypto::{
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
 
 use super::Listener;
@@ -108,6 +108,14 @@ pub(crate) fn config_of(
         }
     };
     Ok(Arc::new(config))
+}
+
+/// The same for HTTP/2. Whoever listens is told in the handshake: grpc-go ends a connection that does not name it (since 1.67,
+/// `credentials/tls.go`), and Go's HTTP server speaks HTTP/1 on it.
+pub(crate) fn over_http2(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
 }
 
 /// The authorities in the file, or those of the system.
@@ -202,6 +210,10 @@ fn explain(error: &io::Error, peer: &Peer) -> ConnectError {
         )) => [
             "renew the engine's certificate, or set this machine's clock right",
             "renew its certificate, or set this machine's clock right",
+        ],
+        Some(TlsError::AlertReceived(AlertDescription::NoApplicationProtocol)) => [
+            "it speaks TLS, but not HTTP/2",
+            "it speaks TLS, but not HTTP/2 as BuildKit does: check the port",
         ],
         Some(TlsError::AlertReceived(_)) => [
             "the engine does not accept our certificate: check cert.pem and key.pem",
