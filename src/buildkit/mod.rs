@@ -19,6 +19,7 @@ mod step;
 mod subrequest;
 mod transport;
 mod watched;
+mod within;
 
 pub use control::{
     About, CachedResult, Control, ListedBuilds, PastBuild, PastBuilds, RecordedBuild,

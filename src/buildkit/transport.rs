@@ -1,8 +1,9 @@
-//! Turns a stream to the engine's HTTP API into a raw HTTP/2 stream.
+//! Raw HTTP/2 streams to BuildKit: a stream to the engine's HTTP API is upgraded, one to BuildKit itself is HTTP/2 from the
+//! first byte on.
 //!
 //! dockerd answers `POST /grpc` (we are the client) and `POST /session` (we are the server) with
 //! `101 Switching Protocols` and `Upgrade: h2c`; unversioned paths work on every engine since
-//! 18.09. Source: moby `api/server/router/{grpc,session}`.
+//! 18.09. Source: moby `api/server/router/{grpc,session}`. An engine without these routes: [`super::within`].
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub const HEADER_LIMIT: u32 = 16 << 20;
 /// times ours h2 ends the connection with every solve on it, so there is room for a Dockerfile
 /// larger than any that is read here.
 pub(super) const ANSWER_HEADER_LIMIT: u32 = 64 << 20;
+/// How long BuildKit may take to be reached and to answer the first question, which costs it nothing.
+pub(super) const FIRST_ANSWER: Duration = Duration::from_secs(20);
 /// HTTP/2 flow control windows: a context must not wait for round trips.
 pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -65,6 +68,19 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// Whether the engine has no such route, or nothing there that upgrades. moby answers 404 for a path and for a method that it
+    /// does not have (`daemon/server/server.go`); the others are those of HTTP.
+    pub(super) fn is_missing_route(&self) -> bool {
+        const MISSING: [StatusCode; 5] = [
+            StatusCode::NOT_FOUND,
+            StatusCode::BAD_REQUEST,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::UPGRADE_REQUIRED,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        matches!(self, Self::Refused { status, .. } if MISSING.contains(status))
+    }
+
     /// Why the first question failed. The reason that the dialler gave goes before gRPC's words for it.
     pub(super) fn unanswered(status: &tonic::Status, reason: &Reason) -> Self {
         if let Some(found) = reason.get().or_else(|| ConnectError::find(status)) {
@@ -112,28 +128,36 @@ pub(super) async fn upgrade(
     Ok(upgraded)
 }
 
-/// A gRPC channel to BuildKit's Control API inside the engine.
+/// A gRPC channel to BuildKit's Control API inside the engine, upgraded on `path`.
 ///
 /// Opened at once, so that an unreachable engine is an error here and not at the first call.
-pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportError> {
-    let first = upgrade(connector, "/grpc", HeaderMap::new()).await?;
+pub(super) async fn upgraded(
+    connector: &Connector,
+    path: &'static str,
+) -> Result<Channel, TransportError> {
+    let first = upgrade(connector, path, HeaderMap::new()).await?;
     let mut first = Some(first);
     let connector = connector.clone();
-    let endpoint = Endpoint::from_static("http://buildkit")
-        .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+    let endpoint = sized(Endpoint::from_static("http://buildkit"));
     let dial = tower::service_fn(move |_: Uri| {
         let opened = first.take();
         let connector = connector.clone();
         async move {
             match opened {
                 Some(io) => Ok(io),
-                None => upgrade(&connector, "/grpc", HeaderMap::new()).await,
+                None => upgrade(&connector, path, HeaderMap::new()).await,
             }
         }
     });
     Ok(endpoint.connect_with_connector(dial).await?)
+}
+
+/// The limits of a connection.
+fn sized(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
 }
 
 /// How often a connection without traffic is asked whether it is alive, and how long it may take to answer: a machine
@@ -141,19 +165,33 @@ pub(super) async fn channel(connector: &Connector) -> Result<Channel, TransportE
 /// (`internal/transport/http2_server.go`, `resetPingStrikes`), and BuildKit looks after a session every 5 s.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
 
-/// A gRPC channel to what speaks BuildKit's gRPC itself. Opened at once, see [`channel`]. A connection that fails leaves its
-/// `reason`.
+/// A gRPC channel to BuildKit by itself. Opened at once, see [`upgraded`]. A connection that fails leaves its `reason`.
 pub(super) async fn native(
     connector: &Connector,
     reason: &Reason,
 ) -> Result<Channel, TransportError> {
+    let endpoint = named(connector)?;
+    let endpoint =
+        endpoint.http2_keep_alive_interval(KEEP_ALIVE.0).keep_alive_timeout(KEEP_ALIVE.1);
+    open(endpoint, connector, reason).await
+}
+
+/// The same to an engine that takes gRPC on its own socket. What is silent is waited for as on its other connections.
+pub(super) async fn native_engine(connector: &Connector) -> Result<Channel, TransportError> {
+    let connector = connector.over_http2();
+    open(named(&connector)?, &connector, &Reason::default()).await
+}
+
+fn named(connector: &Connector) -> Result<Endpoint, TransportError> {
+    Ok(sized(Endpoint::from_shared(format!("http://{}", connector.authority()))?))
+}
+
+async fn open(
+    endpoint: Endpoint,
+    connector: &Connector,
+    reason: &Reason,
+) -> Result<Channel, TransportError> {
     let (connector, reason) = (connector.clone(), reason.clone());
-    let endpoint = Endpoint::from_shared(format!("http://{}", connector.authority()))?
-        .http2_max_header_list_size(ANSWER_HEADER_LIMIT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1);
     let mut first = Some(connector.dial().await?);
     let dial = tower::service_fn(move |_: Uri| {
         let opened = first.take();

@@ -148,7 +148,7 @@ async fn open(
     requests: &[SolveRequest],
     providers: Providers,
 ) -> Result<(Control, Sessions), CommandError> {
-    let opening = Opening::Upgrade(connector);
+    let opening = Opening::Engine(connector);
     let (control, sessions) =
         tokio::join!(Control::connect(connector), Sessions::open(opening, requests, providers));
     let control = control.map_err(|error| unreachable(connector, error))?;

@@ -320,6 +320,47 @@ mod tests {
         );
     }
 
+    /// The rules of Docker from 29.6 on for a disk of 250 GB (moby a60d7ee, `daemon/internal/builder-next/worker/gc.go`): a filter
+    /// for each kind, where earlier ones have one filter with commas.
+    #[test]
+    fn docker_29_takes_idle_mounts_that_earlier_ones_leave() {
+        const GB: u64 = 1_000_000_000;
+        let limits = GcPolicy {
+            reserved_bytes: 24 * GB,
+            max_used_bytes: 187 * GB,
+            min_free_bytes: 47 * GB,
+            ..GcPolicy::default()
+        };
+        let days = |days: u64| std::time::Duration::from_secs(days * 24 * 3600);
+        let of_docker = |filters: &[&str]| {
+            let first = GcPolicy {
+                filters: filters.iter().map(|it| (*it).to_owned()).collect(),
+                keep_for: days(2),
+                max_used_bytes: 3_310_000_000,
+                ..GcPolicy::default()
+            };
+            let unused = GcPolicy { keep_for: days(60), ..limits.clone() };
+            let all = GcPolicy { all: true, ..limits.clone() };
+            Rules::new(vec![first, unused, limits.clone(), all], Some(100 * GB))
+        };
+        let apart = ["type==source.local", "type==exec.cachemount", "type==source.git.checkout"];
+        let records = [
+            record("idle", CacheKind::CacheMount, 2 * GB, 50),
+            record("layer", CacheKind::Regular, 2 * GB, 900),
+            record("used", CacheKind::CacheMount, 2 * GB, 40),
+        ];
+        let rules = of_docker(&apart);
+        assert_eq!(told(&rules, &records), ["idle due", "used 2026-11-24T20:00:00Z"]);
+        let details = collections(&rules, &records, now());
+        assert_eq!(details["idle"].threshold_bytes, Some(3_310_000_000));
+        let joined = told(&of_docker(&[&apart.join(",")]), &records);
+        assert!(!joined.iter().any(|it| it.ends_with("due")), "{joined:?}");
+        // The rule for what was not used for 60 days needs a cache of 187 GB.
+        assert_eq!(joined, ["idle stays", "used stays"]);
+        // A cache of less than the threshold keeps everything.
+        assert_eq!(told(&rules, &records[..1]), ["idle stays"]);
+    }
+
     #[test]
     fn filters_joined_by_a_comma_must_all_hold() {
         // Docker 28.5 writes its first rule so: it takes nothing.

@@ -42,6 +42,7 @@ mod ledger;
 mod limits;
 mod loads;
 mod lock;
+mod native_grpc;
 mod networks;
 mod private_engines;
 mod progress;

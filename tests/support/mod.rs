@@ -14,6 +14,7 @@ mod counted_socket;
 mod engine;
 mod git_server;
 pub mod http;
+mod native_engine;
 mod private_engine;
 pub mod program;
 mod project;
@@ -34,6 +35,7 @@ pub use engine::{
     on_every_engine, own_python, text,
 };
 pub use git_server::GitServer;
+pub use native_engine::NativeEngine;
 pub use private_engine::PrivateEngine;
 pub use project::Project;
 pub use registry::{PASSWORD, Registry, USER};

@@ -20,8 +20,9 @@ use super::gc_policy::GcPolicy;
 use super::linked::{self, LinkedResult};
 use super::solve::{self, CacheEntry, SolveError, SolveOptions};
 use super::subrequest;
-use super::transport::{self, TransportError};
+use super::transport::{self, FIRST_ANSWER, TransportError};
 use super::watched::Reason;
+use super::within;
 use crate::engine::Connector;
 use crate::progress::{SolveStatus, StatusBounds};
 
@@ -32,9 +33,6 @@ pub use recorded::RecordedBuild;
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the first status of a solve that failed at once may be on its way.
 const STATUS_GRACE: Duration = Duration::from_millis(200);
-
-/// How long BuildKit may take to be reached and to answer the first question, which costs it nothing.
-const FIRST_ANSWER: Duration = Duration::from_secs(20);
 
 /// Under which label a worker tells what `host-gateway` stands for (moby, worker labels).
 const HOST_GATEWAY_LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
@@ -95,9 +93,9 @@ impl Control {
     /// Opens the connection.
     ///
     /// # Errors
-    /// The engine could not be reached or refused the upgrade.
+    /// The engine could not be reached, or has no BuildKit for us.
     pub async fn connect(connector: &Connector) -> Result<Self, TransportError> {
-        let channel = transport::channel(connector).await?;
+        let channel = within::channel(connector).await?;
         let client = solve::client(channel.clone());
         Ok(Self { channel, client })
     }

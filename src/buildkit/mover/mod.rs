@@ -101,7 +101,7 @@ impl Control {
         let (to, mut connections) = mpsc::channel(moving.mounts.len().max(1));
         let service = service::server(to, moving.cancel.clone());
         let services = Services::default().with(service, ssh::METHODS);
-        let at = Opening::Upgrade(moving.connector);
+        let at = Opening::Engine(moving.connector);
         let session = Session::open(at, "doc2md-docker-mover", services).await;
         let session =
             session.map_err(|error| failure(tonic::Code::Unavailable, error.to_string()))?;

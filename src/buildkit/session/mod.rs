@@ -1,7 +1,7 @@
 //! The session: the engine calls back on it for files, credentials, secrets and exports.
 //!
-//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server; BuildKit that stands by itself takes
-//! the session's bytes within a call of its Control API (`tunnel.rs`). The engine may
+//! We dial, the connection is upgraded, and from then on we are the HTTP/2 server; BuildKit that stands by itself, and an engine
+//! without the upgrade, take the session's bytes within a call of the Control API (`tunnel.rs`). The engine may
 //! ask for everything that a session serves, for every solve that uses it: `build::sessions` decides
 //! who shares one. A method that is not announced in the headers counts as unsupported by the engine.
 
@@ -26,7 +26,8 @@ use tonic::service::RoutesBuilder;
 
 use self::diff_copy::{DiffCopy, Server};
 use super::Control;
-use super::transport::{self, CONNECTION_WINDOW, HEADER_LIMIT, STREAM_WINDOW, TransportError};
+use super::transport::{CONNECTION_WINDOW, HEADER_LIMIT, STREAM_WINDOW, TransportError};
+use super::within::{self, SessionStream};
 use crate::engine::Connector;
 
 /// The services of a session and the method names to announce.
@@ -73,8 +74,8 @@ impl Services {
 /// Where a session is opened.
 #[derive(Clone, Copy)]
 pub enum Opening<'a> {
-    /// In a connection of its own to a docker engine, which is upgraded.
-    Upgrade(&'a Connector),
+    /// In a connection of its own to a docker engine.
+    Engine(&'a Connector),
     /// Within the connection to BuildKit: behind an address may be several, and it has to be the one that solves.
     Tunnel(&'a Control),
 }
@@ -92,7 +93,7 @@ impl Session {
     /// runs: it must be the same in the next run for the sync to be incremental.
     ///
     /// # Errors
-    /// The engine could not be reached or refused the upgrade.
+    /// The engine could not be reached, or takes no session.
     pub async fn open(
         at: Opening<'_>,
         shared_key: &str,
@@ -111,13 +112,14 @@ impl Session {
         for method in &services.methods {
             put("x-docker-expose-session-grpc-method", method);
         }
-        let (serving, passing) = match at {
-            Opening::Upgrade(connector) => {
-                let io = transport::upgrade(connector, "/session", headers).await?;
-                (serve(io, services), None)
-            }
-            Opening::Tunnel(control) => {
-                let (io, passing) = tunnel::open(control.channel(), headers);
+        let stream = match at {
+            Opening::Engine(connector) => within::session_stream(connector, &headers).await?,
+            Opening::Tunnel(control) => SessionStream::Control(control.channel()),
+        };
+        let (serving, passing) = match stream {
+            SessionStream::Upgraded(io) => (serve(io, services), None),
+            SessionStream::Control(channel) => {
+                let (io, passing) = tunnel::open(channel, headers);
                 (serve(TokioIo::new(io), services), Some(AbortOnDropHandle::new(passing)))
             }
         };

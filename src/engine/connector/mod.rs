@@ -12,6 +12,7 @@ mod exec;
 mod host;
 mod inside;
 mod kubectl;
+mod native;
 mod permission;
 mod ssh;
 mod tls;
@@ -85,6 +86,7 @@ pub struct Connector {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     host: Host,
     tls: Option<Arc<ClientConfig>>,
@@ -100,9 +102,11 @@ struct Inner {
     notices: Vec<String>,
     context: String,
     settings: ConnectorSettings,
+    missing: native::MissingRoutes,
 }
 
 /// How a stream gets to the other side.
+#[derive(Clone)]
 enum Route {
     /// By a socket.
     Direct,
@@ -259,6 +263,7 @@ impl Connector {
                 notices: Vec::new(),
                 context: inner.context.clone(),
                 settings: inner.settings.clone(),
+                missing: native::MissingRoutes::default(),
             }),
         }
     }
@@ -386,6 +391,7 @@ impl Connector {
                 notices: Vec::new(),
                 context,
                 settings,
+                missing: native::MissingRoutes::default(),
             }),
         }
     }

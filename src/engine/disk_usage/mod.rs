@@ -1,8 +1,8 @@
 //! What an engine's things take: the disk usage answer (`GET /system/df`) in all its forms.
 //!
-//! Before API 1.52 it lists `Images`, `Containers`, `Volumes` and `BuildCache`; 1.52 adds one
-//! `*Usage` object for each; from 1.53 on there are only those, and they list their items only when
-//! asked with `verbose=1` (moby `api/docs/CHANGELOG.md`). One model reads them all, whatever an
+//! Before API 1.52 it lists `Images`, `Containers`, `Volumes` and `BuildCache`. From then on there is one
+//! `*Usage` object for each, which lists its items only when asked with `verbose=1`; the lists come with them only when
+//! not asked so, and are to go (moby `daemon/server/router/system`). One model reads them all, whatever an
 //! engine sends. Only images, containers, volumes and cache: networks have no size.
 
 use bollard::models::ImageSummary;
