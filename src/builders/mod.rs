@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub use choice::{Choice, ChosenBy, UnknownBuilder, of_context};
 pub use cluster::Pod;
 pub use open::{LostPod, OpenBuildkit, OpenError, Opening, open};
-pub use pods::{ChosenPod, Pods};
+pub use pods::{Choosing, ChosenPod, Pods};
 pub use probe::{Probe, Reach, probe};
 pub use refs::Origin;
 pub use share::share;
@@ -105,7 +105,7 @@ impl Catalog {
             Driver::Docker => {
                 node.engine(&ConnectorSettings { host: None, ..self.settings.clone() })?
             }
-            Driver::Remote => node.buildkit(&name)?,
+            Driver::Remote => node.buildkit(&name, &self.settings)?,
             Driver::DockerContainer => node.in_container(&name, &self.settings)?,
             Driver::Kubernetes => {
                 let pods = node.pods(&builder.name, &name, &self.settings)?;
@@ -298,8 +298,12 @@ impl Node {
     /// How BuildKit at the node's address is reached, which messages call `name`.
     ///
     /// # Errors
-    /// The address cannot be understood, or files for TLS cannot be used.
-    pub fn buildkit(&self, name: &str) -> Result<Connector, ConnectError> {
+    /// The address cannot be understood, or files for TLS cannot be used; those of [`Connector::resolve`].
+    pub fn buildkit(
+        &self,
+        name: &str,
+        user: &ConnectorSettings,
+    ) -> Result<Connector, ConnectError> {
         let option = |name: &str| self.options.get(name).filter(|value| !value.is_empty());
         let file = |name: &str| option(name).map(PathBuf::from);
         let files = TlsFiles {
@@ -309,6 +313,6 @@ impl Node {
             server_name: option("servername").cloned(),
         };
         let files = Some(files).filter(|files| *files != TlsFiles::default());
-        Connector::to_buildkit(name, &self.endpoint, files.as_ref())
+        Connector::to_buildkit(name, &self.endpoint, files.as_ref(), user)
     }
 }

@@ -84,7 +84,7 @@ pub async fn open(
 ) -> Result<Opening, OpenError> {
     match builder.driver {
         Driver::DockerContainer => in_container(node, name, user).await,
-        Driver::Remote => Ok(alone(introduced(node.buildkit(name)?, None).await?)),
+        Driver::Remote => Ok(alone(introduced(node.buildkit(name, user)?, None).await?)),
         Driver::Kubernetes => in_pods(&builder.name, node, name, user, most).await,
         Driver::Docker | Driver::Other(_) => Ok(Opening::NotReached),
     }

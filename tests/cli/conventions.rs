@@ -210,6 +210,8 @@ fn a_builder_that_a_program_reaches_says_what_is_missing() {
     for (address, wrong) in [
         ("kube-pod://b?ns=ci", "has the unknown key `ns`"),
         ("podman-container://--latest", "names no container"),
+        ("docker-container://b?ctx=far", "has the unknown key `ctx`: there is context"),
+        ("docker-container://b?context=far", "docker context `far` does not exist"),
         ("npipe:////./pipe/b", "has a scheme that BuildKit is not reached by"),
     ] {
         let (code, said) = build(address);

@@ -1,5 +1,6 @@
 //! A stream to BuildKit in a container of a docker engine: the engine runs `buildctl dial-stdio` there, and its input and
-//! output are the stream. A container that is not running is started, as buildx does.
+//! output are the stream. A container of buildx that is not running is started, as buildx does; another one is not, as buildctl
+//! does not.
 //!
 //! Source: buildx `driver/docker-container/driver.go`, moby `pkg/stdcopy`.
 
@@ -31,10 +32,26 @@ const STEP: Duration = Duration::from_millis(100);
 /// How much is kept of what the command says of its failure.
 const SAID: usize = 4 << 10;
 
+/// A container with BuildKit in it.
+#[derive(Debug, Clone)]
+pub(super) struct BuildkitContainer {
+    pub(super) name: String,
+    pub(super) when_stopped: WhenStopped,
+}
+
+/// What is done with one that does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenStopped {
+    /// It is buildx's, and is started.
+    Start,
+    /// It is somebody's, and the user is told.
+    Fail,
+}
+
 /// Opens a stream to BuildKit in `container`, which messages call `peer`.
 pub(super) async fn open(
     engine: &Connector,
-    container: &str,
+    container: &BuildkitContainer,
     peer: &str,
 ) -> Result<Box<dyn Stream>, ConnectError> {
     let place = Place { engine, container, peer };
@@ -70,7 +87,7 @@ fn start_options() -> Value {
 /// A container of an engine.
 struct Place<'a> {
     engine: &'a Connector,
-    container: &'a str,
+    container: &'a BuildkitContainer,
     peer: &'a str,
 }
 
@@ -87,26 +104,38 @@ struct ExecEnd {
 }
 
 impl Place<'_> {
-    /// Prepares a command. Returns its id; `None` where the container is not running.
+    /// Prepares a command. Returns its id; `None` where the container is not running and may be started.
     async fn prepare(&self, command: &[&str]) -> Result<Option<String>, ConnectError> {
         let options = json!({
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true, "Cmd": command
         });
-        let path = format!("/containers/{}/exec", encoded(self.container));
+        let path = format!("/containers/{}/exec", encoded(&self.container.name));
         let answer = self.ask(Method::POST, &path, &options).await?;
-        match answer.status() {
-            StatusCode::CREATED => self.read::<ExecId>(answer).await.map(|it| Some(it.id)),
-            StatusCode::CONFLICT => Ok(None),
-            StatusCode::NOT_FOUND => Err(self
-                .failed(format!("there is no container `{}`", self.container))
-                .hint("`docker buildx inspect --bootstrap NAME` makes it")),
+        let name = &self.container.name;
+        match (answer.status(), self.container.when_stopped) {
+            (StatusCode::CREATED, _) => self.read::<ExecId>(answer).await.map(|it| Some(it.id)),
+            (StatusCode::CONFLICT, WhenStopped::Start) => Ok(None),
+            // It may be paused, too: the engine says which.
+            (StatusCode::CONFLICT, WhenStopped::Fail) => {
+                let hint =
+                    format!("`docker ps --all` shows its state, `docker start {name}` starts it");
+                Err(self.refused(answer).await.hint(hint))
+            }
+            (StatusCode::NOT_FOUND, when_stopped) => Err(self
+                .failed(format!("there is no container `{name}`"))
+                .hint(match when_stopped {
+                    WhenStopped::Start => "`docker buildx inspect --bootstrap NAME` makes it",
+                    WhenStopped::Fail => {
+                        "`docker ps --all` lists containers; ?context=NAME names another engine's"
+                    }
+                })),
             _ => Err(self.refused(answer).await),
         }
     }
 
     /// Starts the container, and waits until BuildKit in it answers.
     async fn start(&self) -> Result<(), ConnectError> {
-        let path = format!("/containers/{}/start", encoded(self.container));
+        let path = format!("/containers/{}/start", encoded(&self.container.name));
         let answer = self.ask(Method::POST, &path, &Value::Null).await?;
         if !answer.status().is_success() && answer.status() != StatusCode::NOT_MODIFIED {
             return Err(self.refused(answer).await);

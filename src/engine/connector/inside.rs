@@ -26,6 +26,26 @@ pub(super) fn program(address: &str) -> Option<Result<Program, String>> {
     }
 }
 
+/// The container and the docker context that `address` names; `None` where it is of another kind. buildctl runs docker for
+/// these; here the engine is asked itself. Returns what is wrong as a fragment that reads after the quoted address.
+pub(super) fn docker_container(address: &str) -> Option<Result<(String, Option<String>), String>> {
+    let rest = address.trim().strip_prefix("docker-container://")?;
+    Some(container_and_context(rest))
+}
+
+fn container_and_context(rest: &str) -> Result<(String, Option<String>), String> {
+    let (container, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut context = None;
+    for (key, value) in pairs(query)? {
+        match key.as_str() {
+            "context" if !value.is_empty() => context = Some(value),
+            "context" => return Err("has an empty `context`".to_owned()),
+            _ => return Err(format!("has the unknown key `{key}`: there is context")),
+        }
+    }
+    Ok((name(container, "container", "_.-")?.to_owned(), context))
+}
+
 fn in_pod(rest: &str) -> Result<Program, String> {
     let (pod, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut arguments = Vec::new();
@@ -213,6 +233,24 @@ mod tests {
         assert_eq!(line("nerdctl-container://b"), "nerdctl exec -i b buildctl dial-stdio");
         assert!(program("tcp://b:1").is_none());
         assert!(program("b").is_none());
+    }
+
+    #[test]
+    fn containers_of_docker_are_told_with_their_context() {
+        let read = |address: &str| docker_container(address).unwrap();
+        assert_eq!(read("docker-container://b_1").unwrap(), ("b_1".to_owned(), None));
+        let far = read("docker-container://b?context=my%20far").unwrap();
+        assert_eq!(far, ("b".to_owned(), Some("my far".to_owned())));
+        assert!(docker_container("podman-container://b").is_none());
+        for (address, wrong) in [
+            ("docker-container://", "names no container"),
+            ("docker-container://-i", "names no container"),
+            ("docker-container://a/b", "names no container"),
+            ("docker-container://b?context=", "has an empty `context`"),
+            ("docker-container://b?ctx=x", "has the unknown key `ctx`: there is context"),
+        ] {
+            assert_eq!(read(address).unwrap_err(), wrong, "{address}");
+        }
     }
 
     #[test]

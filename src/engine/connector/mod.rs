@@ -4,6 +4,7 @@
 //! `docker context use`), so that both programs talk to the same one. Nothing here reads the
 //! process environment: it comes as a parameter.
 
+mod buildkit;
 mod child;
 mod context;
 mod dial;
@@ -110,8 +111,8 @@ struct Inner {
 enum Route {
     /// By a socket.
     Direct,
-    /// Through `buildctl` in this container of the engine at the address.
-    Container(String),
+    /// Through `buildctl` in a container of the engine at the address.
+    Container(exec::BuildkitContainer),
     /// By the standard streams of a program.
     Program(child::Program),
 }
@@ -190,111 +191,6 @@ impl Connector {
             inner.context = name;
         }
         Ok(connector)
-    }
-
-    /// A connector to what speaks BuildKit's gRPC itself at `address`: `unix://` or `tcp://`, or what a program reaches:
-    /// `ssh://`, `kube-pod://`, `podman-container://`, `nerdctl-container://`. With `files` it is reached over TLS: `ca`,
-    /// `certificate` and `key`, and the name in its certificate. Messages call it `name`.
-    ///
-    /// # Errors
-    /// The address cannot be understood, or the files cannot be used.
-    pub fn to_buildkit(
-        name: &str,
-        address: &str,
-        files: Option<&TlsFiles>,
-    ) -> Result<Self, ConnectError> {
-        let shown = redact::address(address);
-        let wrong = |what: &str| settings_error(format!("the address `{shown}` of {name} {what}"));
-        let (host, program) = match inside::program(address) {
-            Some(program) => {
-                (Host::Inside(shown.clone()), Some(program.map_err(|what| wrong(&what))?))
-            }
-            None => {
-                let host = host::parse(address, files.is_some()).map_err(|what| wrong(&what))?;
-                let program = ssh::to_buildkit(&host);
-                (host, program)
-            }
-        };
-        let route = match program {
-            Some(_) if files.is_some() => {
-                return Err(wrong("takes no certificates: a program reaches it"));
-            }
-            Some(program) => Route::Program(program),
-            None if matches!(host, Host::Unix(_) | Host::Tcp { .. }) => Route::Direct,
-            None => {
-                return Err(
-                    wrong("has a scheme that BuildKit is not reached by").hint(BUILDKIT_HINT)
-                );
-            }
-        };
-        let identity = |files: &TlsFiles| tls::Identity {
-            ca: files.ca.clone(),
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-        };
-        let config = files
-            .map(|files| tls::config_of(&identity(files), tls::Trust::CaFileOrSystem))
-            .transpose()
-            .map_err(|error| error.about(name))?
-            .map(|config| tls::over_http2(&config));
-        let mut connector = Self::new(host, config, None, ConnectorSettings::default());
-        if let Some(inner) = Arc::get_mut(&mut connector.inner) {
-            inner.server_name = files.and_then(|files| files.server_name.clone());
-            inner.route = route;
-            inner.peer = format!("{name} at {}", inner.description);
-            inner.listener = Listener::Buildkit;
-        }
-        Ok(connector)
-    }
-
-    /// A connector to BuildKit in `container` of the engine behind `engine`. Messages call it `name`.
-    pub fn to_container(name: &str, engine: &Self, container: &str) -> Self {
-        let inner = &*engine.inner;
-        let description = format!("container `{container}` of {}", inner.peer);
-        Self {
-            inner: Arc::new(Inner {
-                host: inner.host.clone(),
-                tls: inner.tls.clone(),
-                server_name: inner.server_name.clone(),
-                peer: format!("{name} in {description}"),
-                description,
-                listener: Listener::Buildkit,
-                route: Route::Container(container.to_owned()),
-                notices: Vec::new(),
-                context: inner.context.clone(),
-                settings: inner.settings.clone(),
-                missing: native::MissingRoutes::default(),
-            }),
-        }
-    }
-
-    /// A connector to BuildKit that `program` reaches, in `place`. Messages call it `peer`.
-    fn through(
-        program: child::Program,
-        environment: &BTreeMap<String, String>,
-        peer: &str,
-        place: String,
-    ) -> Self {
-        let settings =
-            ConnectorSettings { environment: environment.clone(), ..ConnectorSettings::default() };
-        let mut connector = Self::new(Host::Inside(place), None, None, settings);
-        if let Some(inner) = Arc::get_mut(&mut connector.inner) {
-            peer.clone_into(&mut inner.peer);
-            inner.route = Route::Program(program);
-            inner.listener = Listener::Buildkit;
-        }
-        connector
-    }
-
-    /// The engine that the container is in.
-    fn around(&self) -> Self {
-        let inner = &*self.inner;
-        let mut engine =
-            Self::new(inner.host.clone(), inner.tls.clone(), None, inner.settings.clone());
-        if let Some(of_engine) = Arc::get_mut(&mut engine.inner) {
-            of_engine.server_name.clone_from(&inner.server_name);
-        }
-        engine
     }
 
     /// What HTTP/2 calls the other side: the name that its certificate or its address has.
@@ -431,10 +327,6 @@ impl Connector {
 
 /// Which addresses there are.
 const ADDRESS_HINT: &str = "addresses are unix:///path, tcp://host:port and ssh://user@host";
-
-/// The same for BuildKit.
-const BUILDKIT_HINT: &str = "addresses are unix:///path, tcp://host:port, ssh://user@host, kube-pod://POD, \
-     podman-container://NAME and nerdctl-container://NAME";
 
 fn settings_error(message: impl Into<String>) -> ConnectError {
     ConnectError::new(ConnectErrorKind::Settings, message)
