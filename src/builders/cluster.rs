@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+/// The annotation with the platforms of a pod (buildx `driver/kubernetes/manifest`).
+const PLATFORM: &str = "buildx.docker.com/platform";
+/// Characters that are kept of what the cluster says of a pod.
+const MESSAGE: usize = 200;
+
 /// A pod of a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
@@ -16,13 +21,15 @@ pub struct Pod {
     pub is_running: bool,
     /// Why it is not ready; `None` where it is.
     pub trouble: Option<String>,
+    /// Platforms that its annotation gives it; none where it has none.
+    pub platforms: Vec<String>,
 }
 
 impl Pod {
     /// A pod with a container; `trouble` says why it is not ready.
     pub fn new(name: &str, container: &str, is_running: bool, trouble: Option<String>) -> Self {
         let (name, container) = (name.to_owned(), container.to_owned());
-        Self { name, container, is_running, trouble }
+        Self { name, container, is_running, trouble, platforms: Vec::new() }
     }
 }
 
@@ -85,6 +92,8 @@ struct PodJson {
 struct Metadata {
     name: String,
     deletion_timestamp: Option<String>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +122,8 @@ struct Condition {
     status: String,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +142,8 @@ struct ContainerState {
 struct Waiting {
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    message: String,
 }
 
 /// Reads a deployment or a stateful set. Returns what is wrong as a fragment.
@@ -171,11 +184,27 @@ pub(super) fn pods(json: &[u8]) -> Result<Vec<Pod>, String> {
         let is_going = metadata.deletion_timestamp.is_some();
         let is_running = !is_going && status.phase == "Running";
         let trouble = trouble(is_going, &status);
-        pods.push(Pod::new(&metadata.name, &container.name, is_running, trouble));
+        let annotations = metadata.annotations.unwrap_or_default();
+        let platforms = annotations.get(PLATFORM).map(|text| platforms(text)).unwrap_or_default();
+        let pod = Pod::new(&metadata.name, &container.name, is_running, trouble);
+        pods.push(Pod { platforms, ..pod });
     }
     pods.sort_by(|one, other| one.name.cmp(&other.name));
     pods.dedup_by(|one, other| one.name == other.name);
     Ok(pods)
+}
+
+/// Platforms in an annotation as buildx writes it. buildx leaves one alone in which a single platform is none.
+fn platforms(text: &str) -> Vec<String> {
+    let all: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_plain = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-()".contains(c))
+    };
+    match all.iter().all(is_plain) {
+        true => all.into_iter().map(str::to_owned).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn trouble(is_going: bool, status: &Status) -> Option<String> {
@@ -183,20 +212,34 @@ fn trouble(is_going: bool, status: &Status) -> Option<String> {
         return Some("it is being removed".to_owned());
     }
     let waiting = status.container_statuses.iter().filter_map(|it| it.state.waiting.as_ref());
-    let waiting = waiting.map(|it| it.reason.as_str()).find(|reason| !reason.is_empty());
+    let waiting = waiting.map(|it| with_message(&it.reason, &it.message)).find(|it| !it.is_empty());
+    let condition = |kind: &str| status.conditions.iter().find(|it| it.kind == kind);
     let phase = if status.phase.is_empty() { "unknown" } else { &status.phase };
     if phase != "Running" {
-        let reason = waiting.or(Some(status.reason.as_str()).filter(|it| !it.is_empty()));
+        let own = Some(status.reason.clone()).filter(|it| !it.is_empty());
+        let unscheduled = condition("PodScheduled").filter(|it| it.status == "False");
+        let unscheduled = unscheduled.map(|it| with_message(&it.reason, &it.message));
+        let reason = waiting.or(own).or(unscheduled).filter(|it| !it.is_empty());
         return Some(reason.map_or(phase.to_owned(), |reason| format!("{phase}: {reason}")));
     }
-    let ready = status.conditions.iter().find(|it| it.kind == "Ready");
-    match ready {
+    match condition("Ready") {
         Some(it) if it.status == "True" => None,
         Some(it) => {
-            let reason = waiting.unwrap_or(&it.reason);
-            Some(format!("not ready: {}", if reason.is_empty() { "no reason" } else { reason }))
+            let reason = waiting.unwrap_or_else(|| it.reason.clone());
+            let reason = if reason.is_empty() { "no reason" } else { &reason };
+            Some(format!("not ready: {reason}"))
         }
         None => Some("not ready yet".to_owned()),
+    }
+}
+
+/// A reason with the beginning of what is said of it.
+fn with_message(reason: &str, message: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = message.trim().chars().map(plain).take(MESSAGE).collect();
+    match message.is_empty() || reason.is_empty() {
+        true => reason.to_owned(),
+        false => format!("{reason}, {message}"),
     }
 }
 
@@ -280,6 +323,14 @@ mod tests {
             going,
             pod("b-4", r#"{"phase":"Failed","reason":"Evicted"}"#),
             pod("b-5", "{}"),
+            pod(
+                "b-6",
+                r#"{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":"0/3 nodes are available"}]}"#,
+            ),
+            pod(
+                "b-7",
+                r#"{"phase":"Running","conditions":[{"type":"Ready","status":"False","reason":"ContainersNotReady"}],"containerStatuses":[{"state":{"waiting":{"reason":"CrashLoopBackOff","message":"back-off 10s\nrestarting"}}}]}"#,
+            ),
         ];
         let list = pods(format!(r#"{{"items":[{}]}}"#, items.join(",")).as_bytes()).unwrap();
         let told: Vec<_> = list
@@ -295,9 +346,28 @@ mod tests {
                 r#"b-3 false Some("it is being removed")"#,
                 r#"b-4 false Some("Failed: Evicted")"#,
                 r#"b-5 false Some("unknown")"#,
+                r#"b-6 false Some("Pending: Unschedulable, 0/3 nodes are available")"#,
+                r#"b-7 true Some("not ready: CrashLoopBackOff, back-off 10s restarting")"#,
             ]
         );
         assert_eq!(list[0].container, "buildkitd");
+    }
+
+    #[test]
+    fn platforms_are_those_of_the_annotation() {
+        let read = |annotations: &str| {
+            let pod = format!(
+                r#"{{"metadata":{{"name":"b","annotations":{annotations}}},"spec":{{"containers":[{{"name":"c"}}]}}}}"#
+            );
+            pods(format!(r#"{{"items":[{pod}]}}"#).as_bytes()).unwrap().remove(0).platforms
+        };
+        let annotation =
+            |text: &str| read(&format!(r#"{{"buildx.docker.com/platform":"{text}"}}"#));
+        assert_eq!(annotation("linux/arm64, linux/arm/v7"), ["linux/arm64", "linux/arm/v7"]);
+        for none in ["", ",", "linux/amd64,", "--all", "linux/amd64;rm"] {
+            assert!(annotation(none).is_empty(), "{none}");
+        }
+        assert!(read("null").is_empty() && read("{}").is_empty());
     }
 
     #[test]

@@ -3,10 +3,16 @@
 //! Source: buildx `driver/kubernetes`. Deployments are made and changed by buildx alone.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use super::cluster::{self, Pod, Workload};
 use super::{Node, ring};
 use crate::engine::{ConnectError, ConnectErrorKind, Connector, ConnectorSettings, Kubectl};
+
+/// How long pods that start are waited for, as by buildx.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The pods of a node.
 #[derive(Debug, Clone)]
@@ -20,6 +26,8 @@ pub struct Pods {
     workload: String,
     /// Whether any pod will do.
     is_random: bool,
+    /// How long pods that start are to be waited for.
+    pub timeout: Duration,
 }
 
 /// The pod that a build goes to.
@@ -29,6 +37,24 @@ pub struct ChosenPod {
     pub name: String,
     /// How BuildKit in it is reached.
     pub connector: Connector,
+}
+
+/// What a build finds.
+#[derive(Debug)]
+pub enum Choosing {
+    /// The pod that it goes to.
+    Chosen(ChosenPod),
+    /// No pod is ready, and there are to be some.
+    Starting(StartingPods),
+}
+
+/// Pods of which none is ready.
+#[derive(Debug)]
+pub struct StartingPods {
+    /// Which there are and what each waits for, as a fragment.
+    pub told: String,
+    /// The error where nobody waits any longer.
+    pub error: ConnectError,
 }
 
 impl Pods {
@@ -53,6 +79,13 @@ impl Pods {
             Some("random") => true,
             Some(other) => return Err(wrong(format!("has the unknown `loadbalance={other}`"))),
         };
+        let timeout = match option("timeout").map(|text| (text, duration(text))) {
+            None => TIMEOUT,
+            Some((_, Some(timeout))) => timeout,
+            Some((text, None)) => {
+                return Err(wrong(format!("has `timeout={text}`, which is no duration")));
+            }
+        };
         // With a volume of their own, pods are those of a stateful set.
         let kind = match option("persistent-volume-claim.requests.storage") {
             Some(_) => "statefulset",
@@ -73,6 +106,7 @@ impl Pods {
             kind,
             workload,
             is_random,
+            timeout,
         })
     }
 
@@ -104,22 +138,36 @@ impl Pods {
     }
 
     /// Chooses the pod that `key` leads to, as buildx does, or any where the builder says so. `lost` is left out where there is
-    /// another one.
+    /// another one. As long as none is ready buildx goes to none; once one is, all that run count.
     ///
     /// # Errors
-    /// Those of [`Self::list`]; no pod runs.
-    pub async fn choose(&self, key: &str, lost: Option<&str>) -> Result<ChosenPod, ConnectError> {
+    /// Those of [`Self::list`].
+    pub async fn choose(&self, key: &str, lost: Option<&str>) -> Result<Choosing, ConnectError> {
         let all = self.list().await?;
+        if !all.iter().any(|pod| pod.trouble.is_none()) {
+            return Ok(Choosing::Starting(self.starting(&all)));
+        }
         let running = all.iter().filter(|pod| pod.is_running);
         let by_chance = RandomState::new().hash_one(key).to_string();
         let key = if self.is_random { &by_chance } else { key };
         let order = ring::order(running.map(|pod| pod.name.as_str()), key);
         let name = order.iter().find(|name| Some(**name) != lost).or(order.first());
         let Some(pod) = name.and_then(|name| all.iter().find(|pod| pod.name == *name)) else {
-            return Err(self.none_runs(&all));
+            return Ok(Choosing::Starting(self.starting(&all)));
         };
         let connector = self.kubectl.pod(&pod.name, &pod.container)?;
-        Ok(ChosenPod { name: pod.name.clone(), connector })
+        Ok(Choosing::Chosen(ChosenPod { name: pod.name.clone(), connector }))
+    }
+
+    /// The platforms that the pods that run were given by their annotation; `None` where none runs.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    pub async fn platforms(&self) -> Result<Option<Vec<String>>, ConnectError> {
+        let all = self.list().await?;
+        let mut running = all.into_iter().filter(|pod| pod.is_running).peekable();
+        let is_there = running.peek().is_some();
+        Ok(is_there.then(|| running.flat_map(|pod| pod.platforms).collect()))
     }
 
     /// How BuildKit in a pod is reached.
@@ -127,16 +175,18 @@ impl Pods {
         self.kubectl.pod(&pod.name, &pod.container)
     }
 
-    fn none_runs(&self, all: &[Pod]) -> ConnectError {
+    fn starting(&self, all: &[Pod]) -> StartingPods {
         let Self { kind, workload, .. } = self;
         let told: Vec<_> = all.iter().take(3).map(with_trouble).collect();
         let told = match all.len() {
             0 => "it has none yet".to_owned(),
             _ => told.join("; "),
         };
-        self.failed(ConnectErrorKind::NotThere, format!("none of its pods runs: {told}"))
+        let error = self
+            .failed(ConnectErrorKind::NotThere, format!("none of its pods is ready: {told}"))
             .hint(self.bootstrap())
-            .hint(format!("`kubectl describe {kind}/{workload}` says what it waits for"))
+            .hint(format!("`kubectl describe {kind}/{workload}` says what it waits for"));
+        StartingPods { told, error }
     }
 
     fn bootstrap(&self) -> String {
@@ -147,7 +197,8 @@ impl Pods {
         )
     }
 
-    fn place(&self) -> String {
+    /// Deployment or stateful set, for messages.
+    pub fn place(&self) -> String {
         format!("{} `{}`", self.kind, self.workload)
     }
 
@@ -159,6 +210,14 @@ impl Pods {
     fn failed(&self, kind: ConnectErrorKind, why: impl std::fmt::Display) -> ConnectError {
         let place = self.kubectl.place(&self.place());
         ConnectError::new(kind, format!("cannot reach {place}: {why}"))
+    }
+}
+
+/// A duration as Go writes it; `None` where it is none, or negative.
+fn duration(text: &str) -> Option<Duration> {
+    match text {
+        "0" => Some(Duration::ZERO),
+        text => text.parse::<SignedDuration>().ok()?.try_into().ok(),
     }
 }
 
@@ -204,6 +263,12 @@ mod tests {
             [("persistent-volume-claim.requests.storage", "10Gi"), ("loadbalance", "random")];
         let claimed = pods("k0", &claimed).unwrap();
         assert_eq!(claimed.place(), "statefulset `k0`");
+        assert_eq!(claimed.timeout, Duration::from_secs(120));
+        for (text, seconds) in [("300s", 300), ("2m", 120), ("1m30s", 90), ("1.5h", 5400), ("0", 0)]
+        {
+            let timeout = pods("k0", &[("timeout", text)]).unwrap().timeout;
+            assert_eq!(timeout, Duration::from_secs(seconds), "{text}");
+        }
         assert!(claimed.is_random);
         for (name, options, wrong) in [
             ("-v", &[][..], "the builder `kube` has a name that no deployment has"),
@@ -213,6 +278,11 @@ mod tests {
                 "k0",
                 &[("loadbalance", "best")],
                 "the builder `kube` has the unknown `loadbalance=best`",
+            ),
+            (
+                "k0",
+                &[("timeout", "soon")],
+                "the builder `kube` has `timeout=soon`, which is no duration",
             ),
             ("k0", &[("namespace", "-A")], "the endpoint of the builder `kube` names no namespace"),
         ] {

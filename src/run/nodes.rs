@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::{Run, RunSite};
 use crate::builders::{Choice, Destination, NodeOffer, share};
@@ -52,8 +52,13 @@ impl Run<'_> {
         (engine, load, choice): (&DockerEngine, Load, Option<&Choice>),
     ) -> Result<RunSite, CommandError> {
         let names: Vec<String> = offers.iter().map(|offer| offer.name.clone()).collect();
-        let given: Vec<Vec<String>> = offers.iter().map(|offer| offer.given.clone()).collect();
-        let mut shares = share(platforms, &given);
+        let given = given(&offers).await;
+        let all_at_one = |offer: &Vec<String>| share(platforms, std::slice::from_ref(offer));
+        let one = given.iter().position(|it| all_at_one(it).iter().all(Option::is_some));
+        let mut shares = match one {
+            Some(_) => vec![one; platforms.len()],
+            None => share(platforms, &given),
+        };
         let mut opened: Vec<Option<NodeSite>> = vec![None; offers.len()];
         if shares.iter().any(Option::is_none) {
             let sites = offers.iter().map(|offer| self.open(offer, engine, load));
@@ -123,6 +128,20 @@ impl Run<'_> {
         site.opened = Some(Box::new(site.introduce().await?));
         Ok(Some(site))
     }
+}
+
+/// The platforms that each node was given: where all are pods that run, by the annotation of these, which goes before what the
+/// builder says, as with buildx (`builder/node.go`). What a cluster does not tell is told where the node is opened.
+async fn given(offers: &[NodeOffer]) -> Vec<Vec<String>> {
+    let of_builder = || offers.iter().map(|offer| offer.given.clone()).collect();
+    let told = offers.iter().map(async |offer| match &offer.destination {
+        Destination::Pods(pods) => pods.platforms().await.ok().flatten(),
+        _ => None,
+    });
+    let told: Option<Vec<Vec<String>>> = join_all(told).await.into_iter().collect();
+    let Some(told) = told else { return of_builder() };
+    let both = told.into_iter().zip(offers);
+    both.map(|(told, offer)| if told.is_empty() { offer.given.clone() } else { told }).collect()
 }
 
 /// Has the steps of `plan` count only those nodes that build something. Returns these.

@@ -1,10 +1,13 @@
 //! A run that goes to one of a builder's pods: which one, and another one, once, where that is gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Ready, Run, RunResult};
 use crate::app::App;
-use crate::builders::{ChosenPod, Pods};
+use crate::builders::{Choosing, ChosenPod, Pods};
 use crate::buildkit::{About, Control, TransportError};
 use crate::engine::{ConnectError, ConnectErrorKind, Connector};
 use crate::error::CommandError;
@@ -14,6 +17,9 @@ use crate::solve::request::Export;
 
 /// How long a pod gets that is asked twice, being the only one.
 const SHORT_REST: Duration = Duration::from_secs(1);
+
+/// How long after each answer the cluster is asked again whether a pod is ready: each question is two programs.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// A pod whose BuildKit has answered.
 pub(super) struct OpenPod {
@@ -34,7 +40,7 @@ impl Run<'_> {
         failed: impl Fn(&Connector, TransportError) -> CommandError,
     ) -> Result<OpenPod, CommandError> {
         let key = self.app.pod_key(self.project);
-        let first = pods.choose(&key, lost).await?;
+        let first = self.ready_pod(pods, &key, lost).await?;
         let error = match Control::introduce(&first.connector).await {
             Ok(opened) => return Ok(open(first, opened)),
             Err(error) => failed(&first.connector, error),
@@ -42,7 +48,7 @@ impl Run<'_> {
         if !may_be_the_pod(&error) {
             return Err(error);
         }
-        let second = pods.choose(&key, Some(&first.name)).await?;
+        let second = self.ready_pod(pods, &key, Some(&first.name)).await?;
         if second.name == first.name {
             tokio::time::sleep(SHORT_REST).await;
         }
@@ -51,6 +57,35 @@ impl Run<'_> {
         match Control::introduce(&second.connector).await {
             Ok(opened) => Ok(open(second, opened)),
             Err(error) => Err(failed(&second.connector, error)),
+        }
+    }
+
+    /// The pod of the key. Where none is ready yet it is waited for, as by buildx, and what they wait for is told once.
+    async fn ready_pod(
+        &self,
+        pods: &Pods,
+        key: &str,
+        lost: Option<&str>,
+    ) -> Result<ChosenPod, CommandError> {
+        let begun = Instant::now();
+        let mut told = BTreeSet::new();
+        loop {
+            let starting = match pods.choose(key, lost).await? {
+                Choosing::Chosen(pod) => return Ok(pod),
+                Choosing::Starting(starting) => starting,
+            };
+            let left = pods.timeout.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(starting.error.into());
+            }
+            if told.insert(starting.told.clone()) {
+                let (place, what) = (pods.place(), starting.told);
+                let left = left.as_secs_f64().ceil();
+                self.announce(&format!(
+                    "waiting {left} s at most for a pod of the {place}: {what}"
+                ));
+            }
+            tokio::time::sleep(BETWEEN.min(left)).await;
         }
     }
 }

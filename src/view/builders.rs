@@ -158,9 +158,17 @@ fn status(probe: &Probe, driver: &Driver) -> String {
     }
 }
 
-/// Those that the user gave the node, else those that it tells.
+/// Those that its pods were given, else those that the user gave the node, else those that it tells.
 fn platforms(given: &[String], reach: Option<&Reach>) -> Vec<String> {
+    let pods = reach.iter().flat_map(|reach| &reach.pods).filter(|pod| pod.is_running);
+    let mut annotated: Vec<String> = Vec::new();
+    for platform in pods.flat_map(|pod| &pod.platforms) {
+        if !annotated.contains(platform) {
+            annotated.push(platform.clone());
+        }
+    }
     match given {
+        _ if !annotated.is_empty() => annotated,
         [] => reach.map(|reach| reach.platforms.clone()).unwrap_or_default(),
         given => given.to_vec(),
     }
