@@ -20,8 +20,12 @@ const BUILD_ID: &str = "buildkit-controlapi-buildid";
 /// How often the gateway is asked whether it knows the build yet.
 const RETRY: Duration = Duration::from_millis(15);
 
+/// How an image is looked for that may be on this machine already (BuildKit `ResolveModePreferLocal`), as by every build that does
+/// not say `--pull`.
+const PREFER_LOCAL: &str = "local";
+
 /// The gateway of one build.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Gateway {
     bridge: LlbBridgeClient<Channel>,
     build: AsciiMetadataValue,
@@ -73,6 +77,17 @@ impl Gateway {
             ..Default::default()
         })
         .await
+    }
+
+    /// The digest of the image that `reference` stands for.
+    pub(super) async fn image_digest(&mut self, reference: &str) -> Result<String, Status> {
+        let request = self.request(pb::ResolveImageConfigRequest {
+            r#ref: reference.to_owned(),
+            resolve_mode: PREFER_LOCAL.to_owned(),
+            log_name: format!("load metadata for {reference}"),
+            ..Default::default()
+        });
+        Ok(self.bridge.resolve_image_config(request).await?.into_inner().digest)
     }
 
     async fn solve(&mut self, request: pb::SolveRequest) -> Result<pb::Result, Status> {

@@ -53,7 +53,8 @@ pub(super) async fn graph(channel: Channel, options: SolveOptions) -> Result<Lin
     Ok(LinkedResult::not_kept(linked::states(&answer)))
 }
 
-async fn open<T>(
+/// Opens a build of nothing, and asks `in_build` through its gateway.
+pub(super) async fn open<T>(
     channel: Channel,
     options: &SolveOptions,
     in_build: impl AsyncFnOnce(Gateway) -> Result<T, Status>,

@@ -80,7 +80,9 @@ impl<'a> Run<'a> {
         let warn = |warning: &str| ui.warn(warning);
         let requests = prepare::requests(&run.plan, folder, environment, warn)?;
         let question = match (&site, &run.memory) {
-            (Site::Engine(_), Some(_)) => Question::new(&run.plan, &requests, folder),
+            (Site::Engine(_) | Site::Node(_), Some(_)) => {
+                Question::new(&run.plan, &requests, folder)
+            }
             _ => None,
         };
         Ok(Ready { run, start, redactor, site, scratch, secret_files, requests, pod, question })
@@ -135,9 +137,9 @@ impl Ready<'_> {
             entry: None,
         };
         if self.run.memory.is_some() {
-            let mut told = match (asked, about) {
-                (Some(asked), _) => memory::told(asked).await,
-                (None, about) => builder_told(about.unwrap_or_default(), &self.site),
+            let mut told = match asked {
+                Some(asked) => memory::told(asked).await,
+                None => builder_told(about.clone().unwrap_or_default(), &self.site),
             };
             let after = bases::add(&finished.trace, engine.as_ref(), &told, &mut facts).await;
             let samples = async {
@@ -148,8 +150,9 @@ impl Ready<'_> {
             let rules = collection::rules(&control, &finished.trace);
             (told.collection, ()) = tokio::join!(rules, samples);
             finished.entry = self.remember(&finished, facts, &origins, told);
-            if finished.entry.is_some() {
-                self.prove(&finished, &reports, &bases, &after).await;
+            // A builder's images may have stayed there, where nobody looks for them.
+            if finished.entry.is_some() && engine.is_some() {
+                self.prove(&finished, about.as_ref(), &reports, &bases, &after).await;
             }
         }
         self.tell_github(github_files, finished.entry.as_ref());

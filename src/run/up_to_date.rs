@@ -1,5 +1,6 @@
 //! Whether a run has nothing to do, and what later ones can find that by.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,10 +12,12 @@ use tempfile::TempDir;
 use super::{Memory, Ready, RunResult, bases, chain};
 use crate::build_context::seal::SealedWalk;
 use crate::buildkit::session::file_sync::SyncReport;
+use crate::buildkit::{About, Control};
 use crate::error::CommandError;
 use crate::progress::outcome::TargetOutcome;
-use crate::solve::site::{DockerEngine, Site};
-use crate::up_to_date::{self, Proof, Question, TargetProof};
+use crate::registry::logins::CredentialStore;
+use crate::solve::site::{DockerEngine, NodeSite, Site};
+use crate::up_to_date::{self, Builder, Origin, Proof, Question, TargetProof};
 
 /// What is there already.
 pub struct UpToDate {
@@ -29,30 +32,45 @@ impl Ready<'_> {
     ///
     /// # Errors
     /// Ctrl-C or the end of `--timeout` came first.
-    pub async fn up_to_date(&self) -> Result<Option<UpToDate>, CommandError> {
-        tokio::select! {
-            found = self.find() => Ok(found),
+    pub async fn up_to_date(&mut self) -> Result<Option<UpToDate>, CommandError> {
+        let opened = OnceCell::new();
+        let found = tokio::select! {
+            found = self.find(&opened) => Ok(found),
             error = self.stopped() => Err(error),
+        };
+        if let (Site::Node(node), Some(opened)) = (&mut self.site, opened.into_inner()) {
+            node.opened = Some(Box::new(opened));
         }
+        found
     }
 
-    async fn find(&self) -> Option<UpToDate> {
-        let (Site::Engine(engine), Some(question)) = (&self.site, &self.question) else {
-            return None;
-        };
+    /// The same. A builder that is asked is then `opened`.
+    async fn find(&self, opened: &OnceCell<(Control, About)>) -> Option<UpToDate> {
+        let question = self.question.as_ref()?;
+        let (engine, node) = self.images_and_builder()?;
         let proofs = self.run.memory.as_ref()?.proofs()?;
-        let address = engine.connector.address();
-        let proof = Arc::new(proofs.answering(question, &address, Timestamp::now())?.clone());
+        let builder = node.map(|node| node.connector.address());
+        let at = up_to_date::Site { engine: engine.connector.address(), builder };
+        let proof = Arc::new(proofs.answering(question, &at, Timestamp::now())?.clone());
         let over = Over::default();
         let (walked, is_over) = (proof.clone(), over.0.clone());
         let walking = tokio::task::spawn_blocking(move || {
             walked.files_are_the_same(SystemTime::now(), &|| is_over.load(Relaxed))
         });
-        // The first of the two that says no ends it.
+        // The first that says no ends it.
         let walked = async { walking.await.unwrap_or(false).then_some(()).ok_or(()) };
         let images =
             async { images_are_the_same(engine, &proof, question).await.then_some(()).ok_or(()) };
-        tokio::try_join!(walked, images).ok()?;
+        let builder = async {
+            let is_same = match node {
+                Some(node) => {
+                    builder_is_the_same(node, &proof, self.run.app.logins(), opened).await
+                }
+                None => true,
+            };
+            is_same.then_some(()).ok_or(())
+        };
+        tokio::try_join!(walked, images, builder).ok()?;
         let image = |name: &str| proof.targets.get(name).map(|target| target.image.clone());
         let steps = self.run.plan.steps.iter();
         let images = steps.flat_map(|step| {
@@ -63,7 +81,16 @@ impl Ready<'_> {
         Some(UpToDate { images: images.collect(), solved: proof.solved })
     }
 
-    /// Ids of the base images that the Dockerfiles name, as they are now.
+    /// The engine that gets the images, and the builder that makes them, where that is another one.
+    fn images_and_builder(&self) -> Option<(&DockerEngine, Option<&NodeSite>)> {
+        match &self.site {
+            Site::Engine(engine) => Some((engine, None)),
+            Site::Node(node) => Some((&node.engine, Some(node))),
+            Site::Nodes(_) => None,
+        }
+    }
+
+    /// Ids of the base images that the Dockerfiles name, as they are now in the engine that builds.
     pub(super) async fn bases_now(&self) -> bases::Ids {
         match (&self.site, &self.question) {
             (Site::Engine(engine), Some(question)) => {
@@ -74,30 +101,40 @@ impl Ready<'_> {
     }
 
     /// Keeps what later runs can find to be as it was. `before` and `after` are the base images that the engine had at
-    /// these times.
+    /// these times; a builder says itself which they were.
     pub(super) async fn prove(
         &self,
         finished: &RunResult,
+        builder: Option<&About>,
         reports: &[Arc<SyncReport>],
         before: &bases::Ids,
         after: &bases::Ids,
     ) {
         let proofs = self.run.memory.as_ref().and_then(Memory::proofs);
-        let (Site::Engine(engine), Some(question), Some(proofs)) =
-            (&self.site, &self.question, proofs)
+        let (Some((engine, node)), Some(question), Some(proofs)) =
+            (self.images_and_builder(), &self.question, proofs)
         else {
             return;
         };
         if !question.is_of(&self.run.plan) {
             return;
         }
-        let bases = up_to_date::bases(question, &finished.trace, before, after);
+        let builder = node.zip(builder).map(|(node, about)| known_by(node, about));
+        if builder.as_ref().is_some_and(|builder| builder.worker.is_empty()) {
+            return;
+        }
+        let from = match builder {
+            Some(_) => Origin::Builder,
+            None => Origin::Engine { before, after },
+        };
+        let bases = up_to_date::bases(question, &finished.trace, from);
         let (Some(bases), Some(targets)) = (bases, proven(question, finished)) else { return };
         let Some(walks) = self.walks(reports) else { return };
         let Ok(release) = engine.engine.version().await else { return };
         let proof = Proof {
             engine: engine.connector.address(),
             release,
+            builder,
             solved: finished.started,
             targets,
             bases,
@@ -129,6 +166,26 @@ async fn images_are_the_same(engine: &DockerEngine, proof: &Proof, question: &Qu
     let (release, ids) = tokio::join!(engine.engine.version(), ids);
     release.is_ok_and(|release| release == proof.release)
         && images.iter().all(|(name, id)| ids.get(*name).is_some_and(|found| found == id))
+}
+
+/// Whether the builder is still the same, and finds the same base images. It is then `opened`.
+async fn builder_is_the_same(
+    node: &NodeSite,
+    proof: &Proof,
+    logins: CredentialStore,
+    opened: &OnceCell<(Control, About)>,
+) -> bool {
+    let Ok((control, about)) = node.introduce().await else { return false };
+    let is_same = proof.builder.as_ref() == Some(&known_by(node, &about));
+    let _ = opened.set((control.clone(), about));
+    let bases = proof.bases.keys().map(String::as_str);
+    is_same && control.image_digests(bases, logins).await.is_ok_and(|found| found == proof.bases)
+}
+
+/// How the builder is known again.
+fn known_by(node: &NodeSite, about: &About) -> Builder {
+    let About { version, worker, .. } = about.clone();
+    Builder { address: node.connector.address(), worker, version }
 }
 
 /// What became of each target; `None` where one is not an image.

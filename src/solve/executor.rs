@@ -26,7 +26,7 @@ use crate::solve::request::IndexNames;
 use crate::solve::site::{SolvePlace, Surroundings};
 use crate::solve::solving::Solve;
 use crate::solve::starting::NextSteps;
-use crate::solve::telling::{Clock, Listeners};
+use crate::solve::telling::{Clock, Listeners, RECEIVING};
 
 /// How long statuses of an ended solve may still come in, and the engine may take to let go of its results.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -327,7 +327,7 @@ async fn build(
 /// Tells of what the solve sends blob by blob, where the image is loaded by its layers.
 async fn received<T>(telling: &Listeners, job: &Job, solve: impl Future<Output = T>) -> T {
     match job.kept {
-        Some(_) => telling.during("receiving layers", &job.received, solve, |_| None).await,
+        Some(_) => telling.during(RECEIVING, &job.received, solve, |_| None).await,
         None => solve.await,
     }
 }

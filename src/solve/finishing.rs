@@ -15,10 +15,7 @@ use crate::solve::loading::{self, Trouble};
 use crate::solve::site::Surroundings;
 use crate::solve::solving::{Solution, Solve};
 use crate::solve::stores;
-use crate::solve::telling::Listeners;
-
-/// What the way into the engine is called among the steps.
-const LOADING: &str = "loading into the engine";
+use crate::solve::telling::{LOADING, Listeners};
 
 /// Loads the image where it was built elsewhere, looks at it, and pushes it where its exporter could not.
 pub(super) async fn finish(

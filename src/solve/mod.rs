@@ -33,6 +33,8 @@ mod starting;
 pub mod stores;
 mod telling;
 
+pub use telling::{LOADING, RECEIVING};
+
 use crate::error::CommandError;
 use crate::targets::{Target, TargetSet, as_buildx};
 use plan::BuildPlan;

@@ -12,6 +12,11 @@ use tokio::time::{Instant, interval};
 
 use crate::progress::{Event, SolveStatus, TransferProgress, Vertex, VertexStatus};
 
+/// What the way into the engine is called among the steps.
+pub const LOADING: &str = "loading into the engine";
+/// What the way from the builder is called, where an image travels by its layers.
+pub const RECEIVING: &str = "receiving layers";
+
 /// How often is told how far it is.
 const TELL: Duration = Duration::from_millis(200);
 

@@ -12,6 +12,6 @@ mod question;
 mod tests;
 mod trace;
 
-pub use proof::{Bases, Proof, Proofs, TargetProof};
+pub use proof::{Bases, Builder, Proof, Proofs, Site, TargetProof};
 pub use question::Question;
-pub use trace::{bases, unnamed_bases};
+pub use trace::{Origin, bases, unnamed_bases};

@@ -28,18 +28,41 @@ const FRESH: SignedDuration = SignedDuration::from_hours(24);
 /// A question that a build has answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// Where the engine is.
+    /// Where the engine is that has the images.
     pub engine: String,
     /// Its release.
     pub release: String,
+    /// What made them, where that is not the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<Builder>,
     /// When it was solved.
     pub solved: Timestamp,
     /// By name of the target.
     pub targets: BTreeMap<String, TargetProof>,
-    /// Base images, by reference in full.
+    /// Base images, by reference in full: their ids in the engine, or what the builder found at their registries.
     pub bases: Bases,
     /// Directories it read.
     pub walks: Vec<SealedWalk>,
+}
+
+/// BuildKit by itself, as a proof knows it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Builder {
+    /// Where it is.
+    pub address: String,
+    /// Id of its worker, which goes with its cache.
+    pub worker: String,
+    /// Its release, where it tells it.
+    pub version: Option<String>,
+}
+
+/// Where a question is asked: addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Of the engine that is to have the images.
+    pub engine: String,
+    /// Of the builder, where that is not the engine.
+    pub builder: Option<String>,
 }
 
 /// One target of a proof.
@@ -55,14 +78,20 @@ pub struct TargetProof {
 
 impl Proof {
     /// Whether it answers `question`, as far as that can be told without looking at files and images.
-    pub fn answers(&self, question: &Question, engine: &str, now: Timestamp) -> bool {
+    pub fn answers(&self, question: &Question, at: &Site, now: Timestamp) -> bool {
         let is_proven = |(name, asked): (&String, &TargetQuestion)| {
             self.targets.get(name).is_some_and(|target| target.request == asked.request)
         };
-        self.engine == engine
+        self.site() == *at
             && self.solved <= now
             && now.duration_since(self.solved) < FRESH
             && question.targets.iter().all(is_proven)
+    }
+
+    /// Where it was made.
+    fn site(&self) -> Site {
+        let builder = self.builder.as_ref().map(|builder| builder.address.clone());
+        Site { engine: self.engine.clone(), builder }
     }
 
     /// What was asked for, of which targets.
@@ -75,13 +104,14 @@ impl Proof {
         question.targets.keys().filter_map(|name| self.targets.get(name))
     }
 
-    /// Every image that has to be there, by reference: what the targets of `question` are called, and bases.
+    /// Every image that the engine has to have, by reference: what the targets of `question` are called, and bases, unless a
+    /// builder has these from elsewhere.
     pub fn images<'a>(&'a self, question: &'a Question) -> BTreeMap<&'a str, &'a str> {
         let named = self.targets_in(question).flat_map(|target| {
             target.references.iter().map(|name| (name.as_str(), target.image.as_str()))
         });
-        let bases = self.bases.iter().map(|(name, id)| (name.as_str(), id.as_str()));
-        named.chain(bases).collect()
+        let bases = self.bases.iter().filter(|_| self.builder.is_none());
+        named.chain(bases.map(|(name, id)| (name.as_str(), id.as_str()))).collect()
     }
 
     /// Whether all its directories are as they were. Reads them, until one differs or `is_over`.
@@ -112,8 +142,8 @@ impl Proofs {
     }
 
     /// The newest that answers `question`, see [`Proof::answers`].
-    pub fn answering(&self, question: &Question, engine: &str, now: Timestamp) -> Option<&Proof> {
-        self.proofs.iter().find(|proof| proof.answers(question, engine, now))
+    pub fn answering(&self, question: &Question, at: &Site, now: Timestamp) -> Option<&Proof> {
+        self.proofs.iter().find(|proof| proof.answers(question, at, now))
     }
 
     /// Removes the files in `folder` that nobody wrote to while a proof could be of use.
@@ -135,7 +165,7 @@ impl Proofs {
     /// The file cannot be written.
     pub fn keep(mut self, proof: Proof) -> io::Result<()> {
         self.proofs
-            .retain(|other| other.engine != proof.engine || !other.requests().eq(proof.requests()));
+            .retain(|other| other.site() != proof.site() || !other.requests().eq(proof.requests()));
         self.proofs.insert(0, proof);
         self.proofs.truncate(KEPT);
         memory::keep(&self.path, SCHEMA, &ProofFile { proofs: self.proofs })

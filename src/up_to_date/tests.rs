@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::progress::{Event, RunTrace, SolveStatus, Vertex};
 use crate::solve::plan::BuildPlan;
@@ -159,7 +161,7 @@ fn bases_are_those_of_the_engine_before_and_after() {
     let one = images(&[("busybox:latest", "sha256:1")]);
     let other = images(&[("busybox:latest", "sha256:2")]);
     let used = |names: &[&str], before: &Bases, after: &Bases| {
-        bases(&question, &run(names), before, after)
+        bases(&question, &run(names), Origin::Engine { before, after })
     };
     assert_eq!(used(&PLAIN, &one, &one), Some(one.clone()));
     // It moved meanwhile, was not there, or was not looked at.
@@ -196,6 +198,82 @@ fn bases_are_those_of_the_engine_before_and_after() {
     assert_eq!(unnamed_bases(&run(&own)).len() + unnamed_bases(&run(&pinned)).len(), 0);
 }
 
+/// A builder says of each which it was; a token for it is no reason to doubt.
+#[test]
+fn bases_of_a_builder_are_those_that_its_steps_name() {
+    let question = question(api()).unwrap();
+    let used = |names: &[&str]| bases(&question, &run(names), Origin::Builder);
+    let by_itself = |step: &'static str| -> Vec<&str> {
+        let names = PLAIN.iter().map(|it| if it.contains("] FROM") { step } else { *it });
+        let own = [
+            "[auth] library/busybox:pull token for registry-1.docker.io",
+            "exporting to oci image format",
+            "sending tarball",
+            "receiving layers",
+            "loading into the engine",
+        ];
+        names.chain(own).collect()
+    };
+    let named = by_itself("[one 1/1] FROM docker.io/library/busybox:latest@sha256:1");
+    assert_eq!(used(&named), Some(images(&[("busybox:latest", "sha256:1")])));
+    assert_eq!(used(&PLAIN), None, "not told");
+    let moved = "FROM docker.io/library/busybox:latest@sha256:2";
+    assert_eq!(used(&[&named[..], &[moved]].concat()), None, "two of one name");
+    for foreign in ["https://example.com/file", "importing cache manifest from x"] {
+        assert_eq!(used(&[&named[..], &[foreign]].concat()), None, "{foreign}");
+    }
+    let mut by_platform = api();
+    by_platform.platforms = vec!["linux/amd64".into()];
+    let question = self::question(by_platform).unwrap();
+    assert_eq!(bases(&question, &run(&named), Origin::Builder), None);
+}
+
+fn proof(builder: Option<&str>) -> Proof {
+    let builder = builder.map(|address| Builder {
+        address: address.to_owned(),
+        worker: "w".into(),
+        version: None,
+    });
+    let target = TargetProof {
+        request: question(api()).unwrap().requests().next().unwrap().1.to_owned(),
+        image: "sha256:i".into(),
+        references: vec!["p-api".into()],
+    };
+    Proof {
+        engine: "unix:///e".into(),
+        release: "1".into(),
+        builder,
+        solved: Timestamp::now(),
+        targets: [("api".to_owned(), target)].into(),
+        bases: images(&[("busybox:latest", "sha256:1")]),
+        walks: Vec::new(),
+    }
+}
+
+/// By the engine and by each builder it is another one, and they are kept beside each other.
+#[test]
+fn a_proof_is_of_the_place_where_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (question, now) = (question(api()).unwrap(), Timestamp::now() + Duration::from_secs(1));
+    let places = [None, Some("tcp://a"), Some("tcp://b")];
+    for builder in places.into_iter().chain(places) {
+        Proofs::read(folder.path(), "p", "/d").keep(proof(builder)).unwrap();
+    }
+    let proofs = Proofs::read(folder.path(), "p", "/d");
+    let at = |engine: &str, builder: Option<&str>| {
+        let site = Site { engine: engine.into(), builder: builder.map(str::to_owned) };
+        proofs.answering(&question, &site, now)
+    };
+    for builder in places {
+        let found = at("unix:///e", builder).unwrap();
+        assert_eq!(found.builder.as_ref().map(|it| it.address.as_str()), builder);
+        // The builder has the bases, the engine the images.
+        assert_eq!(found.images(&question).len(), if builder.is_some() { 1 } else { 2 });
+        assert!(at("unix:///other", builder).is_none());
+    }
+    assert!(at("unix:///e", Some("tcp://c")).is_none());
+}
+
 #[test]
 fn a_step_of_another_kind_leaves_nothing_certain() {
     let question = question(api()).unwrap();
@@ -213,6 +291,7 @@ fn a_step_of_another_kind_leaves_nothing_certain() {
         "importing cache manifest from x",
     ] {
         let names = [&PLAIN[..], &[name]].concat();
-        assert_eq!(bases(&question, &run(&names), &one, &one), None, "{name}");
+        let from = Origin::Engine { before: &one, after: &one };
+        assert_eq!(bases(&question, &run(&names), from), None, "{name}");
     }
 }

@@ -402,6 +402,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "ownership",
             "progress",
             "redact",
+            "registry",
             "signal",
             "solve",
             "transfer",

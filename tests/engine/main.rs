@@ -10,6 +10,7 @@ mod bench;
 mod builder_cache;
 mod builder_clean;
 mod builder_faults;
+mod builder_up_to_date;
 mod builders;
 mod builders_by_program;
 mod builders_in_pods;

@@ -9,20 +9,23 @@ use std::time::{Duration, SystemTime};
 use assert_cmd::assert::Assert;
 
 use crate::quiet::up_to_date::{command, make_image, project, says_up_to_date};
-use crate::support::{Engine, Project, on_every_engine, text};
+use crate::support::{BuildkitStandIn, Engine, Project, engine, on_every_engine, text};
 
 const ROUNDS: u64 = 12;
 /// As far as clocks of machines that write files are wrong.
 const HOUR: Duration = Duration::from_secs(3600);
 
-struct World {
+struct World<'a> {
     project: Project,
+    /// The engine that builds, and its BuildKit where that is a builder with an address.
+    maker: &'a Engine,
+    buildkit: Option<&'a BuildkitStandIn>,
     /// What LEVEL is set to, if it is.
     level: Option<u64>,
     state: u64,
 }
 
-impl World {
+impl World<'_> {
     fn random(&mut self, below: u64) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
@@ -43,6 +46,9 @@ impl World {
 
     fn build(&self, args: &[&str]) -> Assert {
         let mut command = command(&self.project, args);
+        if let Some(buildkit) = self.buildkit {
+            command.env("BUILDKIT_HOST", buildkit.address());
+        }
         match self.level {
             Some(level) => command.env("LEVEL", level.to_string()),
             None => command.env_remove("LEVEL"),
@@ -60,7 +66,7 @@ impl World {
             3 => _ = self.project.write("app/b.log", self.state.to_string()),
             4 => _ = self.project.write(".dockerignore", format!("{}\n", self.state % 2)),
             5 => _ = self.project.write("worker/.dockerignore", format!("w{}\n", self.state % 2)),
-            6 => make_image(self.project.engine(), &self.image("-base")),
+            6 => make_image(self.maker, &self.image("-base")),
             7 => make_image(self.project.engine(), &self.image("-api")),
             8 => _ = self.project.engine().docker(&["rmi", &self.image("-worker:1")]).output(),
             9 => self.level = Some(self.random(3)).filter(|level| *level > 0),
@@ -133,9 +139,20 @@ impl World {
     }
 }
 
-/// Returns how many builds were said to be up to date, and how many were solved.
-fn run(engine: &Engine, seed: u64, rounds: u64) -> (u64, u64) {
-    let mut world = World { project: project(engine), level: None, state: seed | 1 };
+/// Returns how many builds were said to be up to date, and how many were solved. A builder's images come to `engine`.
+fn run(
+    engine: &Engine,
+    builder: Option<(&Engine, &BuildkitStandIn)>,
+    seed: u64,
+    rounds: u64,
+) -> (u64, u64) {
+    let (maker, buildkit) = builder.unzip();
+    let maker = maker.unwrap_or(engine);
+    let mut world =
+        World { project: project(engine), maker, buildkit, level: None, state: seed | 1 };
+    if buildkit.is_some() {
+        make_image(maker, &world.image("-base"));
+    }
     let images = [world.image("-api"), world.image("-worker:1")];
     let ids = || images.each_ref().map(|image| engine.image_id(image));
     let (mut skipped, mut solved) = (0, 0);
@@ -174,9 +191,18 @@ fn what_is_said_to_be_up_to_date_is() {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let seed = number("DOC2MD_UP_TO_DATE_SEED").unwrap_or(now);
     on_every_engine(|engine| {
-        let (skipped, solved) = run(engine, seed, rounds);
-        // A few rounds may all have something to do.
-        let is_both = skipped > 0 && solved > 0;
-        assert!(is_both || rounds < 100, "{}: {skipped} up to date, {solved} solved", engine.name);
+        is_mixed(run(engine, None, seed, rounds), rounds, &engine.name);
     });
+    let maker = engine("28.5-containerd");
+    let buildkit = BuildkitStandIn::start(maker.socket());
+    for name in ["28.5", "28.5-containerd"] {
+        let builder = Some((&maker, &buildkit));
+        is_mixed(run(&engine(name), builder, seed, rounds), rounds, &format!("a builder, {name}"));
+    }
+}
+
+/// A few rounds may all have something to do.
+fn is_mixed((skipped, solved): (u64, u64), rounds: u64, place: &str) {
+    let is_both = skipped > 0 && solved > 0;
+    assert!(is_both || rounds < 100, "{place}: {skipped} up to date, {solved} solved");
 }

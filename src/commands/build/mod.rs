@@ -59,7 +59,7 @@ pub async fn run(app: &App, args: &BuildArgs) -> Result<(), CommandError> {
     let place = Place::Builder(if args.load { Load::Asked } else { Load::IfThere });
     let (built, name) = (Cow::Borrowed(&plan), project.name.as_str());
     let run = Run { app, plan: built, project: name, settings, progress, memory, place };
-    let ready = run.make_ready().await?;
+    let mut ready = run.make_ready().await?;
     let may_skip = settings::may_skip(app, args, progress);
     if args.dry_run {
         return foresee(app, ready, may_skip, args).await;

@@ -99,7 +99,7 @@ impl Rebuild<'_> {
             _ => Progress::Plain,
         };
         let run = build_run(self.app, &plan, self.project, progress);
-        let ready = run.make_ready().await?;
+        let mut ready = run.make_ready().await?;
         let always = self.app.environment.flag("DOC2MD_DOCKER_ALWAYS_SOLVE");
         if !always && ready.up_to_date().await?.is_some() {
             return Ok(());
