@@ -7,7 +7,7 @@
 //! never 0: an engine keeps nothing of a step that failed.
 //!
 //! It runs on engines whose images need not have a shell, so it stands alone: no C library, no allocation.
-//! `scripts/helpers` compiles it for each architecture; the program carries the results (`src/buildkit/resolve.rs`).
+//! `scripts/helpers` compiles it for each architecture; the program carries the results (`buildkit::resolve`).
 
 #![no_std]
 #![no_main]

@@ -1,7 +1,7 @@
 //! Builds the images of a multi-image project with BuildKit through the Docker Engine API.
 //!
-//! A map of the rooms, from the command line inwards. Those that need no engine are in a package of their own, `crates/project`,
-//! which is compiled beside everything that talks to one; paths are the same.
+//! A map of the rooms, from the command line inwards. Those that need no engine are in a package of their own, `crates/project`, and so
+//! are those that talk to engines, builders and registries, `crates/engine`; paths are the same.
 //!
 //! - [`cli`]: clap types only; [`commands`]: one file per subcommand, arguments to report; [`app`]: what every command
 //!   needs; [`environment`]: what the surroundings of the process tell.
@@ -43,8 +43,6 @@ compile_error!("doc2md-docker runs on Linux and macOS; on Windows, use it within
 
 pub mod app;
 pub mod bench;
-pub mod builders;
-pub mod buildkit;
 pub mod cache_mounts;
 pub mod clean;
 pub mod cli;
@@ -54,21 +52,17 @@ pub mod dev;
 pub mod diagnose;
 pub mod docker_plugin;
 pub mod doctor;
-pub mod engine;
 pub mod environment;
 pub mod explain;
-pub mod inventory;
 pub mod manual;
 pub mod measure;
 pub mod ownership;
 pub mod projects;
 pub mod recorded;
-pub mod registry;
 pub mod release;
 pub mod run;
 pub mod scope;
 pub mod settings;
-pub mod sight;
 pub mod signal;
 pub mod solve;
 pub mod terminal;
@@ -77,14 +71,15 @@ pub mod up_to_date;
 pub mod usage;
 pub mod view;
 
+pub use doc2md_docker_engine::{builders, buildkit, engine, inventory, registry, sight};
 pub use doc2md_docker_project::{
     build_context, check, compose, counted, dockerfile, error, files, history, image_reference,
     init, labels, lock, nearest, package_name, progress, redact, remote, size, targets, transfer,
 };
 
 #[cfg(test)]
-#[path = "../tests/support/certificates.rs"]
-mod test_certificates;
+#[path = "../tests/support/engine_facts.rs"]
+mod test_engine;
 #[cfg(test)]
 #[path = "../tests/support/history_entries.rs"]
 mod test_history;

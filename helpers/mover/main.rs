@@ -6,7 +6,7 @@
 //! of a step that failed.
 //!
 //! What it takes is unpacked beside what is there and exchanged at once when all of it has come (`unpack.rs`). The
-//! protocol stands in `src/buildkit/mover/protocol.rs`.
+//! protocol stands in `buildkit::mover::protocol`.
 //!
 //! It runs on engines whose images need not have a shell, so it stands alone: no C library. `scripts/helpers`
 //! compiles it for each architecture; the program carries the results.

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::plan::plan as plan_of;
 use super::*;
 use crate::inventory::{
-    CacheKind, CacheRecord, Container, EngineFacts, HistoryStep, Image, ImageDetails, Inventory,
-    Labels, Layer, Mount, Network, Store, Volume,
+    CacheKind, CacheRecord, Container, HistoryStep, Image, ImageDetails, Inventory, Labels, Layer,
+    Mount, Network, Store, Volume,
 };
 use crate::labels as names;
 use crate::ownership::records::{Reason, Verdict, stacks};
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
+use crate::test_engine::engine_facts;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000 + second).unwrap()
@@ -152,7 +153,7 @@ fn inventory(
         containers: ids(&|it| it.networks.contains(&"net".to_owned())),
     };
     Inventory {
-        engine: EngineFacts::of_tests(store),
+        engine: engine_facts(store),
         images,
         containers,
         volumes,

@@ -169,11 +169,12 @@ pub(super) fn made_by_others(cache: &[CacheRecord], builds: &[Build]) -> BTreeSe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_engine::engine_facts;
 
     #[test]
     fn a_release_of_buildkit_is_not_one_of_docker() {
         let counts = |store, version: &str| {
-            let engine = EngineFacts::of_tests(store);
+            let engine = engine_facts(store);
             counts_whole_chain(&EngineFacts { version: version.to_owned(), ..engine })
         };
         let buildkit = Store::Buildkit { unpacks_alone: true };

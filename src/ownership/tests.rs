@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::inventory::{
-    Container, EngineFacts, Image, Inventory, Labels, Mount, Network, Store, Volume,
-};
+use crate::inventory::{Container, Image, Inventory, Labels, Mount, Network, Store, Volume};
+use crate::test_engine::engine_facts;
 
 const HERE: &str = "/here";
 
@@ -113,7 +112,7 @@ impl State {
                 users(&|it| it.mounts.iter().any(|mount| mount.volume.as_ref() == name));
         }
         Inventory {
-            engine: EngineFacts::of_tests(Store::GraphDriver),
+            engine: engine_facts(Store::GraphDriver),
             images,
             containers,
             volumes,

@@ -4,10 +4,11 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::{Memory, Ready, RunResult, bases, chain};
 use crate::build_context::seal::SealedWalk;
@@ -18,6 +19,10 @@ use crate::progress::outcome::TargetOutcome;
 use crate::registry::logins::CredentialStore;
 use crate::solve::site::{DockerEngine, NodeSite, Site};
 use crate::up_to_date::{self, Builder, Origin, Proof, Question, TargetProof};
+
+/// How long a builder may take to say that nothing has changed. A slower one is asked to solve, which takes no longer than it would
+/// have, and knows what it means that nothing answers.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is there already.
 pub struct UpToDate {
@@ -64,7 +69,8 @@ impl Ready<'_> {
         let builder = async {
             let is_same = match node {
                 Some(node) => {
-                    builder_is_the_same(node, &proof, self.run.app.logins(), opened).await
+                    let asked = builder_is_the_same(node, &proof, self.run.app.logins(), opened);
+                    timeout(PATIENCE, asked).await.unwrap_or(false)
                 }
                 None => true,
             };

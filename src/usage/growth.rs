@@ -118,12 +118,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::history::Outcome;
+    use crate::test_engine::engine_facts;
     use crate::test_history::{build, epoch};
 
     fn at(engine: &str) -> Place {
         let engine = EngineFacts {
             id: engine.to_owned(),
-            ..EngineFacts::of_tests(crate::inventory::Store::GraphDriver)
+            ..engine_facts(crate::inventory::Store::GraphDriver)
         };
         Place::new(Some(Path::new("/srv/p")), &engine)
     }

@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::image_reference::familiar;
 use crate::inventory::{
-    CacheKind, CacheRecord, EngineFacts, Gap, HistoryStep, Image, ImageDetails, Inventory, Layer,
-    Mount, Store,
+    CacheKind, CacheRecord, Gap, HistoryStep, Image, ImageDetails, Inventory, Layer, Mount, Store,
 };
 use crate::measure::Sizes;
 use crate::ownership::records::{Chain, stacks};
 use crate::ownership::{Answer, Evidence, Project, Question, judge};
 use crate::sight::Disk;
+use crate::test_engine::engine_facts;
 
 const NOW: &str = "2026-11-24T12:00:00Z";
 
 fn inventory(store: Store) -> Inventory {
-    let engine = EngineFacts::of_tests(store);
+    let engine = engine_facts(store);
     let mut foreign = image("sha256:f0", "other-api:latest", 500, 100);
     foreign.labels.insert(labels::PROJECT.into(), "other".into());
     let mut dangling = image("sha256:d0", "", 130, 110);

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use sources::Source;
 use table::{ROOMS, Room};
 
-/// Where sources are: those of the package that knows no engine name their rooms as all others do, by `crate`.
-fn roots() -> [PathBuf; 2] {
+/// Where sources are: those of all packages name their rooms by `crate`.
+fn roots() -> [PathBuf; 3] {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [package.join("src"), package.join("crates/project/src")]
+    ["src", "crates/engine/src", "crates/project/src"].map(|root| package.join(root))
 }
 
 fn all_sources() -> Vec<Source> {

@@ -78,7 +78,7 @@ pub(crate) fn docker_config() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn disk_usage() -> Vec<Vec<u8>> {
-    let mut seeds = files(&["src/engine/disk_usage/recorded"], &[".json"]);
+    let mut seeds = files(&["crates/engine/src/engine/disk_usage/recorded"], &[".json"]);
     seeds.extend(texts(&[
         r#"{"LayersSize":10,"Images":[{"Id":"sha256:a","ParentId":"","RepoTags":["p-a:latest"],"RepoDigests":null,"Created":1,"Size":5,"SharedSize":2,"Labels":{"com.docker.compose.project":"p"},"Containers":1}],"Containers":[{"Id":"c","Names":["/p-a-1"],"Image":"p-a","ImageID":"sha256:a","Labels":{"com.docker.compose.project":"p","com.docker.compose.config-hash":"h"},"State":"running","SizeRw":3,"Mounts":[{"Type":"volume","Name":"v"}],"NetworkSettings":{"Networks":{"n":{"NetworkID":"i"}}}}],"Volumes":[{"Name":"v","Labels":{"com.docker.compose.volume":"v"},"UsageData":{"Size":-1,"RefCount":1},"CreatedAt":"2026-11-23T23:51:51Z"}],"BuildCache":[{"ID":"a","Parent":"","Type":"regular","Description":"mount / from exec /bin/sh -c x","InUse":false,"Shared":true,"Size":1,"CreatedAt":"2026-11-23T23:51:51.128178032Z","LastUsedAt":null,"UsageCount":2}]}"#,
         r#"{"ImageUsage":{"TotalSize":1,"Items":[{"Id":"sha256:a","RepoTags":null,"Size":1,"Manifests":[]}]},"BuildCacheUsage":{"Items":[{"ID":"a"," Parents":["b","c"],"Type":"exec.cachemount","Size":-1,"UsageCount":-1}]},"VolumeUsage":{},"ContainerUsage":null}"#,

@@ -33,7 +33,7 @@ pub use graph::LocalSource;
 pub use image_digests::DigestsError;
 pub use linked::{LinkedResult, State};
 pub use resolve::{Lookup, LookupFailure};
-pub(crate) use solve::OVER_LIMIT;
+pub use solve::OVER_LIMIT;
 pub use solve::{CacheEntry, ExporterSpec, SolveError, SolveOptions};
 pub use transport::{HEADER_LIMIT, TransportError};
 

@@ -16,8 +16,8 @@ use crate::sight::{Content, Disk, Mount, Sight};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [
-    ("x86_64", "amd64", include_bytes!("../../helpers/measure-x86_64")),
-    ("aarch64", "arm64", include_bytes!("../../helpers/measure-aarch64")),
+    ("x86_64", "amd64", include_bytes!("../../../../helpers/measure-x86_64")),
+    ("aarch64", "arm64", include_bytes!("../../../../helpers/measure-aarch64")),
 ];
 /// Where the program is put. Records of the cache that such a step made bear its name.
 pub const PROGRAM: &str = "/doc2md-docker-measure";

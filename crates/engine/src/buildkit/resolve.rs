@@ -12,8 +12,8 @@ use super::step::Step;
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [
-    ("x86_64", "amd64", include_bytes!("../../helpers/resolve-x86_64")),
-    ("aarch64", "arm64", include_bytes!("../../helpers/resolve-aarch64")),
+    ("x86_64", "amd64", include_bytes!("../../../../helpers/resolve-x86_64")),
+    ("aarch64", "arm64", include_bytes!("../../../../helpers/resolve-aarch64")),
 ];
 /// Where the program is put. The record of the cache bears its name.
 const PROGRAM: &str = "/doc2md-docker-resolve";

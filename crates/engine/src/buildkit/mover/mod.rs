@@ -30,8 +30,8 @@ pub use protocol::{Contents, End, EntryWriter, MoveError};
 
 /// The program for each machine, by the name the kernel gives it and by Go's.
 const HELPERS: [(&str, &str, &[u8]); 2] = [
-    ("x86_64", "amd64", include_bytes!("../../../helpers/mover-x86_64")),
-    ("aarch64", "arm64", include_bytes!("../../../helpers/mover-aarch64")),
+    ("x86_64", "amd64", include_bytes!("../../../../../helpers/mover-x86_64")),
+    ("aarch64", "arm64", include_bytes!("../../../../../helpers/mover-aarch64")),
 ];
 /// Where the program is put. Records of the cache that such a step made bear its name.
 pub const PROGRAM: &str = "/doc2md-docker-mover";

@@ -85,7 +85,7 @@ impl From<tonic::Status> for SolveError {
 }
 
 /// How the message about an answer begins that is longer than any that is taken.
-pub(crate) const OVER_LIMIT: &str = "the answer of the engine is longer than the limit";
+pub const OVER_LIMIT: &str = "the answer of the engine is longer than the limit";
 
 /// Whether h2 ended the connection because of too many headers: tonic makes this code and text of it
 /// (`ENHANCE_YOUR_CALM`). The engine's own messages of this code start otherwise.

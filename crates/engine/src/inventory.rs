@@ -477,23 +477,3 @@ impl fmt::Display for Gap {
         }
     }
 }
-
-#[cfg(test)]
-impl EngineFacts {
-    /// Returns some engine, for tests.
-    pub(crate) fn of_tests(store: Store) -> Self {
-        Self {
-            id: "e".into(),
-            version: "28.5.2".into(),
-            api_version: ApiVersion::v1(51),
-            store,
-            driver: "overlay2".into(),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            data_root: String::new(),
-            host: String::new(),
-            kernel: String::new(),
-            cgroup_version: String::new(),
-        }
-    }
-}
