@@ -125,13 +125,13 @@ impl Ready<'_> {
         if !question.is_of(&self.run.plan) {
             return;
         }
-        let builder = node.zip(builder).map(|(node, about)| known_by(node, about));
-        if builder.as_ref().is_some_and(|builder| builder.worker.is_empty()) {
-            return;
-        }
-        let from = match builder {
-            Some(_) => Origin::Builder,
-            None => Origin::Engine { before, after },
+        // Without an id it could not be told from another one.
+        let told = builder.filter(|about| !about.worker.is_empty());
+        let builder = node.zip(told).map(|(node, about)| known_by(node, about));
+        let from = match (node, &builder) {
+            (None, _) => Origin::Engine { before, after },
+            (Some(_), Some(_)) => Origin::Builder,
+            (Some(_), None) => return,
         };
         let bases = up_to_date::bases(question, &finished.trace, from);
         let (Some(bases), Some(targets)) = (bases, proven(question, finished)) else { return };
