@@ -198,7 +198,7 @@ fn bases_are_those_of_the_engine_before_and_after() {
     assert_eq!(unnamed_bases(&run(&own)).len() + unnamed_bases(&run(&pinned)).len(), 0);
 }
 
-/// A builder says of each which it was; a token for it is no reason to doubt.
+/// A builder says of each which it was; that a token was fetched for it leaves that certain.
 #[test]
 fn bases_of_a_builder_are_those_that_its_steps_name() {
     let question = question(api()).unwrap();

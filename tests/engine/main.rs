@@ -13,6 +13,7 @@ mod builder_faults;
 mod builder_up_to_date;
 mod builders;
 mod builders_by_program;
+mod builders_in_containers;
 mod builders_in_pods;
 mod builds_elsewhere;
 mod check;
